@@ -1,0 +1,99 @@
+/*
+ * ledger.sql: where the ledger is stored, and who may touch it: nobody.
+ *
+ * pending -> (sealer) -> entry + block for our own chain;
+ * held_entry + held_block -> (chain_advance) -> entry + block for the others'.
+ */
+
+-- This database as a node of an alliance; one row, written by found_alliance() or join_alliance().
+CREATE TABLE medchain.local_node (
+    singleton    boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    alliance     text NOT NULL,
+    node         text NOT NULL,
+    data_center  text NOT NULL,
+    genesis_key  text NOT NULL,
+    genesis_hash bytea CHECK (length(genesis_hash) = 32)
+);
+COMMENT ON TABLE medchain.local_node IS 'this database as a node of its alliance, with the pinned genesis block';
+
+CREATE TABLE medchain.pending (
+    seq       bigint GENERATED ALWAYS AS IDENTITY,
+    id        uuid NOT NULL,
+    kind      text NOT NULL,
+    "time"    timestamptz NOT NULL,
+    actor     text NOT NULL,
+    subject   bytea,
+    payload   text NOT NULL,
+    leaf_hash bytea NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+COMMENT ON TABLE medchain.pending IS 'entries of this node that are committed and not yet sealed; emptied by the sealer';
+
+CREATE TABLE medchain.entry (
+    origin    text NOT NULL,
+    seq       bigint NOT NULL,
+    id        uuid NOT NULL,
+    kind      text NOT NULL,
+    "time"    timestamptz NOT NULL,
+    actor     text NOT NULL,
+    subject   bytea,
+    payload   text NOT NULL,
+    leaf_hash bytea NOT NULL,
+    PRIMARY KEY (origin, seq)
+);
+CREATE INDEX entry_id ON medchain.entry (id);
+CREATE INDEX entry_subject ON medchain.entry (subject) WHERE subject IS NOT NULL;
+COMMENT ON TABLE medchain.entry IS 'sealed entries of every chain; payload is the exact text whose RFC 6962 leaf hash is leaf_hash, the other columns are an index over it';
+
+CREATE TABLE medchain.block (
+    origin   text NOT NULL,
+    height   bigint NOT NULL,
+    size     bigint NOT NULL,
+    root     bytea NOT NULL,
+    previous bytea NOT NULL,
+    hash     bytea NOT NULL,
+    sealed   timestamptz NOT NULL,
+    note     text NOT NULL,
+    PRIMARY KEY (origin, height)
+);
+COMMENT ON TABLE medchain.block IS 'block headers of every chain; note is a C2SP signed note (tlog-checkpoint), the other columns are an index over it';
+
+CREATE TABLE medchain.chain (
+    origin   text PRIMARY KEY,
+    height   bigint NOT NULL,
+    size     bigint NOT NULL,
+    head     bytea NOT NULL,
+    frontier bytea NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON TABLE medchain.chain IS 'verified end of each chain: last height, tree size, SHA-256 of the last block''s note text, and the compact range the tree grows from';
+
+CREATE TABLE medchain.held_entry (
+    source    text NOT NULL,
+    origin    text NOT NULL,
+    seq       bigint NOT NULL,
+    payload   text NOT NULL,
+    PRIMARY KEY (source, origin, seq)
+);
+COMMENT ON TABLE medchain.held_entry IS 'entries that came from a peer and whose block is not accepted yet';
+
+CREATE TABLE medchain.held_block (
+    source text NOT NULL,
+    origin text NOT NULL,
+    height bigint NOT NULL,
+    note   text NOT NULL,
+    PRIMARY KEY (source, origin, height)
+);
+CREATE INDEX held_block_next ON medchain.held_block (origin, height);
+COMMENT ON TABLE medchain.held_block IS 'blocks that came from a peer and wait for their chain to be configured, or for earlier blocks or entries';
+
+CREATE TABLE medchain.quarantine (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    arrived     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    source      text NOT NULL,
+    origin      text NOT NULL,
+    height      bigint,
+    reason      text NOT NULL,
+    detail      text,
+    note        text,
+    payloads    text[]
+);
+COMMENT ON TABLE medchain.quarantine IS 'what peers sent and was refused, with the reason; kept as evidence';

@@ -1,0 +1,110 @@
+/*
+ * state.sql: the tables that are a fold of the ledger.  Nobody writes them
+ * but the fold (fold.sql); verify() recomputes them from the entries.
+ *
+ * Chains arrive in any order relative to each other, and every node has to
+ * derive the same state.  So the fold is a function of the *set* of entries: each
+ * governance entry is kept as a claim, and what a claim is worth is judged again
+ * whenever something it depends on becomes known (settle, in fold.sql).
+ */
+
+CREATE TYPE medchain.member_kind AS ENUM ('data_center', 'end_node', 'chain_node');
+COMMENT ON TYPE medchain.member_kind IS 'data_center: holds records and admits members; end_node: configures ledgers and issues protocols; chain_node: queries and updates records under protocols';
+
+CREATE TABLE medchain.claim (
+    origin    text NOT NULL,
+    seq       bigint NOT NULL,
+    id        uuid NOT NULL,
+    kind      text NOT NULL,
+    "time"    timestamptz NOT NULL,
+    about     text NOT NULL,        -- the member, or protocol, this is about
+    subject   bytea,
+    body      jsonb NOT NULL,       -- signed payload already opened
+    effective boolean NOT NULL,
+    reason    text,                 -- why it has no effect
+    PRIMARY KEY (origin, seq)
+);
+CREATE INDEX claim_about ON medchain.claim (about, kind);
+CREATE INDEX claim_refused ON medchain.claim (origin) WHERE NOT effective;
+COMMENT ON TABLE medchain.claim IS 'every governance entry, whether it has effect, and if not why';
+
+CREATE TABLE medchain.member (
+    name           text PRIMARY KEY,
+    kind           medchain.member_kind NOT NULL,
+    certificate    text NOT NULL,
+    fingerprint    bytea NOT NULL,
+    contract       uuid NOT NULL,
+    capabilities   text[] NOT NULL,
+    valid          tstzrange NOT NULL,
+    accepted       boolean NOT NULL,    -- the member countersigned its contract
+    ledger_key     text,                -- PEM; null until an end node configured the ledger
+    configured_by  text
+);
+CREATE INDEX member_fingerprint ON medchain.member (fingerprint);
+COMMENT ON TABLE medchain.member IS 'members of the alliance as the ledger says';
+
+CREATE TABLE medchain.contract (
+    id           uuid PRIMARY KEY,
+    member       text NOT NULL,
+    kind         medchain.member_kind NOT NULL,
+    certificate  text NOT NULL,
+    capabilities text[] NOT NULL,
+    valid        tstzrange NOT NULL,
+    offered      timestamptz NOT NULL,
+    accepted     timestamptz
+);
+CREATE INDEX contract_member ON medchain.contract (member);
+COMMENT ON TABLE medchain.contract IS 'smart contracts: what the data centre signed for each member, and when the member countersigned';
+
+CREATE TABLE medchain.protocol (
+    id            uuid PRIMARY KEY,
+    issuer        text NOT NULL,
+    subject       bytea NOT NULL,
+    protocol_text text NOT NULL,
+    valid         tstzrange NOT NULL,
+    issued        timestamptz NOT NULL,
+    revoked       timestamptz,
+    revoked_by    text,
+    revoke_reason text
+);
+CREATE INDEX protocol_subject ON medchain.protocol (subject);
+COMMENT ON TABLE medchain.protocol IS 'smart protocols: text and validity; their grants and data index stand beside';
+
+CREATE TABLE medchain.protocol_grant (
+    protocol   uuid NOT NULL,
+    ordinal    int NOT NULL,
+    subject    bytea NOT NULL,
+    grantee    text NOT NULL,
+    operations text[] NOT NULL,
+    purpose    text,
+    records    text[],              -- null: all of the subject's records
+    valid      tstzrange NOT NULL,  -- within the protocol's validity
+    PRIMARY KEY (protocol, ordinal)
+);
+CREATE INDEX protocol_grant_grantee ON medchain.protocol_grant (grantee);
+COMMENT ON TABLE medchain.protocol_grant IS 'who may do what with which records of the subject, for what purpose and when';
+
+CREATE TABLE medchain.data_index (
+    protocol uuid NOT NULL,
+    ordinal  int NOT NULL,
+    subject  bytea NOT NULL,
+    holder   text NOT NULL,
+    relation text NOT NULL,
+    key      jsonb,
+    PRIMARY KEY (protocol, ordinal)
+);
+CREATE INDEX data_index_subject ON medchain.data_index (subject);
+COMMENT ON TABLE medchain.data_index IS 'where the records are that a protocol covers';
+
+CREATE TABLE medchain.role_binding (
+    role   text PRIMARY KEY,
+    member text NOT NULL
+);
+COMMENT ON TABLE medchain.role_binding IS 'login roles of this server that act for a member (bind_role)';
+
+-- Local, never replicated: which examinee a pseudonym stands for.
+CREATE TABLE medchain.subject_identity (
+    pseudonym bytea PRIMARY KEY,
+    identity  text NOT NULL
+);
+COMMENT ON TABLE medchain.subject_identity IS 'local: identities behind the pseudonyms on the ledger; never leaves this database';

@@ -1,0 +1,145 @@
+/*
+ * cursor.c: a revocation binds the next FETCH of an open cursor as well.
+ *
+ * Where a plan hands out each row as soon as the policy let it pass, the next
+ * FETCH asks the policy anew and nothing has to be done here.  But a plan that
+ * sorts, hashes or materialises has read its input at the first FETCH, and
+ * would go on handing out rows whose grant is gone.  There is no way to ask again
+ * for those, so such a cursor ends with an error once any grant of the member
+ * was withdrawn or has run out.  (A cursor WITH HOLD that was stored at commit is
+ * a finished result, as if the client had fetched it all.)
+ */
+#include "postgres.h"
+
+#include "lib/ilist.h"
+#include "nodes/plannodes.h"
+#include "utils/memutils.h"
+
+#include "access/cursor.h"
+#include "access/grant_cache.h"
+#include "ledger/shared.h"
+
+/* A query under row security that was run in part; lives, and dies, in its executor context. */
+typedef struct OpenQuery
+{
+	dlist_node	link;
+	QueryDesc  *query;
+	uint64		withdrawals;	/* grant_cache_withdrawals() that it accounts for */
+	MemoryContextCallback closed;
+} OpenQuery;
+
+static dlist_head open_queries = DLIST_STATIC_INIT(open_queries);
+
+static void
+cursor_closed(void *arg)
+{
+	OpenQuery  *open = (OpenQuery *) arg;
+
+	dlist_delete(&open->link);
+	grant_cache_unwatch();
+}
+
+static OpenQuery *
+cursor_find(QueryDesc *query)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &open_queries)
+	{
+		OpenQuery  *open = dlist_container(OpenQuery, link, iter.cur);
+
+		if (open->query == query)
+			return open;
+	}
+	return NULL;
+}
+
+static void
+cursor_opened(QueryDesc *query)
+{
+	OpenQuery  *open = MemoryContextAllocZero(query->estate->es_query_cxt, sizeof(OpenQuery));
+
+	open->query = query;
+	grant_cache_watch();
+	dlist_push_tail(&open_queries, &open->link);
+	open->closed.func = cursor_closed;
+	open->closed.arg = open;
+	MemoryContextRegisterResetCallback(query->estate->es_query_cxt, &open->closed);
+
+	/* from here on: what is withdrawn before the rows are read concerns nobody */
+	open->withdrawals = grant_cache_withdrawals();
+}
+
+/*
+ * Can this plan hand out a row that it read in an earlier run?  Scans, and what
+ * passes their rows on one by one, can't; everything else is taken to.
+ */
+static bool
+cursor_holds_rows(Plan *plan)
+{
+	List	   *children = NIL;
+	ListCell   *lc;
+
+	if (plan == NULL)
+		return false;
+	if (plan->initPlan != NIL)
+		return true;
+
+	switch (nodeTag(plan))
+	{
+		case T_SeqScan:
+		case T_SampleScan:
+		case T_IndexScan:
+		case T_IndexOnlyScan:
+		case T_BitmapHeapScan:	/* what is below it are row addresses, no rows */
+		case T_TidScan:
+		case T_TidRangeScan:
+			return false;
+		case T_Result:
+		case T_Limit:
+		case T_LockRows:
+			return cursor_holds_rows(plan->lefttree);
+		case T_SubqueryScan:
+			return cursor_holds_rows(((SubqueryScan *) plan)->subplan);
+		case T_Append:
+			children = ((Append *) plan)->appendplans;
+			break;
+		default:
+			return true;
+	}
+	foreach(lc, children)
+	{
+		if (cursor_holds_rows((Plan *) lfirst(lc)))
+			return true;
+	}
+	return false;
+}
+
+void
+cursor_check(QueryDesc *query, bool partial)
+{
+	OpenQuery  *open;
+	uint64		withdrawals;
+
+	if (!query->plannedstmt->dependsOnRLS || query->operation != CMD_SELECT || shared_state == NULL)
+		return;
+
+	open = cursor_find(query);
+	if (open == NULL)
+	{
+		if (partial && !query->already_executed)
+			cursor_opened(query);
+		return;
+	}
+
+	withdrawals = grant_cache_withdrawals();
+	if (withdrawals == open->withdrawals)
+		return;
+	if (query->plannedstmt->subplans != NIL || cursor_holds_rows(query->plannedstmt->planTree))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("access was withdrawn while this cursor was open"),
+				 errdetail("The cursor holds rows that were read under grants of which some are not valid any more."),
+				 errhint("Run the query again.")));
+	open->withdrawals = withdrawals;
+}

@@ -1,0 +1,374 @@
+/*
+ * grant_cache.c: what the current member may do with whose records.
+ *
+ * The cache belongs to one session and is thrown away whenever the generation
+ * of the state has moved; this is looked at once per statement, so that a
+ * revocation binds every later one, while a statement of an hour does not keep
+ * reloading under a stream of unrelated changes.
+ *
+ * After that it is filled by need.  A statement that reads a handful of subjects
+ * asks for these alone (an HMAC and an index lookup each); one that goes on asking
+ * soon makes loading all grants of the member the cheaper way.  By then it has
+ * spent about as much on single questions as the load costs, so that we are
+ * never much worse than somebody who knew beforehand.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_statistic.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "access/grant_cache.h"
+#include "access/identity.h"
+#include "access/latest.h"
+#include "access/protection.h"
+#include "ledger/pseudonym.h"
+#include "ledger/trusted.h"
+
+/* A single question costs about as much as loading so many grants. */
+#define GRANTS_PER_QUESTION 25
+#define MIN_QUESTIONS 16
+#define MAX_QUESTIONS 20000
+
+/* Up to here the planner's estimate is counted, beyond it comes from statistics. */
+#define ESTIMATE_COUNTED 1000
+#define GRANTS_PER_PAGE 60		/* guess, before the first ANALYZE */
+
+typedef struct GrantCache
+{
+	bool		checked;		/* the rest means something */
+	uint64		run;			/* last statement that checked */
+	uint64		generation;
+	char	   *member;			/* NULL: nobody is acting, nothing is allowed */
+
+	GrantTable *table;			/* NULL: nothing asked yet */
+	bool		complete;		/* holds all grants of the member */
+	int64		questions;		/* left, until all grants are loaded */
+	TimestampTz judged;			/* clock by which withdrawals were counted last */
+	TimestampTz horizon;		/* when to do so again */
+
+	double		estimate;		/* subjects, -1: not known */
+	uint64		version;
+	uint64		withdrawals;
+	int			watchers;
+} GrantCache;
+
+static GrantCache cache = {.estimate = -1};
+
+/* What a query below fills. */
+typedef struct Load
+{
+	GrantTable *table;
+	TimestampTz clock;
+	TimestampTz horizon;
+	uint32		head;			/* of the one subject asked for */
+} Load;
+
+#define GRANT_COLUMNS "g.subject, g.query, g.update, g.records, g.valid, g.protocol_valid, g.member_valid, g.issuer_valid"
+
+static void
+grant_cache_row(Load *load, uint32 *head, Datum *values, bool *nulls)
+{
+	Validity	validity = VALIDITY_ALWAYS;
+	uint8		operations = 0;
+
+	if (DatumGetBool(values[1]))
+		operations |= GRANT_QUERY;
+	if (DatumGetBool(values[2]))
+		operations |= GRANT_UPDATE;
+	for (int i = 4; i < 8; i++)
+		validity_restrict(&validity, values[i]);
+	if (operations == 0 || validity.to <= validity.from || validity.to <= load->clock)
+		return;
+	*head = grant_table_add(load->table, *head, validity, operations, nulls[3] ? (Datum) 0 : values[3]);
+	if (validity.from > load->clock)
+		load->horizon = Min(load->horizon, validity.from);
+	load->horizon = Min(load->horizon, validity.to);
+}
+
+static void
+grant_cache_row_of_one(TupleTableSlot *slot, void *arg)
+{
+	Load	   *load = (Load *) arg;
+
+	grant_cache_row(load, &load->head, slot->tts_values, slot->tts_isnull);
+}
+
+static void
+grant_cache_row_of_all(TupleTableSlot *slot, void *arg)
+{
+	Load	   *load = (Load *) arg;
+	uint32	   *head;
+
+	if (slot->tts_isnull[8])
+		head = grant_table_enter_pseudonym(load->table,
+										   (uint8 *) VARDATA_ANY(DatumGetByteaPP(slot->tts_values[0])));
+	else
+	{
+		text	   *identity = DatumGetTextPP(slot->tts_values[8]);
+
+		head = grant_table_enter(load->table, VARDATA_ANY(identity), VARSIZE_ANY_EXHDR(identity));
+	}
+	grant_cache_row(load, head, slot->tts_values, slot->tts_isnull);
+}
+
+/* All grants of a member. */
+static void
+grant_cache_load(Load *load, const char *member)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(member)};
+
+	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
+				 "SELECT " GRANT_COLUMNS ", s.identity"
+				 " FROM medchain.active_grant g LEFT JOIN medchain.subject_identity s ON s.pseudonym = g.subject"
+				 " WHERE g.grantee = $1",
+				 1, types, values, grant_cache_row_of_all, load);
+}
+
+/* The grants of a member for one subject; head of their list. */
+static uint32
+grant_cache_ask(Load *load, const char *member, const char *identity, size_t len)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[2] = {TEXTOID, BYTEAOID};
+	Datum		values[2];
+	bytea	   *pseudonym = palloc(VARHDRSZ + HASH_LEN);
+
+	SET_VARSIZE(pseudonym, VARHDRSZ + HASH_LEN);
+	protection_pseudonym(identity, len, (uint8 *) VARDATA(pseudonym));
+	values[0] = CStringGetTextDatum(member);
+	values[1] = PointerGetDatum(pseudonym);
+	load->head = 0;
+	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
+				 "SELECT " GRANT_COLUMNS " FROM medchain.active_grant g WHERE g.grantee = $1 AND g.subject = $2",
+				 2, types, values, grant_cache_row_of_one, load);
+	pfree(DatumGetPointer(values[0]));
+	pfree(pseudonym);
+	return load->head;
+}
+
+/* Comparison of the old table with the new one, for those who watch. */
+typedef struct Comparison
+{
+	GrantTable *old_table;
+	Load	   *load;
+	const char *member;
+	bool		complete;
+	bool		lost;
+} Comparison;
+
+static void
+grant_cache_compare_subject(const char *identity, size_t len, uint32 head, void *arg)
+{
+	Comparison *comparison = (Comparison *) arg;
+	GrantTable *table = comparison->load->table;
+	uint32	   *found;
+	uint32		new_head;
+
+	if (head == 0)
+		return;
+	if (!comparison->complete)
+	{
+		new_head = grant_cache_ask(comparison->load, comparison->member, identity, len);
+		*grant_table_enter(table, identity, len) = new_head;
+	}
+	else
+	{
+		found = grant_table_find(table, identity, len);
+		new_head = found ? *found : 0;
+	}
+	if (!grant_table_includes(table, new_head, comparison->old_table, head, comparison->load->clock))
+		comparison->lost = true;
+}
+
+static void
+grant_cache_install(Load *load, bool complete)
+{
+	GrantTable *old = cache.table;
+
+	grant_table_keep(load->table, TopMemoryContext);
+	cache.table = load->table;
+	cache.complete = complete;
+	cache.judged = load->clock;
+	cache.horizon = load->horizon;
+	cache.version++;
+	if (complete)
+		cache.estimate = (double) (grant_table_identities(load->table) + grant_table_pseudonyms(load->table));
+	if (old)
+		grant_table_free(old);
+}
+
+static void
+grant_cache_load_all(TimestampTz clock)
+{
+	Load		load = {NULL, clock, DT_NOEND, 0};
+
+	/* reparented when it is complete, so that an error in between takes it away */
+	load.table = grant_table_create(CurrentMemoryContext);
+	grant_cache_load(&load, cache.member);
+	grant_cache_install(&load, true);
+}
+
+/* The state has changed, or who is acting: start anew. */
+static void
+grant_cache_replace(const char *member, uint64 generation, TimestampTz clock)
+{
+	bool		same_member = cache.checked && cache.member && member && strcmp(cache.member, member) == 0;
+	char	   *name;
+
+	if (cache.watchers > 0 && cache.table != NULL && same_member)
+	{
+		Load		load = {NULL, clock, DT_NOEND, 0};
+		Comparison	comparison = {cache.table, &load, member, cache.complete, false};
+
+		load.table = grant_table_create(CurrentMemoryContext);
+		if (cache.complete)
+			grant_cache_load(&load, member);
+		grant_table_visit(cache.table, grant_cache_compare_subject, &comparison);
+		if (comparison.lost || grant_table_ran_out(cache.table, cache.judged, clock))
+			cache.withdrawals++;
+		grant_cache_install(&load, cache.complete);
+		cache.generation = generation;
+		return;
+	}
+
+	name = member ? MemoryContextStrdup(TopMemoryContext, member) : NULL;
+	if (cache.table != NULL)
+	{
+		grant_table_free(cache.table);
+		cache.table = NULL;
+		cache.withdrawals++;
+	}
+	if (cache.member)
+		pfree(cache.member);
+	if (!same_member)
+		cache.estimate = -1;
+	cache.member = name;
+	cache.complete = false;
+	cache.generation = generation;
+	cache.version++;
+	cache.checked = true;
+}
+
+/* Once per statement: is the cache still true?  False if nobody is acting. */
+static bool
+grant_cache_refresh(void)
+{
+	uint64		run = statement_run();
+	uint64		generation;
+	TimestampTz clock;
+	const char *member;
+
+	/* an outer statement that goes on was checked before the inner one that checked last */
+	if (run != 0 && run <= cache.run && cache.checked)
+		return cache.member != NULL;
+
+	generation = statement_generation();
+	clock = statement_clock();
+	member = identity_member_name();
+	if (!cache.checked || generation != cache.generation ||
+		(member == NULL) != (cache.member == NULL) ||
+		(member != NULL && strcmp(member, cache.member) != 0))
+		grant_cache_replace(member, generation, clock);
+	else if (cache.table != NULL && clock >= cache.horizon)
+	{
+		if (grant_table_ran_out(cache.table, cache.judged, clock))
+			cache.withdrawals++;
+		cache.judged = clock;
+		cache.horizon = grant_table_horizon(cache.table, clock);
+		cache.version++;
+	}
+	if (run != 0)
+		cache.run = run;
+	return cache.member != NULL;
+}
+
+static bool
+grant_cache_evaluate(uint32 head, uint8 operation, Oid relation, TimestampTz clock)
+{
+	for (uint32 i = head; i != 0;)
+	{
+		const Grant *grant = grant_table_grant(cache.table, i);
+
+		if ((grant->operations & operation) != 0 && validity_contains(&grant->validity, clock) &&
+			(grant->records == 0 || !OidIsValid(relation) ||
+			 grant_table_covers(cache.table, grant, protection_relation_name(relation))))
+			return true;
+		i = grant->next;
+	}
+	return false;
+}
+
+/* The cache does not know this subject: find out.  Returns the head of its grants. */
+static uint32
+grant_cache_miss(const char *identity, size_t len, TimestampTz clock)
+{
+	uint32		head = 0;
+
+	if (!cache.complete)
+	{
+		Load		load = {cache.table, clock, cache.horizon, 0};
+
+		if (cache.table == NULL)
+		{
+			load.table = grant_table_create(CurrentMemoryContext);
+			load.horizon = DT_NOEND;
+			grant_cache_install(&load, false);
+			cache.questions = Min(MAX_QUESTIONS, Max(MIN_QUESTIONS,
+													 (int64) (grant_cache_estimate() / GRANTS_PER_QUESTION)));
+		}
+		if (cache.questions-- > 0)
+		{
+			head = grant_cache_ask(&load, cache.member, identity, len);
+			cache.horizon = load.horizon;
+			*grant_table_enter(cache.table, identity, len) = head;
+			return head;
+		}
+		grant_cache_load_all(clock);
+		{
+			uint32	   *found = grant_table_find(cache.table, identity, len);
+
+			if (found)
+				return *found;
+		}
+	}
+
+	/* granted under a pseudonym that no record here has had so far? */
+	if (grant_table_pseudonyms(cache.table) > 0)
+	{
+		uint8		pseudonym[HASH_LEN];
+		uint32	   *found;
+
+		protection_pseudonym(identity, len, pseudonym);
+		found = grant_table_find_pseudonym(cache.table, pseudonym);
+		if (found)
+			head = *found;
+		*grant_table_enter(cache.table, identity, len) = head;
+	}
+	return head;
+}
+
+bool
+grant_cache_allows(const char *identity, size_t len, uint8 operation, Oid relation)
+{
+	TimestampTz clock;
+	uint32	   *found;
+
+	if (!grant_cache_refresh())
+		return false;
+	clock = statement_clock();
+	found = cache.table ? grant_table_find(cache.table, identity, len) : NULL;
+	return grant_cache_evaluate(found ? *found : grant_cache_miss(identity, len, clock),
+								operation, relation, clock);
+}

@@ -1,0 +1,42 @@
+/*
+ * grant_cache.h: what the current member may do with whose records.
+ */
+#ifndef MEDCHAIN_ACCESS_GRANT_CACHE_H
+#define MEDCHAIN_ACCESS_GRANT_CACHE_H
+
+#include "postgres.h"
+#include "access/grant_table.h"
+
+/*
+ * May the current member, by the clock of the statement, do that with the
+ * records of the subject in this relation (InvalidOid: with any record)?
+ */
+extern bool grant_cache_allows(const char *identity, size_t len, uint8 operation, Oid relation);
+
+/* Subjects the current member has grants for, roughly: for the planner, who must not wait for it. */
+extern double grant_cache_estimate(void);
+
+/*
+ * The identities for which grant_cache_allows() says yes, in byte order, valid until the next call that reads
+ * the cache.  Subjects of whom this database has no record are left out.
+ */
+typedef struct GrantedSubject
+{
+	const char *identity;
+	size_t		len;
+} GrantedSubject;
+
+extern GrantedSubject *grant_cache_subjects(uint8 operation, Oid relation, int64 *count);
+
+/* Differs from an earlier answer if grant_cache_subjects() may say something else. */
+extern uint64 grant_cache_version(void);
+
+/*
+ * How often the current member lost a grant, by revocation or by time.  Only
+ * counted exactly between watch and unwatch, as it costs something.
+ */
+extern uint64 grant_cache_withdrawals(void);
+extern void grant_cache_watch(void);
+extern void grant_cache_unwatch(void);
+
+#endif

@@ -1,0 +1,188 @@
+/*
+ * identity.c: the member on whose behalf this session acts.
+ *
+ * A certificate that the TLS handshake proved counts first, the role that
+ * logged in second.  Both were fixed when the session was authenticated: neither
+ * SET ROLE, SET SESSION AUTHORIZATION nor a SECURITY DEFINER function changes
+ * who is acting, so none of them can widen what may be seen.
+ *
+ * A certificate of a member decides even if that member takes part no longer
+ * (then nobody is acting): the role binding must not be a way around a
+ * suspension.  A certificate that no member ever had is none of our business,
+ * and the role binding counts.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "libpq/libpq-be.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#ifdef USE_OPENSSL
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#endif
+
+#include "access/identity.h"
+#include "access/latest.h"
+#include "access/statement.h"
+#include "core/hash.h"
+
+typedef struct Identity
+{
+	bool		known;			/* the rest is as of generation, for user */
+	uint64		generation;
+	Oid			user;
+	char	   *name;			/* NULL: nobody */
+	Validity	validity;		/* of the membership */
+} Identity;
+
+static Identity identity;
+
+/* What a query for the member found. */
+typedef struct Found
+{
+	bool		any;			/* a member, taking part or not */
+	char	   *name;			/* NULL: not taking part */
+	Validity	validity;
+} Found;
+
+static void
+identity_found(TupleTableSlot *slot, void *arg)
+{
+	Found	   *found = (Found *) arg;
+
+	found->any = true;
+	if (!DatumGetBool(slot->tts_values[2]))
+		return;
+	found->name = MemoryContextStrdup(TopMemoryContext, TextDatumGetCString(slot->tts_values[0]));
+	found->validity = VALIDITY_ALWAYS;
+	validity_restrict(&found->validity, slot->tts_values[1]);
+}
+
+#ifdef USE_OPENSSL
+/* SHA-256 of the DER certificate of the client; the handshake proved that it has the key. */
+static bool
+identity_fingerprint(uint8 fingerprint[HASH_LEN])
+{
+	unsigned int len = 0;
+
+	if (!MyProcPort->ssl_in_use || MyProcPort->peer == NULL || !MyProcPort->peer_cert_valid)
+		return false;
+	if (X509_digest(MyProcPort->peer, EVP_sha256(), fingerprint, &len) != 1 || len != HASH_LEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the fingerprint of the client's certificate")));
+	return true;
+}
+
+static void
+identity_by_certificate(Found *found)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {BYTEAOID};
+	Datum		values[1];
+	uint8		fingerprint[HASH_LEN];
+	bytea	   *argument;
+
+	if (!identity_fingerprint(fingerprint))
+		return;
+	argument = palloc(VARHDRSZ + HASH_LEN);
+	SET_VARSIZE(argument, VARHDRSZ + HASH_LEN);
+	memcpy(VARDATA(argument), fingerprint, HASH_LEN);
+	values[0] = PointerGetDatum(argument);
+	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
+				 "SELECT m.name, m.valid, m.accepted AND m.ledger_key IS NOT NULL AS active"
+				 " FROM medchain.member m WHERE m.fingerprint = $1"
+				 " ORDER BY active DESC, m.name COLLATE \"C\" LIMIT 1",
+				 1, types, values, identity_found, found);
+	pfree(argument);
+}
+#endif
+
+static void
+identity_by_role(Oid user, Found *found)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1];
+	char	   *role = GetUserNameFromId(user, true);
+
+	if (role == NULL)
+		return;					/* dropped meanwhile */
+	values[0] = CStringGetTextDatum(role);
+	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
+				 "SELECT m.name, m.valid, m.accepted AND m.ledger_key IS NOT NULL"
+				 " FROM medchain.role_binding b JOIN medchain.member m ON m.name = b.member"
+				 " WHERE b.role = $1",
+				 1, types, values, identity_found, found);
+}
+
+static void
+identity_load(uint64 generation, Oid user)
+{
+	Found		found = {0};
+
+	identity.known = false;
+	if (identity.name)
+	{
+		pfree(identity.name);
+		identity.name = NULL;
+	}
+
+#ifdef USE_OPENSSL
+	identity_by_certificate(&found);
+#endif
+	if (!found.any)
+		identity_by_role(user, &found);
+
+	identity.name = found.name;
+	identity.validity = found.validity;
+	identity.generation = generation;
+	identity.user = user;
+	identity.known = true;
+}
+
+const char *
+identity_member_name(void)
+{
+	uint64		generation;
+	Oid			user;
+	TimestampTz clock;
+
+	/* workers act for the node, and parallel workers do not know the client's certificate */
+	if (MyProcPort == NULL)
+		return NULL;
+
+	generation = statement_generation();
+	user = GetAuthenticatedUserId();
+	if (!identity.known || identity.generation != generation || identity.user != user)
+		identity_load(generation, user);
+
+	if (identity.name == NULL)
+		return NULL;
+	clock = statement_clock();
+	return validity_contains(&identity.validity, clock) ? identity.name : NULL;
+}
+
+char *
+identity_current_member(void)
+{
+	const char *name = identity_member_name();
+
+	return name ? pstrdup(name) : NULL;
+}
+
+PG_FUNCTION_INFO_V1(medchain_current_member);
+
+Datum
+medchain_current_member(PG_FUNCTION_ARGS)
+{
+	const char *name = identity_member_name();
+
+	if (name == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(name));
+}

@@ -1,0 +1,90 @@
+/*
+ * compat.h: every difference between PostgreSQL 15 and its successors that
+ * medchain touches, in one place.
+ */
+#ifndef MEDCHAIN_COMPAT_H
+#define MEDCHAIN_COMPAT_H
+
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "common/jsonapi.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "replication/walreceiver.h"
+#include "utils/acl.h"
+
+#if PG_VERSION_NUM < 150000
+#error "medchain needs PostgreSQL 15 or later"
+#endif
+
+/* 17 lets the caller own the lexer's memory. */
+static inline JsonLexContext *
+compat_json_lexer(char *json, int len, bool need_escapes)
+{
+#if PG_VERSION_NUM >= 170000
+	return makeJsonLexContextCstringLen(NULL, json, len, GetDatabaseEncoding(), need_escapes);
+#else
+	return makeJsonLexContextCstringLen(json, len, GetDatabaseEncoding(), need_escapes);
+#endif
+}
+
+/* 16 made the JSON callbacks return an error code. */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_JSON_RETURN JsonParseErrorType
+#define COMPAT_JSON_OK return JSON_SUCCESS
+#else
+#define COMPAT_JSON_RETURN void
+#define COMPAT_JSON_OK return
+#endif
+
+/* 16 added must_use_password, 17 the choice of a replication connection. */
+static inline WalReceiverConn *
+compat_walrcv_connect(const char *conninfo, const char *appname, char **err)
+{
+#if PG_VERSION_NUM >= 170000
+	return walrcv_connect(conninfo, true, true, false, appname, err);
+#elif PG_VERSION_NUM >= 160000
+	return walrcv_connect(conninfo, true, false, appname, err);
+#else
+	return walrcv_connect(conninfo, true, appname, err);
+#endif
+}
+
+/* 17 added failover slots. */
+static inline char *
+compat_walrcv_create_slot(WalReceiverConn *conn, const char *slot, XLogRecPtr *lsn)
+{
+#if PG_VERSION_NUM >= 170000
+	return walrcv_create_slot(conn, slot, false, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
+#else
+	return walrcv_create_slot(conn, slot, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
+#endif
+}
+
+/*
+ * 18 dropped execute_once.  It told a portal's partial run from one that runs
+ * to the end; there, a row limit is the only sign left.
+ */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_EXECUTOR_RUN_PARAMETERS QueryDesc *queryDesc, ScanDirection direction, uint64 count
+#define COMPAT_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count
+#define COMPAT_EXECUTOR_RUN_IS_PARTIAL (count != 0)
+#else
+#define COMPAT_EXECUTOR_RUN_PARAMETERS QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once
+#define COMPAT_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count, execute_once
+#define COMPAT_EXECUTOR_RUN_IS_PARTIAL (count != 0 || !execute_once)
+#endif
+
+/* 16 replaced the ownership checks by one. */
+static inline bool
+compat_owns_relation(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relation, role);
+#else
+	return pg_class_ownercheck(relation, role);
+#endif
+}
+
+#endif

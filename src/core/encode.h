@@ -1,0 +1,26 @@
+/*
+ * encode.h: base64 (RFC 4648 section 4, strict) and hex.
+ *
+ * OpenSSL's EVP_DecodeBlock accepts white space and miscounts padding, so the
+ * decoder here checks that re-encoding gives back the very same text: a note
+ * or envelope has exactly one spelling.
+ */
+#ifndef MEDCHAIN_CORE_ENCODE_H
+#define MEDCHAIN_CORE_ENCODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* bytes needed for the encoded text, terminator included */
+#define ENCODE_BASE64_SIZE(n) ((((n) + 2) / 3) * 4 + 1)
+#define ENCODE_HEX_SIZE(n) ((n) * 2 + 1)
+
+extern void encode_base64(const uint8_t *data, size_t len, char *out);
+/* out: at least len / 4 * 3 bytes.  False unless text is the canonical encoding of what it decodes to. */
+extern bool decode_base64(const char *text, size_t len, uint8_t *out, size_t *outlen);
+
+extern void encode_hex(const uint8_t *data, size_t len, char *out);	/* lower case */
+extern bool decode_hex(const char *text, size_t len, uint8_t *out); /* out: len / 2 bytes; either case */
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * key.h: signature keys: loading, signing, verifying.
+ *
+ * Ed25519 (RFC 8032), ECDSA P-256 with SHA-256 (DER signatures), RSA with
+ * SHA-256 (PKCS#1 v1.5 and PSS, RFC 8017), SM2 with SM3 (GB/T 32918, with the
+ * default user id "1234567812345678"), all through OpenSSL's EVP.
+ */
+#ifndef MEDCHAIN_CORE_KEY_H
+#define MEDCHAIN_CORE_KEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+#define KEY_SIGNATURE_MAX 1024		/* the longest signature of any key taken: RSA-8192 */
+
+typedef enum KeyAlgorithm
+{
+	KEY_DEFAULT,				/* what the key is for */
+	KEY_ED25519,
+	KEY_ECDSA_P256_SHA256,
+	KEY_SM2_SM3,
+	KEY_RSA_PKCS1_SHA256,
+	KEY_RSA_PSS_SHA256
+} KeyAlgorithm;
+
+typedef enum KeyVerdict
+{
+	KEY_VALID,
+	KEY_INVALID,				/* bad signature, malformed ones included */
+	KEY_ERROR					/* algorithm not for this key, or OpenSSL failed: see the error */
+} KeyVerdict;
+
+typedef struct Key Key;
+
+/* "ed25519", "ecdsa-p256-sha256", "sm2-sm3", "rsa-pkcs1-sha256", "rsa-pss-sha256" */
+extern bool key_algorithm_from_name(const char *name, KeyAlgorithm *algorithm);
+extern const char *key_algorithm_name(KeyAlgorithm algorithm);
+
+/* A public key from PEM: a SubjectPublicKeyInfo, or the key of the first X.509 certificate. */
+extern Key *key_from_pem(const char *pem, size_t len, CoreError *error);
+
+/*
+ * A private key from an OSSL_STORE URI or a plain file name.  A file must be
+ * owned by us or root and not be readable by group or others (root's may be
+ * readable by group), by the rules PostgreSQL has for ssl_key_file.
+ */
+extern Key *key_load_private(const char *uri, CoreError *error);
+extern void key_free(Key *key);
+
+extern KeyAlgorithm key_algorithm(const Key *key);
+extern bool key_same(const Key *a, const Key *b);	/* the same public key */
+
+/* SubjectPublicKeyInfo in PEM; to be released with key_free_text(). */
+extern char *key_to_pem(const Key *key, CoreError *error);
+extern void key_free_text(char *text);
+
+/* Lower-case hex SHA-256 of the DER SubjectPublicKeyInfo, terminated: 65 bytes.  DSSE keyid. */
+extern bool key_fingerprint(const Key *key, char out[65]);
+
+/* The C2SP signed-note key id of this key under that key name: signed-note.md, "Signatures". */
+extern bool key_note_id(const Key *key, const char *name, uint8_t out[4]);
+
+/* sig: KEY_SIGNATURE_MAX bytes */
+extern bool key_sign(const Key *key, const void *message, size_t len, uint8_t *sig, size_t *siglen, CoreError *error);
+extern KeyVerdict key_verify(const Key *key, KeyAlgorithm algorithm, const void *message, size_t len,
+							 const uint8_t *sig, size_t siglen, CoreError *error);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * note.h: C2SP signed notes and the block header, which is a tlog-checkpoint
+ * with three extension lines (design, section 2; c2sp.org/signed-note,
+ * c2sp.org/tlog-checkpoint).
+ */
+#ifndef MEDCHAIN_CORE_NOTE_H
+#define MEDCHAIN_CORE_NOTE_H
+
+#include "core/hash.h"
+#include "core/key.h"
+
+#define NOTE_NAME_MAX 255			/* "<alliance>/<origin>", without terminator */
+#define NOTE_MAX 65536				/* a note longer than this is malformed */
+#define NOTE_SEALED_LEN 24			/* 2026-01-31T23:59:59.123Z */
+#define NOTE_TEXT_MAX 640			/* upper bound of a block header's text, terminator included */
+#define NOTE_SIGNED_MAX (NOTE_TEXT_MAX + NOTE_NAME_MAX + 8 + 4 * (KEY_SIGNATURE_MAX + 4) / 3 + 8)
+
+typedef struct NoteBlock
+{
+	char		name[NOTE_NAME_MAX + 1];	/* "<alliance>/<origin>" */
+	uint64_t	size;			/* leaves in the tree after this block */
+	uint8_t		root[HASH_LEN];
+	uint64_t	height;
+	uint8_t		previous[HASH_LEN];
+	char		sealed[NOTE_SEALED_LEN + 1];
+} NoteBlock;
+
+/* Non-empty valid UTF-8 without Unicode white space, control characters or '+', at most NOTE_NAME_MAX bytes. */
+extern bool note_name_valid(const char *name);
+
+/* The header's text, up to and including the newline before the blank line. Returns its length, 0 if it can't be written. */
+extern size_t note_format_block(const NoteBlock *block, char out[NOTE_TEXT_MAX]);
+
+/* Length of the text of a signed note (what is hashed and signed); false if it is not a signed note at all. */
+extern bool note_text_length(const char *note, size_t len, size_t *textlen, CoreError *error);
+
+/* Parse a signed block header strictly: one spelling, no extra lines, at least one signature line. */
+extern bool note_parse_block(const char *note, size_t len, NoteBlock *block, CoreError *error);
+
+/* Append the blank line and our signature line to text. out: NOTE_SIGNED_MAX bytes.  Returns the length, 0 on error. */
+extern size_t note_sign(const char *text, size_t textlen, const char *name, const Key *key, char *out, CoreError *error);
+
+/*
+ * Does the note carry a valid signature of this key under this name?
+ * KEY_INVALID when it has none that verifies, KEY_ERROR when it is not a note.
+ */
+extern KeyVerdict note_verify(const char *note, size_t len, const char *name, const Key *key, CoreError *error);
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * append.h: put an entry on this database's own chain.
+ */
+#ifndef MEDCHAIN_LEDGER_APPEND_H
+#define MEDCHAIN_LEDGER_APPEND_H
+
+#include "postgres.h"
+#include "utils/uuid.h"
+#include "core/hash.h"
+
+/*
+ * Insert an entry into medchain.pending, from where the sealer takes it after
+ * commit.  body: JSON text, taken as it is.  subject: a pseudonym, or NULL.
+ * wait: the commit waits until the entry is sealed (governance entries).
+ * Raises object_not_in_prerequisite_state when this database is not a node
+ * of an alliance, or medchain is not in shared_preload_libraries.
+ */
+extern void append_entry(const char *kind, const char *body, const uint8_t *subject,
+						 bool wait, pg_uuid_t *id);
+
+#endif

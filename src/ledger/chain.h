@@ -1,0 +1,58 @@
+/*
+ * chain.h: the verified frontier of each chain, and moving it forward.
+ *
+ * medchain.entry and medchain.block hold verified content only.  What a peer
+ * sends waits in medchain.held_entry and medchain.held_block until it is
+ * complete, linked and signed; then chain_advance() moves it over, in order, and
+ * has it folded into the state.  What is provably wrong goes to
+ * medchain.quarantine.  medchain.chain has one row per origin: height, size,
+ * head and the compact range to continue from.
+ */
+#ifndef MEDCHAIN_LEDGER_CHAIN_H
+#define MEDCHAIN_LEDGER_CHAIN_H
+
+#include "postgres.h"
+#include "core/chain_check.h"
+
+/* This database as a node; from medchain.local_node. */
+typedef struct LocalNode
+{
+	char	   *alliance;
+	char	   *node;
+	char	   *data_center;
+	char	   *genesis_key;	/* PEM of the key that signed genesis */
+	bool		has_genesis;
+	uint8_t		genesis_hash[HASH_LEN];
+} LocalNode;
+
+/* False if this database has not founded or joined an alliance. Needs a trusted scope; palloc'd in the caller's context. */
+extern bool chain_local_node(LocalNode *node);
+
+/* Load the frontier of a chain (locking its row if lock), or the state before its first block. */
+extern void chain_load(const LocalNode *node, const char *origin, bool lock, ChainCheck *check);
+extern void chain_store(const LocalNode *node, const char *origin, const ChainCheck *check);
+
+/* PEM of the key the ledger of origin is signed with at this height; NULL: not configured (yet). */
+extern char *chain_key(const LocalNode *node, const char *origin, int64 height);
+
+/* Accept held blocks of origin while the next one is there.  Needs a trusted scope.  Returns how many. */
+extern int64 chain_advance(const char *origin);
+
+/*
+ * What can be said against a block the moment it arrives, before its turn: not a block header, of another
+ * chain or height, or not signed by the configured key.  NULL if nothing; otherwise a reason, and *detail palloc'd.
+ */
+extern const char *chain_screen(const char *origin, int64 height, const char *note, char **detail);
+
+/* Keep as evidence what is refused, together with the source's held entries first .. last - 1. */
+extern void chain_quarantine(const char *source, const char *origin, int64 height, const char *reason,
+							 const char *detail, const char *note, int64 first, int64 last);
+
+/* Write a verified block; chain_writing must be set. */
+extern void chain_insert_block(const char *origin, const NoteBlock *block, const uint8_t head[HASH_LEN],
+							   const char *note);
+
+/* Set while this process itself moves rows between the ledger's tables: the guard triggers let it. */
+extern bool chain_writing;
+
+#endif

@@ -1,0 +1,372 @@
+/*
+ * sealer.c: the worker that turns committed entries into blocks, and the only process that holds the private key.
+ *
+ * One round is one transaction: take what medchain.pending shows, in order, into
+ * medchain.entry; grow the tree; sign and write one block; move the frontier; fold
+ * governance entries.  Exactly once through any crash follows from that.  The
+ * order is that of pending.seq among the rows the round's snapshot sees: a row whose
+ * transaction committed before another's began always has the smaller number,
+ * and a row still uncommitted simply goes into a later block.
+ */
+#include "postgres.h"
+
+#include "access/twophase.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "core/chain_check.h"
+#include "ledger/chain.h"
+#include "ledger/hooks.h"
+#include "ledger/keycache.h"
+#include "ledger/sealer.h"
+#include "ledger/settings.h"
+#include "ledger/shared.h"
+#include "ledger/signer.h"
+#include "ledger/trusted.h"
+#include "ledger/worker.h"
+
+#define SEALER_IDLE 10000		/* milliseconds between looks when nobody calls */
+#define SEALER_RETRY 1000		/* milliseconds between tries while the key is missing or wrong */
+#define KEEPER_IDLE 1000
+
+static Key *signing_key = NULL;
+
+static void
+sealer_report(SharedDatabase *slot, SealerState state, const char *error)
+{
+	bool		changed;
+
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	changed = slot->state != state || strcmp(slot->error, error) != 0;
+	slot->state = state;
+	strlcpy(slot->error, error, SHARED_ERROR_LEN);
+	LWLockRelease(shared_state->lock);
+	if (changed)
+	{
+		if (state == SEALER_FAILED)
+			ereport(LOG, (errmsg("medchain: cannot seal: %s", error)));
+		ConditionVariableBroadcast(&slot->changed);
+	}
+}
+
+static void
+sealer_load_key(SharedDatabase *slot)
+{
+	CoreError	error = {0};
+	char		fingerprint[65] = "";
+
+	if (signing_key != NULL)
+		key_free(signing_key);
+	signing_key = NULL;
+
+	if (setting_signing_key == NULL || setting_signing_key[0] == '\0')
+		error_set(&error, CORE_ACCESS, "medchain.signing_key is not set");
+	else
+		signing_key = key_load_private(setting_signing_key, &error);
+
+	if (signing_key != NULL && !key_fingerprint(signing_key, fingerprint))
+		elog(ERROR, "could not compute the fingerprint of the signing key");
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	strlcpy(slot->key_fingerprint, fingerprint, sizeof(slot->key_fingerprint));
+	LWLockRelease(shared_state->lock);
+	sealer_report(slot, signing_key ? SEALER_RUNNING : SEALER_FAILED, error.message);
+}
+
+/* Is ours the key the ledger of this node is configured with?  Before it is configured, any key may start it. */
+static bool
+sealer_key_fits(SharedDatabase *slot, const LocalNode *node, int64 height)
+{
+	char	   *pem = chain_key(node, node->node, height);
+	CoreError	error = {0};
+	const Key  *configured;
+
+	if (pem == NULL)
+		return true;
+	configured = keycache_get(pem, strlen(pem), &error);
+	if (configured != NULL && key_same(configured, signing_key))
+		return true;
+	sealer_report(slot, SEALER_FAILED,
+				  psprintf("medchain.signing_key is not the key that the ledger of \"%s\" is configured with", node->node));
+	return false;
+}
+
+static void
+sealer_time(char sealed[NOTE_SEALED_LEN + 1])
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(GetCurrentTimestamp(), NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "timestamp out of range");
+	snprintf(sealed, NOTE_SEALED_LEN + 1, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+			 tm.tm_year % 10000, tm.tm_mon % 100, tm.tm_mday % 100, tm.tm_hour % 100,
+			 tm.tm_min % 100, tm.tm_sec % 100, (int) (fsec / 1000) % 1000);
+}
+
+/* Move up to block_max_entries pending rows over, adding their leaves.  Returns how many. */
+static int64
+sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
+	Datum		values[3];
+	int64		base = (int64) check->range.size;
+	int64		taken;
+
+	values[0] = CStringGetTextDatum(node->node);
+	values[1] = Int64GetDatum(base);
+	values[2] = Int64GetDatum(setting_block_max_entries);
+	trusted_execute(&plan,
+					"WITH taken AS (DELETE FROM medchain.pending WHERE ctid = ANY (ARRAY("
+					"    SELECT ctid FROM medchain.pending ORDER BY seq LIMIT $3)) RETURNING *) "
+					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, payload, leaf_hash) "
+					"SELECT $1, $2 + row_number() OVER (ORDER BY seq) - 1, id, kind, \"time\", actor, subject, payload, leaf_hash "
+					"FROM taken ORDER BY seq RETURNING seq, leaf_hash, kind",
+					3, types, values, NULL, false);
+	taken = (int64) SPI_processed;
+	for (int64 i = 0; i < taken; i++)
+	{
+		bool		isnull;
+		bytea	   *leaf = DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
+		int64		seq = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+
+		if (seq != base + i || VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
+			elog(ERROR, "entries were not sealed in order");
+		if (!chain_check_leaf(check, (uint8_t *) VARDATA_ANY(leaf)))
+			elog(ERROR, "could not compute SHA-256");
+		if (!*governance)
+		{
+			char	   *kind = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3);
+
+			*governance = ledger_hooks.is_governance(kind);
+			pfree(kind);
+		}
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return taken;
+}
+
+/* Sign and write the block that closes over the leaves just added. */
+static void
+sealer_write_block(const LocalNode *node, ChainCheck *check)
+{
+	NoteBlock	block = {0};
+	NoteBlock	written;
+	char		text[NOTE_TEXT_MAX];
+	char		note[NOTE_SIGNED_MAX + 1];
+	size_t		len;
+	CoreError	error = {0};
+
+	strlcpy(block.name, check->name, sizeof(block.name));
+	block.size = check->range.size;
+	block.height = (uint64) (check->height + 1);
+	memcpy(block.previous, check->head, HASH_LEN);
+	sealer_time(block.sealed);
+	if (!tree_range_root(&check->range, block.root))
+		elog(ERROR, "could not compute SHA-256");
+	len = note_format_block(&block, text);
+	if (len > 0)
+		len = note_sign(text, len, check->name, signing_key, note, &error);
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not sign block %llu: %s", (unsigned long long) block.height, error.message)));
+	note[len] = '\0';
+
+	/* Nothing leaves this process that it would not accept from a peer. */
+	if (chain_check_block(check, note, len, signing_key, &written, &error) != CHAIN_FINE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("block %llu does not verify: %s", (unsigned long long) block.height, error.message)));
+	chain_insert_block(node->node, &written, check->head, note);
+}
+
+/* Seal one block's worth.  Returns the number of entries, -1 if sealing is not possible now. */
+static int64
+sealer_seal(SharedDatabase *slot)
+{
+	LocalNode	node;
+	ChainCheck	check;
+	bool		governance = false;
+	int64		first;
+	int64		taken;
+
+	if (!chain_local_node(&node))
+		return 0;
+	chain_load(&node, node.node, true, &check);
+	if (!sealer_key_fits(slot, &node, check.height + 1))
+		return -1;
+
+	first = (int64) check.range.size;
+	chain_writing = true;
+	PG_TRY();
+	{
+		taken = sealer_take_pending(&node, &check, &governance);
+		if (taken > 0)
+			sealer_write_block(&node, &check);
+	}
+	PG_FINALLY();
+	{
+		chain_writing = false;
+	}
+	PG_END_TRY();
+	if (taken == 0)
+		return 0;
+
+	chain_store(&node, node.node, &check);
+	if (check.height == 0 && strcmp(node.node, node.data_center) == 0)
+	{
+		SPIPlanPtr	plan = NULL;
+
+		trusted_execute(&plan,
+						"UPDATE medchain.local_node SET genesis_hash = "
+						"(SELECT hash FROM medchain.block WHERE origin = node AND height = 0) WHERE genesis_hash IS NULL",
+						0, NULL, NULL, NULL, false);
+	}
+	if (governance)
+	{
+		ledger_hooks.fold(node.node, first, first + taken - 1);
+		shared_state_changed();
+	}
+	return taken;
+}
+
+/* One round; true when medchain.pending is empty as far as the round could see. */
+static bool
+sealer_round(SharedDatabase *slot)
+{
+	uint64		ticket = pg_atomic_read_u64(&slot->tickets);
+	TrustedScope scope;
+	int64		taken;
+
+	pg_atomic_write_u32(&slot->dirty, 0);
+	pg_memory_barrier();
+	worker_begin(slot, "sealing");
+	trusted_begin(&scope);
+	taken = sealer_seal(slot);
+	trusted_end(&scope);
+	worker_commit();
+
+	if (taken < 0)
+		return true;
+	if (taken > 0)
+	{
+		pg_atomic_fetch_add_u64(&slot->blocks, 1);
+		pg_atomic_fetch_add_u64(&slot->entries, taken);
+	}
+	sealer_report(slot, SEALER_RUNNING, "");
+	if (taken == setting_block_max_entries)
+		return false;
+	pg_atomic_write_u64(&slot->sealed, ticket);
+	ConditionVariableBroadcast(&slot->changed);
+	return true;
+}
+
+/* Milliseconds until the next round is due; 0: now; -1 never happens, an idle sealer looks now and then. */
+static long
+sealer_due(SharedDatabase *slot, TimestampTz *first_dirty)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		waited;
+
+	if (pg_atomic_read_u64(&slot->tickets) > pg_atomic_read_u64(&slot->sealed))
+		return 0;
+	if (pg_atomic_read_u32(&slot->dirty) == 0)
+	{
+		*first_dirty = 0;
+		/* COMMIT PREPARED tells nobody that pending rows have appeared */
+		return max_prepared_xacts > 0 ? setting_seal_interval : SEALER_IDLE;
+	}
+	if (*first_dirty == 0)
+		*first_dirty = now;
+	waited = TimestampDifferenceMilliseconds(*first_dirty, now);
+	return waited >= setting_seal_interval ? 0 : setting_seal_interval - waited;
+}
+
+static void
+sealer_loop(SharedDatabase *slot)
+{
+	TimestampTz first_dirty = 0;
+	bool		reloaded = true;
+
+	for (;;)
+	{
+		long		timeout;
+
+		if (reloaded || signing_key == NULL)
+			sealer_load_key(slot);
+		reloaded = false;
+		if (signing_key == NULL)
+		{
+			worker_sleep(SEALER_RETRY, &reloaded);
+			continue;
+		}
+		signer_serve(slot, signing_key);
+		timeout = sealer_due(slot, &first_dirty);
+		if (timeout == 0)
+		{
+			if (!sealer_round(slot))
+				continue;
+			first_dirty = 0;
+			timeout = slot->state == SEALER_FAILED ? SEALER_RETRY : sealer_due(slot, &first_dirty);
+			if (timeout == 0)
+				continue;
+		}
+		worker_sleep(timeout, &reloaded);
+		if (timeout >= SEALER_IDLE || max_prepared_xacts > 0)
+			pg_atomic_write_u32(&slot->dirty, 1);
+	}
+}
+
+void
+medchain_sealer_main(Datum database)
+{
+	SharedDatabase *slot = worker_start(database, WORKER_SEALER, "medchain sealer");
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "medchain sealer", ALLOCSET_DEFAULT_SIZES);
+
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		sealer_loop(slot);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		/* Leave the reason where those who wait can read it; the launcher starts a new sealer. */
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN)
+			sealer_report(slot, SEALER_FAILED, error->message);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+/*
+ * The keeper: accept what was held, when its turn has come.  It is a worker of its own so that checking a
+ * million entries of somebody else never delays the sealing of ours.
+ */
+void
+medchain_keeper_main(Datum database)
+{
+	SharedDatabase *slot = worker_start(database, WORKER_KEEPER, "medchain keeper");
+
+	for (;;)
+	{
+		TrustedScope scope;
+
+		worker_begin(slot, "accepting held blocks");
+		trusted_begin(&scope);
+		ledger_hooks.keep();
+		trusted_end(&scope);
+		worker_commit();
+		worker_sleep(KEEPER_IDLE, NULL);
+	}
+}

@@ -1,0 +1,64 @@
+/*
+ * settings.c: define the configuration parameters.
+ *
+ * signing_key and pseudonym_key_file are superuser settings rather than
+ * server-wide ones, so that ALTER DATABASE ... SET can give each database of one
+ * server its own node; the workers take them over from the database's settings.
+ * Neither holds a secret itself, but where a secret lies is nobody's business.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+#include "ledger/settings.h"
+
+char	   *setting_signing_key;
+char	   *setting_pseudonym_key_file;
+int			setting_seal_interval;
+int			setting_block_max_entries;
+int			setting_seal_timeout;
+bool		setting_wait_for_seal;
+
+void
+settings_define(void)
+{
+	DefineCustomStringVariable("medchain.signing_key",
+							   "Private key that signs this node's blocks, protocols and contracts.",
+							   "A file name or an OSSL_STORE URI; read by the sealer alone.",
+							   &setting_signing_key, "",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("medchain.pseudonym_key_file",
+							   "File with the alliance's key for pseudonyms of examinees.",
+							   "The same key on every member of the alliance.",
+							   &setting_pseudonym_key_file, "",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.seal_interval",
+							"Longest time a committed entry waits for the next block.",
+							NULL,
+							&setting_seal_interval, 200, 1, 3600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.block_max_entries",
+							"Most entries sealed in one block.",
+							NULL,
+							&setting_block_max_entries, 10000, 1, 1000000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.seal_timeout",
+							"Longest time a commit waits for its entries to be sealed.",
+							"Zero waits for ever. The transaction is committed either way.",
+							&setting_seal_timeout, 30000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("medchain.wait_for_seal",
+							 "Makes the commit of data and access entries wait until they are sealed.",
+							 "Entries of governance always wait.",
+							 &setting_wait_for_seal, false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("medchain");
+}

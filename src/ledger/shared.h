@@ -1,0 +1,97 @@
+/*
+ * shared.h: the shared memory of medchain: one slot per database, with the
+ * sealer's state, the tickets of sessions that wait for it, its signing
+ * requests, and the generation of the grants.
+ */
+#ifndef MEDCHAIN_LEDGER_SHARED_H
+#define MEDCHAIN_LEDGER_SHARED_H
+
+#include "postgres.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/dsm.h"
+#include "storage/lwlock.h"
+#include "datatype/timestamp.h"
+
+#define SHARED_DATABASES 64
+#define SHARED_SIGN_REQUESTS 8
+#define SHARED_ERROR_LEN 256
+
+typedef enum WorkerKind
+{
+	WORKER_SEALER,				/* seals this node's chain; holds the private key */
+	WORKER_KEEPER,				/* accepts what peers sent and had to wait */
+	WORKER_KINDS
+} WorkerKind;
+
+typedef enum SealerState
+{
+	SEALER_DOWN,				/* no worker */
+	SEALER_RUNNING,
+	SEALER_FAILED				/* worker is up and can't seal: see error */
+} SealerState;
+
+typedef enum SignState
+{
+	SIGN_FREE,
+	SIGN_REQUESTED,
+	SIGN_DONE,
+	SIGN_FAILED,
+	SIGN_ABANDONED				/* the requester gave up: the sealer frees it */
+} SignState;
+
+typedef struct SignRequest
+{
+	SignState	state;
+	dsm_handle	message;		/* in: size_t length, then the bytes; out: see signer.c */
+} SignRequest;
+
+typedef struct SharedDatabase
+{
+	Oid			database;		/* InvalidOid: slot free */
+	pid_t		worker_pid[WORKER_KINDS];	/* 0: none */
+	struct Latch *worker_latch[WORKER_KINDS];
+	SealerState state;
+	bool		wanted;			/* the extension is there: keep its workers running */
+	TimestampTz paused_until;	/* DROP DATABASE and the like need the database for themselves */
+	char		error[SHARED_ERROR_LEN];	/* why the sealer can't seal; empty if it can */
+	char		key_fingerprint[65];	/* of the signing key's public half; empty: none loaded */
+	SignRequest sign[SHARED_SIGN_REQUESTS];
+
+	pg_atomic_uint64 tickets;	/* drawn by sessions after their commit */
+	pg_atomic_uint64 sealed;	/* every ticket up to this one has been served */
+	pg_atomic_uint32 dirty;		/* something was committed to pending since the last round */
+	pg_atomic_uint64 grant_generation;	/* bumped after each commit that changed state */
+	pg_atomic_uint64 blocks;	/* statistics since server start */
+	pg_atomic_uint64 entries;
+	ConditionVariable changed;	/* broadcast on every change of the above */
+} SharedDatabase;
+
+typedef struct SharedState
+{
+	LWLock	   *lock;			/* protects everything but the atomics */
+	pid_t		launcher_pid;
+	struct Latch *launcher_latch;
+	SharedDatabase databases[SHARED_DATABASES];
+} SharedState;
+
+extern SharedState *shared_state;	/* NULL when not preloaded */
+
+extern void shared_install_hooks(void); /* from _PG_init, while preloading */
+
+/* ERROR with the line to add, unless medchain was preloaded. */
+extern void shared_require(void);
+
+/* The slot of this database, made if need be; NULL when not preloaded or all slots are taken. */
+extern SharedDatabase *shared_database(void);
+
+/* Wake a worker of this database, or have it started. */
+extern void shared_wake(SharedDatabase *slot, WorkerKind kind);
+
+/* Mark this transaction as one that changes state: bumps grant_generation after commit. */
+extern void shared_state_changed(void);
+
+/* medchain_start_workers(), in launcher.c, for C callers: ERROR unless the sealer is up within a few seconds. */
+extern void shared_start_workers(void);
+
+#endif

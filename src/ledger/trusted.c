@@ -1,0 +1,101 @@
+/*
+ * trusted.c: run our own SQL with our own rights, search path and settings.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "ledger/trusted.h"
+
+Oid
+trusted_schema(bool missing_ok)
+{
+	Oid			extension = get_extension_oid("medchain", true);
+
+	if (!OidIsValid(extension))
+	{
+		if (missing_ok)
+			return InvalidOid;
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"medchain\" is not installed in this database")));
+	}
+	return get_namespace_oid("medchain", missing_ok);
+}
+
+/* The owner of the ledger, who is the superuser that installed the extension. */
+static Oid
+trusted_owner(void)
+{
+	Oid			relation = get_relname_relid("entry", trusted_schema(false));
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "medchain.entry is missing");
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+void
+trusted_begin(TrustedScope *scope)
+{
+	Oid			owner = trusted_owner();
+
+	GetUserIdAndSecContext(&scope->user, &scope->context);
+	SetUserIdAndSecContext(owner, scope->context | SECURITY_LOCAL_USERID_CHANGE);
+	scope->nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, medchain, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+
+	/* verification and audit have to see every row of a protected table */
+	(void) set_config_option("row_security", "off",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+void
+trusted_end(TrustedScope *scope)
+{
+	SPI_finish();
+	AtEOXact_GUC(true, scope->nestlevel);
+	SetUserIdAndSecContext(scope->user, scope->context);
+}
+
+int
+trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
+				Datum *values, const char *nulls, bool latest)
+{
+	int			result;
+
+	if (*plan == NULL)
+	{
+		SPIPlanPtr	prepared = SPI_prepare(sql, nargs, types);
+
+		if (prepared == NULL)
+			elog(ERROR, "SPI_prepare failed for \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+		SPI_keepplan(prepared);
+		*plan = prepared;
+	}
+
+	if (latest)
+		result = SPI_execute_snapshot(*plan, values, nulls, GetLatestSnapshot(), InvalidSnapshot,
+									  true, false, 0);
+	else
+		result = SPI_execute_plan(*plan, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "statement \"%s\" failed: %s", sql, SPI_result_code_string(result));
+	return result;
+}

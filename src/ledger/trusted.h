@@ -1,0 +1,37 @@
+/*
+ * trusted.h: SQL that the extension runs for itself, whoever is calling.
+ *
+ * Between trusted_begin() and trusted_end() SPI is connected, the user is the
+ * owner of medchain's tables, and search_path is "pg_catalog, medchain, pg_temp", so
+ * that neither the caller's rights nor the caller's operators decide what our
+ * statements mean.  An error in between needs no clean-up of ours: (sub)transaction
+ * abort restores user, settings and SPI.
+ */
+#ifndef MEDCHAIN_LEDGER_TRUSTED_H
+#define MEDCHAIN_LEDGER_TRUSTED_H
+
+#include "postgres.h"
+#include "executor/spi.h"
+
+typedef struct TrustedScope
+{
+	Oid			user;
+	int			context;
+	int			nestlevel;
+} TrustedScope;
+
+/* Oid of the schema medchain, and whether the extension is installed in this database. */
+extern Oid	trusted_schema(bool missing_ok);
+
+extern void trusted_begin(TrustedScope *scope);
+extern void trusted_end(TrustedScope *scope);
+
+/*
+ * Run one statement inside a trusted scope with a plan saved in *plan (static
+ * in the caller).  latest: look at the newest committed data, whatever the
+ * transaction's snapshot, and change nothing.  Result in SPI_tuptable.
+ */
+extern int	trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
+							Datum *values, const char *nulls, bool latest);
+
+#endif
