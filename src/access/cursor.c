@@ -121,7 +121,7 @@ cursor_check(QueryDesc *query, bool partial)
 	OpenQuery  *open;
 	uint64		withdrawals;
 
-	if (!query->plannedstmt->dependsOnRLS || query->operation != CMD_SELECT || shared_state == NULL)
+	if (!query->plannedstmt->dependsOnRole || query->operation != CMD_SELECT || shared_state == NULL)
 		return;
 
 	open = cursor_find(query);

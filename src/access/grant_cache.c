@@ -14,34 +14,23 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
-#include "storage/bufmgr.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "access/grant_cache.h"
 #include "access/identity.h"
 #include "access/latest.h"
 #include "access/protection.h"
 #include "ledger/pseudonym.h"
-#include "ledger/trusted.h"
 
 /* A single question costs about as much as loading so many grants. */
 #define GRANTS_PER_QUESTION 25
 #define MIN_QUESTIONS 16
 #define MAX_QUESTIONS 20000
 
-/* Up to here the planner's estimate is counted, beyond it comes from statistics. */
-#define ESTIMATE_COUNTED 1000
-#define GRANTS_PER_PAGE 60		/* guess, before the first ANALYZE */
+/* The planner's estimate is counted up to here; what is beyond is "many". */
+#define ESTIMATE_COUNTED 100000
 
 typedef struct GrantCache
 {
@@ -57,7 +46,6 @@ typedef struct GrantCache
 	TimestampTz horizon;		/* when to do so again */
 
 	double		estimate;		/* subjects, -1: not known */
-	uint64		version;
 	uint64		withdrawals;
 	int			watchers;
 } GrantCache;
@@ -121,6 +109,12 @@ grant_cache_row_of_all(TupleTableSlot *slot, void *arg)
 	grant_cache_row(load, head, slot->tts_values, slot->tts_isnull);
 }
 
+static void
+grant_cache_counted(TupleTableSlot *slot, void *arg)
+{
+	*(int64 *) arg = DatumGetInt64(slot->tts_values[0]);
+}
+
 /* All grants of a member. */
 static void
 grant_cache_load(Load *load, const char *member)
@@ -146,7 +140,7 @@ grant_cache_ask(Load *load, const char *member, const char *identity, size_t len
 	bytea	   *pseudonym = palloc(VARHDRSZ + HASH_LEN);
 
 	SET_VARSIZE(pseudonym, VARHDRSZ + HASH_LEN);
-	protection_pseudonym(identity, len, (uint8 *) VARDATA(pseudonym));
+	pseudonym_of(identity, len, (uint8 *) VARDATA(pseudonym));
 	values[0] = CStringGetTextDatum(member);
 	values[1] = PointerGetDatum(pseudonym);
 	load->head = 0;
@@ -202,7 +196,6 @@ grant_cache_install(Load *load, bool complete)
 	cache.complete = complete;
 	cache.judged = load->clock;
 	cache.horizon = load->horizon;
-	cache.version++;
 	if (complete)
 		cache.estimate = (double) (grant_table_identities(load->table) + grant_table_pseudonyms(load->table));
 	if (old)
@@ -257,7 +250,6 @@ grant_cache_replace(const char *member, uint64 generation, TimestampTz clock)
 	cache.member = name;
 	cache.complete = false;
 	cache.generation = generation;
-	cache.version++;
 	cache.checked = true;
 }
 
@@ -287,7 +279,6 @@ grant_cache_refresh(void)
 			cache.withdrawals++;
 		cache.judged = clock;
 		cache.horizon = grant_table_horizon(cache.table, clock);
-		cache.version++;
 	}
 	if (run != 0)
 		cache.run = run;
@@ -350,7 +341,7 @@ grant_cache_miss(const char *identity, size_t len, TimestampTz clock)
 		uint8		pseudonym[HASH_LEN];
 		uint32	   *found;
 
-		protection_pseudonym(identity, len, pseudonym);
+		pseudonym_of(identity, len, pseudonym);
 		found = grant_table_find_pseudonym(cache.table, pseudonym);
 		if (found)
 			head = *found;
@@ -371,4 +362,99 @@ grant_cache_allows(const char *identity, size_t len, uint8 operation, Oid relati
 	found = cache.table ? grant_table_find(cache.table, identity, len) : NULL;
 	return grant_cache_evaluate(found ? *found : grant_cache_miss(identity, len, clock),
 								operation, relation, clock);
+}
+
+double
+grant_cache_estimate(void)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1];
+	int64		count = 0;
+
+	if (!grant_cache_refresh())
+		return 0;
+	if (cache.estimate >= 0)
+		return cache.estimate;
+
+	values[0] = CStringGetTextDatum(cache.member);
+	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
+				 "SELECT count(*) FROM (SELECT FROM medchain.protocol_grant WHERE grantee = $1 LIMIT "
+				 CppAsString2(ESTIMATE_COUNTED) ") g",
+				 1, types, values, grant_cache_counted, &count);
+	cache.estimate = (double) count;
+	return cache.estimate;
+}
+
+/* The subjects a call to grant_cache_subjects() collects. */
+typedef struct Collection
+{
+	uint8		operation;
+	Oid			relation;
+	TimestampTz clock;
+	GrantedSubject *subjects;
+	int64		count;
+} Collection;
+
+static void
+grant_cache_collect(const char *identity, size_t len, uint32 head, void *arg)
+{
+	Collection *collection = (Collection *) arg;
+
+	if (grant_cache_evaluate(head, collection->operation, collection->relation, collection->clock))
+	{
+		collection->subjects[collection->count].identity = identity;
+		collection->subjects[collection->count].len = len;
+		collection->count++;
+	}
+}
+
+static int
+grant_cache_compare(const void *a, const void *b)
+{
+	const GrantedSubject *left = (const GrantedSubject *) a;
+	const GrantedSubject *right = (const GrantedSubject *) b;
+	int			order = memcmp(left->identity, right->identity, Min(left->len, right->len));
+
+	if (order != 0)
+		return order;
+	return left->len < right->len ? -1 : left->len > right->len;
+}
+
+GrantedSubject *
+grant_cache_subjects(uint8 operation, Oid relation, int64 *count)
+{
+	Collection	collection = {operation, relation};
+
+	*count = 0;
+	if (!grant_cache_refresh())
+		return NULL;
+	collection.clock = statement_clock();
+	if (cache.table == NULL || !cache.complete)
+		grant_cache_load_all(collection.clock);
+	collection.subjects = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(GrantedSubject) *
+												 (Size) Max(grant_table_identities(cache.table), 1));
+	grant_table_visit(cache.table, grant_cache_collect, &collection);
+	qsort(collection.subjects, (size_t) collection.count, sizeof(GrantedSubject), grant_cache_compare);
+	*count = collection.count;
+	return collection.subjects;
+}
+
+uint64
+grant_cache_withdrawals(void)
+{
+	(void) grant_cache_refresh();
+	return cache.withdrawals;
+}
+
+void
+grant_cache_watch(void)
+{
+	cache.watchers++;
+}
+
+void
+grant_cache_unwatch(void)
+{
+	cache.watchers--;
 }

@@ -28,9 +28,6 @@ typedef struct GrantedSubject
 
 extern GrantedSubject *grant_cache_subjects(uint8 operation, Oid relation, int64 *count);
 
-/* Differs from an earlier answer if grant_cache_subjects() may say something else. */
-extern uint64 grant_cache_version(void);
-
 /*
  * How often the current member lost a grant, by revocation or by time.  Only
  * counted exactly between watch and unwatch, as it costs something.

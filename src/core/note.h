@@ -42,7 +42,9 @@ extern size_t note_sign(const char *text, size_t textlen, const char *name, cons
 
 /*
  * Does the note carry a valid signature of this key under this name?
- * KEY_INVALID when it has none that verifies, KEY_ERROR when it is not a note.
+ * KEY_INVALID when it has none that verifies, or one under this key's id that
+ * does not; KEY_ERROR when it is not a note.  name may be NULL: under any.  key may be NULL: only the form of
+ * the signature lines is checked, and a good one gives KEY_INVALID.
  */
 extern KeyVerdict note_verify(const char *note, size_t len, const char *name, const Key *key, CoreError *error);
 

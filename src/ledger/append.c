@@ -176,7 +176,7 @@ medchain_pending_leaf(PG_FUNCTION_ARGS)
 	bool		nulls[7] = {false};
 	Datum		payload;
 	bool		isnull;
-	char	   *text;
+	char	   *json;
 	PayloadFields fields;
 	const char *reason;
 	bytea	   *leaf;
@@ -194,15 +194,15 @@ medchain_pending_leaf(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION),
 				 errmsg("an entry needs a payload")));
-	text = TextDatumGetCString(payload);
-	if (!payload_parse(text, strlen(text), &fields, &reason))
+	json = TextDatumGetCString(payload);
+	if (!payload_parse(json, strlen(json), &fields, &reason))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("invalid entry: %s", reason)));
 
 	leaf = palloc(VARHDRSZ + HASH_LEN);
 	SET_VARSIZE(leaf, VARHDRSZ + HASH_LEN);
-	if (!hash_leaf(text, strlen(text), (uint8_t *) VARDATA(leaf)))
+	if (!hash_leaf(json, strlen(json), (uint8_t *) VARDATA(leaf)))
 		elog(ERROR, "could not compute SHA-256");
 	subject = palloc(VARHDRSZ + HASH_LEN);
 	SET_VARSIZE(subject, VARHDRSZ + HASH_LEN);

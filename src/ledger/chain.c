@@ -70,28 +70,32 @@ chain_name(const LocalNode *node, const char *origin, char *name)
 }
 
 void
-chain_load(const LocalNode *node, const char *origin, bool lock, ChainCheck *check)
+chain_start(const LocalNode *node, const char *origin, ChainCheck *check)
 {
-	static SPIPlanPtr plan = NULL;
-	static SPIPlanPtr plan_lock = NULL;
 	static const uint8_t zero[HASH_LEN] = {0};
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1] = {CStringGetTextDatum(origin)};
 	char		name[NOTE_NAME_MAX + 1];
 
 	chain_name(node, origin, name);
 	if (!node->has_genesis && strcmp(origin, node->data_center) != 0)
 		elog(ERROR, "chain of \"%s\" cannot be read before the genesis block is known", origin);
 	chain_check_init(check, name, strcmp(origin, node->data_center) == 0 ? zero : node->genesis_hash);
+}
 
-	if (lock)
+void
+chain_load(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check)
+{
+	static SPIPlanPtr plan_lock = NULL;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(origin)};
+
+	chain_start(node, origin, check);
+	if (mode == CHAIN_LOCK)
 		trusted_execute(&plan_lock,
 						"SELECT height, size, head, frontier FROM medchain.chain WHERE origin = $1 FOR UPDATE",
 						1, types, values, NULL, false);
 	else
-		trusted_execute(&plan,
-						"SELECT height, size, head, frontier FROM medchain.chain WHERE origin = $1",
-						1, types, values, NULL, false);
+		SPI_execute_with_args("SELECT height, size, head, frontier FROM medchain.chain WHERE origin = $1",
+							  1, types, values, NULL, true, 1);
 	if (SPI_processed > 0)
 	{
 		HeapTuple	row = SPI_tuptable->vals[0];
@@ -114,7 +118,7 @@ chain_load(const LocalNode *node, const char *origin, bool lock, ChainCheck *che
 	SPI_freetuptable(SPI_tuptable);
 }
 
-static Datum
+Datum
 chain_bytea(const void *data, size_t len)
 {
 	bytea	   *result = palloc(VARHDRSZ + len);
@@ -225,8 +229,8 @@ chain_quarantine(const char *source, const char *origin, int64 height, const cha
 	if (note == NULL)
 		nulls[5] = 'n';
 	trusted_execute(&plan,
-					"WITH taken AS (DELETE FROM medchain.held_entry WHERE source = $1 AND origin = $2 "
-					"  AND seq >= $7 AND seq < $8 RETURNING seq, payload) "
+					"WITH taken AS (SELECT seq, payload FROM medchain.held_entry WHERE source = $1 AND origin = $2 "
+					"  AND seq >= $7 AND seq < $8 ORDER BY seq LIMIT 100) "
 					"INSERT INTO medchain.quarantine (source, origin, height, reason, detail, note, payloads) "
 					"SELECT $1, $2, $3, $4, $5, $6, array_agg(payload ORDER BY seq) FROM taken",
 					8, types, values, nulls, false);
@@ -482,7 +486,7 @@ chain_advance(const char *origin)
 	values[0] = CStringGetTextDatum(origin);
 	trusted_execute(&lock, "SELECT pg_advisory_xact_lock(hashtextextended('medchain chain ' || $1, 0))",
 					1, types, values, NULL, false);
-	chain_load(&node, origin, true, &check);
+	chain_load(&node, origin, CHAIN_LOCK, &check);
 
 	for (;;)
 	{

@@ -28,8 +28,17 @@ typedef struct LocalNode
 /* False if this database has not founded or joined an alliance. Needs a trusted scope; palloc'd in the caller's context. */
 extern bool chain_local_node(LocalNode *node);
 
-/* Load the frontier of a chain (locking its row if lock), or the state before its first block. */
-extern void chain_load(const LocalNode *node, const char *origin, bool lock, ChainCheck *check);
+/* The state of a chain before its first block. */
+extern void chain_start(const LocalNode *node, const char *origin, ChainCheck *check);
+
+typedef enum ChainLoad
+{
+	CHAIN_LOCK,					/* the newest version, locked: to move it forward */
+	CHAIN_SNAPSHOT				/* as the active snapshot sees it */
+} ChainLoad;
+
+/* Load the frontier of a chain, or the state before its first block. */
+extern void chain_load(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check);
 extern void chain_store(const LocalNode *node, const char *origin, const ChainCheck *check);
 
 /* PEM of the key the ledger of origin is signed with at this height; NULL: not configured (yet). */
@@ -44,13 +53,19 @@ extern int64 chain_advance(const char *origin);
  */
 extern const char *chain_screen(const char *origin, int64 height, const char *note, char **detail);
 
-/* Keep as evidence what is refused, together with the source's held entries first .. last - 1. */
+/*
+ * Keep as evidence what is refused, with (at most 100 of) the source's held entries first .. last - 1.  The entries
+ * stay held: they may belong to the true block, which may still come.
+ */
 extern void chain_quarantine(const char *source, const char *origin, int64 height, const char *reason,
 							 const char *detail, const char *note, int64 first, int64 last);
 
 /* Write a verified block; chain_writing must be set. */
 extern void chain_insert_block(const char *origin, const NoteBlock *block, const uint8_t head[HASH_LEN],
 							   const char *note);
+
+/* A bytea of these bytes, palloc'd. */
+extern Datum chain_bytea(const void *data, size_t len);
 
 /* Set while this process itself moves rows between the ledger's tables: the guard triggers let it. */
 extern bool chain_writing;

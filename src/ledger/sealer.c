@@ -199,7 +199,7 @@ sealer_seal(SharedDatabase *slot)
 
 	if (!chain_local_node(&node))
 		return 0;
-	chain_load(&node, node.node, true, &check);
+	chain_load(&node, node.node, CHAIN_LOCK, &check);
 	if (!sealer_key_fits(slot, &node, check.height + 1))
 		return -1;
 

@@ -1,0 +1,53 @@
+# medchain: a PostgreSQL extension (PGXS).
+#
+#   make            build                 make install   into the server's directories
+#   make test       every test suite      make demo      a whole alliance on this machine
+#
+# test and demo work on a machine that has no PostgreSQL yet: they install what
+# they need, and so must not depend on pg_config.
+
+EXTENSION = medchain
+EXTVERSION = 1.0
+MODULE_big = medchain
+
+OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/ledger/*.c src/alliance/*.c \
+         src/access/*.c src/sync/*.c src/*.c))
+
+# The order in which the parts of the install script need each other.
+INSTALL_PARTS = roles ledger state pure append verify authority fold member contract protocol \
+         identity access protect commitment apply peer join views privileges
+INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))
+
+DATA_built = medchain--$(EXTVERSION).sql
+EXTRA_CLEAN = medchain--$(EXTVERSION).sql test/core/build test/fuzz/build
+
+PG_CPPFLAGS = -I$(srcdir)/src
+PG_CFLAGS = -Wall -Wextra -Wdeclaration-after-statement -Wno-unused-parameter -Wno-sign-compare \
+         -Wno-missing-field-initializers
+SHLIB_LINK = -lcrypto
+
+PG_CONFIG ?= pg_config
+srcdir = .
+
+.DEFAULT_GOAL := all
+.PHONY: test demo
+test:
+	scripts/run-tests
+demo:
+	demo/run
+
+# Debian's pg_config of postgresql-common answers only when the server headers are there.
+ifneq ($(filter-out test demo,$(or $(MAKECMDGOALS),all)),)
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(wildcard $(PGXS)),)
+$(error PostgreSQL's server headers are missing; run scripts/install-deps, or give PG_CONFIG)
+endif
+# bitcode for the JIT is an extra; without the compiler for it, go without
+ifeq ($(shell command -v clang clang-14 2>/dev/null),)
+override with_llvm = no
+endif
+include $(PGXS)
+endif
+
+medchain--$(EXTVERSION).sql: $(INSTALL_SQL) Makefile
+	@{ echo '\echo Use "CREATE EXTENSION medchain CASCADE" to load this file. \quit'; cat $(INSTALL_SQL); } > $@

@@ -1,0 +1,342 @@
+/*
+ * fold.sql: from entries to state.
+ *
+ * Chains arrive in any order relative to each other, and every node has to derive
+ * the same state, so the state is a function of the set of claims: whenever something
+ * becomes known, whatever depends on it is judged again.  Members are derived
+ * anew from their claims each time (there are few); protocols one by one.
+ *
+ * About names without schema: see authority.sql.
+ */
+
+CREATE FUNCTION medchain.fold_claim(p_origin text, p_seq bigint) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    e record;
+    body jsonb;
+    opened record;
+BEGIN
+    SELECT * INTO STRICT e FROM entry x WHERE x.origin = p_origin AND x.seq = p_seq;
+    body := medchain.jsonb_or_null(e.payload) -> 'body';
+    IF e.kind IN ('contract', 'protocol', 'amendment') THEN
+        SELECT * INTO opened FROM medchain.open_envelope(body, NULL, 'application/vnd.medchain.'
+            || CASE e.kind WHEN 'contract' THEN 'contract' ELSE 'protocol' END || '+json');
+        body := medchain.jsonb_or_null(opened.payload);
+    END IF;
+    IF pg_catalog.jsonb_typeof(body) IS DISTINCT FROM 'object' THEN
+        body := '{}';
+    END IF;
+    INSERT INTO claim (origin, seq, id, kind, "time", about, subject, body, effective, reason)
+    VALUES (e.origin, e.seq, e.id, e.kind, e.time,
+            coalesce(CASE e.kind
+                WHEN 'acceptance' THEN e.origin
+                WHEN 'protocol' THEN e.id::text
+                WHEN 'amendment' THEN body ->> 'protocol'
+                WHEN 'revocation' THEN body ->> 'protocol'
+                WHEN 'note' THEN body ->> 'protocol'
+                WHEN 'bind_role' THEN body ->> 'role'
+                ELSE body ->> 'member' END, ''),
+            e.subject, body, false, 'not judged yet')
+    ON CONFLICT (origin, seq) DO NOTHING;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_claim(text, bigint) IS 'internal: make a claim of an entry';
+
+-- Judge one claim again; true if the judgement changed.
+CREATE FUNCTION medchain.fold_judge(p_origin text, p_seq bigint) RETURNS boolean
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    verdict text := medchain.authority_reason(p_origin, p_seq);
+BEGIN
+    UPDATE claim c SET effective = verdict IS NULL, reason = verdict
+        WHERE c.origin = p_origin AND c.seq = p_seq
+        AND (c.effective IS DISTINCT FROM (verdict IS NULL) OR c.reason IS DISTINCT FROM verdict);
+    RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_judge(text, bigint) IS 'internal: judge a claim again; did the judgement change?';
+
+CREATE FUNCTION medchain.fold_judge_kind(p_kind text) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    c record;
+BEGIN
+    FOR c IN SELECT x.origin, x.seq FROM claim x WHERE x.kind = p_kind ORDER BY x.origin COLLATE "C", x.seq LOOP
+        PERFORM medchain.fold_judge(c.origin, c.seq);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_judge_kind(text) IS 'internal: judge all claims of one kind again';
+
+-- Members from genesis and contracts: of several contracts with one member the newest countersigned one counts.
+CREATE FUNCTION medchain.fold_members() RETURNS void
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    DELETE FROM member;
+    DELETE FROM contract;
+    INSERT INTO member (name, kind, certificate, fingerprint, contract, capabilities, valid, accepted, ledger_key, configured_by)
+    SELECT c.origin, 'data_center'::medchain.member_kind, c.body ->> 'certificate', f.fingerprint, c.id,
+           medchain.default_capabilities('data_center'), pg_catalog.tstzrange(f.not_before, f.not_after, '[]'), true, f.public_key, c.origin
+    FROM claim c CROSS JOIN LATERAL medchain.certificate_facts(c.body ->> 'certificate') f
+    WHERE c.kind = 'genesis' AND c.effective;
+
+    -- an id names one contract: the data centre's second use of it is no contract
+    INSERT INTO contract (id, member, kind, certificate, capabilities, valid, offered, accepted)
+    SELECT DISTINCT ON (c.id) c.id, c.body ->> 'member', (c.body ->> 'kind')::medchain.member_kind, c.body ->> 'certificate',
+           ARRAY(SELECT pg_catalog.jsonb_array_elements_text(c.body -> 'capabilities')), medchain.period_of(c.body -> 'valid'), c.time,
+           (SELECT pg_catalog.min(a.time) FROM claim a WHERE a.kind = 'acceptance' AND a.effective AND a.body ->> 'contract' = c.id::text)
+    FROM claim c WHERE c.kind = 'contract' AND c.effective
+    ORDER BY c.id, c.seq;
+
+    INSERT INTO member (name, kind, certificate, fingerprint, contract, capabilities, valid, accepted, ledger_key, configured_by)
+    SELECT DISTINCT ON (k.member) k.member, k.kind, k.certificate, f.fingerprint, k.id, k.capabilities,
+           k.valid * pg_catalog.tstzrange(f.not_before, f.not_after, '[]'), k.accepted IS NOT NULL, NULL, NULL
+    FROM contract k JOIN claim c ON c.id = k.id AND c.kind = 'contract' AND c.effective
+         CROSS JOIN LATERAL medchain.certificate_facts(k.certificate) f
+    ORDER BY k.member, k.accepted IS NULL, c.seq DESC
+    ON CONFLICT (name) DO NOTHING;
+
+    -- the first end node's ledger is configured by its contract
+    UPDATE member m SET ledger_key = f.public_key, configured_by = n.data_center
+        FROM medchain.local_node n, LATERAL
+             (SELECT c.body ->> 'member' AS name FROM claim c WHERE c.kind = 'contract' AND c.effective
+              AND c.body ->> 'kind' = 'end_node' ORDER BY c.seq LIMIT 1) first,
+             LATERAL medchain.certificate_facts((SELECT x.certificate FROM member x WHERE x.name = first.name)) f
+        WHERE m.name = first.name;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_members() IS 'internal: derive members and contracts from the claims about them';
+
+-- Configure ledgers, one at a time in an order that does not depend on arrival; each may enable further ones.
+CREATE FUNCTION medchain.fold_configurations() RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    c record;
+BEGIN
+    LOOP
+        SELECT x.* INTO c FROM claim x JOIN member m ON m.name = x.about AND m.ledger_key IS NULL
+            WHERE x.kind = 'configure' AND medchain.authority_reason(x.origin, x.seq) IS NULL
+            ORDER BY x.time, x.origin COLLATE "C", x.seq LIMIT 1;
+        EXIT WHEN NOT FOUND;
+        UPDATE member m SET configured_by = c.origin,
+            ledger_key = (SELECT f.public_key FROM medchain.key_facts(c.body ->> 'public_key') f)
+            WHERE m.name = c.about;
+        UPDATE claim x SET effective = true, reason = NULL WHERE x.origin = c.origin AND x.seq = c.seq;
+    END LOOP;
+    UPDATE claim x SET effective = false,
+        reason = coalesce(medchain.authority_reason(x.origin, x.seq), 'the ledger is configured already')
+        WHERE x.kind = 'configure'
+        AND NOT EXISTS (SELECT FROM claim w WHERE w.kind = 'configure' AND w.origin = x.origin AND w.seq = x.seq AND w.effective);
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_configurations() IS 'internal: which configurations of ledgers count';
+
+-- Settle everything about members.  Returns those who changed.
+CREATE FUNCTION medchain.fold_settle_members() RETURNS text[]
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    before jsonb := (SELECT pg_catalog.jsonb_object_agg(m.name, pg_catalog.to_jsonb(m)) FROM member m);
+    after jsonb;
+BEGIN
+    PERFORM medchain.fold_judge_kind('genesis');
+    PERFORM medchain.fold_members();
+    PERFORM medchain.fold_judge_kind('contract');
+    PERFORM medchain.fold_members();
+    PERFORM medchain.fold_judge_kind('acceptance');
+    PERFORM medchain.fold_members();
+    UPDATE claim SET effective = false WHERE kind = 'configure' AND effective;
+    PERFORM medchain.fold_configurations();
+    after := (SELECT pg_catalog.jsonb_object_agg(m.name, pg_catalog.to_jsonb(m)) FROM member m);
+    RETURN ARRAY(SELECT coalesce(b.key, a.key)
+                 FROM pg_catalog.jsonb_each(coalesce(before, '{}')) b FULL JOIN pg_catalog.jsonb_each(coalesce(after, '{}')) a ON a.key = b.key
+                 WHERE a.value IS DISTINCT FROM b.value);
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_settle_members() IS 'internal: derive everything about members again; names of those who changed';
+
+-- State of one protocol from its claims.
+CREATE FUNCTION medchain.fold_protocol(p_about text) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    base record;
+    terms jsonb;
+    term tstzrange;
+    ending record;
+BEGIN
+    IF p_about !~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN
+        RETURN;
+    END IF;
+    DELETE FROM protocol p WHERE p.id = p_about::uuid;
+    DELETE FROM protocol_grant g WHERE g.protocol = p_about::uuid;
+    DELETE FROM data_index d WHERE d.protocol = p_about::uuid;
+    SELECT c.* INTO base FROM claim c WHERE c.about = p_about AND c.kind = 'protocol' AND c.effective;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT c.body INTO terms FROM claim c WHERE c.about = p_about AND c.kind IN ('protocol', 'amendment') AND c.effective
+        ORDER BY c.seq DESC LIMIT 1;
+    SELECT c.time, c.origin, c.body ->> 'reason' AS reason INTO ending FROM claim c
+        WHERE c.about = p_about AND c.kind = 'revocation' AND c.effective
+        ORDER BY c.time, c.origin COLLATE "C", c.seq LIMIT 1;
+    term := medchain.period_of(terms -> 'valid');
+    INSERT INTO protocol (id, issuer, subject, protocol_text, valid, issued, revoked, revoked_by, revoke_reason)
+        VALUES (base.id, base.origin, base.subject, terms ->> 'text', term, base.time, ending.time, ending.origin, ending.reason);
+    INSERT INTO protocol_grant (protocol, ordinal, subject, grantee, operations, purpose, records, valid)
+        SELECT base.id, g.ordinality, base.subject, g.value ->> 'grantee',
+               ARRAY(SELECT pg_catalog.jsonb_array_elements_text(g.value -> 'operations')), g.value ->> 'purpose',
+               CASE WHEN g.value ? 'records' THEN ARRAY(SELECT pg_catalog.jsonb_array_elements_text(g.value -> 'records')) END,
+               medchain.period_of(g.value -> 'valid') * term
+        FROM pg_catalog.jsonb_array_elements(terms -> 'grants') WITH ORDINALITY g;
+    INSERT INTO data_index (protocol, ordinal, subject, holder, relation, key)
+        SELECT base.id, d.ordinality, base.subject, d.value ->> 'holder', d.value ->> 'relation', d.value -> 'key'
+        FROM pg_catalog.jsonb_array_elements(terms -> 'data_index') WITH ORDINALITY d;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_protocol(text) IS 'internal: derive a protocol, its grants and data index from the claims about it';
+
+-- Judge everything about one protocol again, in the order of dependence.
+CREATE FUNCTION medchain.fold_settle_protocol(p_about text) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    c record;
+BEGIN
+    FOR c IN SELECT x.origin, x.seq FROM claim x
+        WHERE x.about = p_about AND x.kind IN ('protocol', 'amendment', 'revocation', 'note')
+        ORDER BY pg_catalog.array_position(ARRAY['protocol', 'amendment', 'revocation', 'note'], x.kind), x.origin COLLATE "C", x.seq
+    LOOP
+        PERFORM medchain.fold_judge(c.origin, c.seq);
+    END LOOP;
+    PERFORM medchain.fold_protocol(p_about);
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_settle_protocol(text) IS 'internal: judge all claims about a protocol again and derive it';
+
+CREATE FUNCTION medchain.fold_entries(p_origin text, p_first bigint, p_last bigint) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    e record;
+    changed text[] := '{}';
+    protocols text[];
+    subjects bytea[];
+BEGIN
+    -- one fold at a time; readers are not disturbed
+    IF pg_catalog.to_regclass('pg_temp.claim') IS NULL THEN
+        LOCK TABLE medchain.claim IN SHARE ROW EXCLUSIVE MODE;
+    END IF;
+    FOR e IN SELECT x.seq FROM entry x WHERE x.origin = p_origin AND x.seq BETWEEN p_first AND p_last
+             AND x.kind = ANY (medchain.fold_kinds()) ORDER BY x.seq LOOP
+        PERFORM medchain.fold_claim(p_origin, e.seq);
+    END LOOP;
+    IF EXISTS (SELECT FROM claim c WHERE c.origin = p_origin AND c.seq BETWEEN p_first AND p_last
+               AND c.kind IN ('genesis', 'contract', 'acceptance', 'configure')) THEN
+        changed := medchain.fold_settle_members();
+    END IF;
+
+    -- what the batch is about; what members say whose standing changed; revocations by end nodes, whose right to
+    -- revoke comes from having issued a protocol for the same subject
+    SELECT pg_catalog.array_agg(DISTINCT c.subject) INTO subjects FROM claim c
+        WHERE c.kind = 'protocol' AND ((c.origin = p_origin AND c.seq BETWEEN p_first AND p_last) OR c.origin = ANY (changed));
+    SELECT pg_catalog.array_agg(DISTINCT c.about) INTO protocols FROM claim c
+        WHERE c.kind IN ('protocol', 'amendment', 'revocation', 'note')
+        AND ((c.origin = p_origin AND c.seq BETWEEN p_first AND p_last) OR c.origin = ANY (changed));
+    FOR e IN SELECT x.about FROM pg_catalog.unnest(protocols) x(about) LOOP
+        PERFORM medchain.fold_settle_protocol(e.about);
+    END LOOP;
+    FOR e IN SELECT DISTINCT r.about FROM claim r JOIN claim p ON p.about = r.about AND p.kind = 'protocol'
+             WHERE r.kind = 'revocation' AND NOT r.effective AND p.subject = ANY (subjects) LOOP
+        PERFORM medchain.fold_settle_protocol(e.about);
+    END LOOP;
+
+    -- bindings of roles are of effect on their own node alone
+    FOR e IN SELECT c.origin, c.seq, c.about, c.body ->> 'member' AS member FROM claim c
+             WHERE c.origin = p_origin AND c.seq BETWEEN p_first AND p_last AND c.kind = 'bind_role' ORDER BY c.seq LOOP
+        PERFORM medchain.fold_judge(e.origin, e.seq);
+        IF p_origin = (SELECT n.node FROM medchain.local_node n) THEN
+            DELETE FROM role_binding b WHERE b.role = e.about;
+            INSERT INTO role_binding (role, member) SELECT e.about, e.member WHERE e.member IS NOT NULL;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_entries(text, bigint, bigint) IS 'internal: fold the governance entries of this range into the state';
+
+-- Everything the fold derives from and to, as rows of jsonb, seen at one moment.
+CREATE FUNCTION medchain.fold_image() RETURNS TABLE (relation text, origin text, key text, content jsonb)
+    LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT 'claim', c.origin, c.seq::text, pg_catalog.to_jsonb(c) FROM claim c
+    UNION ALL SELECT 'member', (SELECT n.data_center FROM medchain.local_node n), m.name, pg_catalog.to_jsonb(m) FROM member m
+    UNION ALL SELECT 'contract', (SELECT n.data_center FROM medchain.local_node n), k.id::text, pg_catalog.to_jsonb(k) FROM contract k
+    UNION ALL SELECT 'protocol', p.issuer, p.id::text, pg_catalog.to_jsonb(p) FROM protocol p
+    UNION ALL SELECT 'protocol_grant', coalesce(p.issuer, (SELECT n.node FROM medchain.local_node n)), g.protocol || ', grant ' || g.ordinal, pg_catalog.to_jsonb(g)
+        FROM protocol_grant g LEFT JOIN protocol p ON p.id = g.protocol
+    UNION ALL SELECT 'data_index', coalesce(p.issuer, (SELECT n.node FROM medchain.local_node n)), d.protocol || ', record ' || d.ordinal, pg_catalog.to_jsonb(d)
+        FROM data_index d LEFT JOIN protocol p ON p.id = d.protocol
+    UNION ALL SELECT 'role_binding', (SELECT n.node FROM medchain.local_node n), b.role, pg_catalog.to_jsonb(b) FROM role_binding b;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_image() IS 'internal: the whole state as rows, for comparison';
+
+CREATE FUNCTION medchain.fold_faults() RETURNS TABLE (origin text, detail text)
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET client_min_messages = warning
+AS $$
+#variable_conflict use_column
+DECLARE
+    name text;
+    chain_origin text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['entry', 'claim', 'member', 'contract', 'protocol', 'protocol_grant', 'data_index', 'role_binding', 'medchain_image'] LOOP
+        IF pg_catalog.to_regclass('pg_temp.' || name) IS NOT NULL THEN
+            RAISE duplicate_table USING
+                MESSAGE = pg_catalog.format('verification needs the name of your temporary table "%s"', name),
+                HINT = 'Drop it, or verify in another session.';
+        END IF;
+    END LOOP;
+
+    -- One statement, hence one moment: the live state, and the entries it comes from.
+    CREATE TEMP TABLE medchain_image ON COMMIT DROP AS
+        SELECT i.relation, i.origin, i.key, i.content FROM medchain.fold_image() i
+        UNION ALL
+        SELECT 'entry', e.origin, e.seq::text, pg_catalog.to_jsonb(e) FROM medchain.entry e WHERE e.kind = ANY (medchain.fold_kinds());
+
+    -- From here on the fold's names mean the copies.  (A new path also makes every cached plan be made anew.)
+    PERFORM pg_catalog.set_config('search_path', 'pg_temp, medchain', true);
+    FOREACH name IN ARRAY ARRAY['entry', 'claim', 'member', 'contract', 'protocol', 'protocol_grant', 'data_index', 'role_binding'] LOOP
+        EXECUTE pg_catalog.format('CREATE TEMP TABLE %I (LIKE medchain.%I INCLUDING INDEXES) ON COMMIT DROP', name, name);
+    END LOOP;
+    INSERT INTO pg_temp.entry
+        SELECT x.* FROM medchain_image i, pg_catalog.jsonb_populate_record(NULL::medchain.entry, i.content) x WHERE i.relation = 'entry';
+    FOR chain_origin IN SELECT DISTINCT e.origin FROM pg_temp.entry e LOOP
+        PERFORM medchain.fold_entries(chain_origin, 0, 9223372036854775807);
+    END LOOP;
+
+    RETURN QUERY
+    SELECT coalesce(l.origin, r.origin),
+           CASE WHEN r.key IS NULL THEN pg_catalog.format('%s %s: the ledger knows nothing of this row', l.relation, l.key)
+                WHEN l.key IS NULL THEN pg_catalog.format('%s %s: row is missing', r.relation, r.key)
+                ELSE pg_catalog.format('%s %s: %s', l.relation, l.key,
+                     (SELECT pg_catalog.string_agg(pg_catalog.format('column %s is %s, by the ledger %s', coalesce(a.key, b.key),
+                                                   pg_catalog.left(coalesce(a.value::text, 'missing'), 100),
+                                                   pg_catalog.left(coalesce(b.value::text, 'missing'), 100)), '; ')
+                      FROM pg_catalog.jsonb_each(l.content) a FULL JOIN pg_catalog.jsonb_each(r.content) b ON a.key = b.key
+                      WHERE a.value IS DISTINCT FROM b.value)) END
+    FROM (SELECT * FROM medchain_image i WHERE i.relation <> 'entry') l
+         FULL JOIN (SELECT * FROM medchain.fold_image()) r ON r.relation = l.relation AND r.key = l.key AND r.origin = l.origin
+    WHERE l.content IS DISTINCT FROM r.content;
+
+    DROP TABLE pg_temp.entry, pg_temp.claim, pg_temp.member, pg_temp.contract, pg_temp.protocol, pg_temp.protocol_grant,
+               pg_temp.data_index, pg_temp.role_binding, pg_temp.medchain_image;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_faults() IS 'internal: fold the whole ledger again, aside, and tell where the state differs';

@@ -1,0 +1,55 @@
+/*
+ * privileges.sql: who may call and read what; and what pg_dump keeps.
+ *
+ * Everything is taken from PUBLIC first, so that a function added later is
+ * closed until somebody opens it here.
+ */
+
+REVOKE ALL ON ALL TABLES IN SCHEMA medchain FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA medchain FROM PUBLIC;
+
+DO $$
+DECLARE
+    f regprocedure;
+    rights CONSTANT jsonb := '{
+        "PUBLIC": ["leaf_hash", "merkle_root", "verify_inclusion", "verify_consistency", "verify_signature", "verify_note",
+                   "verify_certificate", "certificate_facts", "key_facts", "current_member", "own_member", "may_query", "may_update",
+                   "granted_subjects", "name_valid"],
+        "medchain_admin": ["found_alliance", "join_alliance", "admit", "configure_ledger", "bind_role", "connect_peer",
+                   "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "register_protection", "forget_protection",
+                   "check_protectable", "table_and_partitions", "start_workers", "sealer_status", "seal", "verify", "verify_table",
+                   "checkpoint", "default_capabilities", "slot_name"],
+        "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "log_diagnosis",
+                   "data_index", "diagnosis_log"],
+        "medchain_auditor": ["verify", "verify_table", "checkpoint", "sealer_status", "diagnosis_log", "data_index", "slot_name"],
+        "medchain_peer": ["peer_identity", "join_material"]}';
+    grantee text;
+    names jsonb;
+BEGIN
+    FOR grantee, names IN SELECT * FROM pg_catalog.jsonb_each(rights) LOOP
+        FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'medchain'::regnamespace AND names ? p.proname::text LOOP
+            EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', f, grantee);
+        END LOOP;
+    END LOOP;
+END
+$$;
+
+-- Whoever runs the alliance or audits it reads the ledger; secrets of the place (salts, identities, passwords in conninfo) nobody.
+GRANT SELECT ON medchain.entry, medchain.block, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.protocol,
+    medchain.protocol_grant, medchain.data_index, medchain.role_binding, medchain.protected_table, medchain.pending, medchain.quarantine,
+    medchain.held_block, medchain.local_node,
+    medchain.alliance, medchain.members, medchain.contracts, medchain.rejections, medchain.chains, medchain.peers, medchain.stat, medchain.active_grant
+    TO medchain_admin, medchain_auditor;
+GRANT SELECT ON medchain.alliance, medchain.members, medchain.chains, medchain.protocols, medchain.rejections TO medchain_member;
+GRANT SELECT ON medchain.protocols TO medchain_admin, medchain_auditor;
+GRANT SELECT ON medchain.entry, medchain.block TO medchain_peer;
+
+DO $$
+DECLARE
+    relation regclass;
+BEGIN
+    FOR relation IN SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind IN ('r', 'S') LOOP
+        PERFORM pg_catalog.pg_extension_config_dump(relation, '');
+    END LOOP;
+END
+$$;

@@ -1,0 +1,126 @@
+/*
+ * policy.c: the functions that row-level security policies call.
+ *
+ * may_query() and may_update() answer from the session's grant cache.  They are
+ * PARALLEL RESTRICTED: a parallel worker does not know the client's certificate.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "access/grant_cache.h"
+#include "ledger/shared.h"
+
+/* How to get at the text of a subject, per call site. */
+typedef struct SubjectReader
+{
+	bool		is_text;		/* the value is its own text */
+	FmgrInfo	output;
+} SubjectReader;
+
+static SubjectReader *
+policy_subject_reader(FunctionCallInfo fcinfo)
+{
+	SubjectReader *reader = fcinfo->flinfo->fn_extra;
+	Oid			type;
+	Oid			base;
+	Oid			output;
+	bool		is_varlena;
+
+	if (reader != NULL)
+		return reader;
+	type = get_fn_expr_argtype(fcinfo->flinfo, 0);
+	if (!OidIsValid(type))
+		elog(ERROR, "could not determine the type of the subject");
+	reader = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(SubjectReader));
+	base = getBaseType(type);
+	reader->is_text = base == TEXTOID || base == VARCHAROID;
+	if (!reader->is_text)
+	{
+		getTypeOutputInfo(type, &output, &is_varlena);
+		fmgr_info_cxt(output, &reader->output, fcinfo->flinfo->fn_mcxt);
+	}
+	fcinfo->flinfo->fn_extra = reader;
+	return reader;
+}
+
+static bool
+policy_may(FunctionCallInfo fcinfo, uint8 operation)
+{
+	SubjectReader *reader;
+	Oid			relation = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1);
+
+	if (PG_ARGISNULL(0))
+		return false;			/* a row about nobody is nobody's to see */
+	shared_require();
+	reader = policy_subject_reader(fcinfo);
+	if (reader->is_text)
+	{
+		text	   *subject = PG_GETARG_TEXT_PP(0);
+
+		return grant_cache_allows(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject), operation, relation);
+	}
+	else
+	{
+		char	   *subject = OutputFunctionCall(&reader->output, PG_GETARG_DATUM(0));
+		bool		allowed = grant_cache_allows(subject, strlen(subject), operation, relation);
+
+		pfree(subject);
+		return allowed;
+	}
+}
+
+PG_FUNCTION_INFO_V1(medchain_may_query);
+
+Datum
+medchain_may_query(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(policy_may(fcinfo, GRANT_QUERY));
+}
+
+PG_FUNCTION_INFO_V1(medchain_may_update);
+
+Datum
+medchain_may_update(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(policy_may(fcinfo, GRANT_UPDATE));
+}
+
+PG_FUNCTION_INFO_V1(medchain_granted_subjects);
+
+/* granted_subjects(operation text, relation regclass) -> text[] */
+Datum
+medchain_granted_subjects(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	uint8		operation;
+	GrantedSubject *subjects;
+	int64		count;
+	Datum	   *elements;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (strcmp(name, "query") == 0)
+		operation = GRANT_QUERY;
+	else if (strcmp(name, "update") == 0)
+		operation = GRANT_UPDATE;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown operation \"%s\"", name),
+				 errhint("Operations are \"query\" and \"update\".")));
+	shared_require();
+	subjects = grant_cache_subjects(operation, PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1), &count);
+	if (count == 0)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
+	elements = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) * (Size) count);
+	for (int64 i = 0; i < count; i++)
+		elements[i] = PointerGetDatum(cstring_to_text_with_len(subjects[i].identity, (int) subjects[i].len));
+	PG_RETURN_ARRAYTYPE_P(construct_array(elements, (int) count, TEXTOID, -1, false, TYPALIGN_INT));
+}

@@ -1,0 +1,12 @@
+/*
+ * protection.h: facts about protected tables.
+ */
+#ifndef MEDCHAIN_ACCESS_PROTECTION_H
+#define MEDCHAIN_ACCESS_PROTECTION_H
+
+#include "postgres.h"
+
+/* "schema.table", as grants name their records; NULL if there is no such relation.  Valid until relations change. */
+extern const char *protection_relation_name(Oid relation);
+
+#endif

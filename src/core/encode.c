@@ -1,0 +1,101 @@
+/*
+ * encode.c: strict base64 on OpenSSL's EVP_EncodeBlock/DecodeBlock, and hex.
+ */
+#include <limits.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "core/encode.h"
+
+#define ENCODE_CHUNK (3 * 1024)
+
+void
+encode_base64(const uint8_t *data, size_t len, char *out)
+{
+	/* in chunks, because OpenSSL counts in int */
+	while (len > 0)
+	{
+		size_t		chunk = len < ENCODE_CHUNK ? len : ENCODE_CHUNK;
+
+		out += EVP_EncodeBlock((unsigned char *) out, data, (int) chunk);
+		data += chunk;
+		len -= chunk;
+	}
+	*out = '\0';
+}
+
+bool
+decode_base64(const char *text, size_t len, uint8_t *out, size_t *outlen)
+{
+	size_t		padding = 0;
+	size_t		done = 0;
+
+	*outlen = 0;
+	if (len % 4 != 0)
+		return false;
+	if (len == 0)
+		return true;
+	if (text[len - 1] == '=')
+		padding = text[len - 2] == '=' ? 2 : 1;
+
+	while (done < len)
+	{
+		size_t		chunk = len - done < ENCODE_CHUNK ? len - done : ENCODE_CHUNK;
+		int			got = EVP_DecodeBlock(out + *outlen, (const unsigned char *) text + done, (int) chunk);
+		char		again[ENCODE_BASE64_SIZE(ENCODE_CHUNK / 4 * 3)];
+		size_t		size;
+
+		if (got < 0)
+			return false;
+		size = (size_t) got - (done + chunk == len ? padding : 0);
+		encode_base64(out + *outlen, size, again);
+		if (strlen(again) != chunk || memcmp(again, text + done, chunk) != 0)
+			return false;
+		*outlen += size;
+		done += chunk;
+	}
+	return true;
+}
+
+void
+encode_hex(const uint8_t *data, size_t len, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < len; i++)
+	{
+		*out++ = digits[data[i] >> 4];
+		*out++ = digits[data[i] & 0x0f];
+	}
+	*out = '\0';
+}
+
+static int
+decode_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool
+decode_hex(const char *text, size_t len, uint8_t *out)
+{
+	if (len % 2 != 0)
+		return false;
+	for (size_t i = 0; i < len; i += 2)
+	{
+		int			high = decode_hex_digit(text[i]);
+		int			low = decode_hex_digit(text[i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		*out++ = (uint8_t) (high << 4 | low);
+	}
+	return true;
+}

@@ -1,0 +1,51 @@
+/*
+ * error.c: fill in a CoreError.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "core/error.h"
+
+static void
+error_format(CoreError *error, CoreErrorCode code, const char *fmt, va_list args)
+{
+	if (error == NULL)
+		return;
+	error->code = code;
+	(void) vsnprintf(error->message, sizeof(error->message), fmt, args);
+}
+
+bool
+error_set(CoreError *error, CoreErrorCode code, const char *fmt,...)
+{
+	va_list		args;
+
+	va_start(args, fmt);
+	error_format(error, code, fmt, args);
+	va_end(args);
+	return false;
+}
+
+bool
+error_set_openssl(CoreError *error, CoreErrorCode code, const char *fmt,...)
+{
+	va_list		args;
+	unsigned long packed = ERR_peek_last_error();
+	const char *reason = packed != 0 ? ERR_reason_error_string(packed) : NULL;
+
+	va_start(args, fmt);
+	error_format(error, code, fmt, args);
+	va_end(args);
+	if (error != NULL && reason != NULL)
+	{
+		size_t		used = strlen(error->message);
+
+		(void) snprintf(error->message + used, sizeof(error->message) - used, ": %s", reason);
+	}
+	/* what stays in the queue would be blamed on the next user of OpenSSL in this thread, libpq for one */
+	ERR_clear_error();
+	return false;
+}

@@ -1,0 +1,90 @@
+/*
+ * hash.c: SHA-256 and HMAC-SHA-256 through OpenSSL's EVP, fetched once.
+ */
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include "core/hash.h"
+
+static EVP_MD *sha256 = NULL;
+static EVP_MD_CTX *context = NULL;
+static EVP_MAC *hmac = NULL;
+
+/* One context serves all digests of the process: we are single-threaded, as a backend is. */
+static bool
+hash_begin(void)
+{
+	if (context == NULL)
+	{
+		if (sha256 == NULL)
+			sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+		if (sha256 != NULL)
+			context = EVP_MD_CTX_new();
+		if (context == NULL)
+			return false;
+	}
+	return EVP_DigestInit_ex2(context, sha256, NULL) == 1;
+}
+
+bool
+hash_sha256(const void *data, size_t len, uint8_t out[HASH_LEN])
+{
+	return hash_begin() &&
+		EVP_DigestUpdate(context, data, len) == 1 &&
+		EVP_DigestFinal_ex(context, out, NULL) == 1;
+}
+
+bool
+hash_leaf(const void *data, size_t len, uint8_t out[HASH_LEN])
+{
+	static const uint8_t prefix = 0x00;
+
+	return hash_begin() &&
+		EVP_DigestUpdate(context, &prefix, 1) == 1 &&
+		EVP_DigestUpdate(context, data, len) == 1 &&
+		EVP_DigestFinal_ex(context, out, NULL) == 1;
+}
+
+bool
+hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN], uint8_t out[HASH_LEN])
+{
+	static const uint8_t prefix = 0x01;
+
+	return hash_begin() &&
+		EVP_DigestUpdate(context, &prefix, 1) == 1 &&
+		EVP_DigestUpdate(context, left, HASH_LEN) == 1 &&
+		EVP_DigestUpdate(context, right, HASH_LEN) == 1 &&
+		EVP_DigestFinal_ex(context, out, NULL) == 1;
+}
+
+bool
+hash_hmac(const void *key, size_t keylen, const void *data, size_t len, uint8_t out[HASH_LEN])
+{
+	EVP_MAC_CTX *mac;
+	OSSL_PARAM	params[2];
+	char		digest[] = "SHA256";
+	size_t		outlen = 0;
+	bool		fine;
+
+	if (hmac == NULL && (hmac = EVP_MAC_fetch(NULL, "HMAC", NULL)) == NULL)
+		return false;
+	mac = EVP_MAC_CTX_new(hmac);
+	if (mac == NULL)
+		return false;
+	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
+	params[1] = OSSL_PARAM_construct_end();
+	fine = EVP_MAC_init(mac, key, keylen, params) == 1 &&
+		EVP_MAC_update(mac, data, len) == 1 &&
+		EVP_MAC_final(mac, out, &outlen, HASH_LEN) == 1 &&
+		outlen == HASH_LEN;
+	EVP_MAC_CTX_free(mac);		/* wipes the key as well */
+	return fine;
+}
+
+bool
+hash_equal(const uint8_t a[HASH_LEN], const uint8_t b[HASH_LEN])
+{
+	return CRYPTO_memcmp(a, b, HASH_LEN) == 0;
+}

@@ -1,0 +1,17 @@
+/*
+ * pure.h: what the SQL functions over src/core share.
+ */
+#ifndef MEDCHAIN_LEDGER_PURE_H
+#define MEDCHAIN_LEDGER_PURE_H
+
+#include "postgres.h"
+#include "core/error.h"
+#include "core/key.h"
+
+/* Raise a core error as a PostgreSQL error: bad input, unsupported, or OpenSSL's own failure. */
+extern void pure_error(const CoreError *error, const char *hint) pg_attribute_noreturn();
+
+/* The key in a PEM argument, owned by the key cache; ERROR if there is none. */
+extern const Key *pure_key(text *pem);
+
+#endif

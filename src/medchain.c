@@ -1,0 +1,39 @@
+/*
+ * medchain.c: what happens when the library is loaded: settings, hooks, workers.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "access/identity.h"
+#include "access/statement.h"
+#include "alliance/fold.h"
+#include "ledger/hooks.h"
+#include "ledger/sealer.h"
+#include "ledger/settings.h"
+#include "ledger/shared.h"
+#include "sync/apply.h"
+
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	settings_define();
+
+	/* the ledger knows nothing above it: this is where the floors are joined */
+	ledger_hooks.is_governance = fold_is_governance;
+	ledger_hooks.fold = fold_entries;
+	ledger_hooks.ledger_key = fold_ledger_key;
+	ledger_hooks.keep = apply_keep;
+	ledger_hooks.current_member = identity_current_member;
+
+	if (!process_shared_preload_libraries_in_progress)
+		return;					/* only the pure functions will work, and the others say why */
+	shared_install_hooks();
+	access_install_hooks();
+	launcher_install();
+}
