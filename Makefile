@@ -27,7 +27,6 @@ PG_CFLAGS = -Wall -Wextra -Wdeclaration-after-statement -Wno-unused-parameter -W
 SHLIB_LINK = -lcrypto
 
 PG_CONFIG ?= pg_config
-srcdir = .
 
 .DEFAULT_GOAL := all
 .PHONY: test demo

@@ -9,6 +9,9 @@
 
 #include "core/error.h"
 
+static void error_format(CoreError *error, CoreErrorCode code, const char *fmt, va_list args)
+			__attribute__((format(printf, 3, 0)));
+
 static void
 error_format(CoreError *error, CoreErrorCode code, const char *fmt, va_list args)
 {
