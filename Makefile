@@ -49,4 +49,4 @@ include $(PGXS)
 endif
 
 medchain--$(EXTVERSION).sql: $(INSTALL_SQL) Makefile
-	@{ echo '\echo Use "CREATE EXTENSION medchain CASCADE" to load this file. \quit'; cat $(INSTALL_SQL); } > $@
+	@{ printf '%s\n' '\echo Use "CREATE EXTENSION medchain CASCADE" to load this file. \quit'; cat $(INSTALL_SQL); } > $@

@@ -118,7 +118,7 @@ CREATE FUNCTION medchain.certificate_reason(p_certificate text, p_anchors text, 
 AS $$
 BEGIN
     RETURN (SELECT v.reason FROM medchain.verify_certificate(p_certificate, p_anchors, NULL, p_at) v);
-EXCEPTION WHEN invalid_parameter_value OR feature_not_supported OR datetime_value_out_of_range THEN
+EXCEPTION WHEN data_exception OR feature_not_supported THEN
     RETURN SQLERRM;
 END
 $$;
@@ -251,7 +251,7 @@ BEGIN
         RETURN 'there is no public key in it';
     END IF;
     RETURN NULL;
-EXCEPTION WHEN invalid_parameter_value OR feature_not_supported THEN
+EXCEPTION WHEN data_exception OR feature_not_supported THEN
     RETURN SQLERRM;
 END
 $$;
