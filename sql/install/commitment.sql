@@ -48,7 +48,7 @@ BEGIN
         WHERE (l.row_id IS NULL AND s.kind <> 'row.delete')
            OR (l.row_id IS NOT NULL AND (s.row_id IS NULL OR s.kind = 'row.delete' OR c.salt IS NULL
                OR s.commitment IS DISTINCT FROM (medchain.row_digest($2, $3, l.whole, c.salt)).commitment))
-        ORDER BY 1 COLLATE "C"$query$, p.relation)
+        ORDER BY 1$query$, p.relation)
         USING local, p.ledger_name, p.key_columns, p.relation;
 END
 $$;

@@ -29,7 +29,7 @@
 typedef struct CapturedRow
 {
 	char	   *canonical;
-	char	   *key;
+	char	   *key_text;
 	uint8_t		id[HASH_LEN];
 	char	   *identity;		/* of the subject; NULL if the row is about nobody */
 	uint8_t		pseudonym[HASH_LEN];
@@ -54,8 +54,8 @@ capture_row(const Capture *capture, const Bitmapset *key, HeapTuple row, Capture
 				 errmsg("column \"%s\" of protected table \"%s\" is gone", capture->subject_column, capture->name),
 				 errhint("Call medchain.unprotect() and medchain.protect() again.")));
 	out->canonical = commitment_canonical(capture->desc, row, NULL);
-	out->key = commitment_canonical(capture->desc, row, key);
-	commitment_row_id(capture->name, out->key, out->id);
+	out->key_text = commitment_key_text(capture->desc, row, key);
+	commitment_row_id(capture->name, commitment_canonical(capture->desc, row, key), out->id);
 	out->identity = SPI_getvalue(row, capture->desc, subject);
 	if (out->identity != NULL)
 		pseudonym_of(out->identity, strlen(out->identity), out->pseudonym);
@@ -106,7 +106,7 @@ capture_store(const Capture *capture, const CapturedRow *row, uint8_t commitment
 	commitment_compute(salt, row->canonical, commitment);
 	values[0] = ObjectIdGetDatum(capture->relation);
 	values[1] = chain_bytea(row->id, HASH_LEN);
-	values[2] = CStringGetTextDatum(row->key);
+	values[2] = CStringGetTextDatum(row->key_text);
 	values[3] = chain_bytea(salt, sizeof(salt));
 	values[4] = chain_bytea(commitment, HASH_LEN);
 	trusted_execute(&plan, "INSERT INTO medchain.row_commitment (relation, row_id, row_key, salt, commitment) "

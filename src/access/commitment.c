@@ -87,6 +87,19 @@ commitment_canonical(TupleDesc desc, HeapTuple row, const Bitmapset *only)
 	return out.data;
 }
 
+char *
+commitment_key_text(TupleDesc desc, HeapTuple row, const Bitmapset *key)
+{
+	StringInfoData out;
+	int			attribute = -1;
+
+	initStringInfo(&out);
+	while ((attribute = bms_next_member(key, attribute)) >= 0)
+		appendStringInfo(&out, "%s%s=%s", out.len > 0 ? ", " : "", SPI_fname(desc, attribute),
+						 SPI_getvalue(row, desc, attribute));
+	return out.data;
+}
+
 void
 commitment_compute(const uint8_t salt[COMMITMENT_SALT_LEN], const char *canonical, uint8_t out[HASH_LEN])
 {
@@ -148,9 +161,11 @@ medchain_row_digest(PG_FUNCTION_ARGS)
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext inner;
 	char	   *key;
+	char	   *key_text;
 	char	   *whole;
 	uint8_t		hash[HASH_LEN];
 	TupleDesc	result_desc;
+	Bitmapset  *columns;
 	Datum		values[3] = {0};
 	bool		nulls[3] = {false, false, true};
 
@@ -173,14 +188,16 @@ medchain_row_digest(PG_FUNCTION_ARGS)
 	trusted_begin(&scope);
 	commitment_fix_settings();
 	inner = MemoryContextSwitchTo(context);
-	key = commitment_canonical(desc, &row, commitment_columns(desc, relation, names, nkeys));
+	columns = commitment_columns(desc, relation, names, nkeys);
+	key = commitment_canonical(desc, &row, columns);
+	key_text = commitment_key_text(desc, &row, columns);
 	whole = commitment_canonical(desc, &row, NULL);
 	MemoryContextSwitchTo(inner);
 	trusted_end(&scope);
 
 	commitment_row_id(relation, key, hash);
 	values[0] = chain_bytea(hash, HASH_LEN);
-	values[1] = CStringGetTextDatum(key);
+	values[1] = CStringGetTextDatum(key_text);
 	if (!PG_ARGISNULL(3))
 	{
 		bytea	   *salt = PG_GETARG_BYTEA_PP(3);

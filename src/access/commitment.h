@@ -26,6 +26,9 @@ extern char *commitment_canonical(TupleDesc desc, HeapTuple row, const Bitmapset
 /* Attribute numbers of these columns; ERROR if one is gone.  relation: for the message. */
 extern Bitmapset *commitment_columns(TupleDesc desc, const char *relation, char **names, int count);
 
+/* The primary key for people: "a=1, b=2". */
+extern char *commitment_key_text(TupleDesc desc, HeapTuple row, const Bitmapset *key);
+
 /* SHA-256(salt || canonical) */
 extern void commitment_compute(const uint8_t salt[COMMITMENT_SALT_LEN], const char *canonical, uint8_t out[HASH_LEN]);
 
