@@ -14,6 +14,7 @@
 #include "ledger/settings.h"
 #include "ledger/shared.h"
 #include "sync/apply.h"
+#include "sync/drop_guard.h"
 
 PG_MODULE_MAGIC;
 
@@ -36,4 +37,5 @@ _PG_init(void)
 	shared_install_hooks();
 	access_install_hooks();
 	launcher_install();
+	drop_guard_install();
 }
