@@ -298,7 +298,7 @@ END
 $$;
 COMMENT ON FUNCTION medchain.protocol_terms_reason(jsonb) IS 'internal: what is wrong with the terms of a protocol';
 
-CREATE FUNCTION medchain.protocol_reason(p_origin text, p_seq bigint, p_kind text, p_id uuid, p_about text, p_subject bytea,
+CREATE FUNCTION medchain.protocol_reason(p_origin text, p_seq bigint, p_kind text, p_about text, p_subject bytea,
                                          p_body jsonb, p_time timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
@@ -322,19 +322,19 @@ BEGIN
     END IF;
     IF p_kind = 'protocol' THEN
         -- ids are the authors' choice: between two members, the earlier entry has it
-        IF EXISTS (SELECT FROM claim c WHERE c.id = p_id AND c.kind = 'protocol' AND (c.origin, c.seq) <> (p_origin, p_seq)
+        IF EXISTS (SELECT FROM claim c WHERE c.about = p_about AND c.kind = 'protocol' AND (c.origin, c.seq) <> (p_origin, p_seq)
                    AND (c.time, c.origin COLLATE "C", c.seq) < (p_time, p_origin COLLATE "C", p_seq)
                    AND medchain.member_may(c.origin, 'issue', c.time)) THEN
             RETURN 'there is a protocol with this id already';
         END IF;
-    ELSIF NOT EXISTS (SELECT FROM claim c WHERE c.id::text = p_about AND c.kind = 'protocol' AND c.effective
+    ELSIF NOT EXISTS (SELECT FROM claim c WHERE c.about = p_about AND c.kind = 'protocol' AND c.effective
                       AND c.origin = p_origin AND c.seq < p_seq AND c.subject = p_subject) THEN
         RETURN 'there is no protocol of this issuer with this id and subject';
     END IF;
     RETURN medchain.protocol_terms_reason(p_body);
 END
 $$;
-COMMENT ON FUNCTION medchain.protocol_reason(text, bigint, text, uuid, text, bytea, jsonb, timestamptz) IS 'internal: why a protocol or its amendment has no effect';
+COMMENT ON FUNCTION medchain.protocol_reason(text, bigint, text, text, bytea, jsonb, timestamptz) IS 'internal: why a protocol or its amendment has no effect';
 
 CREATE FUNCTION medchain.revocation_reason(p_origin text, p_about text, p_time timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -343,7 +343,7 @@ DECLARE
     target record;
 BEGIN
     SELECT c.origin, c.subject INTO target FROM claim c
-        WHERE c.id::text = p_about AND c.kind = 'protocol' AND c.effective;
+        WHERE c.about = p_about AND c.kind = 'protocol' AND c.effective;
     IF NOT FOUND THEN
         RETURN 'there is no such protocol';
     END IF;
@@ -367,7 +367,7 @@ AS $$
 DECLARE
     issuer text;
 BEGIN
-    SELECT c.origin INTO issuer FROM claim c WHERE c.id::text = p_about AND c.kind = 'protocol' AND c.effective;
+    SELECT c.origin INTO issuer FROM claim c WHERE c.about = p_about AND c.kind = 'protocol' AND c.effective;
     IF NOT FOUND THEN
         RETURN 'there is no such protocol';
     END IF;
@@ -398,7 +398,7 @@ BEGIN
         WHEN 'acceptance' THEN RETURN medchain.acceptance_reason(c.origin, c.body);
         WHEN 'configure' THEN RETURN medchain.configure_reason(c.origin, c.body, c.time);
         WHEN 'protocol', 'amendment' THEN
-            RETURN medchain.protocol_reason(c.origin, c.seq, c.kind, c.id, c.about, c.subject, c.body, c.time);
+            RETURN medchain.protocol_reason(c.origin, c.seq, c.kind, c.about, c.subject, c.body, c.time);
         WHEN 'revocation' THEN RETURN medchain.revocation_reason(c.origin, c.about, c.time);
         WHEN 'note' THEN RETURN medchain.note_reason(c.origin, c.about);
         WHEN 'bind_role' THEN RETURN NULL;    -- of effect on its own node alone

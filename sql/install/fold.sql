@@ -219,52 +219,71 @@ END
 $$;
 COMMENT ON FUNCTION medchain.fold_settle_protocol(text) IS 'internal: judge all claims about a protocol again and derive it';
 
-CREATE FUNCTION medchain.fold_entries(p_origin text, p_first bigint, p_last bigint) RETURNS void
+-- Derive what depends on the claims of one chain in a range, or on members who changed by them.
+CREATE FUNCTION medchain.fold_settle(p_origin text, p_first bigint, p_last bigint) RETURNS void
     LANGUAGE plpgsql
 AS $$
 DECLARE
-    e record;
+    c record;
     changed text[] := '{}';
     protocols text[];
     subjects bytea[];
 BEGIN
-    -- one fold at a time; readers are not disturbed
-    IF pg_catalog.to_regclass('pg_temp.claim') IS NULL THEN
-        LOCK TABLE medchain.claim IN SHARE ROW EXCLUSIVE MODE;
+    IF EXISTS (SELECT FROM claim x WHERE x.origin = p_origin AND x.seq BETWEEN p_first AND p_last
+               AND x.kind IN ('genesis', 'contract', 'acceptance', 'configure')) THEN
+        changed := medchain.fold_settle_members();
     END IF;
+
+    -- what the range is about, and what members say whose standing changed
+    SELECT pg_catalog.array_agg(DISTINCT x.about), pg_catalog.array_agg(DISTINCT x.subject) FILTER (WHERE x.kind = 'protocol')
+        INTO protocols, subjects FROM claim x
+        WHERE x.kind IN ('protocol', 'amendment', 'revocation', 'note')
+        AND ((x.origin = p_origin AND x.seq BETWEEN p_first AND p_last) OR x.origin = ANY (changed));
+    FOR c IN SELECT x.about FROM pg_catalog.unnest(protocols) x(about) LOOP
+        PERFORM medchain.fold_settle_protocol(c.about);
+    END LOOP;
+
+    -- an end node's right to revoke comes from a protocol of its own for the same subject, which may be among these
+    FOR c IN SELECT DISTINCT r.about FROM claim r JOIN claim p ON p.about = r.about AND p.kind = 'protocol'
+             WHERE r.kind = 'revocation' AND NOT r.effective AND p.subject = ANY (subjects) LOOP
+        PERFORM medchain.fold_settle_protocol(c.about);
+    END LOOP;
+
+    -- bindings of roles are of effect on their own node alone
+    FOR c IN SELECT x.origin, x.seq, x.about, x.body ->> 'member' AS member FROM claim x
+             WHERE x.origin = p_origin AND x.seq BETWEEN p_first AND p_last AND x.kind = 'bind_role' ORDER BY x.seq LOOP
+        PERFORM medchain.fold_judge(c.origin, c.seq);
+        IF p_origin = (SELECT n.node FROM medchain.local_node n) THEN
+            DELETE FROM role_binding b WHERE b.role = c.about;
+            INSERT INTO role_binding (role, member) SELECT c.about, c.member WHERE c.member IS NOT NULL;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_settle(text, bigint, bigint) IS 'internal: derive the state that depends on this range of claims';
+
+CREATE FUNCTION medchain.fold_claims(p_origin text, p_first bigint, p_last bigint) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    e record;
+BEGIN
     FOR e IN SELECT x.seq FROM entry x WHERE x.origin = p_origin AND x.seq BETWEEN p_first AND p_last
              AND x.kind = ANY (medchain.fold_kinds()) ORDER BY x.seq LOOP
         PERFORM medchain.fold_claim(p_origin, e.seq);
     END LOOP;
-    IF EXISTS (SELECT FROM claim c WHERE c.origin = p_origin AND c.seq BETWEEN p_first AND p_last
-               AND c.kind IN ('genesis', 'contract', 'acceptance', 'configure')) THEN
-        changed := medchain.fold_settle_members();
-    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_claims(text, bigint, bigint) IS 'internal: make claims of the governance entries in this range';
 
-    -- what the batch is about; what members say whose standing changed; revocations by end nodes, whose right to
-    -- revoke comes from having issued a protocol for the same subject
-    SELECT pg_catalog.array_agg(DISTINCT c.subject) INTO subjects FROM claim c
-        WHERE c.kind = 'protocol' AND ((c.origin = p_origin AND c.seq BETWEEN p_first AND p_last) OR c.origin = ANY (changed));
-    SELECT pg_catalog.array_agg(DISTINCT c.about) INTO protocols FROM claim c
-        WHERE c.kind IN ('protocol', 'amendment', 'revocation', 'note')
-        AND ((c.origin = p_origin AND c.seq BETWEEN p_first AND p_last) OR c.origin = ANY (changed));
-    FOR e IN SELECT x.about FROM pg_catalog.unnest(protocols) x(about) LOOP
-        PERFORM medchain.fold_settle_protocol(e.about);
-    END LOOP;
-    FOR e IN SELECT DISTINCT r.about FROM claim r JOIN claim p ON p.about = r.about AND p.kind = 'protocol'
-             WHERE r.kind = 'revocation' AND NOT r.effective AND p.subject = ANY (subjects) LOOP
-        PERFORM medchain.fold_settle_protocol(e.about);
-    END LOOP;
-
-    -- bindings of roles are of effect on their own node alone
-    FOR e IN SELECT c.origin, c.seq, c.about, c.body ->> 'member' AS member FROM claim c
-             WHERE c.origin = p_origin AND c.seq BETWEEN p_first AND p_last AND c.kind = 'bind_role' ORDER BY c.seq LOOP
-        PERFORM medchain.fold_judge(e.origin, e.seq);
-        IF p_origin = (SELECT n.node FROM medchain.local_node n) THEN
-            DELETE FROM role_binding b WHERE b.role = e.about;
-            INSERT INTO role_binding (role, member) SELECT e.about, e.member WHERE e.member IS NOT NULL;
-        END IF;
-    END LOOP;
+CREATE FUNCTION medchain.fold_entries(p_origin text, p_first bigint, p_last bigint) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    -- one fold at a time; readers are not disturbed
+    LOCK TABLE medchain.claim IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM medchain.fold_claims(p_origin, p_first, p_last);
+    PERFORM medchain.fold_settle(p_origin, p_first, p_last);
 END
 $$;
 COMMENT ON FUNCTION medchain.fold_entries(text, bigint, bigint) IS 'internal: fold the governance entries of this range into the state';
@@ -317,8 +336,16 @@ BEGIN
     END LOOP;
     INSERT INTO pg_temp.entry
         SELECT x.* FROM medchain_image i, pg_catalog.jsonb_populate_record(NULL::medchain.entry, i.content) x WHERE i.relation = 'entry';
+    ANALYZE pg_temp.entry;
+
+    -- all claims first, so that members are settled before what they say, and nothing is judged twice
     FOR chain_origin IN SELECT DISTINCT e.origin FROM pg_temp.entry e LOOP
-        PERFORM medchain.fold_entries(chain_origin, 0, 9223372036854775807);
+        PERFORM medchain.fold_claims(chain_origin, 0, 9223372036854775807);
+    END LOOP;
+    ANALYZE pg_temp.claim;
+    PERFORM medchain.fold_settle_members();
+    FOR chain_origin IN SELECT DISTINCT c.origin FROM pg_temp.claim c LOOP
+        PERFORM medchain.fold_settle(chain_origin, 0, 9223372036854775807);
     END LOOP;
 
     RETURN QUERY

@@ -25,6 +25,7 @@ CREATE TABLE medchain.claim (
     PRIMARY KEY (origin, seq)
 );
 CREATE INDEX claim_about ON medchain.claim (about, kind);
+CREATE INDEX claim_subject ON medchain.claim (subject) WHERE subject IS NOT NULL;
 CREATE INDEX claim_refused ON medchain.claim (origin) WHERE NOT effective;
 COMMENT ON TABLE medchain.claim IS 'every governance entry, whether it has effect, and if not why';
 
