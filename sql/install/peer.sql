@@ -46,6 +46,7 @@ AS $$
 DECLARE
     local local_node;
     slot name;
+    foreign_tables text;
 BEGIN
     SELECT * INTO local FROM local_node;
     slot := slot_name(local.alliance, local.node, subscribe_to.member);
@@ -53,6 +54,17 @@ BEGIN
     INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member, subscribe_to.conninfo, slot, slot);
     EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION medchain WITH (create_slot = false, slot_name = %L)',
                    slot, subscribe_to.conninfo, slot);
+
+    -- the peer decides what its publication holds, and the subscription would write it with a superuser's rights
+    SELECT string_agg(r.srrelid::regclass::text, ', ') INTO foreign_tables
+        FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid
+        WHERE s.subname = slot AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+        AND r.srrelid NOT IN ('medchain.entry'::regclass, 'medchain.block'::regclass);
+    IF foreign_tables IS NOT NULL THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('"%s" publishes more than its chain', subscribe_to.member),
+            DETAIL = format('Its publication "medchain" would also write into %s.', foreign_tables);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION medchain.subscribe_to(text, text) IS 'internal: slot, subscription and peer for a member''s chain';

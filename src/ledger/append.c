@@ -33,6 +33,7 @@
 
 LedgerHooks ledger_hooks;
 
+static bool appending = false;	/* append_entry() is at work: it made the payload itself */
 static bool appended = false;	/* in this transaction */
 static bool wait_at_commit = false;
 static bool callback_registered = false;
@@ -153,11 +154,39 @@ append_entry(const char *kind, const char *body, const uint8_t *subject, bool wa
 	payload = payload_build(kind, node.node, id, GetCurrentTimestamp(), member ? member : node.node,
 							GetUserNameFromId(GetAuthenticatedUserId(), false), subject, body);
 	values[0] = CStringGetTextDatum(payload);
-	trusted_execute(&plan, "INSERT INTO medchain.pending (payload) VALUES ($1)", 1, types, values, NULL, false);
+	appending = true;
+	PG_TRY();
+	{
+		trusted_execute(&plan, "INSERT INTO medchain.pending (payload) VALUES ($1)", 1, types, values, NULL, false);
+	}
+	PG_FINALLY();
+	{
+		appending = false;
+	}
+	PG_END_TRY();
 	trusted_end(&scope);
 
 	if (wait || setting_wait_for_seal)
 		wait_at_commit = true;
+}
+
+/*
+ * A row that somebody inserted by hand, or a restore: an entry of another origin would make a block that
+ * no peer accepts, and so the end of this chain.
+ */
+static void
+append_check_origin(const char *origin)
+{
+	TrustedScope scope;
+	LocalNode	node;
+
+	trusted_begin(&scope);
+	if (chain_local_node(&node) && strcmp(node.node, origin) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("an entry of \"%s\" cannot go on the chain of \"%s\"", origin, node.node),
+				 errhint("Use medchain.append().")));
+	trusted_end(&scope);
 }
 
 PG_FUNCTION_INFO_V1(medchain_pending_leaf);
@@ -199,6 +228,8 @@ medchain_pending_leaf(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("invalid entry: %s", reason)));
+	if (!appending)
+		append_check_origin(fields.origin);
 
 	leaf = palloc(VARHDRSZ + HASH_LEN);
 	SET_VARSIZE(leaf, VARHDRSZ + HASH_LEN);

@@ -9,6 +9,7 @@
 
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "replication/logicalworker.h"
 #include "utils/rel.h"
 
 #include "ledger/chain.h"
@@ -27,6 +28,16 @@ medchain_guard(PG_FUNCTION_ARGS)
 
 	if (!chain_writing)
 	{
+		/*
+		 * A peer that publishes more than inserts: skip it, as an error would only make the apply worker try
+		 * again for ever.
+		 */
+		if (IsLogicalWorker() && TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		{
+			ereport(LOG,
+					(errmsg("medchain: a peer tried to change or remove a row of \"medchain.%s\"; ignored", relation)));
+			return PointerGetDatum(NULL);
+		}
 		if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
