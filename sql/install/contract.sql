@@ -17,7 +17,8 @@ BEGIN
             MESSAGE = 'this database is not a node of an alliance',
             HINT = 'Call medchain.found_alliance() or medchain.join_alliance() first.';
     END IF;
-    IF acting <> local.node THEN
+    -- a superuser runs this database, whatever member his sessions are bound to
+    IF acting <> local.node AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = session_user) THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('%s is for "%s" itself', what, local.node),
             DETAIL = format('This session acts for "%s".', acting);
