@@ -1,0 +1,132 @@
+/* Certificate paths: what is accepted, and OpenSSL's reasons for what is not. */
+#include <time.h>
+
+#include "core/certificate.h"
+#include "fixture.h"
+#include "tap.h"
+
+static char reason[CORE_MESSAGE_LEN];
+static char *anchors;
+static size_t anchors_len;
+
+static CertificateVerdict
+verify(const char *file, int64_t at)
+{
+	CoreError	error = {0};
+	size_t		len;
+	char	   *pem = fixture_read(file, &len);
+	CertificateVerdict verdict = certificate_verify(pem, len, anchors, anchors_len, NULL, 0, at, reason, &error);
+
+	if (verdict == CERTIFICATE_ERROR)
+		printf("# %s\n", error.message);
+	return verdict;
+}
+
+static void
+refused(const char *file, int64_t at, const char *words, const char *name)
+{
+	CertificateVerdict verdict = verify(file, at);
+
+	if (!ok(verdict == CERTIFICATE_INVALID && strstr(reason, words) != NULL, name))
+		printf("# verdict %d, reason: %s\n", verdict, reason);
+}
+
+static void
+malformed(const char *text, size_t len, const char *words, const char *name)
+{
+	CoreError	error = {0};
+	CertificateVerdict verdict = certificate_verify(text, len, anchors, anchors_len, NULL, 0, 0, reason, &error);
+
+	if (!ok(verdict == CERTIFICATE_ERROR && strstr(error.message, words) != NULL, name))
+		printf("# verdict %d, error: %s\n", verdict, error.message);
+}
+
+int
+main(void)
+{
+	char		root[512];
+	char		command[1024];
+	int64_t		now = time(NULL) + 60;	/* what is made below is valid from then on at the latest */
+	CertificateInfo info;
+	CoreError	error = {0};
+	char	   *pem;
+	size_t		len;
+	char	   *crl;
+	size_t		crl_len;
+	char	   *big = calloc(1, CERTIFICATE_MAX + 2);
+
+	/* the PKI of the other test suites */
+	if (getcwd(root, sizeof(root)) == NULL)
+		abort();
+	snprintf(command, sizeof(command), "sh '%s/%s' pki member", root,
+			 access("../pki/make-pki", R_OK) == 0 ? "../pki/make-pki" : "test/pki/make-pki");
+	fixture_run(command);
+	anchors = fixture_read("pki/ca.crt", &anchors_len);
+
+	is_number(verify("pki/member.crt", now), CERTIFICATE_VALID, "a member's certificate is valid");
+	is_string(reason, "", "and there is no reason");
+	is_number(verify("pki/chained.crt", now), CERTIFICATE_VALID, "one with an intermediate is");
+	is_number(verify("pki/ec.crt", now), CERTIFICATE_VALID, "one with a P-256 key is");
+	if (!is_number(verify("pki/sm2.crt", now), CERTIFICATE_VALID, "one with an SM2 key is"))
+		printf("# %s\n", reason);
+	refused("pki/expired.crt", now, "expired", "an expired one is refused");
+	refused("pki/future.crt", now, "not yet valid", "one that is not valid yet is refused");
+	refused("pki/member.crt", now + (int64_t) 60 * 365 * 86400, "expired", "validity is judged at the time given");
+	refused("pki/nosign.crt", now, "key usage does not allow digital signatures", "one that is not for signatures is refused");
+	ok(verify("pki/rogue.crt", now) == CERTIFICATE_INVALID && reason[0] != '\0', "one of another CA of the same name is refused");
+
+	/* an SM2 authority: its signatures include the default user id */
+	fixture_run("openssl ecparam -name SM2 -genkey -noout -out smca.key;"
+				" openssl req -x509 -new -key smca.key -sm3 -sigopt distid:1234567812345678 -subj /CN=smca -days 30 -out smca.crt"
+				" -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign;"
+				" openssl ecparam -name SM2 -genkey -noout -out sm.key;"
+				" openssl req -new -key sm.key -sm3 -sigopt distid:1234567812345678 -subj /CN=sm -out sm.csr;"
+				" printf 'authorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\nkeyUsage=digitalSignature\nbasicConstraints=CA:FALSE\n' > ext;"
+				" openssl x509 -req -in sm.csr -vfyopt distid:1234567812345678 -CA smca.crt -CAkey smca.key -set_serial 5 -sm3"
+				" -sigopt distid:1234567812345678 -days 30 -extfile ext -out sm.crt");
+	pem = fixture_read("sm.crt", &len);
+	crl = fixture_read("smca.crt", &crl_len);
+	if (!is_number(certificate_verify(pem, len, crl, crl_len, NULL, 0, now, reason, &error), CERTIFICATE_VALID, "one of an SM2 authority is"))
+		printf("# %s %s\n", reason, error.message);
+
+	/* a member's certificate is no trust anchor, not even for itself */
+	pem = fixture_read("pki/member.crt", &len);
+	is_number(certificate_verify(pem, len, pem, len, NULL, 0, now, reason, &error), CERTIFICATE_ERROR, "an end-entity certificate cannot be an anchor");
+	ok(strstr(error.message, "not a CA certificate") != NULL, "and that is what the error says");
+
+	fixture_run("openssl x509 -in pki/member.crt -outform DER -out member.der");
+	is_number(verify("member.der", now), CERTIFICATE_VALID, "DER is read too");
+
+	fixture_run("touch index.txt; printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\ndefault_md=sha256\\ndefault_crl_days=30\\n' > ca.cnf;"
+				" openssl ca -config ca.cnf -gencrl -keyfile pki/ca.key -cert pki/ca.crt -out empty.crl;"
+				" openssl ca -config ca.cnf -revoke pki/member.crt -keyfile pki/ca.key -cert pki/ca.crt;"
+				" openssl ca -config ca.cnf -gencrl -keyfile pki/ca.key -cert pki/ca.crt -out revoked.crl");
+	crl = fixture_read("empty.crl", &crl_len);
+	is_number(certificate_verify(pem, len, anchors, anchors_len, crl, crl_len, now, reason, &error), CERTIFICATE_VALID, "a revocation list without it lets it pass");
+	crl = fixture_read("revoked.crl", &crl_len);
+	is_number(certificate_verify(pem, len, anchors, anchors_len, crl, crl_len, now, reason, &error), CERTIFICATE_INVALID, "one with it does not");
+	ok(strstr(reason, "revoked") != NULL, "and says so");
+	is_number(certificate_verify(pem, len, anchors, anchors_len, pem, len, now, reason, &error), CERTIFICATE_ERROR, "a certificate is no revocation list");
+
+	malformed("", 0, "no PEM block", "nothing is an error");
+	malformed("garbage", 7, "no PEM block", "garbage is an error");
+	malformed("0garbage", 8, "invalid DER", "garbage that starts like DER is an error");
+	malformed("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 59, "invalid PEM block 1", "a block of garbage is an error");
+	malformed("-----BEGIN CERTIFICATE-----\nA", 29, "damaged PEM block", "a cut block is an error");
+	malformed(big, CERTIFICATE_MAX + 1, "longer than", "more than a megabyte is an error");
+	pem = fixture_read("pki/member.key", &len);
+	malformed(pem, len, "and not \"CERTIFICATE\"", "a key is no certificate");
+
+	/* deep nesting, in DER as long as allowed: an error, and soon */
+	memset(big, 0x30, CERTIFICATE_MAX);
+	for (int i = 1; i < CERTIFICATE_MAX; i += 2)
+		big[i] = (char) 0x80;
+	malformed(big, CERTIFICATE_MAX, "invalid DER", "deeply nested DER is an error");
+	free(big);
+
+	pem = fixture_read("pki/member.crt", &len);
+	ok(certificate_info(pem, len, &info, &error), "facts are read");
+	ok(strstr(info.subject, "CN=member") != NULL, "the subject");
+	ok(info.not_before <= now && info.not_after > now + 365 * 86400, "the period");
+	return done_testing();
+}
