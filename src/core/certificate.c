@@ -41,14 +41,17 @@ path_free(Path *path)
 	ERR_clear_error();
 }
 
-/* SM2 certificates are signed over a digest that includes the signer's user id. */
+/*
+ * SM2 signatures are over a digest that includes the signer's user id.  The id that OpenSSL keeps with a
+ * certificate is that of who signed it: what kind of key is certified does not matter, and with another
+ * algorithm's signature an id is an error.
+ */
 static bool
 certificate_set_sm2_id(X509 *certificate)
 {
-	EVP_PKEY   *pkey = X509_get0_pubkey(certificate);
 	ASN1_OCTET_STRING *id;
 
-	if (X509_get_signature_nid(certificate) != NID_SM2_with_SM3 && (pkey == NULL || !EVP_PKEY_is_a(pkey, "SM2")))
+	if (X509_get_signature_nid(certificate) != NID_SM2_with_SM3)
 		return true;
 	id = ASN1_OCTET_STRING_new();
 	if (id == NULL || ASN1_OCTET_STRING_set(id, (const unsigned char *) KEY_SM2_ID, (int) strlen(KEY_SM2_ID)) != 1)
