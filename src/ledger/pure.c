@@ -22,6 +22,8 @@
 #include "ledger/keycache.h"
 #include "ledger/pure.h"
 
+#define PURE_CERTIFICATE_HINT "Give certificates, and revocation lists, in PEM format (\"BEGIN CERTIFICATE\", \"BEGIN X509 CRL\"), and CA certificates as trust anchors."
+
 #define SECONDS_TO_2000 ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY)
 
 void
@@ -66,7 +68,8 @@ pure_hash_argument(bytea *value, const char *what)
 	if (VARSIZE_ANY_EXHDR(value) != HASH_LEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s has %d bytes, expected %d", what, (int) VARSIZE_ANY_EXHDR(value), HASH_LEN)));
+				 errmsg("%s has %d bytes, expected %d", what, (int) VARSIZE_ANY_EXHDR(value), HASH_LEN),
+				 errhint("Give the bytes of a SHA-256 hash, such as medchain.leaf_hash() returns; decode(..., 'hex') makes them of hexadecimal digits.")));
 	return (const uint8_t *) VARDATA_ANY(value);
 }
 
@@ -239,7 +242,7 @@ medchain_verify_note(PG_FUNCTION_ARGS)
 	KeyVerdict	verdict = note_verify(VARDATA_ANY(note), VARSIZE_ANY_EXHDR(note), NULL, key, &error);
 
 	if (verdict == KEY_ERROR)
-		pure_error(&error, NULL);
+		pure_error(&error, "A signed note is text, a blank line, and signature lines, each of which ends with a newline.");
 	PG_RETURN_BOOL(verdict == KEY_VALID);
 }
 
@@ -276,7 +279,7 @@ medchain_verify_certificate(PG_FUNCTION_ARGS)
 								 crls ? VARDATA_ANY(crls) : NULL, crls ? VARSIZE_ANY_EXHDR(crls) : 0,
 								 at / USECS_PER_SEC + SECONDS_TO_2000, reason, &error);
 	if (verdict == CERTIFICATE_ERROR)
-		pure_error(&error, NULL);
+		pure_error(&error, PURE_CERTIFICATE_HINT);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	values[0] = BoolGetDatum(verdict == CERTIFICATE_VALID);
@@ -302,7 +305,7 @@ medchain_certificate_facts(PG_FUNCTION_ARGS)
 	bool		nulls[7] = {false};
 
 	if (!certificate_info(VARDATA_ANY(certificate), VARSIZE_ANY_EXHDR(certificate), &info, &error))
-		pure_error(&error, NULL);
+		pure_error(&error, PURE_CERTIFICATE_HINT);
 	key = pure_key(certificate);
 	pem = key_to_pem(key, &error);
 	if (pem == NULL || !key_fingerprint(key, fingerprint))

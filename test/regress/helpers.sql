@@ -1,0 +1,85 @@
+/*
+ * What the SQL tests and the isolation specs need and medchain does not offer:
+ * schema "test", included (\i) in each database that plays a member.
+ */
+SET client_min_messages = warning;
+CREATE SCHEMA IF NOT EXISTS test;
+GRANT USAGE ON SCHEMA test TO PUBLIC;
+
+-- A certificate that test/pki/make-pki made.
+CREATE OR REPLACE FUNCTION test.pem(name text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$ SELECT pg_read_file(current_setting('medchain_test.pki') || '/' || name || '.crt') $$;
+
+-- A private key of make-pki, as a file name.
+CREATE OR REPLACE FUNCTION test.key_file(name text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$ SELECT current_setting('medchain_test.pki') || '/' || name || '.key' $$;
+
+-- From one database of this server to another, as a peer would come.
+CREATE OR REPLACE FUNCTION test.conninfo(database text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$ SELECT format('host=%s port=%s dbname=%s user=regress_alliance',
+                        current_setting('unix_socket_directories'), current_setting('port'), database) $$;
+
+-- What depends on nothing but this run, as a test's expected output can hold it.
+CREATE OR REPLACE FUNCTION test.masked(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT replace(
+        regexp_replace(regexp_replace(regexp_replace(value,
+            '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', '<uuid>', 'g'),
+            '[0-9a-f]{64}', '<hash>', 'g'),
+            '[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:.]+(Z|[-+][0-9:]+)?', '<time>', 'g'),
+        coalesce(current_setting('medchain_test.pki', true), '<none>'), '<pki>')
+$$;
+
+-- Runs a statement that must fail; its error, one field a row.
+CREATE OR REPLACE FUNCTION test.error_of(statement text) RETURNS TABLE (field text, content text)
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    state text;
+    message text;
+    detail text;
+    hint text;
+BEGIN
+    BEGIN
+        EXECUTE statement;
+    EXCEPTION WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+        RETURN QUERY SELECT f, test.masked(c) FROM (VALUES ('error', state || ' ' || message), ('detail', detail), ('hint', hint)) x (f, c) WHERE c <> '';
+        RETURN;
+    END;
+    RETURN QUERY SELECT 'no error'::text, statement;
+END
+$$;
+
+-- Waits, at most a minute, until a query returns true.
+CREATE OR REPLACE PROCEDURE test.wait_for(condition text)
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    fulfilled boolean;
+BEGIN
+    FOR i IN 1 .. 1200 LOOP
+        EXECUTE 'SELECT (' || condition || ')' INTO fulfilled;
+        COMMIT;
+        IF fulfilled THEN
+            RETURN;
+        END IF;
+        PERFORM pg_sleep(0.05);
+    END LOOP;
+    RAISE EXCEPTION 'waited a minute in vain for: %', condition;
+END
+$$;
+
+-- Gives this server's sealers their key and waits until the one of this database has it.
+CREATE OR REPLACE PROCEDURE test.use_key(member text)
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    CALL test.wait_for(format('SELECT key_fingerprint = (medchain.certificate_facts(test.pem(%L))).key_fingerprint FROM medchain.sealer_status()', member));
+END
+$$;
+RESET client_min_messages;
