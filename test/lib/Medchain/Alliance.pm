@@ -1,0 +1,374 @@
+=pod
+
+=head1 NAME
+
+Medchain::Alliance - alliances of real clusters, for the TAP tests
+
+=head1 SYNOPSIS
+
+  use Medchain::Alliance;
+
+  my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node', ha => 'chain_node');
+  $alliance->establish;                     # start, found, admit, join, connect, configure; heads equal
+  $alliance->sql('ha', 'SELECT ...');       # one value, or dies
+  $alliance->wait_for_equal_heads;
+  $alliance->check_logs;                    # a test of its own; last but done_testing()
+
+=head1 DESCRIPTION
+
+A node is one database; unless told otherwise it has a cluster to itself.  The
+scripts start in the root of the tree, where test/pki/make-pki is.
+
+=cut
+
+package Medchain::Alliance;
+
+use strict;
+use warnings;
+
+use Digest::SHA qw(sha256);
+use MIME::Base64 qw(decode_base64 encode_base64);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# What medchain needs of a server.  fsync is off by PostgreSQL::Test::Cluster.
+my $settings = q{
+shared_preload_libraries = 'medchain'
+wal_level = logical
+max_worker_processes = 20
+max_logical_replication_workers = 12
+max_wal_senders = 20
+max_replication_slots = 20
+wal_retrieve_retry_interval = 500ms
+};
+
+# A cluster with medchain's settings, not started.
+sub new_cluster
+{
+	my ($class, $name, %params) = @_;
+	my $cluster = PostgreSQL::Test::Cluster->new($name);
+
+	$cluster->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+	$cluster->append_conf('postgresql.conf', $settings);
+	$cluster->append_conf('postgresql.conf', $params{conf}) if defined $params{conf};
+	return $cluster;
+}
+
+# Pairs of name and kind; the first must be the data centre.  "others" are names
+# that get keys and certificates and nothing else.
+sub new
+{
+	my ($class, @members) = @_;
+	my $self = bless { order => [], kind => {}, node => {} }, $class;
+	my @others;
+
+	while (my ($name, $kind) = splice(@members, 0, 2))
+	{
+		if ($name eq 'others')
+		{
+			push @others, @$kind;
+			next;
+		}
+		push @{ $self->{order} }, $name;
+		$self->{kind}{$name} = $kind;
+	}
+	$self->{pki} = PostgreSQL::Test::Utils::tempdir() . '/pki';
+	PostgreSQL::Test::Utils::system_or_bail('sh', 'test/pki/make-pki', $self->{pki}, @{ $self->{order} }, @others);
+	return $self;
+}
+
+sub pki     { my ($self, $file) = @_; return "$self->{pki}/$file"; }
+sub members { my ($self) = @_; return @{ $self->{order} }; }
+sub cluster { my ($self, $name) = @_; return $self->{node}{$name}{cluster}; }
+sub dbname  { my ($self, $name) = @_; return $self->{node}{$name}{dbname}; }
+
+sub data_center { my ($self) = @_; return $self->{order}[0]; }
+
+sub certificate
+{
+	my ($self, $name) = @_;
+	return PostgreSQL::Test::Utils::slurp_file($self->pki("$name.crt"));
+}
+
+# Start a node: a cluster of its own, or a database (dbname) in a cluster that runs.
+sub start
+{
+	my ($self, $name, %params) = @_;
+	my $cluster = $params{cluster};
+	my $dbname  = $params{dbname} || 'postgres';
+	my $keys    = {
+		'medchain.signing_key'        => $self->pki("$name.key"),
+		'medchain.pseudonym_key_file' => $self->pki('pseudonym.key')
+	};
+
+	if (!defined $cluster)
+	{
+		$cluster = Medchain::Alliance->new_cluster($name, conf => $params{conf});
+		$cluster->append_conf('postgresql.conf', "$_ = '$keys->{$_}'") foreach sort keys %$keys;
+		$cluster->start;
+	}
+	else
+	{
+		$cluster->safe_psql('postgres', "CREATE DATABASE $dbname");
+		$cluster->safe_psql('postgres', "ALTER DATABASE $dbname SET $_ = '$keys->{$_}'") foreach sort keys %$keys;
+	}
+	$self->{node}{$name} = { cluster => $cluster, dbname => $dbname };
+	$self->sql($name, 'CREATE EXTENSION medchain CASCADE');
+	$self->sql($name, q{
+		DO $$
+		BEGIN
+			IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sync') THEN
+				CREATE ROLE sync LOGIN REPLICATION IN ROLE medchain_peer;
+			END IF;
+		END
+		$$});
+	return $cluster;
+}
+
+# Stdout of SQL run at a node as its superuser; dies when that fails.
+sub sql
+{
+	my ($self, $name, $sql, %params) = @_;
+	return $self->cluster($name)->safe_psql($self->dbname($name), $sql, %params);
+}
+
+# (exit status, stdout, stderr) of the same, for what may fail.
+sub try
+{
+	my ($self, $name, $sql, %params) = @_;
+	my ($rc, $out, $err) = $self->cluster($name)->psql($self->dbname($name), $sql, %params);
+	return ($rc, $out, $err);
+}
+
+# A test: SQL fails at a node, with an error like that.
+sub fails_like
+{
+	my ($self, $name, $sql, $pattern, $title, %params) = @_;
+	my ($rc, undef, $err) = $self->try($name, $sql, %params);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok($rc != 0 && $err =~ $pattern, $title)
+	  or diag("exit status $rc, stderr: $err");
+	return;
+}
+
+# Wait, with the limit of PostgreSQL::Test::Utils, until a query at a node returns this; dies after it.
+sub wait_for
+{
+	my ($self, $name, $query, $expected) = @_;
+	$expected = 't' unless defined $expected;
+	$self->cluster($name)->poll_query_until($self->dbname($name), $query, $expected)
+	  or die "$name: timed out waiting for '$expected' from: $query";
+	return;
+}
+
+# How peers reach a node.
+sub conninfo
+{
+	my ($self, $name) = @_;
+	my $cluster = $self->cluster($name);
+	return sprintf('host=%s port=%d dbname=%s user=sync', $cluster->host, $cluster->port, $self->dbname($name));
+}
+
+sub found
+{
+	my ($self) = @_;
+	my $dc = $self->data_center;
+	my ($certificate, $anchors) = ($self->certificate($dc), $self->certificate('ca'));
+	return $self->sql($dc, "SELECT medchain.found_alliance('east', '$dc', '$certificate', '$anchors')");
+}
+
+sub admit
+{
+	my ($self, $name) = @_;
+	my $certificate = $self->certificate($name);
+	return $self->sql($self->data_center, "SELECT medchain.admit('$name', '$self->{kind}{$name}', '$certificate')");
+}
+
+sub join_alliance
+{
+	my ($self, $name) = @_;
+	my ($certificate, $conninfo) = ($self->certificate($name), $self->conninfo($self->data_center));
+	return $self->sql($name, "SELECT medchain.join_alliance('$name', '$certificate', '$conninfo')");
+}
+
+# NAME follows each of the others that it does not follow yet.
+sub connect_peers
+{
+	my ($self, $name, @peers) = @_;
+
+	foreach my $peer (@peers)
+	{
+		my $conninfo = $self->conninfo($peer);
+		$self->sql($name, "SELECT medchain.connect_peer('$peer', '$conninfo')
+			WHERE NOT EXISTS (SELECT FROM medchain.peer WHERE member = '$peer')");
+	}
+	return;
+}
+
+# The end node configures a member's ledger, as soon as it knows of the member.
+sub configure
+{
+	my ($self, $end_node, $name) = @_;
+	$self->wait_for($end_node, "SELECT EXISTS (SELECT FROM medchain.member WHERE name = '$name')");
+	return $self->sql($end_node, "SELECT medchain.configure_ledger('$name')");
+}
+
+# Everything up to an alliance of these members (by default all) in which everybody follows everybody.
+sub establish
+{
+	my ($self, @names) = @_;
+	@names = $self->members unless @names;
+	my ($dc, @others) = @names;
+	my ($end_node) = grep { $self->{kind}{$_} eq 'end_node' } @others;
+
+	foreach my $name (@names)
+	{
+		$self->start($name) unless $self->{node}{$name};
+	}
+	$self->found;
+	$self->admit($_)         foreach @others;
+	$self->join_alliance($_) foreach @others;
+	foreach my $name (@names)
+	{
+		$self->connect_peers($name, grep { $_ ne $name } @names);
+	}
+	# the contract of the first end node configures its ledger
+	$self->configure($end_node, $_) foreach grep { $_ ne $end_node } @others;
+	$self->wait_for_equal_heads(@names);
+	return;
+}
+
+# Seal what is committed at each of these nodes, and wait until each has the heads of all.
+sub wait_for_equal_heads
+{
+	my ($self, @names) = @_;
+	@names = grep { $self->{node}{$_} } $self->members unless @names;
+
+	foreach my $origin (@names)
+	{
+		$self->sql($origin, 'SELECT medchain.seal()');
+		my $head = $self->head($origin, $origin);
+		foreach my $name (grep { $_ ne $origin } @names)
+		{
+			$self->wait_for($name, "SELECT (SELECT height || ' ' || head FROM medchain.chains WHERE origin = '$origin')", $head);
+		}
+	}
+	return;
+}
+
+# Height and head of a chain as a node has verified it.
+sub head
+{
+	my ($self, $name, $origin) = @_;
+	return $self->sql($name, "SELECT height || ' ' || head FROM medchain.chains WHERE origin = '$origin'");
+}
+
+# All heads a node knows, as text.
+sub heads
+{
+	my ($self, $name) = @_;
+	return $self->sql($name, 'SELECT origin, height, entries, head FROM medchain.chains ORDER BY origin COLLATE "C"');
+}
+
+# The whole state that every node derives alike (role bindings are each node's own).
+sub state
+{
+	my ($self, $name) = @_;
+	my $rows = join(' UNION ALL ',
+		map { "SELECT '$_ ' || to_jsonb(x)::text FROM medchain.$_ x" }
+		  qw(claim member contract protocol protocol_grant data_index));
+	return $self->sql($name, qq{SET timezone = 'UTC'; SELECT r FROM ($rows) x(r) ORDER BY r COLLATE "C"});
+}
+
+# Tests: equal heads and equal state at each of these nodes.
+sub equal_ok
+{
+	my ($self, @names) = @_;
+	@names = grep { $self->{node}{$_} } $self->members unless @names;
+	my ($first, @others) = @names;
+	my ($heads, $state) = ($self->heads($first), $self->state($first));
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	foreach my $name (@others)
+	{
+		is($self->heads($name), $heads, "$name has the heads of $first");
+		is($self->state($name), $state, "$name has the state of $first");
+	}
+	return;
+}
+
+# Tests: verify() finds nothing at any of these nodes, and has looked at every chain that has blocks.
+sub verify_ok
+{
+	my ($self, @names) = @_;
+	@names = grep { $self->{node}{$_} } $self->members unless @names;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	foreach my $name (@names)
+	{
+		my $chains = $self->sql($name, 'SELECT origin, height + 1, entries FROM medchain.chains WHERE height IS NOT NULL ORDER BY origin COLLATE "C"');
+		is( $self->sql($name, q{
+				SELECT origin, blocks, entries || CASE WHEN ok THEN '' ELSE ': ' || concat_ws(', ', 'height ' || height, fault, detail) END
+				FROM medchain.verify() WHERE blocks > 0 OR ok IS NOT TRUE ORDER BY origin COLLATE "C"}),
+			$chains, "$name: verify() finds every chain in order");
+	}
+	return;
+}
+
+# SQL as a superuser who has switched the ledger's triggers off; they are on again afterwards.
+sub forge
+{
+	my ($self, $name, $sql) = @_;
+	my ($off, $on) = ('', '');
+
+	foreach my $table (qw(entry block))
+	{
+		my $triggers = $self->sql($name, "SELECT tgname FROM pg_trigger WHERE tgrelid = 'medchain.$table'::regclass AND NOT tgisinternal");
+		$off .= "ALTER TABLE medchain.$table DISABLE TRIGGER $_;\n"       foreach split(/\n/, $triggers);
+		$on  .= "ALTER TABLE medchain.$table ENABLE ALWAYS TRIGGER $_;\n" foreach split(/\n/, $triggers);
+	}
+	$self->sql($name, "BEGIN;\n$off$sql;\n$on COMMIT;");
+	return;
+}
+
+# The Ed25519 signature that makes a note text a signed note (C2SP signed-note), with NAME's private key.
+sub sign_note
+{
+	my ($self, $name, $text, $signer) = @_;
+	my $der = PostgreSQL::Test::Utils::tempdir();
+	my $key = $self->pki("$name.key");
+
+	PostgreSQL::Test::Utils::append_to_file("$der/text", $text);
+	PostgreSQL::Test::Utils::system_or_bail('openssl', 'pkeyutl', '-sign', '-rawin', '-inkey', $key, '-in', "$der/text", '-out', "$der/signature");
+	PostgreSQL::Test::Utils::system_or_bail('openssl', 'pkey', '-in', $key, '-pubout', '-outform', 'DER', '-out', "$der/public");
+	# the last 32 bytes of the key's SubjectPublicKeyInfo are the key itself
+	my $public = substr(PostgreSQL::Test::Utils::slurp_file("$der/public"), -32);
+	my $id = substr(sha256("$signer\n\x01$public"), 0, 4);
+	return "$text\n\xe2\x80\x94 $signer " . encode_base64($id . PostgreSQL::Test::Utils::slurp_file("$der/signature"), '') . "\n";
+}
+
+# What must not be in any log: crashes, leaked resources, catalogs gone astray.  (Not in
+# statements, which the log quotes.)
+my $suspicious = qr/^TRAP: |\b(?:PANIC|ERROR|FATAL|WARNING|LOG):  (?!statement:|execute )(?:.*(?:\bleak|cache lookup failed|could not open relation with OID|unrecognized node type|was terminated by signal (?:4|6|7|8|11)\b|unexpected chunk|invalid memory alloc)|.*internal error.*)|\bPANIC: /;
+
+# A test: none of that in the logs of any of the clusters, or of these.
+sub check_logs
+{
+	my ($self, @clusters) = @_;
+	my %seen;
+	my @found;
+
+	@clusters = map { $_->{cluster} } values %{ $self->{node} } unless @clusters;
+	foreach my $cluster (grep { !$seen{ $_->name }++ } @clusters)
+	{
+		push @found, map { $cluster->name . ": $_" }
+		  grep { $_ =~ $suspicious } split(/\n/, PostgreSQL::Test::Utils::slurp_file($cluster->logfile));
+	}
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is(join("\n", @found), '', 'nothing suspicious in the logs of the servers');
+	return;
+}
+
+1;
