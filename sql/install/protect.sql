@@ -51,8 +51,6 @@ AS $$
 DECLARE
     name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = register_protection.relation);
     r record;
-    salt bytea;
-    digest bytea;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = register_protection.relation AND pg_has_role(session_user, c.relowner, 'MEMBER')) THEN
         RAISE insufficient_privilege USING MESSAGE = format('must be owner of table %s', register_protection.relation);
@@ -62,15 +60,15 @@ BEGIN
     PERFORM append_raw('protect', jsonb_build_object('relation', name, 'subject', register_protection.subject)::text, NULL, false);
 
     -- what is there already becomes the baseline
-    FOR r IN EXECUTE format('SELECT x AS whole, x.%I::text AS identity FROM %s x', register_protection.subject, register_protection.relation) LOOP
-        salt := uuid_send(gen_random_uuid());
-        SELECT d.commitment INTO digest FROM row_digest(name, register_protection.key_columns, r.whole, salt) d;
+    FOR r IN EXECUTE format('SELECT d.row_id, d.row_key, d.commitment, s.salt, (s.whole).%I::text AS identity '
+                            'FROM (SELECT x AS whole, uuid_send(gen_random_uuid()) AS salt FROM %s x OFFSET 0) s, '
+                            'LATERAL row_digest($1, $2, s.whole, s.salt) d', register_protection.subject, register_protection.relation)
+             USING name, register_protection.key_columns LOOP
         INSERT INTO row_commitment (relation, row_id, row_key, salt, commitment)
-            SELECT register_protection.relation, d.row_id, d.row_key, salt, digest
-            FROM row_digest(name, register_protection.key_columns, r.whole, NULL) d;
-        PERFORM append_raw('row.baseline', jsonb_build_object('relation', name, 'commitment', encode(digest, 'hex'),
-                'row', (SELECT encode(d.row_id, 'hex') FROM row_digest(name, register_protection.key_columns, r.whole, NULL) d))::text,
-            CASE WHEN r.identity IS NOT NULL THEN remember_identity(r.identity) END, false);
+            VALUES (register_protection.relation, r.row_id, r.row_key, r.salt, r.commitment);
+        PERFORM append_raw('row.baseline', json_build_object('relation', name, 'row', encode(r.row_id, 'hex'),
+                                                             'commitment', encode(r.commitment, 'hex'))::text,
+                           CASE WHEN r.identity IS NOT NULL THEN remember_identity(r.identity) END, false);
     END LOOP;
 END
 $$;

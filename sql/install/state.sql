@@ -82,7 +82,7 @@ CREATE TABLE medchain.protocol_grant (
     valid      tstzrange NOT NULL,  -- within the protocol's validity
     PRIMARY KEY (protocol, ordinal)
 );
-CREATE INDEX protocol_grant_grantee ON medchain.protocol_grant (grantee);
+CREATE INDEX protocol_grant_grantee ON medchain.protocol_grant (grantee, subject);
 COMMENT ON TABLE medchain.protocol_grant IS 'who may do what with which records of the subject, for what purpose and when';
 
 CREATE TABLE medchain.data_index (

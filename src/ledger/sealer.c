@@ -2,8 +2,8 @@
  * sealer.c: the worker that turns committed entries into blocks, and the only process that holds the private key.
  *
  * One round is one transaction: take what medchain.pending shows, in order, into
- * medchain.entry; grow the tree; sign and write one block; move the frontier; fold
- * governance entries.  Exactly once through any crash follows from that.  The
+ * medchain.entry; grow the tree; sign and write a block (more for a backlog); move the
+ * frontier; fold governance entries.  Exactly once through any crash follows from that.  The
  * order is that of pending.seq among the rows the round's snapshot sees: a row whose
  * transaction committed before another's began always has the smaller number,
  * and a row still uncommitted simply goes into a later block.
@@ -34,6 +34,7 @@
 #define SEALER_IDLE 10000		/* milliseconds between looks when nobody calls */
 #define SEALER_RETRY 1000		/* milliseconds between tries while the key is missing or wrong */
 #define KEEPER_IDLE 1000
+#define SEALER_BLOCKS_PER_ROUND 16
 
 static Key *signing_key = NULL;
 
@@ -109,49 +110,6 @@ sealer_time(char sealed[NOTE_SEALED_LEN + 1])
 			 tm.tm_min % 100, tm.tm_sec % 100, (int) (fsec / 1000) % 1000);
 }
 
-/* Move up to block_max_entries pending rows over, adding their leaves.  Returns how many. */
-static int64
-sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
-	Datum		values[3];
-	int64		base = (int64) check->range.size;
-	int64		taken;
-
-	values[0] = CStringGetTextDatum(node->node);
-	values[1] = Int64GetDatum(base);
-	values[2] = Int64GetDatum(setting_block_max_entries);
-	trusted_execute(&plan,
-					"WITH taken AS (DELETE FROM medchain.pending WHERE ctid = ANY (ARRAY("
-					"    SELECT ctid FROM medchain.pending ORDER BY seq LIMIT $3)) RETURNING *) "
-					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, payload, leaf_hash) "
-					"SELECT $1, $2 + row_number() OVER (ORDER BY seq) - 1, id, kind, \"time\", actor, subject, payload, leaf_hash "
-					"FROM taken ORDER BY seq RETURNING seq, leaf_hash, kind",
-					3, types, values, NULL, false);
-	taken = (int64) SPI_processed;
-	for (int64 i = 0; i < taken; i++)
-	{
-		bool		isnull;
-		bytea	   *leaf = DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
-		int64		seq = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
-
-		if (seq != base + i || VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
-			elog(ERROR, "entries were not sealed in order");
-		if (!chain_check_leaf(check, (uint8_t *) VARDATA_ANY(leaf)))
-			elog(ERROR, "could not compute SHA-256");
-		if (!*governance)
-		{
-			char	   *kind = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3);
-
-			*governance = ledger_hooks.is_governance(kind);
-			pfree(kind);
-		}
-	}
-	SPI_freetuptable(SPI_tuptable);
-	return taken;
-}
-
 /* Sign and write the block that closes over the leaves just added. */
 static void
 sealer_write_block(const LocalNode *node, ChainCheck *check)
@@ -187,7 +145,76 @@ sealer_write_block(const LocalNode *node, ChainCheck *check)
 	chain_insert_block(node->node, &written, check->head, note);
 }
 
-/* Seal one block's worth.  Returns the number of entries, -1 if sealing is not possible now. */
+/*
+ * Move pending rows over and write the blocks that close over them.  Returns how many rows.  A backlog is taken in
+ * large bites: each looks through all of medchain.pending for its oldest rows, which has no index to slow down inserts.
+ */
+static int64
+sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
+	Datum		values[3];
+	int64		base = (int64) check->range.size;
+	int64		taken;
+	SPITupleTable *rows;
+
+	values[0] = CStringGetTextDatum(node->node);
+	values[1] = Int64GetDatum(base);
+	values[2] = Int64GetDatum((int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND);
+	trusted_execute(&plan,
+					"WITH taken AS (DELETE FROM medchain.pending WHERE ctid = ANY (ARRAY("
+					"    SELECT ctid FROM medchain.pending ORDER BY seq LIMIT $3)) RETURNING *) "
+					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, payload, leaf_hash) "
+					"SELECT $1, $2 + row_number() OVER (ORDER BY seq) - 1, id, kind, \"time\", actor, subject, payload, leaf_hash "
+					"FROM taken ORDER BY seq RETURNING seq, leaf_hash, kind",
+					3, types, values, NULL, false);
+	rows = SPI_tuptable;
+	taken = (int64) SPI_processed;
+	for (int64 i = 0; i < taken; i++)
+	{
+		bool		isnull;
+		bytea	   *leaf = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
+		int64		seq = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+
+		if (seq != base + i || VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
+			elog(ERROR, "entries were not sealed in order");
+		if (!chain_check_leaf(check, (uint8_t *) VARDATA_ANY(leaf)))
+			elog(ERROR, "could not compute SHA-256");
+		if (!*governance)
+		{
+			char	   *kind = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
+
+			*governance = ledger_hooks.is_governance(kind);
+			pfree(kind);
+		}
+		if ((i + 1) % setting_block_max_entries == 0 || i + 1 == taken)
+			sealer_write_block(node, check);
+	}
+	SPI_freetuptable(rows);
+	return taken;
+}
+
+/* The same, as the one who may. */
+static int64
+sealer_move(const LocalNode *node, ChainCheck *check, bool *governance)
+{
+	int64		taken;
+
+	chain_writing = true;
+	PG_TRY();
+	{
+		taken = sealer_take_pending(node, check, governance);
+	}
+	PG_FINALLY();
+	{
+		chain_writing = false;
+	}
+	PG_END_TRY();
+	return taken;
+}
+
+/* Seal what is pending.  Returns the number of entries, -1 if sealing is not possible now. */
 static int64
 sealer_seal(SharedDatabase *slot)
 {
@@ -204,18 +231,7 @@ sealer_seal(SharedDatabase *slot)
 		return -1;
 
 	first = (int64) check.range.size;
-	chain_writing = true;
-	PG_TRY();
-	{
-		taken = sealer_take_pending(&node, &check, &governance);
-		if (taken > 0)
-			sealer_write_block(&node, &check);
-	}
-	PG_FINALLY();
-	{
-		chain_writing = false;
-	}
-	PG_END_TRY();
+	taken = sealer_move(&node, &check, &governance);
 	if (taken == 0)
 		return 0;
 
@@ -257,11 +273,11 @@ sealer_round(SharedDatabase *slot)
 		return true;
 	if (taken > 0)
 	{
-		pg_atomic_fetch_add_u64(&slot->blocks, 1);
+		pg_atomic_fetch_add_u64(&slot->blocks, (taken + setting_block_max_entries - 1) / setting_block_max_entries);
 		pg_atomic_fetch_add_u64(&slot->entries, taken);
 	}
 	sealer_report(slot, SEALER_RUNNING, "");
-	if (taken == setting_block_max_entries)
+	if (taken == (int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND)
 		return false;
 	pg_atomic_write_u64(&slot->sealed, ticket);
 	ConditionVariableBroadcast(&slot->changed);
