@@ -99,6 +99,10 @@ BEGIN
             HINT = 'The data centre has to call medchain.admit() with this node''s certificate.';
     END IF;
 
+    -- Before anything is written: the slot waits for transactions under way on the data centre's server, and
+    -- this one may be among them, for a server can hold several nodes.
+    PERFORM remote_create_slot(join_alliance.data_center, slot_name(material ->> 'alliance', join_alliance.node, material ->> 'data_center'));
+
     INSERT INTO local_node (alliance, node, data_center, genesis_key, genesis_hash)
         SELECT material ->> 'alliance', join_alliance.node, material ->> 'data_center', f.public_key,
                sha256(convert_to(left(material ->> 'note', position(E'\n\n' IN material ->> 'note')), 'UTF8'))
@@ -107,7 +111,7 @@ BEGIN
         'contract', material -> 'contract' -> 'id',
         'envelope', sign_envelope('application/vnd.medchain.contract+json', terms.payload)::jsonb));
     PERFORM publish_own_chain();
-    PERFORM subscribe_to(material ->> 'data_center', join_alliance.data_center);
+    PERFORM subscribe_to(material ->> 'data_center', join_alliance.data_center, slot_exists => true);
     RETURN accepted;
 END
 $$;

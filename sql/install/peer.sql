@@ -40,7 +40,7 @@ CREATE FUNCTION medchain.peer_identity() RETURNS text
 COMMENT ON FUNCTION medchain.peer_identity() IS 'for peers: which node this is';
 
 -- Subscribe to a member's chain; it was checked before that this is the member.
-CREATE FUNCTION medchain.subscribe_to(member text, conninfo text) RETURNS void
+CREATE FUNCTION medchain.subscribe_to(member text, conninfo text, slot_exists boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
@@ -50,7 +50,9 @@ DECLARE
 BEGIN
     SELECT * INTO local FROM local_node;
     slot := slot_name(local.alliance, local.node, subscribe_to.member);
-    PERFORM remote_create_slot(subscribe_to.conninfo, slot);
+    IF NOT subscribe_to.slot_exists THEN
+        PERFORM remote_create_slot(subscribe_to.conninfo, slot);
+    END IF;
     INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member, subscribe_to.conninfo, slot, slot);
     EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION medchain WITH (create_slot = false, slot_name = %L)',
                    slot, subscribe_to.conninfo, slot);
@@ -67,7 +69,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.subscribe_to(text, text) IS 'internal: slot, subscription and peer for a member''s chain';
+COMMENT ON FUNCTION medchain.subscribe_to(text, text, boolean) IS 'internal: slot, subscription and peer for a member''s chain';
 
 CREATE FUNCTION medchain.connect_peer(member text, conninfo text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp

@@ -50,7 +50,8 @@ CREATE FUNCTION medchain.register_protection(relation regclass, subject name, ke
 AS $$
 DECLARE
     name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = register_protection.relation);
-    r record;
+    part regclass;
+    arguments text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = register_protection.relation AND pg_has_role(session_user, c.relowner, 'MEMBER')) THEN
         RAISE insufficient_privilege USING MESSAGE = format('must be owner of table %s', register_protection.relation);
@@ -59,20 +60,36 @@ BEGIN
         VALUES (register_protection.relation, name, register_protection.subject, register_protection.key_columns);
     PERFORM append_raw('protect', jsonb_build_object('relation', name, 'subject', register_protection.subject)::text, NULL, false);
 
-    -- what is there already becomes the baseline
-    FOR r IN EXECUTE format('SELECT d.row_id, d.row_key, d.commitment, s.salt, (s.whole).%I::text AS identity '
-                            'FROM (SELECT x AS whole, uuid_send(gen_random_uuid()) AS salt FROM %s x OFFSET 0) s, '
-                            'LATERAL row_digest($1, $2, s.whole, s.salt) d', register_protection.subject, register_protection.relation)
-             USING name, register_protection.key_columns LOOP
-        INSERT INTO row_commitment (relation, row_id, row_key, salt, commitment)
-            VALUES (register_protection.relation, r.row_id, r.row_key, r.salt, r.commitment);
-        PERFORM append_raw('row.baseline', json_build_object('relation', name, 'row', encode(r.row_id, 'hex'),
-                                                             'commitment', encode(r.commitment, 'hex'))::text,
-                           CASE WHEN r.identity IS NOT NULL THEN remember_identity(r.identity) END, false);
+    -- What is there already becomes the baseline.  In one statement of its own, not in a loop over records: the plans of
+    -- this function stay for the session, and the next table's rows are of another type.
+    EXECUTE format($query$
+        WITH salted AS MATERIALIZED (
+            SELECT x AS whole, x.%I::text AS identity, uuid_send(gen_random_uuid()) AS salt FROM %s x),
+        digested AS MATERIALIZED (
+            SELECT s.identity, s.salt, d.row_id, d.row_key, d.commitment FROM salted s, LATERAL row_digest($1, $2, s.whole, s.salt) d),
+        kept AS (
+            INSERT INTO row_commitment (relation, row_id, row_key, salt, commitment)
+            SELECT $3, row_id, row_key, salt, commitment FROM digested)
+        SELECT append_raw('row.baseline',
+            jsonb_build_object('relation', $1, 'row', encode(row_id, 'hex'), 'commitment', encode(commitment, 'hex'))::text,
+            CASE WHEN identity IS NOT NULL THEN remember_identity(identity) END, false)
+        FROM digested$query$, register_protection.subject, register_protection.relation)
+        USING name, register_protection.key_columns, register_protection.relation;
+
+    -- The triggers are made with medchain's rights as well: a privilege to put capture() on a table of one's own, with
+    -- arguments of one's own, would be one to write about other people's tables.
+    SELECT string_agg(quote_literal(a), ', ' ORDER BY i) INTO arguments
+        FROM unnest(ARRAY[name, register_protection.subject::text] || register_protection.key_columns) WITH ORDINALITY x(a, i);
+    EXECUTE format('CREATE TRIGGER medchain_capture AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION medchain.capture(%s)',
+                   register_protection.relation, arguments);
+    FOR part IN SELECT table_and_partitions(register_protection.relation) LOOP
+        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_capture', part);
+        EXECUTE format('CREATE TRIGGER medchain_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION medchain.refuse_truncate()', part);
+        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_truncate', part);
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.register_protection(regclass, name, text[]) IS 'internal: note that a table is protected, and commit to the rows it has';
+COMMENT ON FUNCTION medchain.register_protection(regclass, name, text[]) IS 'internal: note that a table is protected, commit to the rows it has, and capture what changes them';
 
 CREATE FUNCTION medchain.forget_protection(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -148,7 +165,6 @@ AS $$
 DECLARE
     key text[];
     part regclass;
-    arguments text;
 BEGIN
     IF protect.relation IS NULL OR protect.subject IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'relation and subject must not be null';
@@ -166,18 +182,8 @@ BEGIN
                        part, protect.subject, protect.relation);
         EXECUTE format('CREATE POLICY medchain_delete ON %s AS RESTRICTIVE FOR DELETE USING (medchain.may_update(%I, %L::regclass))',
                        part, protect.subject, protect.relation);
-        EXECUTE format('CREATE TRIGGER medchain_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION medchain.refuse_truncate()', part);
-        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_truncate', part);
     END LOOP;
     PERFORM register_protection(protect.relation, protect.subject, key);
-    SELECT string_agg(quote_literal(a), ', ' ORDER BY i) INTO arguments
-        FROM unnest(ARRAY[(SELECT t.ledger_name FROM protected_table t WHERE t.relation = protect.relation), protect.subject::text] || key)
-             WITH ORDINALITY x(a, i);
-    EXECUTE format('CREATE TRIGGER medchain_capture AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION medchain.capture(%s)',
-                   protect.relation, arguments);
-    FOR part IN SELECT table_and_partitions(protect.relation) LOOP
-        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_capture', part);
-    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION medchain.protect(regclass, name) IS 'put a table (with its partitions) under the ledger: row security by grants, every change an entry; subject: the column with the examinee''s identity. Needs ownership of the table and a primary key';

@@ -74,11 +74,12 @@ BEGIN
 END
 $$;
 
--- Gives this server's sealers their key and waits until the one of this database has it.
+-- Waits until the sealer of this database runs and has the key of that member.
 CREATE OR REPLACE PROCEDURE test.use_key(member text)
     LANGUAGE plpgsql
 AS $$
 BEGIN
+    PERFORM medchain.start_workers();
     CALL test.wait_for(format('SELECT key_fingerprint = (medchain.certificate_facts(test.pem(%L))).key_fingerprint FROM medchain.sealer_status()', member));
 END
 $$;
