@@ -86,18 +86,11 @@ tell <<'TEXT'
 The same with no foreign table in between: a program of hospital-a's connects to the data
 centre with a password; the role is bound to hospital-a.
 TEXT
-direct() { # who is shown; connects over TLS, as app_a
-	local text
-	text=$(cat)
-	show_statement "data-centre/app_a" "$text"
-	out=$(cd "$pki" && PGPASSWORD=$app_a_password psql -X -v ON_ERROR_STOP=1 2>&1 <<<"$text" \
-		"host=data-centre hostaddr=127.0.0.1 port=${port[data-centre]} dbname=$database user=app_a sslmode=verify-full sslrootcert=ca.crt") || {
-		show_output
-		broken "this statement should have worked"
-	}
-	show_output
+over_network() { # as app_a, over TLS; statements on standard input
+	(cd "$pki" && PGPASSWORD=$app_a_password stdbuf -oL psql -X -v ON_ERROR_STOP=1 \
+		"host=data-centre hostaddr=127.0.0.1 port=${port[data-centre]} dbname=$database user=app_a sslmode=verify-full sslrootcert=ca.crt")
 }
-direct <<'SQL'
+run_shown data-centre/app_a over_network <<'SQL' || broken "this statement should have worked"
 SELECT session_user, medchain.current_member(), count(*) FROM diagnosis;
 EXPLAIN (COSTS OFF) SELECT * FROM diagnosis WHERE patient_id = 'P0021';
 SQL

@@ -57,12 +57,12 @@ tell <<'TEXT'
 He learns, and changes the entry's hash as well:
 TEXT
 sql data-centre <<SQL
-UPDATE medchain.entry SET leaf_hash = medchain.leaf_hash(payload::bytea) WHERE origin = 'data-centre' AND seq = $seq;
+UPDATE medchain.entry SET leaf_hash = medchain.leaf_hash(convert_to(payload, 'UTF8')) WHERE origin = 'data-centre' AND seq = $seq;
 SELECT origin, ok, height, fault, detail FROM medchain.verify('data-centre');
 SQL
 shows "the tree of block $height has another root than the one that was signed" "^ data-centre \| f  \| +$height \| bad root "
 
-root_of="SELECT b.height, encode(medchain.merkle_root(array_agg(e.payload::bytea ORDER BY e.seq)), 'hex') AS root_of_the_entries_here,
+root_of="SELECT b.height, encode(medchain.merkle_root(array_agg(convert_to(e.payload, 'UTF8') ORDER BY e.seq)), 'hex') AS root_of_the_entries_here,
        encode(b.root, 'hex') AS root_in_the_head
 FROM medchain.block b JOIN medchain.entry e ON e.origin = b.origin AND e.seq < b.size
 WHERE b.origin = 'data-centre' AND b.height = (SELECT max(height) FROM medchain.block WHERE origin = 'data-centre')
@@ -92,7 +92,7 @@ rewrite_chain() {
 	for ((at = height; at <= last; at++)); do
 		ask data-centre "
 			SELECT format(E'east/data-centre\n%s\n%s\nheight %s\nprevious %s\nsealed %s', b.size,
-				encode(medchain.merkle_root(ARRAY(SELECT e.payload::bytea FROM medchain.entry e
+				encode(medchain.merkle_root(ARRAY(SELECT convert_to(e.payload, 'UTF8') FROM medchain.entry e
 				                                  WHERE e.origin = b.origin AND e.seq < b.size ORDER BY e.seq)), 'base64'),
 				b.height, encode(p.hash, 'base64'), substring(b.note FROM '\nsealed (\S+)\n'))
 			FROM medchain.block b JOIN medchain.block p ON p.origin = b.origin AND p.height = b.height - 1
@@ -118,7 +118,7 @@ chain_end() {
 		UPDATE medchain.chain c SET
 		    head = (SELECT b.hash FROM medchain.block b WHERE b.origin = c.origin AND b.height = c.height),
 		    frontier = (SELECT string_agg(medchain.merkle_root(ARRAY(
-		                    SELECT e.payload::bytea FROM medchain.entry e WHERE e.origin = c.origin
+		                    SELECT convert_to(e.payload, 'UTF8') FROM medchain.entry e WHERE e.origin = c.origin
 		                    AND e.seq >= (c.size >> (bit + 1)) << (bit + 1) AND e.seq < (c.size >> bit) << bit ORDER BY e.seq)),
 		                    ''::bytea ORDER BY bit DESC)
 		                FROM generate_series(0, 61) bit WHERE (c.size >> bit) & 1 = 1)
@@ -136,7 +136,7 @@ shows "his own database has nothing to say against it" '^ data-centre .*\| t  \|
 tell <<'TEXT'
 That is why everybody has a copy. The heads of the chain "data-centre", at every node:
 TEXT
-head_of="SELECT height, encode(head, 'hex') AS head FROM medchain.chain WHERE origin = 'data-centre';"
+head_of="SELECT height, head FROM medchain.chains WHERE origin = 'data-centre';"
 for node in "${nodes[@]}"; do
 	sql "$node" <<<"$head_of"
 done
@@ -150,7 +150,8 @@ Both are signed with the data centre's key: nobody else can have written them. W
 part, height by height and then entry by entry:
 TEXT
 part_at() { # sql for "number hash" lines: the first number at which data centre and hospital-a differ
-	diff <(ask data-centre "$1") <(ask hospital-a "$1") | sed -n -E 's/^< ([0-9]+)\|.*/\1/p' | head -n 1
+	ask data-centre "$1" >"$work/tmp/here"
+	ask hospital-a "$1" | diff "$work/tmp/here" - | sed -n -E '/^< /{s/^< ([0-9]+)\|.*/\1/p;q}' || true
 }
 differs_block=$(part_at "SELECT height, encode(hash, 'hex') FROM medchain.block WHERE origin = 'data-centre' ORDER BY height")
 differs_entry=$(part_at "SELECT seq, encode(leaf_hash, 'hex') FROM medchain.entry WHERE origin = 'data-centre' ORDER BY seq")

@@ -14,11 +14,12 @@ else
 fi
 
 patience=60	# seconds that anything may take to arrive
-out=	# what the last statement showed
+out=	# what came back from the statements shown last
 chapters=0
+chapter_title=
 
 chapter() { # title
-	chapters=$((chapters + 1))
+	chapters=$((chapters + 1)) chapter_title=$1
 	printf '\n%s%s\n%s. %s\n%s%s\n' "$bold" "${1//?/=}===" "$chapters" "$1" "${1//?/=}===" "$plain"
 }
 
@@ -29,7 +30,7 @@ tell() { # prose on standard input
 
 # Ends the story.
 broken() { # message...
-	printf '\n%sdemo: chapter %s: %s%s\n' "$red" "$chapters" "$*" "$plain" >&2
+	printf '\n%sdemo: %s%s\n' "$red" "$*" "$plain" >&2
 	exit 1
 }
 
@@ -42,54 +43,63 @@ client() { # who [option...]
 	local node=${1%%/*} role=postgres
 	[[ $1 != */* ]] || role=${1#*/}
 	shift
-	(cd "$pki" && psql -X -v ON_ERROR_STOP=1 -h "$sockets" -p "${port[$node]}" -U "$role" -d "$database" "$@")
+	# line by line: what goes to stdout and what goes to stderr stay in order
+	(cd "$pki" && stdbuf -oL psql -X -v ON_ERROR_STOP=1 -h "$sockets" -p "${port[$node]}" -U "$role" -d "$database" "$@")
 }
 
-# The statement with psql's prompt, as if somebody typed it.
-show_statement() { # who text
-	local who=$1 line prompt mark='=# ' first=yes
-	[[ $who != */* ]] || mark='=> '
-	prompt=${who/\// }$mark
-	echo
+# The statements, each preceded by psql commands that show it with a prompt, as if
+# somebody typed it.  A statement ends with the line that ends with ";" or \gset, or
+# is a line that begins with a backslash.  What is shown so begins with a character
+# that nothing else does, so that it is told from what came back.
+mark=$'\x01'
+with_prompts() { # who; statements on standard input
+	local prompt=${1/\// } line last='' statement='' first=yes
+	if [[ $1 == */* ]]; then prompt+='=> '; else prompt+='=# '; fi
 	while IFS= read -r line; do
 		if [[ -n $first ]]; then
-			printf '%s%s%s%s\n' "$blue" "$prompt" "$line" "$plain"
+			[[ $last == '\set '* ]] || printf '\\echo\n'
+			show_line "$prompt$line"
 		else
-			printf '%s%*s%s%s\n' "$blue" ${#prompt} '' "$line" "$plain"
+			show_line "$(printf '%*s' ${#prompt} '')$line"
 		fi
-		first=
-		[[ $line != *';' && $line != \\* ]] || first=yes
-	done <<<"$2"
+		first='' last=$line
+		statement+=$line$'\n'
+		if [[ $line == *';' || $line == *'\gset' || $line == \\* ]]; then
+			printf '%s' "$statement"
+			statement='' first=yes
+		fi
+	done
+	printf '%s' "$statement"
 }
 
-show_output() {
-	if [[ -n $out ]]; then
-		printf '%s\n' "$out"
-	fi
+show_line() { # text, quoted as psql wants it
+	local text=${1//\\/\\\\}
+	printf "\\\\echo '\\\\001%s'\n" "${text//\'/\'\'}"
 }
 
-# Run, and show both; the output is in $out afterwards.
+# What came from psql, with one empty line before each statement and none at the end.
+show() {
+	printf '%s\n' "$(sed -E "s/^$mark(.*)$/$blue\1$plain/" "$work/tmp/output" | cat -s)"
+}
+
+# Runs the statements and shows them; $out has what came back.
+run_shown() { # who; the rest is the command, statements on standard input
+	local who=$1 status=0
+	shift
+	with_prompts "$who" | "$@" >"$work/tmp/output" 2>&1 || status=$?
+	show
+	out=$(grep -v "^$mark" "$work/tmp/output" || true)
+	return "$status"
+}
+
+# Run, and show both.
 sql() { # who; statements on standard input
-	local text
-	text=$(cat)
-	show_statement "$1" "$text"
-	if ! out=$(client "$1" 2>&1 <<<"$text"); then
-		show_output
-		broken "this statement should have worked"
-	fi
-	show_output
+	run_shown "$1" client "$1" || broken "this statement should have worked"
 }
 
-# The same, of a statement that has to fail, with these words.
+# The same, of statements the last of which has to fail, with these words.
 refused() { # who pattern; statements on standard input
-	local text
-	text=$(cat)
-	show_statement "$1" "$text"
-	if out=$(client "$1" 2>&1 <<<"$text"); then
-		show_output
-		broken "this statement should have been refused"
-	fi
-	show_output
+	! run_shown "$1" client "$1" || broken "this statement should have been refused"
 	grep -qE "$2" <<<"$out" || broken "it was refused, but not for the reason expected: $2"
 	ok "refused"
 }

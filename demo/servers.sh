@@ -120,13 +120,13 @@ settled() {
 	ok "every node has every chain, with the same heads"
 }
 
-# After a failure: what the servers said last.
+# After a failure: what the servers complained of.
 servers_show_logs() { # status
-	local log
+	local log complaints
 	[[ $1 -ne 0 && $1 -lt 128 ]] || return 0
+	printf '\ndemo: the story ended in chapter %s, %s\n' "$chapters" "$chapter_title" >&2
 	for log in "$work"/logs/*.log; do
-		[[ -s $log ]] || continue
-		printf '\n----- end of %s\n' "$(basename "$log")" >&2
-		grep -E 'ERROR|FATAL|PANIC|WARNING|DETAIL|medchain' "$log" | tail -n 15 >&2 || true
+		complaints=$(grep -sE '(ERROR|FATAL|PANIC|WARNING):  |LOG:  medchain:' "$log" | tail -n 10) || true
+		[[ -z $complaints ]] || printf -- '----- last complaints in %s\n%s\n' "$(basename "$log")" "$complaints" >&2
 	done
 }
