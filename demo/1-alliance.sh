@@ -68,7 +68,7 @@ TEXT
 for node in "${nodes[@]}"; do
 	statements=
 	for peer in "${nodes[@]}"; do
-		if [[ $peer != "$node" && ($peer != data-centre) ]]; then
+		if [[ $peer != "$node" && $peer != data-centre ]]; then	# whom joining has connected
 			statements+="SELECT medchain.connect_peer('$peer', '$(address "$peer")');"$'\n'
 		fi
 	done
@@ -84,7 +84,7 @@ FROM pg_stat_replication w JOIN pg_stat_ssl s USING (pid)
 WHERE w.usename = 'alliance' ORDER BY s.client_dn;
 SQL
 for node in "${nodes[@]}"; do
-	expect "$node: replication runs over TLS, each follower with the certificate of a member" "$node" \
+	arrives "$node: replication runs over TLS, each follower with the certificate of a member" "$node" \
 		"SELECT count(DISTINCT s.client_dn) FILTER (WHERE s.ssl AND w.usename = 'alliance') || ' of ' || count(*)
 		 FROM pg_stat_replication w JOIN pg_stat_ssl s USING (pid)" "3 of 3"
 done

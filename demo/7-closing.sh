@@ -16,8 +16,8 @@ for chain in "${nodes[@]}"; do
 	total=$((total + ${row#*|}))
 	first_head=
 	for node in "${nodes[@]}"; do
-		head=$(ask "$node" "SELECT left(head, 14) FROM medchain.chains WHERE origin = '$chain'")
-		printf '  %-14s' "$head"
+		head=$(ask "$node" "SELECT head FROM medchain.chains WHERE origin = '$chain'")
+		printf '  %-14.14s' "$head"
 		[[ -n $first_head ]] || first_head=$head
 		[[ -n $head && $head == "$first_head" ]] || broken "the head of $chain at $node is not everybody's"
 	done

@@ -39,10 +39,17 @@ watched() {
 	return "$status"
 }
 
+# Ends the command under way and waits until nothing of it is left, so that it
+# starts no server behind our back: runuser takes two seconds to be sure.
 stop_running() {
+	local tries
 	if [[ -n $running ]]; then
 		kill -TERM -- "-$running" 2>/dev/null || true
 		wait "$running" 2>/dev/null || true
+		for ((tries = 0; tries < 100; tries++)); do
+			kill -0 -- "-$running" 2>/dev/null || break
+			sleep 0.1
+		done
 		running=
 	fi
 }
