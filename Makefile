@@ -33,7 +33,7 @@ PG_CONFIG ?= pg_config
 test:
 	scripts/run-tests
 demo:
-	demo/run
+	@demo/run
 
 # Debian's pg_config of postgresql-common answers only when the server headers are there.
 ifneq ($(filter-out test demo,$(or $(MAKECMDGOALS),all)),)
