@@ -1,0 +1,363 @@
+/*
+ * chain_advance.c: moving a chain forward over what peers sent.
+ *
+ * One held block after the other, each with all its entries, is checked as
+ * chain_check.h says and then becomes part of the ledger, with its entries
+ * folded into the state, or goes to quarantine.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "ledger/chain.h"
+#include "ledger/hooks.h"
+#include "ledger/keycache.h"
+#include "ledger/payload.h"
+#include "ledger/shared.h"
+#include "ledger/trusted.h"
+
+#define CHAIN_FETCH 1000		/* entries read from a cursor at once */
+
+typedef enum ChainTrial
+{
+	TRIAL_ACCEPTED,
+	TRIAL_INCOMPLETE,			/* entries are still missing: hold it */
+	TRIAL_REFUSED				/* provably wrong */
+} ChainTrial;
+
+static void
+chain_insert_entry(const char *origin, int64 seq, const PayloadFields *fields,
+				   const char *payload, const uint8_t leaf[HASH_LEN])
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[9] = {TEXTOID, INT8OID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, TEXTOID, BYTEAOID};
+	Datum		values[9];
+	char		nulls[9] = "         ";
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = CStringGetTextDatum(origin);
+	values[1] = Int64GetDatum(seq);
+	values[2] = UUIDPGetDatum(&fields->id);
+	values[3] = CStringGetTextDatum(fields->kind);
+	values[4] = TimestampTzGetDatum(fields->time);
+	values[5] = CStringGetTextDatum(fields->actor);
+	values[6] = chain_bytea(fields->subject, HASH_LEN);
+	if (!fields->has_subject)
+		nulls[6] = 'n';
+	values[7] = CStringGetTextDatum(payload);
+	values[8] = chain_bytea(leaf, HASH_LEN);
+	trusted_execute(&plan,
+					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, payload, leaf_hash) "
+					"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+					9, types, values, nulls, false);
+}
+
+/* How many entries of this range the source has sent. */
+static int64
+chain_held_entries(const char *source, const char *origin, int64 first, int64 last)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[4] = {TEXTOID, TEXTOID, INT8OID, INT8OID};
+	Datum		values[4];
+	bool		isnull;
+	int64		count;
+
+	values[0] = CStringGetTextDatum(source);
+	values[1] = CStringGetTextDatum(origin);
+	values[2] = Int64GetDatum(first);
+	values[3] = Int64GetDatum(last);
+	trusted_execute(&plan,
+					"SELECT count(*) FROM medchain.held_entry WHERE source = $1 AND origin = $2 AND seq >= $3 AND seq < $4",
+					4, types, values, NULL, false);
+	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return count;
+}
+
+/*
+ * Walk the held entries first .. last in order.  With check: add their leaves and see that they are entries of this
+ * chain.  Without: they are verified; insert them.
+ */
+static bool
+chain_walk_entries(const char *source, const char *origin, int64 first, int64 last,
+				   ChainCheck *check, bool *governance, const char **detail)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain entries", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[4] = {TEXTOID, TEXTOID, INT8OID, INT8OID};
+	Datum		values[4];
+	Portal		cursor;
+	bool		fine = true;
+
+	values[0] = CStringGetTextDatum(source);
+	values[1] = CStringGetTextDatum(origin);
+	values[2] = Int64GetDatum(first);
+	values[3] = Int64GetDatum(last);
+	if (plan == NULL)
+	{
+		plan = SPI_prepare("SELECT seq, payload FROM medchain.held_entry WHERE source = $1 AND origin = $2 "
+						   "AND seq >= $3 AND seq < $4 ORDER BY seq", 4, types);
+		SPI_keepplan(plan);
+	}
+	cursor = SPI_cursor_open(NULL, plan, values, NULL, false);
+	for (;;)
+	{
+		SPITupleTable *batch;
+		uint64		rows;
+
+		SPI_cursor_fetch(cursor, true, CHAIN_FETCH);
+		batch = SPI_tuptable;
+		rows = SPI_processed;
+		for (uint64 i = 0; i < rows && fine; i++)
+		{
+			PayloadFields fields;
+			const char *reason = NULL;
+			uint8_t		leaf[HASH_LEN];
+			bool		isnull;
+			int64		seq = DatumGetInt64(SPI_getbinval(batch->vals[i], batch->tupdesc, 1, &isnull));
+			char	   *payload;
+
+			CHECK_FOR_INTERRUPTS();
+			MemoryContextReset(context);
+			MemoryContextSwitchTo(context);
+			payload = TextDatumGetCString(SPI_getbinval(batch->vals[i], batch->tupdesc, 2, &isnull));
+			if (!hash_leaf(payload, strlen(payload), leaf))
+				elog(ERROR, "could not compute SHA-256");
+			if (!payload_parse(payload, strlen(payload), &fields, &reason))
+				fine = false;
+			else if (strcmp(fields.origin, origin) != 0)
+			{
+				fine = false;
+				reason = "payload is of another origin";
+			}
+			MemoryContextSwitchTo(caller);
+			if (!fine)
+				*detail = psprintf("entry %lld: %s", (long long) seq, reason);
+			else if (check == NULL)
+				chain_insert_entry(origin, seq, &fields, payload, leaf);
+			else
+			{
+				if (!chain_check_leaf(check, leaf))
+					elog(ERROR, "could not compute SHA-256");
+				*governance |= ledger_hooks.is_governance(fields.kind);
+			}
+		}
+		SPI_freetuptable(batch);
+		if (rows < CHAIN_FETCH || !fine)
+			break;
+	}
+	SPI_cursor_close(cursor);
+	MemoryContextDelete(context);
+	return fine;
+}
+
+/* One held block against the frontier. */
+static ChainTrial
+chain_try(const LocalNode *node, const char *origin, const char *source, const char *note, const char *key_pem,
+		  ChainCheck *check, NoteBlock *block, bool *governance, const char **reason, const char **detail)
+{
+	CoreError	error = {0};
+	ChainCheck	trial = *check;
+	const Key  *key = keycache_get(key_pem, strlen(key_pem), &error);
+	int64		first = (int64) check->range.size;
+	ChainFault	fault;
+
+	if (key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("ledger key of \"%s\" is unusable: %s", origin, error.message)));
+	if (!note_parse_block(note, strlen(note), block, &error))
+		fault = CHAIN_BAD_NOTE;
+	else if (note_verify(note, strlen(note), check->name, key, &error) != KEY_VALID)
+	{
+		fault = CHAIN_BAD_SIGNATURE;
+		if (error.message[0] == '\0')
+			error_set(&error, CORE_MALFORMED, "no valid signature by the configured key of \"%s\"", check->name);
+	}
+	else if (block->size < check->range.size)
+	{
+		fault = CHAIN_BAD_SIZE;
+		error_set(&error, CORE_MALFORMED, "tree shrinks from %llu to %llu entries",
+				  (unsigned long long) check->range.size, (unsigned long long) block->size);
+	}
+	else
+	{
+		if (chain_held_entries(source, origin, first, (int64) block->size) < (int64) block->size - first)
+			return TRIAL_INCOMPLETE;
+		*governance = false;
+		if (!chain_walk_entries(source, origin, first, (int64) block->size, &trial, governance, detail))
+		{
+			*reason = "bad entry";
+			return TRIAL_REFUSED;
+		}
+		fault = chain_check_block(&trial, note, strlen(note), NULL, block, &error);
+		if (fault == CHAIN_FINE && block->height == 0 && node->has_genesis &&
+			strcmp(origin, node->data_center) == 0 && !hash_equal(trial.head, node->genesis_hash))
+		{
+			*reason = "not the genesis block";
+			return TRIAL_REFUSED;
+		}
+	}
+	if (fault == CHAIN_FAILED)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not check block: %s", error.message)));
+	if (fault != CHAIN_FINE)
+	{
+		*reason = chain_fault_name(fault);
+		*detail = pstrdup(error.message);
+		return TRIAL_REFUSED;
+	}
+	*check = trial;
+	return TRIAL_ACCEPTED;
+}
+
+/* Put a verified block and its entries into the ledger, and fold them. */
+static void
+chain_accept(const LocalNode *node, const char *origin, const char *source, const char *note,
+			 const ChainCheck *check, const NoteBlock *block, int64 first, bool governance)
+{
+	const char *detail;
+
+	chain_writing = true;
+	PG_TRY();
+	{
+		chain_walk_entries(source, origin, first, (int64) block->size, NULL, NULL, &detail);
+		chain_insert_block(origin, block, check->head, note);
+	}
+	PG_FINALLY();
+	{
+		chain_writing = false;
+	}
+	PG_END_TRY();
+	chain_store(node, origin, check);
+	if (governance)
+	{
+		ledger_hooks.fold(origin, first, (int64) block->size - 1);
+		shared_state_changed();
+	}
+}
+
+/* The held rows that an accepted block makes superfluous; another block for the same height is evidence. */
+static void
+chain_clear_held(const char *origin, const ChainCheck *check)
+{
+	static SPIPlanPtr evidence = NULL;
+	static SPIPlanPtr entries = NULL;
+	Oid			types[3] = {TEXTOID, INT8OID, BYTEAOID};
+	Datum		values[3];
+
+	values[0] = CStringGetTextDatum(origin);
+	values[1] = Int64GetDatum(check->height);
+	values[2] = chain_bytea(check->head, HASH_LEN);
+	trusted_execute(&evidence,
+					"WITH gone AS (DELETE FROM medchain.held_block WHERE origin = $1 AND height <= $2 "
+					"              RETURNING source, height, note) "
+					"INSERT INTO medchain.quarantine (source, origin, height, reason, note) "
+					"SELECT source, $1, height, 'differs from accepted block', note FROM gone "
+					"WHERE height = $2 AND sha256(convert_to(substr(note, 1, position(E'\\n\\n' IN note)), 'UTF8')) <> $3",
+					3, types, values, NULL, false);
+	values[1] = Int64GetDatum((int64) check->range.size);
+	trusted_execute(&entries, "DELETE FROM medchain.held_entry WHERE origin = $1 AND seq < $2",
+					2, types, values, NULL, false);
+}
+
+static void
+chain_drop_held_block(const char *source, const char *origin, int64 height)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[3] = {TEXTOID, TEXTOID, INT8OID};
+	Datum		values[3];
+
+	values[0] = CStringGetTextDatum(source);
+	values[1] = CStringGetTextDatum(origin);
+	values[2] = Int64GetDatum(height);
+	trusted_execute(&plan, "DELETE FROM medchain.held_block WHERE source = $1 AND origin = $2 AND height = $3",
+					3, types, values, NULL, false);
+}
+
+int64
+chain_advance(const char *origin)
+{
+	static SPIPlanPtr candidates = NULL;
+	static SPIPlanPtr lock = NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2];
+	LocalNode	node;
+	ChainCheck	check;
+	int64		accepted = 0;
+
+	if (!chain_local_node(&node) || strcmp(origin, node.node) == 0)
+		return 0;
+	if (!node.has_genesis && strcmp(origin, node.data_center) != 0)
+		return 0;
+
+	/* One at a time per chain, also before the chain has a row to lock. */
+	values[0] = CStringGetTextDatum(origin);
+	trusted_execute(&lock, "SELECT pg_advisory_xact_lock(hashtextextended('medchain chain ' || $1, 0))",
+					1, types, values, NULL, false);
+	chain_load(&node, origin, CHAIN_LOCK, &check);
+
+	for (;;)
+	{
+		MemoryContext round = AllocSetContextCreate(caller, "medchain advance", ALLOCSET_DEFAULT_SIZES);
+		bool		progress = false;
+		char	   *key;
+		SPITupleTable *held;
+		uint64		nheld;
+
+		MemoryContextSwitchTo(round);
+		key = chain_key(&node, origin, check.height + 1);
+		if (key != NULL)
+		{
+			values[0] = CStringGetTextDatum(origin);
+			values[1] = Int64GetDatum(check.height + 1);
+			trusted_execute(&candidates,
+							"SELECT source, note FROM medchain.held_block WHERE origin = $1 AND height = $2 ORDER BY source",
+							2, types, values, NULL, false);
+			held = SPI_tuptable;
+			nheld = SPI_processed;
+			for (uint64 i = 0; i < nheld && !progress; i++)
+			{
+				char	   *source = SPI_getvalue(held->vals[i], held->tupdesc, 1);
+				char	   *note = SPI_getvalue(held->vals[i], held->tupdesc, 2);
+				int64		first = (int64) check.range.size;
+				int64		height = check.height + 1;
+				NoteBlock	block = {0};
+				bool		governance = false;
+				const char *reason = NULL;
+				const char *detail = NULL;
+
+				switch (chain_try(&node, origin, source, note, key, &check, &block, &governance, &reason, &detail))
+				{
+					case TRIAL_ACCEPTED:
+						chain_accept(&node, origin, source, note, &check, &block, first, governance);
+						chain_clear_held(origin, &check);
+						progress = true;
+						accepted++;
+						break;
+					case TRIAL_REFUSED:
+						chain_drop_held_block(source, origin, height);
+						chain_quarantine(source, origin, height, reason, detail, note, first,
+										 Max(first, (int64) block.size));
+						break;
+					case TRIAL_INCOMPLETE:
+						break;
+				}
+			}
+			SPI_freetuptable(held);
+		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(round);
+		if (!progress)
+			return accepted;
+	}
+}
