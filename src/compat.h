@@ -18,6 +18,11 @@
 #error "medchain needs PostgreSQL 15 or later"
 #endif
 
+/* 16 took VARDATA and its kin out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* 17 lets the caller own the lexer's memory. */
 static inline JsonLexContext *
 compat_json_lexer(char *json, int len, bool need_escapes)
@@ -48,6 +53,16 @@ compat_walrcv_connect(const char *conninfo, const char *appname, char **err)
 	return walrcv_connect(conninfo, true, false, appname, err);
 #else
 	return walrcv_connect(conninfo, true, appname, err);
+#endif
+}
+
+static inline void
+compat_walrcv_check_conninfo(const char *conninfo)
+{
+#if PG_VERSION_NUM >= 160000
+	walrcv_check_conninfo(conninfo, false);
+#else
+	walrcv_check_conninfo(conninfo);
 #endif
 }
 

@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "compat.h"
 #include "access/commitment.h"
 #include "ledger/chain.h"
 #include "ledger/pseudonym.h"

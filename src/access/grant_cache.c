@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "access/grant_cache.h"
 #include "access/identity.h"
 #include "access/latest.h"

@@ -25,6 +25,7 @@
 #include <openssl/x509.h>
 #endif
 
+#include "compat.h"
 #include "access/identity.h"
 #include "access/latest.h"
 #include "access/statement.h"

@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "access/grant_cache.h"
 #include "ledger/shared.h"
 

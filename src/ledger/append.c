@@ -20,6 +20,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "ledger/append.h"
 #include "ledger/chain.h"
 #include "ledger/hooks.h"

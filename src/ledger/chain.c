@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "ledger/chain.h"
 #include "ledger/hooks.h"
 #include "ledger/keycache.h"

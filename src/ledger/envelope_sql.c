@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "compat.h"
 #include "core/encode.h"
 #include "core/envelope.h"
 #include "ledger/keycache.h"

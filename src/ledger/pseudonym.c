@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "ledger/pseudonym.h"
 #include "ledger/settings.h"
 

@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "core/certificate.h"
 #include "core/encode.h"
 #include "core/note.h"

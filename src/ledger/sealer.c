@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "core/chain_check.h"
 #include "ledger/chain.h"
 #include "ledger/hooks.h"

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/wait_event.h"
 
+#include "compat.h"
 #include "core/encode.h"
 #include "core/envelope.h"
 #include "ledger/shared.h"

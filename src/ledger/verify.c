@@ -22,6 +22,7 @@
 #include "utils/tuplestore.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
 #include "ledger/chain.h"
 #include "ledger/keycache.h"
 #include "ledger/payload.h"

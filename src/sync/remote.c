@@ -28,7 +28,7 @@ remote_connect(const char *conninfo)
 	WalReceiverConn *connection;
 
 	load_file("libpqwalreceiver", false);
-	walrcv_check_conninfo(conninfo);
+	compat_walrcv_check_conninfo(conninfo);
 	connection = compat_walrcv_connect(conninfo, REMOTE_APPLICATION, &error);
 	if (connection == NULL)
 		ereport(ERROR,
