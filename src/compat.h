@@ -7,12 +7,10 @@
 
 #include "postgres.h"
 
-#include "catalog/pg_class.h"
 #include "common/jsonapi.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "replication/walreceiver.h"
-#include "utils/acl.h"
 
 #if PG_VERSION_NUM < 150000
 #error "medchain needs PostgreSQL 15 or later"
@@ -90,16 +88,5 @@ compat_walrcv_create_slot(WalReceiverConn *conn, const char *slot, XLogRecPtr *l
 #define COMPAT_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count, execute_once
 #define COMPAT_EXECUTOR_RUN_IS_PARTIAL (count != 0 || !execute_once)
 #endif
-
-/* 16 replaced the ownership checks by one. */
-static inline bool
-compat_owns_relation(Oid relation, Oid role)
-{
-#if PG_VERSION_NUM >= 160000
-	return object_ownercheck(RelationRelationId, relation, role);
-#else
-	return pg_class_ownercheck(relation, role);
-#endif
-}
 
 #endif
