@@ -41,8 +41,8 @@ TEXT
 sql data-centre <<'SQL'
 SELECT medchain.protect('diagnosis', subject => 'patient_id');
 SELECT medchain.seal();
-SELECT regexp_replace(payload, ',\s*"', E',\\n "', 'g') AS payload FROM medchain.entry
-WHERE kind = 'row.baseline' ORDER BY seq LIMIT 1;
+SELECT j.key, j.value FROM (SELECT payload FROM medchain.entry WHERE kind = 'row.baseline' ORDER BY seq LIMIT 1) e,
+    json_each(e.payload::json) j;
 SELECT kind, count(*) FROM medchain.entry WHERE origin = 'data-centre' GROUP BY kind ORDER BY min(seq);
 SQL
 expect "each of the 569 rows is committed to on the ledger" data-centre \

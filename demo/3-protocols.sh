@@ -43,7 +43,8 @@ SELECT medchain.issue_protocol('P0007', 'I am referred from hospital A to hospit
     grants => '[{"grantee": "hospital-b", "operations": ["query", "update"], "purpose": "referral"}]',
     data_index => '[{"holder": "data-centre", "relation": "public.diagnosis", "key": {"patient_id": "P0007"}}]',
     valid => tstzrange(now(), now() + interval '30 days')) AS referral \gset
-SELECT p.state, p.protocol_text, upper(p.valid) - lower(p.valid) AS "for", p.grants
+SELECT p.state, p.protocol_text, upper(p.valid) - lower(p.valid) AS "for",
+       p.grants -> 0 ->> 'grantee' AS grantee, p.grants -> 0 -> 'operations' AS operations
 FROM medchain.protocols p WHERE p.protocol = :'referral';
 SQL
 shows "the referral is active, for 30 days" 'active.* 30 days'
