@@ -58,7 +58,8 @@ TEXT
 for node in end-node hospital-a hospital-b; do
 	sql "$node" <<-SQL
 		\\set cert \`cat $node.crt\`
-		SELECT medchain.join_alliance('$node', :'cert', '$(address data-centre)');
+		SELECT medchain.join_alliance('$node', :'cert',
+		    $(address data-centre));
 	SQL
 done
 
@@ -69,7 +70,7 @@ for node in "${nodes[@]}"; do
 	statements=
 	for peer in "${nodes[@]}"; do
 		if [[ $peer != "$node" && $peer != data-centre ]]; then	# whom joining has connected
-			statements+="SELECT medchain.connect_peer('$peer', '$(address "$peer")');"$'\n'
+			statements+="SELECT medchain.connect_peer('$peer',"$'\n'"    $(address "$peer"));"$'\n'
 		fi
 	done
 	sql "$node" <<<"${statements%$'\n'}"

@@ -41,14 +41,14 @@ TEXT
 sql data-centre <<'SQL'
 SELECT medchain.protect('diagnosis', subject => 'patient_id');
 SELECT medchain.seal();
-SELECT regexp_replace(payload, ',\s*"', E',\\n "', 'g') AS payload FROM medchain.entry
-WHERE kind = 'row.baseline' ORDER BY seq LIMIT 1;
+SELECT j.key, j.value FROM (SELECT payload FROM medchain.entry WHERE kind = 'row.baseline' ORDER BY seq LIMIT 1) e,
+    json_each(e.payload::json) j;
 SELECT kind, count(*) FROM medchain.entry WHERE origin = 'data-centre' GROUP BY kind ORDER BY min(seq);
 SQL
 expect "each of the 569 rows is committed to on the ledger" data-centre \
 	"SELECT count(DISTINCT e.subject) FROM medchain.entry e WHERE e.kind = 'row.baseline'" 569
-expect "no patient's number is on the ledger" data-centre \
-	"SELECT count(*) FROM medchain.entry WHERE payload ~ 'P0[0-9]{3}[^0-9a-f]'" 0
+expect "none of these entries has a patient's number in it" data-centre \
+	"SELECT count(*) FROM medchain.entry WHERE kind = 'row.baseline' AND payload ~ 'P0[0-9]{3}'" 0
 expect "the table is as the ledger says" data-centre "SELECT count(*) FROM medchain.verify_table('diagnosis')" 0
 
 tell <<'TEXT'

@@ -4,12 +4,15 @@
 chapter "Smart protocols"
 tell <<'TEXT'
 The end node knows its examinees. On behalf of each one screened at hospital-a it issues a
-protocol: the text, who may do what, until when, and where the records are. One statement.
+protocol: the text, who may do what, until when, and where the records are (by the case
+number: the ledger goes to everybody, and the patient's number is not for everybody). One
+statement for all.
 TEXT
 sql end-node <<'SQL'
 CREATE ROLE desk LOGIN IN ROLE medchain_member;
 CREATE TABLE examinee AS
-    SELECT 'P' || to_char(n, 'FM0000') AS patient_id, CASE n % 2 WHEN 1 THEN 'hospital-a' ELSE 'hospital-b' END AS station
+    SELECT 'P' || to_char(n, 'FM0000') AS patient_id, n AS case_no,
+           CASE n % 2 WHEN 1 THEN 'hospital-a' ELSE 'hospital-b' END AS station
     FROM generate_series(1, 569) n;
 GRANT SELECT ON examinee TO desk;
 SQL
@@ -18,7 +21,7 @@ SELECT count(medchain.issue_protocol(patient_id, 'Hospital A, my station, may re
     grants => '[{"grantee": "hospital-a", "operations": ["query", "update"], "purpose": "screening",
                  "records": ["public.diagnosis"]}]',
     data_index => jsonb_build_array(jsonb_build_object('holder', 'data-centre', 'relation', 'public.diagnosis',
-                                                       'key', jsonb_build_object('patient_id', patient_id))),
+                                                       'key', jsonb_build_object('case_no', case_no))),
     valid => tstzrange(now(), now() + interval '1 year')))
 FROM examinee WHERE station = 'hospital-a';
 SQL
@@ -41,9 +44,10 @@ TEXT
 sql end-node/desk <<'SQL'
 SELECT medchain.issue_protocol('P0007', 'I am referred from hospital A to hospital B.',
     grants => '[{"grantee": "hospital-b", "operations": ["query", "update"], "purpose": "referral"}]',
-    data_index => '[{"holder": "data-centre", "relation": "public.diagnosis", "key": {"patient_id": "P0007"}}]',
+    data_index => '[{"holder": "data-centre", "relation": "public.diagnosis", "key": {"case_no": 7}}]',
     valid => tstzrange(now(), now() + interval '30 days')) AS referral \gset
-SELECT p.state, p.protocol_text, upper(p.valid) - lower(p.valid) AS "for", p.grants
+SELECT p.state, p.protocol_text, upper(p.valid) - lower(p.valid) AS "for",
+       p.grants -> 0 ->> 'grantee' AS grantee, p.grants -> 0 -> 'operations' AS operations
 FROM medchain.protocols p WHERE p.protocol = :'referral';
 SQL
 shows "the referral is active, for 30 days" 'active.* 30 days'
@@ -55,7 +59,7 @@ TEXT
 sql end-node/desk <<'SQL'
 SELECT medchain.issue_protocol('P0013', 'Hospital B may have a short look.',
     grants => '[{"grantee": "hospital-b", "operations": ["query"]}]',
-    data_index => '[{"holder": "data-centre", "relation": "public.diagnosis", "key": {"patient_id": "P0013"}}]',
+    data_index => '[{"holder": "data-centre", "relation": "public.diagnosis", "key": {"case_no": 13}}]',
     valid => tstzrange(now(), now() + interval '20 seconds'));
 SQL
 arrives "the data centre knows it" data-centre \

@@ -11,7 +11,7 @@ SELECT left(encode(p.subject, 'hex'), 16) AS pseudonym, p.issuer, p.state, p.pro
 FROM medchain.protocols p JOIN medchain.data_index('P0021') d USING (protocol);
 SELECT protocol, holder, relation, key, active FROM medchain.data_index('P0021');
 SQL
-shows "the data index leads to the data centre's table" 'data-centre \| public.diagnosis \| \{"patient_id": "P0021"\} \| t$'
+shows "the data index leads to the data centre's table" 'data-centre \| public.diagnosis \| \{"case_no": 21\} \| t$'
 
 tell <<'TEXT'
 The record, from the data centre, over TLS with the hospital's certificate:

@@ -44,7 +44,7 @@ UPDATE diagnosis SET station = 'hospital-b' WHERE patient_id = 'P0007';
 SQL
 shows "allowed by the referral" '^UPDATE 1$'
 sql end-node/desk <<'SQL'
-SELECT medchain.revoke_protocol(protocol, 'P0007 has gone back to hospital A')
+SELECT medchain.revoke_protocol(protocol, 'the treatment at hospital B is over')
 FROM medchain.protocols WHERE protocol_text LIKE 'I am referred%';
 SQL
 arrives "the revocation has arrived at the data centre" data-centre \

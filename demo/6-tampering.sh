@@ -58,7 +58,7 @@ He learns, and changes the entry's hash as well:
 TEXT
 sql data-centre <<SQL
 UPDATE medchain.entry SET leaf_hash = medchain.leaf_hash(convert_to(payload, 'UTF8')) WHERE origin = 'data-centre' AND seq = $seq;
-SELECT origin, ok, height, fault, detail FROM medchain.verify('data-centre');
+SELECT origin, ok, height, fault, left(detail, 60) || '...' AS detail FROM medchain.verify('data-centre');
 SQL
 shows "the tree of block $height has another root than the one that was signed" "^ data-centre \| f  \| +$height \| bad root "
 
@@ -127,6 +127,8 @@ chain_end() {
 		ALTER TABLE medchain.entry ENABLE ALWAYS TRIGGER arrive, ENABLE ALWAYS TRIGGER guard_row, ENABLE ALWAYS TRIGGER guard_truncate;
 	SQL
 }
+echo
+echo "(done with SQL and the openssl command: see rewrite_chain in demo/6-tampering.sh)"
 rewrite_chain || broken "the chain could not be rewritten"
 sql data-centre <<'SQL'
 SELECT origin, blocks, entries, ok, fault FROM medchain.verify('data-centre');

@@ -24,6 +24,12 @@ for chain in "${nodes[@]}"; do
 	printf '\n'
 done
 echo
+for node in "${nodes[@]}"; do
+	expect "$node: no protocol, note or row entry has a patient's number in it" "$node" \
+		"SELECT count(*) FROM (SELECT body::text AS said FROM medchain.claim WHERE kind IN ('protocol', 'revocation', 'note')
+		                       UNION ALL SELECT payload FROM medchain.entry WHERE kind LIKE 'row.%') x
+		 WHERE said ~ 'P0[0-9]{3}'" 0
+done
 ok "4 chains with $total entries, the same heads at all 4 nodes"
 seconds=$((SECONDS - started))
 ok "the story took $seconds seconds"

@@ -106,7 +106,7 @@ refused() { # who pattern; statements on standard input
 
 # What was shown last has a line like this.
 shows() { # what pattern
-	grep -qE "$2" <<<"$out" || broken "$1: expected a line like \"$2\""
+	grep -qE "$2" <<<"$out" || broken "not as told: $1 (there is no line like \"$2\")"
 	ok "$1"
 }
 
@@ -119,7 +119,7 @@ ask() { # who sql
 expect() { # what who sql value
 	local value
 	value=$(ask "$2" "$3")
-	[[ $value == "$4" ]] || broken "$1: expected \"$4\", found \"$value\" (at $2: $3)"
+	[[ $value == "$4" ]] || broken "not as told: $1: expected \"$4\", found \"$value\" (at $2: $3)"
 	ok "$1"
 }
 
@@ -128,9 +128,9 @@ arrives() { # what who sql value
 	local value deadline=$((SECONDS + patience))
 	while value=$(ask "$2" "$3") && [[ $value != "$4" ]]; do
 		[[ $SECONDS -lt $deadline ]] ||
-			broken "$1: expected \"$4\", still \"$value\" after $patience seconds (at $2: $3)"
+			broken "not as told: $1: expected \"$4\", still \"$value\" after $patience seconds (at $2: $3)"
 		sleep 0.1
 	done
-	[[ $value == "$4" ]] || broken "$1: expected \"$4\", found \"$value\" (at $2: $3)"
+	[[ $value == "$4" ]] || broken "not as told: $1: expected \"$4\", found \"$value\" (at $2: $3)"
 	ok "$1"
 }

@@ -89,9 +89,9 @@ servers_start() {
 	done
 }
 
-# How a member's server reaches another's.
+# How a member's server reaches another's: a connection string as an SQL literal.
 address() { # node
-	echo "host=$1 hostaddr=127.0.0.1 port=${port[$1]} dbname=$database user=alliance" \
+	printf "'%s'\n    '%s'" "host=$1 hostaddr=127.0.0.1 port=${port[$1]} dbname=$database user=alliance " \
 		"sslmode=verify-full sslrootcert=ca.crt sslcert=tls.crt sslkey=tls.key"
 }
 
