@@ -48,5 +48,8 @@ endif
 include $(PGXS)
 endif
 
+# PGXS knows nothing of headers, and an object that has another idea of a struct is worse than a slow build.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h)
+
 medchain--$(EXTVERSION).sql: $(INSTALL_SQL) Makefile
 	@{ printf '%s\n' '\echo Use "CREATE EXTENSION medchain CASCADE" to load this file. \quit'; cat $(INSTALL_SQL); } > $@

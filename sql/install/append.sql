@@ -25,7 +25,7 @@ END
 $$;
 
 CREATE FUNCTION medchain.append_raw(kind text, body text, subject bytea, wait boolean) RETURNS uuid
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_append';
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_append_raw';
 COMMENT ON FUNCTION medchain.append_raw(text, text, bytea, boolean) IS 'internal: write an entry to medchain.pending; wait: the commit waits until it is sealed';
 
 CREATE FUNCTION medchain.append_governance(kind text, body jsonb, subject bytea DEFAULT NULL) RETURNS uuid
@@ -54,24 +54,5 @@ CREATE FUNCTION medchain.seal() RETURNS void
 COMMENT ON FUNCTION medchain.seal() IS 'wait until everything committed before is sealed; what this transaction itself appended is sealed after its commit';
 
 CREATE FUNCTION medchain.append(kind text, payload json, subject text DEFAULT NULL) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
-AS $$
-BEGIN
-    IF append.kind IS NULL OR append.payload IS NULL THEN
-        RAISE null_value_not_allowed USING MESSAGE = 'kind and payload must not be null';
-    END IF;
-    IF append.kind !~ '^[a-z][a-z0-9_.-]{0,62}$' THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('invalid kind of entry "%s"', append.kind),
-            HINT = 'A kind is up to 63 lower-case letters, digits, dots, dashes and underscores, and starts with a letter.';
-    END IF;
-    IF append.kind = ANY (fold_kinds()) OR append.kind ~ '^(row|access|member)[.]'
-       OR append.kind IN ('protect', 'unprotect', 'witness', 'fork', 'crl', 'suspend', 'reinstate', 'expel', 'rekey') THEN
-        RAISE insufficient_privilege USING
-            MESSAGE = format('entries of kind "%s" are written by medchain itself', append.kind),
-            HINT = 'Use the function made for it, or another kind.';
-    END IF;
-    RETURN append_raw(append.kind, append.payload::text, pseudonym(append.subject), false);
-END
-$$;
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_append';
 COMMENT ON FUNCTION medchain.append(text, json, text) IS 'put an entry on this node''s chain; subject: identity of the examinee it is about, on the ledger a pseudonym; returns the entry''s id';

@@ -101,7 +101,7 @@ BEGIN
     IF jsonb_typeof(data_index) IS DISTINCT FROM 'array' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'data index must be a JSON array',
-            HINT = 'For example: [{"holder": "data-centre", "relation": "public.diagnosis", "key": {"patient_id": 7}}].';
+            HINT = 'For example: [{"holder": "data-centre", "relation": "public.diagnosis", "key": {"case_no": 7}}].';
     END IF;
     FOR d IN SELECT value, ordinality FROM jsonb_array_elements(data_index) WITH ORDINALITY LOOP
         IF jsonb_typeof(d.value) <> 'object' THEN

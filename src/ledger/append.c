@@ -3,11 +3,17 @@
  *
  * Nothing here is shared between sessions but a flag: the leaf hash is
  * computed in the inserting session, order and tree are the sealer's business.
+ * append_entry() writes the row itself; the trigger on medchain.pending does the same
+ * for rows that come another way, from a dump or by hand.
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -16,6 +22,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -30,11 +37,11 @@
 #include "ledger/shared.h"
 #include "ledger/trusted.h"
 
+#define APPEND_KIND_MAX 63
 #define APPEND_WAIT_SLICE 100	/* milliseconds between looks at cancel requests */
 
 LedgerHooks ledger_hooks;
 
-static bool appending = false;	/* append_entry() is at work: it made the payload itself */
 static bool appended = false;	/* in this transaction */
 static bool wait_at_commit = false;
 static bool callback_registered = false;
@@ -119,6 +126,15 @@ append_xact_callback(XactEvent event, void *arg)
 	}
 }
 
+static void
+append_no_node(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("this database is not a node of an alliance"),
+			 errhint("Call medchain.found_alliance() or medchain.join_alliance() first.")));
+}
+
 /* A random (version 4) UUID, as gen_random_uuid() makes it. */
 static void
 append_make_id(pg_uuid_t *id)
@@ -131,42 +147,100 @@ append_make_id(pg_uuid_t *id)
 	id->data[8] = (id->data[8] & 0x3f) | 0x80;
 }
 
+/*
+ * Name of this node.  Kept for the session once it is committed, as it never changes: the extension would have to be
+ * dropped, and then medchain.local_node is another relation.
+ */
+static const char *
+append_node_name(Oid schema)
+{
+	static Oid	cached_relation = InvalidOid;
+	static char cached_name[NAMEDATALEN];
+	Oid			relation = get_relname_relid("local_node", schema);
+	TrustedScope scope;
+	LocalNode	node;
+
+	if (OidIsValid(relation) && relation == cached_relation)
+		return cached_name;
+	cached_relation = InvalidOid;
+	trusted_begin(&scope);
+	if (!chain_local_node(&node))
+		append_no_node();
+	strlcpy(cached_name, node.node, NAMEDATALEN);
+	if (!node.is_new)
+		cached_relation = relation;
+	trusted_end(&scope);
+	return cached_name;
+}
+
+/*
+ * Put a row into medchain.pending, which has no index, no default but its identity and no trigger that would
+ * not do the same: this is the path that has to be as cheap as an insert can be.
+ */
+static void
+append_insert(Oid schema, const PayloadFields *fields, const char *payload)
+{
+	Relation	pending = table_open(get_relname_relid("pending", schema), RowExclusiveLock);
+	Datum		values[8];
+	bool		nulls[8] = {false};
+	uint8_t		leaf[HASH_LEN];
+	HeapTuple	row;
+
+	if (!hash_leaf(payload, strlen(payload), leaf))
+		elog(ERROR, "could not compute SHA-256");
+	values[0] = Int64GetDatum(nextval_internal(get_relname_relid("pending_seq_seq", schema), false));
+	values[1] = UUIDPGetDatum(&fields->id);
+	values[2] = CStringGetTextDatum(fields->kind);
+	values[3] = TimestampTzGetDatum(fields->time);
+	values[4] = CStringGetTextDatum(fields->actor);
+	values[5] = fields->has_subject ? chain_bytea(fields->subject, HASH_LEN) : (Datum) 0;
+	nulls[5] = !fields->has_subject;
+	values[6] = CStringGetTextDatum(payload);
+	values[7] = chain_bytea(leaf, HASH_LEN);
+	row = heap_form_tuple(RelationGetDescr(pending), values, nulls);
+	simple_heap_insert(pending, row);
+	table_close(pending, RowExclusiveLock);
+}
+
+/* From here on, this transaction's commit has to tell the sealer. */
+static void
+append_note(void)
+{
+	if (!callback_registered)
+	{
+		RegisterXactCallback(append_xact_callback, NULL);
+		callback_registered = true;
+	}
+	appended = true;
+}
+
 void
 append_entry(const char *kind, const char *body, const uint8_t *subject, bool wait, pg_uuid_t *id)
 {
-	static SPIPlanPtr plan = NULL;
-	TrustedScope scope;
-	LocalNode	node;
+	Oid			schema;
+	const char *node;
 	char	   *member;
 	char	   *payload;
-	Datum		values[1];
-	Oid			types[1] = {TEXTOID};
+	PayloadFields fields;
+	const char *reason;
 
 	shared_require();
+	PreventCommandIfReadOnly("medchain.append()");
+	PreventCommandIfParallelMode("medchain.append()");
+	schema = get_namespace_oid("medchain", false);
+	node = append_node_name(schema);
 	member = ledger_hooks.current_member();
 	append_make_id(id);
-
-	trusted_begin(&scope);
-	if (!chain_local_node(&node))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this database is not a node of an alliance"),
-				 errhint("Call medchain.found_alliance() or medchain.join_alliance() first.")));
-	payload = payload_build(kind, node.node, id, GetCurrentTimestamp(), member ? member : node.node,
+	payload = payload_build(kind, node, id, GetCurrentTimestamp(), member ? member : node,
 							GetUserNameFromId(GetAuthenticatedUserId(), false), subject, body);
-	values[0] = CStringGetTextDatum(payload);
-	appending = true;
-	PG_TRY();
-	{
-		trusted_execute(&plan, "INSERT INTO medchain.pending (payload) VALUES ($1)", 1, types, values, NULL, false);
-	}
-	PG_FINALLY();
-	{
-		appending = false;
-	}
-	PG_END_TRY();
-	trusted_end(&scope);
 
+	/* what its readers could not read must not get on the chain: it could never come off again */
+	if (!payload_parse(payload, strlen(payload), &fields, &reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("invalid entry: %s", reason)));
+	append_insert(schema, &fields, payload);
+	append_note();
 	if (wait || setting_wait_for_seal)
 		wait_at_commit = true;
 }
@@ -229,8 +303,7 @@ medchain_pending_leaf(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("invalid entry: %s", reason)));
-	if (!appending)
-		append_check_origin(fields.origin);
+	append_check_origin(fields.origin);
 
 	leaf = palloc(VARHDRSZ + HASH_LEN);
 	SET_VARSIZE(leaf, VARHDRSZ + HASH_LEN);
@@ -254,13 +327,7 @@ medchain_pending_leaf(PG_FUNCTION_ARGS)
 	columns[5] = SPI_fnumber(desc, "leaf_hash");
 	values[5] = PointerGetDatum(leaf);
 
-	if (!callback_registered)
-	{
-		RegisterXactCallback(append_xact_callback, NULL);
-		callback_registered = true;
-	}
-	appended = true;
-
+	append_note();
 	return PointerGetDatum(heap_modify_tuple_by_cols(trigger->tg_trigtuple, desc, 6, columns, values, nulls));
 }
 
@@ -305,22 +372,19 @@ medchain_seal(PG_FUNCTION_ARGS)
 	is_node = chain_local_node(&node);
 	trusted_end(&scope);
 	if (!is_node)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this database is not a node of an alliance"),
-				 errhint("Call medchain.found_alliance() or medchain.join_alliance() first.")));
+		append_no_node();
 	append_seal(shared_database());
 	PG_RETURN_VOID();
 }
 
-PG_FUNCTION_INFO_V1(medchain_append);
+PG_FUNCTION_INFO_V1(medchain_append_raw);
 
 /*
- * append_raw(kind text, body json, subject bytea, wait boolean) -> uuid: the SQL functions append() and
- * append_governance() check who may say what; this only writes.
+ * append_raw(kind text, body text, subject bytea, wait boolean) -> uuid: what other functions of medchain call, who
+ * have checked who may say what.
  */
 Datum
-medchain_append(PG_FUNCTION_ARGS)
+medchain_append_raw(PG_FUNCTION_ARGS)
 {
 	char	   *kind;
 	char	   *body;
@@ -344,5 +408,68 @@ medchain_append(PG_FUNCTION_ARGS)
 		subject = (const uint8_t *) VARDATA_ANY(pseudonym);
 	}
 	append_entry(kind, body, subject, PG_GETARG_BOOL(3), id);
+	PG_RETURN_UUID_P(id);
+}
+
+/* Kinds that medchain writes itself, now or in a later version, beside those of governance. */
+static bool
+append_reserved(const char *kind)
+{
+	static const char *const names[] = {
+		"protect", "unprotect", "witness", "fork", "crl", "suspend", "reinstate", "expel", "rekey"
+	};
+	static const char *const prefixes[] = {"row.", "access.", "member."};
+
+	for (size_t i = 0; i < lengthof(names); i++)
+		if (strcmp(kind, names[i]) == 0)
+			return true;
+	for (size_t i = 0; i < lengthof(prefixes); i++)
+		if (strncmp(kind, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return ledger_hooks.is_governance(kind);
+}
+
+static void
+append_check_kind(const char *kind)
+{
+	size_t		len = strlen(kind);
+
+	if (len == 0 || len > APPEND_KIND_MAX || kind[0] < 'a' || kind[0] > 'z' ||
+		strspn(kind, "abcdefghijklmnopqrstuvwxyz0123456789_.-") != len)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid kind of entry \"%s\"", kind),
+				 errhint("A kind is up to %d lower-case letters, digits, dots, dashes and underscores, and starts with a letter.",
+						 APPEND_KIND_MAX)));
+	if (append_reserved(kind))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("entries of kind \"%s\" are written by medchain itself", kind),
+				 errhint("Use the function made for it, or another kind.")));
+}
+
+PG_FUNCTION_INFO_V1(medchain_append);
+
+/* append(kind text, payload json, subject text) -> uuid */
+Datum
+medchain_append(PG_FUNCTION_ARGS)
+{
+	char	   *kind;
+	uint8_t		pseudonym[HASH_LEN];
+	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("kind and payload must not be null")));
+	kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	append_check_kind(kind);
+	if (!PG_ARGISNULL(2))
+	{
+		text	   *subject = PG_GETARG_TEXT_PP(2);
+
+		pseudonym_of(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject), pseudonym);
+	}
+	append_entry(kind, text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_ARGISNULL(2) ? NULL : pseudonym, false, id);
 	PG_RETURN_UUID_P(id);
 }

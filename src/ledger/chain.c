@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
@@ -36,7 +37,7 @@ chain_local_node(LocalNode *node)
 	Datum		genesis;
 
 	trusted_execute(&plan,
-					"SELECT alliance, node, data_center, genesis_key, genesis_hash FROM medchain.local_node",
+					"SELECT alliance, node, data_center, genesis_key, genesis_hash, xmin FROM medchain.local_node",
 					0, NULL, NULL, NULL, false);
 	if (SPI_processed == 0)
 		return false;
@@ -48,6 +49,8 @@ chain_local_node(LocalNode *node)
 	node->has_genesis = !isnull;
 	if (!isnull)
 		memcpy(node->genesis_hash, VARDATA_ANY(DatumGetByteaPP(genesis)), HASH_LEN);
+	node->is_new = TransactionIdIsCurrentTransactionId(
+		DatumGetTransactionId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6, &isnull)));
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }

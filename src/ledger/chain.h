@@ -21,6 +21,7 @@ typedef struct LocalNode
 	char	   *node;
 	char	   *data_center;
 	char	   *genesis_key;	/* PEM of the key that signed genesis */
+	bool		is_new;			/* written by this very transaction */
 	bool		has_genesis;
 	uint8_t		genesis_hash[HASH_LEN];
 } LocalNode;

@@ -19,6 +19,7 @@
 #include "core/encode.h"
 #include "ledger/payload.h"
 
+#define PAYLOAD_DEPTH_MAX 512
 #define PAYLOAD_TIME_LEN 27		/* 2026-01-31T23:59:59.123456Z */
 
 typedef enum PayloadField
@@ -101,20 +102,31 @@ payload_build(const char *kind, const char *origin, const pg_uuid_t *id, Timesta
 	return out.data;
 }
 
+/* A limit of our own: what one node takes and another's smaller stack does not would split the alliance. */
+static void
+payload_descend(PayloadReader *reader)
+{
+	if (++reader->depth > PAYLOAD_DEPTH_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_STATEMENT_TOO_COMPLEX),
+				 errmsg("payload is nested deeper than %d levels", PAYLOAD_DEPTH_MAX)));
+}
+
 static COMPAT_JSON_RETURN
 payload_object_start(void *state)
 {
 	PayloadReader *reader = state;
 
-	if (reader->depth++ == 0)
+	if (reader->depth == 0)
 		reader->is_object = true;
+	payload_descend(reader);
 	COMPAT_JSON_OK;
 }
 
 static COMPAT_JSON_RETURN
 payload_array_start(void *state)
 {
-	((PayloadReader *) state)->depth++;
+	payload_descend(state);
 	COMPAT_JSON_OK;
 }
 
@@ -246,7 +258,7 @@ payload_parse(const char *text, int len, PayloadFields *fields, const char **rea
 	reader.current = FIELD_OTHER;
 	if (!payload_scan(text, len, &reader) || !reader.is_object)
 	{
-		*reason = "payload is not a JSON object";
+		*reason = "payload is not a JSON object, is nested too deep, or has \\u0000 in it";
 		return false;
 	}
 	for (int i = 0; i < FIELD_COUNT; i++)
