@@ -225,8 +225,10 @@ TRUNCATE visit;
 DROP TABLE large, visit;
 SELECT medchain.seal();
 SELECT kind, payload::jsonb -> 'body' AS body FROM medchain.entry WHERE kind = 'unprotect' ORDER BY seq;
--- and protected again: a new baseline
+-- and protected again: a new baseline, and what happened in between does not matter
 SELECT medchain.unprotect('diagnosis');
+DELETE FROM diagnosis WHERE case_no = 9;
+UPDATE diagnosis SET result = 'meanwhile' WHERE case_no = 8;
 SELECT medchain.protect('diagnosis', 'patient_id');
 SELECT count(*) AS faults FROM medchain.verify_table('diagnosis');
 SELECT origin, ok, fault, detail FROM medchain.verify('data-centre');

@@ -18,19 +18,22 @@ BEGIN
             HINT = 'Call medchain.protect() first.';
     END IF;
     RETURN QUERY EXECUTE format($query$
-        WITH said AS (
-            -- the newest word of the ledger about each row
-            SELECT DISTINCT ON (b.row_id) b.row_id, b.kind, b.commitment, b.id FROM (
-                SELECT e.id, e.kind, 0 AS late, e.seq, decode(e.payload::jsonb -> 'body' ->> 'row', 'hex') AS row_id,
-                       decode(e.payload::jsonb -> 'body' ->> 'commitment', 'hex') AS commitment
-                FROM entry e WHERE e.origin = $1 AND e.kind IN ('row.baseline', 'row.insert', 'row.update', 'row.delete')
-                AND e.payload::jsonb -> 'body' ->> 'relation' = $2
+        WITH word AS (
+            -- what the ledger says about the table; its name may have been protected before
+            SELECT b.* FROM (
+                SELECT e.id, e.kind, 0 AS late, e.seq, e.payload::jsonb -> 'body' AS body
+                FROM entry e WHERE e.origin = $1 AND e.kind IN ('protect', 'row.baseline', 'row.insert', 'row.update', 'row.delete')
                 UNION ALL
-                SELECT e.id, e.kind, 1, e.seq, decode(e.payload::jsonb -> 'body' ->> 'row', 'hex'),
-                       decode(e.payload::jsonb -> 'body' ->> 'commitment', 'hex')
-                FROM pending e WHERE e.kind IN ('row.baseline', 'row.insert', 'row.update', 'row.delete')
-                AND e.payload::jsonb -> 'body' ->> 'relation' = $2) b
-            ORDER BY b.row_id, b.late DESC, b.seq DESC),
+                SELECT e.id, e.kind, 1, e.seq, e.payload::jsonb -> 'body'
+                FROM pending e WHERE e.kind IN ('protect', 'row.baseline', 'row.insert', 'row.update', 'row.delete')) b
+            WHERE b.body ->> 'relation' = $2),
+        said AS (
+            -- the newest word about each row
+            SELECT DISTINCT ON (w.body ->> 'row') decode(w.body ->> 'row', 'hex') AS row_id, w.kind,
+                   decode(w.body ->> 'commitment', 'hex') AS commitment, w.id
+            FROM word w WHERE w.kind <> 'protect'
+            AND (w.late, w.seq) > (SELECT p.late, p.seq FROM word p WHERE p.kind = 'protect' ORDER BY p.late DESC, p.seq DESC LIMIT 1)
+            ORDER BY w.body ->> 'row', w.late DESC, w.seq DESC),
         live AS MATERIALIZED (
             SELECT d.row_id, d.row_key, t.whole FROM (SELECT x AS whole FROM %s x) t,
                    LATERAL medchain.row_digest($2, $3, t.whole, NULL) d)

@@ -11,15 +11,19 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "lib/ilist.h"
 #include "nodes/plannodes.h"
+#include "parser/parse_func.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "access/cursor.h"
 #include "access/grant_cache.h"
 #include "ledger/shared.h"
 
-/* A query under row security that was run in part; lives, and dies, in its executor context. */
+/* A query of a protected table that was run in part; lives, and dies, in its executor context. */
 typedef struct OpenQuery
 {
 	dlist_node	link;
@@ -68,6 +72,35 @@ cursor_opened(QueryDesc *query)
 
 	/* from here on: what is withdrawn before the rows are read concerns nobody */
 	open->withdrawals = grant_cache_withdrawals();
+}
+
+/*
+ * Does the policy of a protected table take part in this plan?  The planner notes every function that a plan
+ * calls, so that it can be thrown away when the function changes.  (PlannedStmt.dependsOnRole is about foreign
+ * joins, and says nothing about row security.)
+ */
+static bool
+cursor_asks_policy(PlannedStmt *statement)
+{
+	Oid			types[2] = {ANYELEMENTOID, REGCLASSOID};
+	Oid			function;
+	uint32		hash;
+	ListCell   *lc;
+
+	if (statement->invalItems == NIL)
+		return false;
+	function = LookupFuncName(list_make2(makeString("medchain"), makeString("may_query")), 2, types, true);
+	if (!OidIsValid(function))
+		return false;
+	hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
+	foreach(lc, statement->invalItems)
+	{
+		PlanInvalItem *item = lfirst_node(PlanInvalItem, lc);
+
+		if (item->cacheId == PROCOID && item->hashValue == hash)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -121,13 +154,13 @@ cursor_check(QueryDesc *query, bool partial)
 	OpenQuery  *open;
 	uint64		withdrawals;
 
-	if (!query->plannedstmt->dependsOnRole || query->operation != CMD_SELECT || shared_state == NULL)
+	if (query->operation != CMD_SELECT || shared_state == NULL)
 		return;
 
 	open = cursor_find(query);
 	if (open == NULL)
 	{
-		if (partial && !query->already_executed)
+		if (partial && !query->already_executed && cursor_asks_policy(query->plannedstmt))
 			cursor_opened(query);
 		return;
 	}
