@@ -30,7 +30,8 @@ SELECT medchain.append_governance('contract', '{"payloadType": "text/plain", "pa
 SELECT medchain.append_governance('contract', '[]') IS NOT NULL AS no_object;
 SELECT reason FROM medchain.rejections WHERE origin = 'data-centre' AND seq >= :before ORDER BY seq;
 -- a deeply nested, or unrepresentable, body is somebody's mischief and no reason to stop
-SELECT medchain.append_raw('contract', repeat('[', 5000) || repeat(']', 5000), NULL, true) IS NOT NULL AS deep;
+SELECT medchain.append_raw('contract', repeat('[', 500) || repeat(']', 500), NULL, true) IS NOT NULL AS deep;
+SELECT medchain.append_raw('contract', repeat('[', 5000) || repeat(']', 5000), NULL, true);	-- refused at once
 SELECT medchain.append_raw('note', '{"protocol": "\u0000"}', NULL, true);	-- refused at once
 SELECT kind, reason FROM medchain.rejections WHERE origin = 'data-centre' ORDER BY seq DESC LIMIT 2;
 SELECT count(*) AS members FROM medchain.members WHERE member NOT IN ('data-centre', 'end-node', 'hospital-a', 'hospital-b', 'sm2');

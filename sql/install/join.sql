@@ -63,6 +63,7 @@ DECLARE
     terms record;
     offered jsonb;
     reason text;
+    slot name;
     accepted uuid;
 BEGIN
     PERFORM prepare_node(join_alliance.node, join_alliance.certificate);
@@ -99,9 +100,9 @@ BEGIN
             HINT = 'The data centre has to call medchain.admit() with this node''s certificate.';
     END IF;
 
-    -- Before anything is written: the slot waits for transactions under way on the data centre's server, and
-    -- this one may be among them, for a server can hold several nodes.
-    PERFORM remote_create_slot(join_alliance.data_center, slot_name(material ->> 'alliance', join_alliance.node, material ->> 'data_center'));
+    -- before anything is written: see subscribe_to()
+    slot := slot_name(material ->> 'alliance', join_alliance.node, material ->> 'data_center');
+    PERFORM remote_create_slot(join_alliance.data_center, slot);
 
     INSERT INTO local_node (alliance, node, data_center, genesis_key, genesis_hash)
         SELECT material ->> 'alliance', join_alliance.node, material ->> 'data_center', f.public_key,
@@ -111,7 +112,7 @@ BEGIN
         'contract', material -> 'contract' -> 'id',
         'envelope', sign_envelope('application/vnd.medchain.contract+json', terms.payload)::jsonb));
     PERFORM publish_own_chain();
-    PERFORM subscribe_to(material ->> 'data_center', join_alliance.data_center, slot_exists => true);
+    PERFORM subscribe_to(material ->> 'data_center', join_alliance.data_center, slot);
     RETURN accepted;
 END
 $$;

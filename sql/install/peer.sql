@@ -9,14 +9,16 @@ CREATE FUNCTION medchain.remote_create_slot(conninfo text, slot text) RETURNS vo
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_remote_create_slot';
 COMMENT ON FUNCTION medchain.remote_create_slot(text, text) IS 'internal: make a logical replication slot in a peer''s database';
 
--- Slots share one namespace per server: the readable part is cut, the hash keeps them apart.
-CREATE FUNCTION medchain.slot_name(alliance text, subscriber text, publisher text) RETURNS name
+-- Slots share one namespace per server: the readable part is cut, the hash keeps them apart.  The spare is for resync(),
+-- which needs the new one before the old one is gone.
+CREATE FUNCTION medchain.slot_name(alliance text, subscriber text, publisher text, spare boolean DEFAULT false) RETURNS name
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = medchain, pg_temp
 AS $$
     SELECT 'medchain_' || left(regexp_replace(lower(subscriber COLLATE "C"), '[^a-z0-9]', '_', 'g'), 20)
         || '_' || left(encode(sha256(convert_to(alliance || '/' || subscriber || '/' || publisher, 'UTF8')), 'hex'), 8)
+        || CASE WHEN spare THEN '_r' ELSE '' END
 $$;
-COMMENT ON FUNCTION medchain.slot_name(text, text, text) IS 'internal: name of the slot through which one member follows another''s chain';
+COMMENT ON FUNCTION medchain.slot_name(text, text, text, boolean) IS 'internal: name of the slot through which one member follows another''s chain';
 
 CREATE FUNCTION medchain.publish_own_chain() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
@@ -39,28 +41,23 @@ CREATE FUNCTION medchain.peer_identity() RETURNS text
     AS $$ SELECT jsonb_build_object('alliance', alliance, 'node', node)::text FROM local_node $$;
 COMMENT ON FUNCTION medchain.peer_identity() IS 'for peers: which node this is';
 
--- Subscribe to a member's chain; it was checked before that this is the member.
-CREATE FUNCTION medchain.subscribe_to(member text, conninfo text, slot_exists boolean DEFAULT false) RETURNS void
+-- Subscribe to a member's chain; it was checked before that this is the member.  Its slot is there already: the caller
+-- makes it before he writes anything, as a slot waits for the transactions under way on its server, and a server can hold
+-- several nodes.
+CREATE FUNCTION medchain.subscribe_to(member text, conninfo text, slot name) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
-    local local_node;
-    slot name;
     foreign_tables text;
 BEGIN
-    SELECT * INTO local FROM local_node;
-    slot := slot_name(local.alliance, local.node, subscribe_to.member);
-    IF NOT subscribe_to.slot_exists THEN
-        PERFORM remote_create_slot(subscribe_to.conninfo, slot);
-    END IF;
-    INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member, subscribe_to.conninfo, slot, slot);
+    INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member, subscribe_to.conninfo, subscribe_to.slot, subscribe_to.slot);
     EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION medchain WITH (create_slot = false, slot_name = %L)',
-                   slot, subscribe_to.conninfo, slot);
+                   subscribe_to.slot, subscribe_to.conninfo, subscribe_to.slot);
 
     -- the peer decides what its publication holds, and the subscription would write it with a superuser's rights
     SELECT string_agg(r.srrelid::regclass::text, ', ') INTO foreign_tables
         FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid
-        WHERE s.subname = slot AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+        WHERE s.subname = subscribe_to.slot AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
         AND r.srrelid NOT IN ('medchain.entry'::regclass, 'medchain.block'::regclass);
     IF foreign_tables IS NOT NULL THEN
         RAISE insufficient_privilege USING
@@ -69,7 +66,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.subscribe_to(text, text, boolean) IS 'internal: slot, subscription and peer for a member''s chain';
+COMMENT ON FUNCTION medchain.subscribe_to(text, text, name) IS 'internal: subscription and peer for a member''s chain';
 
 CREATE FUNCTION medchain.connect_peer(member text, conninfo text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -77,6 +74,7 @@ AS $$
 DECLARE
     local local_node := require_node(NULL, 'connect_peer()');
     answer jsonb;
+    slot name;
 BEGIN
     IF connect_peer.member IS NULL OR connect_peer.conninfo IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'member and conninfo must not be null';
@@ -101,7 +99,9 @@ BEGIN
             MESSAGE = format('the peer is not "%s" of alliance "%s"', connect_peer.member, local.alliance),
             DETAIL = format('It says that it is "%s" of alliance "%s".', answer ->> 'node', answer ->> 'alliance');
     END IF;
-    PERFORM subscribe_to(connect_peer.member, connect_peer.conninfo);
+    slot := slot_name(local.alliance, local.node, connect_peer.member);
+    PERFORM remote_create_slot(connect_peer.conninfo, slot);
+    PERFORM subscribe_to(connect_peer.member, connect_peer.conninfo, slot);
 END
 $$;
 COMMENT ON FUNCTION medchain.connect_peer(text, text) IS 'follow a member''s chain from now on; conninfo: a libpq connection string to its database, as a login with REPLICATION in medchain_peer; use sslmode=verify-full';
@@ -148,6 +148,8 @@ CREATE FUNCTION medchain.resync(origin text) RETURNS void
 AS $$
 DECLARE
     p peer;
+    local local_node;
+    slot name;
 BEGIN
     SELECT * INTO p FROM peer x WHERE x.member = resync.origin;
     IF NOT FOUND THEN
@@ -155,8 +157,14 @@ BEGIN
             MESSAGE = format('"%s" is not connected', resync.origin),
             HINT = 'Call medchain.connect_peer().';
     END IF;
+    SELECT * INTO local FROM local_node;
+    slot := slot_name(local.alliance, local.node, p.member);
+    IF p.slot = slot THEN
+        slot := slot_name(local.alliance, local.node, p.member, spare => true);
+    END IF;
+    PERFORM remote_create_slot(p.conninfo, slot);
     PERFORM disconnect_peer(resync.origin);
-    PERFORM subscribe_to(p.member, p.conninfo);
+    PERFORM subscribe_to(p.member, p.conninfo, slot);
 END
 $$;
 COMMENT ON FUNCTION medchain.resync(text) IS 'fetch a member''s chain anew from its database; what is known already is compared, not taken twice';

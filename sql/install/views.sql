@@ -44,7 +44,7 @@ CREATE VIEW medchain.chains AS
 SELECT o.origin, m.kind,
        CASE WHEN o.origin = n.node AND m.ledger_key IS NULL AND n.node <> n.data_center THEN 'own, not configured'
             WHEN o.origin = n.node THEN 'own'
-            WHEN m.ledger_key IS NULL AND o.origin <> n.data_center THEN 'held, not configured'
+            WHEN m.ledger_key IS NULL AND o.origin <> n.data_center THEN CASE WHEN h.blocks > 0 THEN 'held, not configured' ELSE 'not configured' END
             WHEN h.blocks > 0 THEN 'held, gap'
             WHEN q.blocks > 0 THEN 'verified, quarantine'
             WHEN c.height IS NULL THEN 'empty'
@@ -85,7 +85,7 @@ FROM medchain.local_node n
      LEFT JOIN pg_catalog.pg_subscription s ON s.subname = p.subscription
           AND s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
      LEFT JOIN pg_catalog.pg_stat_subscription w ON w.subid = s.oid AND w.relid IS NULL
-     LEFT JOIN pg_catalog.pg_replication_slots f ON f.slot_name = medchain.slot_name(n.alliance, m.name, n.node);
+     LEFT JOIN pg_catalog.pg_replication_slots f ON f.slot_name IN (medchain.slot_name(n.alliance, m.name, n.node), medchain.slot_name(n.alliance, m.name, n.node, spare => true));
 COMMENT ON VIEW medchain.peers IS 'the other members: how we follow their chain, how they follow ours, and how far each is behind';
 
 CREATE VIEW medchain.stat AS
