@@ -102,7 +102,8 @@ BEGIN
 
     -- before anything is written: see subscribe_to()
     slot := slot_name(material ->> 'alliance', join_alliance.node, material ->> 'data_center');
-    PERFORM remote_create_slot(join_alliance.data_center, slot);
+    PERFORM remote_create_slot(join_alliance.data_center, slot,
+        ARRAY[slot, slot_name(material ->> 'alliance', join_alliance.node, material ->> 'data_center', spare => true)]);
 
     INSERT INTO local_node (alliance, node, data_center, genesis_key, genesis_hash)
         SELECT material ->> 'alliance', join_alliance.node, material ->> 'data_center', f.public_key,

@@ -5,9 +5,9 @@
 CREATE FUNCTION medchain.remote_call(conninfo text, query text) RETURNS text
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_remote_call';
 COMMENT ON FUNCTION medchain.remote_call(text, text) IS 'internal: run a query in a peer''s database; its one value';
-CREATE FUNCTION medchain.remote_create_slot(conninfo text, slot text) RETURNS void
+CREATE FUNCTION medchain.remote_create_slot(conninfo text, slot text, leftovers text[]) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_remote_create_slot';
-COMMENT ON FUNCTION medchain.remote_create_slot(text, text) IS 'internal: make a logical replication slot in a peer''s database';
+COMMENT ON FUNCTION medchain.remote_create_slot(text, text, text[]) IS 'internal: make a logical replication slot in a peer''s database; leftovers: names of ours to drop if nobody uses them';
 
 -- Slots share one namespace per server: the readable part is cut, the hash keeps them apart.  The spare is for resync(),
 -- which needs the new one before the old one is gone.
@@ -100,7 +100,7 @@ BEGIN
             DETAIL = format('It says that it is "%s" of alliance "%s".', answer ->> 'node', answer ->> 'alliance');
     END IF;
     slot := slot_name(local.alliance, local.node, connect_peer.member);
-    PERFORM remote_create_slot(connect_peer.conninfo, slot);
+    PERFORM remote_create_slot(connect_peer.conninfo, slot, ARRAY[slot, slot_name(local.alliance, local.node, connect_peer.member, spare => true)]);
     PERFORM subscribe_to(connect_peer.member, connect_peer.conninfo, slot);
 END
 $$;
@@ -162,7 +162,7 @@ BEGIN
     IF p.slot = slot THEN
         slot := slot_name(local.alliance, local.node, p.member, spare => true);
     END IF;
-    PERFORM remote_create_slot(p.conninfo, slot);
+    PERFORM remote_create_slot(p.conninfo, slot, ARRAY[slot]);
     PERFORM disconnect_peer(resync.origin);
     PERFORM subscribe_to(p.member, p.conninfo, slot);
 END

@@ -12,4 +12,17 @@ BEGIN
 END
 $$;
 
+-- A schema that was there before may hold traps: functions of somebody else that ours would call.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = 'medchain' AND n.nspowner <> current_user::regrole)
+       OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass
+                  AND d.refobjid = 'medchain'::regnamespace AND d.classid <> 'pg_catalog.pg_extension'::regclass) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = 'schema "medchain" exists already, and is somebody else''s or not empty',
+            HINT = 'Drop or rename it first.';
+    END IF;
+END
+$$;
+
 GRANT USAGE ON SCHEMA medchain TO PUBLIC;

@@ -2,14 +2,24 @@
  * drop_guard.c: DROP EXTENSION medchain only once nothing of it is left outside of it.
  *
  * Subscriptions, slots and the publication are no members of the extension, and a
- * slot that nobody drops holds back WAL until the disk is full.
+ * slot that nobody drops holds back WAL until the disk is full.  The schema goes
+ * with the extension.
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_namespace.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 
 #include "ledger/trusted.h"
 #include "sync/drop_guard.h"
@@ -55,11 +65,49 @@ drop_guard_left(MemoryContext context)
 	return left;
 }
 
+/* Does anything depend on this schema, as what is in it does? */
+static bool
+drop_guard_is_used(Oid schema)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	bool		used;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
+	used = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return used;
+}
+
+/*
+ * CREATE EXTENSION made the schema and, as PostgreSQL does, did not make it a member: it would stay behind, empty.  If
+ * somebody put objects of his own into it, it stays.
+ */
+static void
+drop_guard_schema(void)
+{
+	ObjectAddress schema;
+
+	ObjectAddressSet(schema, NamespaceRelationId, get_namespace_oid("medchain", true));
+	if (!OidIsValid(schema.objectId) || OidIsValid(get_extension_oid("medchain", true)))
+		return;
+	CommandCounterIncrement();
+	if (drop_guard_is_used(schema.objectId))
+		return;
+	performDeletion(&schema, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
+}
+
 static void
 drop_guard_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
 				   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
-	if (drop_guard_concerns(statement->utilityStmt))
+	bool		concerns = drop_guard_concerns(statement->utilityStmt);
+
+	if (concerns)
 	{
 		char	   *left = drop_guard_left(CurrentMemoryContext);
 
@@ -74,6 +122,8 @@ drop_guard_utility(PlannedStmt *statement, const char *query, bool read_only_tre
 		previous_utility_hook(statement, query, read_only_tree, context, params, environment, dest, completion);
 	else
 		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment, dest, completion);
+	if (concerns)
+		drop_guard_schema();
 }
 
 void

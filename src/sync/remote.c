@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "replication/walreceiver.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/pg_lsn.h"
 #include "utils/tuplestore.h"
@@ -102,14 +103,15 @@ medchain_remote_call(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_remote_create_slot);
 
 /*
- * remote_create_slot(conninfo text, slot text) -> void: a logical slot at the peer.  One that an earlier, rolled
- * back attempt of ours left behind is replaced: slots do not take part in transactions.
+ * remote_create_slot(conninfo text, slot text, leftovers text[]) -> void: a logical slot at the peer.  Those of these
+ * names that an earlier, rolled back attempt of ours left behind are dropped: slots do not take part in transactions.
  */
 Datum
 medchain_remote_create_slot(PG_FUNCTION_ARGS)
 {
 	char	   *conninfo = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *slot = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *leftovers = OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(2));
 	WalReceiverConn *connection = remote_connect(conninfo);
 
 	PG_TRY();
@@ -117,8 +119,8 @@ medchain_remote_create_slot(PG_FUNCTION_ARGS)
 		XLogRecPtr	lsn;
 
 		(void) remote_value(connection,
-							psprintf("SELECT pg_catalog.pg_drop_replication_slot(slot_name)::text FROM pg_catalog.pg_replication_slots "
-									 "WHERE slot_name = %s AND NOT active", quote_literal_cstr(slot)));
+							psprintf("SELECT count(pg_catalog.pg_drop_replication_slot(slot_name))::text FROM pg_catalog.pg_replication_slots "
+									 "WHERE slot_name = ANY (%s) AND NOT active", quote_literal_cstr(leftovers)));
 		(void) compat_walrcv_create_slot(connection, slot, &lsn);
 	}
 	PG_FINALLY();
