@@ -174,7 +174,7 @@ CREATE FUNCTION medchain.leave_alliance() RETURNS void
 AS $$
 DECLARE
     name text;
-    s record;
+    slot name;
 BEGIN
     PERFORM require_node(NULL, 'leave_alliance()');
     FOR name IN SELECT member FROM peer LOOP
@@ -182,13 +182,21 @@ BEGIN
     END LOOP;
     DROP PUBLICATION IF EXISTS medchain;
 
-    -- slots through which peers follow us
-    FOR s IN SELECT slot_name, active_pid FROM pg_replication_slots
-             WHERE database = current_database() AND plugin = 'pgoutput' AND slot_name ^@ 'medchain_' LOOP
-        IF s.active_pid IS NOT NULL THEN
-            PERFORM pg_terminate_backend(s.active_pid, 10000);
-        END IF;
-        PERFORM pg_drop_replication_slot(s.slot_name);
+    -- slots through which peers follow us; until they disconnect as well, they come back after each try to throw them out
+    FOR slot IN SELECT slot_name FROM pg_replication_slots
+                WHERE database = current_database() AND plugin = 'pgoutput' AND slot_name ^@ 'medchain_' LOOP
+        FOR try IN 1 .. 100 LOOP
+            BEGIN
+                PERFORM pg_terminate_backend(s.active_pid, 10000) FROM pg_replication_slots s
+                    WHERE s.slot_name = slot AND s.active_pid IS NOT NULL;
+                PERFORM pg_drop_replication_slot(slot);
+                EXIT;
+            EXCEPTION WHEN object_in_use THEN
+                IF try = 100 THEN
+                    RAISE;
+                END IF;
+            END;
+        END LOOP;
     END LOOP;
 END
 $$;
