@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -324,11 +325,18 @@ verify_frontier(Verification *v, const LocalNode *node)
 		verify_fault(v, v->check.height, "bad frontier", "tree in medchain.chain is not that of the entries");
 }
 
-/* The first difference, for each origin, between the state and the fold of the ledger; NULL in recovery. */
+/* The state is folded again in temporary tables, which these do not allow. */
+static bool
+verify_can_fold(void)
+{
+	return !RecoveryInProgress() && !XactReadOnly;
+}
+
+/* The first difference, for each origin, between the state and the fold of the ledger; NULL if that can't be said. */
 static SPITupleTable *
 verify_fold(void)
 {
-	if (RecoveryInProgress())
+	if (!verify_can_fold())
 		return NULL;
 	SPI_execute("SELECT DISTINCT ON (origin) origin, detail FROM medchain.fold_faults() ORDER BY origin, detail", false, 0);
 	return SPI_tuptable;
@@ -384,8 +392,8 @@ verify_origin(Verification *v, const LocalNode *node, const char *origin, int64 
 		verify_state(v, state_faults);
 	if (v->fault == NULL && v->key == NULL && v->check.height >= 0)
 		v->detail = "signatures were not checked: the ledger is not configured yet";
-	if (v->fault == NULL && RecoveryInProgress())
-		v->detail = "the state was not folded again: the server is in recovery";
+	if (v->fault == NULL && !verify_can_fold())
+		v->detail = "the state was not folded again: the transaction is read-only";
 }
 
 /* Every chain there is a trace of, or the one asked for. */
