@@ -18,10 +18,10 @@ DECLARE
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "configure_ledger", "bind_role", "connect_peer",
                    "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "register_protection", "forget_protection",
                    "check_protectable", "table_and_partitions", "start_workers", "sealer_status", "seal", "verify", "verify_table",
-                   "checkpoint", "default_capabilities", "slot_name"],
+                   "checkpoint", "export", "default_capabilities", "slot_name"],
         "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "log_diagnosis",
                    "data_index", "diagnosis_log"],
-        "medchain_auditor": ["verify", "verify_table", "checkpoint", "sealer_status", "diagnosis_log", "data_index", "slot_name"],
+        "medchain_auditor": ["verify", "verify_table", "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index", "slot_name"],
         "medchain_peer": ["peer_identity", "join_material"]}';
     grantee text;
     names jsonb;

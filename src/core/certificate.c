@@ -284,6 +284,28 @@ certificate_time(const ASN1_TIME *time, int64_t *seconds)
 }
 
 bool
+certificate_canonical(const char *pem, size_t len)
+{
+	STACK_OF(X509) *certificates = sk_X509_new_null();
+	BIO		   *bio = BIO_new(BIO_s_mem());
+	char	   *written;
+	long		written_len;
+	bool		same = certificates != NULL && bio != NULL && certificate_read(pem, len, "certificate", certificates, NULL);
+
+	for (int i = 0; same && i < sk_X509_num(certificates); i++)
+		same = PEM_write_bio_X509(bio, sk_X509_value(certificates, i)) == 1;
+	if (same)
+	{
+		written_len = BIO_get_mem_data(bio, &written);
+		same = (size_t) written_len == len && memcmp(written, pem, len) == 0;
+	}
+	BIO_free(bio);
+	sk_X509_pop_free(certificates, X509_free);
+	ERR_clear_error();
+	return same;
+}
+
+bool
 certificate_info(const char *pem, size_t len, CertificateInfo *info, CoreError *error)
 {
 	STACK_OF(X509) *certificates = sk_X509_new_null();

@@ -40,6 +40,9 @@ extern CertificateVerdict certificate_verify(const char *certificates, size_t ce
 											 const char *crls, size_t crls_len,
 											 int64_t at, char reason[CORE_MESSAGE_LEN], CoreError *error);
 
+/* Is this text exactly what OpenSSL writes for the certificates in it: no other spelling, nothing between them? */
+extern bool certificate_canonical(const char *pem, size_t len);
+
 /* Facts of the first certificate of a PEM text. */
 extern bool certificate_info(const char *pem, size_t len, CertificateInfo *info, CoreError *error);
 

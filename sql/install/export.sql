@@ -1,0 +1,32 @@
+/*
+ * export.sql: the ledger as text, for the offline verifier (src/bin/medchain-verify.c).
+ *
+ * One JSON object per line: what alliance it is; entries, each chain's in their
+ * order, with the blocks that close over them; how much there was.  The data
+ * centre's chain comes first and the end nodes' next, because they say which key
+ * signs the others.
+ */
+CREATE FUNCTION medchain.export(origin text DEFAULT NULL) RETURNS SETOF text
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+AS $$
+    WITH chosen AS MATERIALIZED (
+        SELECT c.origin, CASE WHEN c.origin = n.data_center THEN 0 WHEN m.kind = 'end_node' THEN 1 ELSE 2 END AS rank, c.height, c.size
+        FROM local_node n CROSS JOIN chain c LEFT JOIN member m ON m.name = c.origin
+        WHERE (m.ledger_key IS NOT NULL OR c.origin = n.data_center)
+        AND ($1 IS NULL OR c.origin = $1 OR c.origin = n.data_center OR m.kind = 'end_node')),
+    line AS (
+        SELECT c.rank, e.origin, e.seq AS position, 0 AS part,
+               jsonb_build_object('type', 'entry', 'origin', e.origin, 'seq', e.seq, 'payload', e.payload)::text AS content
+        FROM chosen c JOIN entry e ON e.origin = c.origin AND e.seq < c.size
+        UNION ALL
+        SELECT c.rank, b.origin, b.size - 1, 1,
+               jsonb_build_object('type', 'block', 'origin', b.origin, 'height', b.height, 'note', b.note)::text
+        FROM chosen c JOIN block b ON b.origin = c.origin AND b.height <= c.height
+        UNION ALL
+        SELECT -1, '', 0, 0, jsonb_build_object('type', 'export', 'alliance', n.alliance, 'data_center', n.data_center)::text FROM local_node n
+        UNION ALL
+        SELECT 3, '', 0, 0, jsonb_build_object('type', 'end', 'chains', count(*), 'entries', coalesce(sum(c.size), 0), 'blocks', coalesce(sum(c.height + 1), 0))::text
+        FROM chosen c)
+    SELECT content FROM line ORDER BY rank, origin COLLATE "C", position, part
+$$;
+COMMENT ON FUNCTION medchain.export(text) IS 'all chains (or one, with those of the data centre and the end nodes, which name its key) as JSON lines for medchain-verify; empty while this database is no node';

@@ -1,0 +1,44 @@
+/*
+ * input.h: the JSON that medchain writes, read strictly: one spelling for one content.
+ */
+#ifndef MEDCHAIN_BIN_INPUT_H
+#define MEDCHAIN_BIN_INPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "core/error.h"
+#include "core/hash.h"
+
+#define INPUT_LINE_MAX (64 * 1024 * 1024)	/* bytes of one line: an entry, or a whole receipt */
+
+typedef struct Input
+{
+	FILE	   *file;
+	char	   *line;			/* the current one, without its newline */
+	size_t		size;			/* allocated */
+	size_t		length;
+	uint64_t	number;			/* of the line, from 1 */
+	uint64_t	bytes;			/* read so far */
+} Input;
+
+/*
+ * Read a line and parse it as a JSON object.  NULL at the end of the input (error->code stays CORE_OK), or with
+ * an error: too long, no newline at its end, not JSON, white space where medchain writes none, a field twice.
+ */
+extern json_t *input_next(Input *input, CoreError *error);
+extern void input_free(Input *input);
+
+/* Fields of an object; false, with an error, if missing or of another type. */
+extern bool input_string(json_t *object, const char *field, const char **value, size_t *len, CoreError *error);
+extern bool input_number(json_t *object, const char *field, uint64_t *value, CoreError *error);
+extern bool input_hash(json_t *hex, uint8_t hash[HASH_LEN], CoreError *error); /* 64 lower-case hex digits */
+
+/* Has the object these fields and no others?  names ends with NULL. */
+extern bool input_fields(json_t *object, const char *const *names, CoreError *error);
+
+#endif
