@@ -268,7 +268,7 @@ test_making(void)
 	   !proof_make_consistency(subtree, &source, 5, UINT64_MAX, hashes, &nhashes), "no tree has 2^63 leaves");
 
 	/* leaf 100 of 299: 8 siblings left of or within 256 leaves, and 32 + 8 + 2 + 1 behind them */
-	for (int limit = 0; limit < 12; limit++)
+	for (int limit = 0; limit <= 12; limit++)
 	{
 		source.left = limit;
 		if (proof_make_inclusion(subtree, &source, 100, 299, hashes, &nhashes))
