@@ -2,8 +2,8 @@
  * proofs.c: medchain.inclusion_proof() and medchain.consistency_proof().
  *
  * Everything is read by the statement's own snapshot.  No proof leaves that
- * medchain would not accept itself, nor one for another root than the block
- * of that tree size says.
+ * medchain would not accept itself, nor one for a root that no block vouches for:
+ * that of the same tree size, or else the newest one, which has to continue it.
  */
 #include "postgres.h"
 
@@ -31,6 +31,15 @@ typedef struct ProofEntry
 	int64		index;
 	uint8_t		leaf[HASH_LEN];
 } ProofEntry;
+
+typedef struct ProofChain
+{
+	const char *origin;
+	int64		size;			/* of the newest block's tree */
+	uint8_t		root[HASH_LEN];
+	char	   *note;
+	TileReader *reader;
+} ProofChain;
 
 static int64
 proof_int64(int row, int column)
@@ -74,35 +83,31 @@ proof_entry_missing(Datum id, const char *origin)
 static void
 proof_find_entry(Datum id, const char *origin, ProofEntry *entry)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {UUIDOID};
-	int			found = -1;
+	static SPIPlanPtr any = NULL;
+	static SPIPlanPtr of = NULL;
+	Oid			types[2] = {UUIDOID, TEXTOID};
+	Datum		values[2] = {id, origin ? CStringGetTextDatum(origin) : (Datum) 0};
 	bytea	   *leaf;
 	bool		isnull;
 
-	trusted_read(&plan, "SELECT origin, seq, leaf_hash FROM medchain.entry WHERE id = $1 ORDER BY origin COLLATE \"C\", seq LIMIT 1000",
-				 1, types, &id);
-	for (int i = 0; i < SPI_processed; i++)
-	{
-		char	   *of = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-
-		if (origin != NULL && strcmp(of, origin) != 0)
-			continue;
-		if (found < 0)
-		{
-			found = i;
-			entry->origin = of;
-		}
-		else if (strcmp(of, entry->origin) != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_CARDINALITY_VIOLATION),
-					 errmsg("entry %s is on the chains of \"%s\" and \"%s\"", proof_uuid_text(id), entry->origin, of),
-					 errhint("Give the argument \"origin\" to say which one is meant.")));
-	}
-	if (found < 0)
+	if (origin != NULL)
+		trusted_read(&of, "WITH e AS MATERIALIZED (SELECT origin, seq, leaf_hash FROM medchain.entry WHERE id = $1) "
+					 "SELECT origin, seq, leaf_hash FROM e WHERE origin = $2 ORDER BY seq LIMIT 1", 2, types, values);
+	else
+		trusted_read(&any, "WITH e AS MATERIALIZED (SELECT origin, seq, leaf_hash FROM medchain.entry WHERE id = $1) "
+					 "SELECT DISTINCT ON (origin) origin, seq, leaf_hash FROM e ORDER BY origin, seq LIMIT 2",
+					 1, types, values);
+	if (SPI_processed == 0)
 		proof_entry_missing(id, origin);
-	entry->index = proof_int64(found, 2);
-	leaf = DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[found], SPI_tuptable->tupdesc, 3, &isnull));
+	entry->origin = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (SPI_processed > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("entry %s is on the chains of \"%s\" and \"%s\"", proof_uuid_text(id), entry->origin,
+						SPI_getvalue(SPI_tuptable->vals[1], SPI_tuptable->tupdesc, 1)),
+				 errhint("Give the argument \"origin\" to say which one is meant.")));
+	entry->index = proof_int64(0, 2);
+	leaf = DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
 	if (VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -112,80 +117,122 @@ proof_find_entry(Datum id, const char *origin, ProofEntry *entry)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Tree size of the newest block; ERROR if there is none. */
-static int64
-proof_chain_size(const char *origin)
+/* A chain as it stands here; ERROR if there is no block of it. */
+static void
+proof_open_chain(const char *origin, ProofChain *chain)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(origin)};
-	int64		size;
+	NoteBlock	block;
+	CoreError	error = {0};
 
-	trusted_read(&plan, "SELECT size FROM medchain.block WHERE origin = $1 ORDER BY height DESC LIMIT 1", 1, types, values);
+	trusted_read(&plan, "SELECT size, note FROM medchain.block WHERE origin = $1 ORDER BY height DESC LIMIT 1", 1, types, values);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no block of \"%s\" here", origin),
 				 errhint("See the view medchain.chains.")));
-	size = proof_int64(0, 1);
+	chain->origin = origin;
+	chain->size = proof_int64(0, 1);
+	chain->note = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	SPI_freetuptable(SPI_tuptable);
-	return size;
+	if (!note_parse_block(chain->note, strlen(chain->note), &block, &error) || block.size != (uint64) chain->size)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("newest block of chain \"%s\" is damaged", origin),
+				 errhint("Run medchain.verify() to see what is wrong.")));
+	memcpy(chain->root, block.root, HASH_LEN);
+	chain->reader = tile_reader(origin, (uint64) chain->size);
 }
 
 /* The note of the newest block with this tree size, or NULL. */
 static char *
-proof_checkpoint(const char *origin, int64 size)
+proof_checkpoint(const ProofChain *chain, int64 size)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {TEXTOID, INT8OID};
-	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(size)};
+	Datum		values[2] = {CStringGetTextDatum(chain->origin), Int64GetDatum(size)};
 
+	if (size == chain->size)
+		return chain->note;
 	trusted_read(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND size = $2 ORDER BY height DESC LIMIT 1",
 				 2, types, values);
 	return SPI_processed > 0 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
 }
 
-/* Root of the first size leaves; ERROR if the block of that size, whose note is returned, has another. */
-static char *
-proof_root(TileReader *reader, const char *origin, int64 size, uint8_t root[HASH_LEN])
+static void
+proof_damaged(const ProofChain *chain, int64 size)
 {
-	char	   *note = proof_checkpoint(origin, size);
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("tree of chain \"%s\" at size %lld is not the one its blocks speak of", chain->origin, (long long) size),
+			 errhint("Run medchain.verify() to see what is wrong; if it is a tile, medchain.rebuild_tiles() makes them anew.")));
+}
+
+/* ERROR unless the proof at hand was made well and is accepted. */
+static void
+proof_require(bool made, ProofResult result, const ProofChain *chain, int64 size)
+{
+	if (!made || result == PROOF_FAILED)
+		elog(ERROR, "could not compute SHA-256");
+	if (result != PROOF_VALID)
+		proof_damaged(chain, size);
+}
+
+/* A consistency proof between two roots, checked. */
+static int
+proof_consistency(const ProofChain *chain, int64 size1, int64 size2, const uint8_t root1[HASH_LEN],
+				  const uint8_t root2[HASH_LEN], uint8_t hashes[PROOF_MAX_HASHES][HASH_LEN])
+{
+	int			nhashes;
+	bool		made = proof_make_consistency(tile_subtree, chain->reader, (uint64) size1, (uint64) size2, hashes, &nhashes);
+
+	proof_require(made, proof_check_consistency((uint64) size1, (uint64) size2, hashes[0], nhashes, root1, root2), chain, size1);
+	return nhashes;
+}
+
+/* Root of the first size leaves, as far as the block of that size, if there is one, agrees; its note, or NULL. */
+static char *
+proof_root(const ProofChain *chain, int64 size, uint8_t root[HASH_LEN])
+{
+	char	   *note = proof_checkpoint(chain, size);
 	NoteBlock	block;
 	CoreError	error = {0};
 
-	if (!proof_make_root(tile_subtree, reader, (uint64) size, root))
+	if (!proof_make_root(tile_subtree, chain->reader, (uint64) size, root))
 		elog(ERROR, "could not compute SHA-256");
 	if (note != NULL &&
 		(!note_parse_block(note, strlen(note), &block, &error) || block.size != (uint64) size || !hash_equal(block.root, root)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("tree of chain \"%s\" at size %lld is not that of its block", origin, (long long) size),
-				 errhint("Run medchain.verify() to see what is wrong; if it is a tile, medchain.rebuild_tiles() makes them anew.")));
+		proof_damaged(chain, size);
+	return note;
+}
+
+/* The same; and where no block vouches for the root, the newest one has to continue it. */
+static char *
+proof_anchored_root(const ProofChain *chain, int64 size, uint8_t root[HASH_LEN])
+{
+	char	   *note = proof_root(chain, size, root);
+	uint8_t		hashes[PROOF_MAX_HASHES][HASH_LEN];
+
+	if (note == NULL)
+		(void) proof_consistency(chain, size, chain->size, root, chain->root, hashes);
 	return note;
 }
 
 static void
-proof_require_accepted(ProofResult result, const char *origin)
-{
-	if (result != PROOF_VALID)
-		ereport(ERROR,
-				(errcode(result == PROOF_FAILED ? ERRCODE_EXTERNAL_ROUTINE_EXCEPTION : ERRCODE_DATA_CORRUPTED),
-				 errmsg("no valid proof can be made from what is stored of chain \"%s\"", origin),
-				 errhint("Run medchain.verify() to see what is wrong.")));
-}
-
-static void
-proof_check_size(const char *what, int64 size, int64 chain_size, const char *origin)
+proof_check_size(const char *what, int64 size, const ProofChain *chain)
 {
 	if (size < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must not be negative", what)));
-	if (size > chain_size)
+				 errmsg("%s must not be negative", what),
+				 errhint("Give the number of entries of a tree: \"%s\" has %lld here.", chain->origin, (long long) chain->size)));
+	if (size > chain->size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s %lld is beyond the chain of \"%s\", which has %lld entries here", what,
-						(long long) size, origin, (long long) chain_size),
+						(long long) size, chain->origin, (long long) chain->size),
 				 errhint("See the view medchain.chains.")));
 }
 
@@ -199,19 +246,17 @@ proof_append_hex(StringInfo out, const uint8_t hash[HASH_LEN])
 }
 
 static char *
-proof_inclusion_json(const ProofEntry *entry, int64 size)
+proof_inclusion_json(const ProofEntry *entry, const ProofChain *chain, int64 size)
 {
-	TileReader *reader = tile_reader(entry->origin, (uint64) size);
 	uint8_t		hashes[PROOF_MAX_HASHES][HASH_LEN];
 	int			nhashes;
 	uint8_t		root[HASH_LEN];
-	char	   *note = proof_root(reader, entry->origin, size, root);
+	char	   *note = proof_anchored_root(chain, size, root);
+	bool		made = proof_make_inclusion(tile_subtree, chain->reader, (uint64) entry->index, (uint64) size, hashes, &nhashes);
 	StringInfoData json;
 
-	if (!proof_make_inclusion(tile_subtree, reader, (uint64) entry->index, (uint64) size, hashes, &nhashes))
-		elog(ERROR, "could not compute SHA-256");
-	proof_require_accepted(proof_check_inclusion(entry->leaf, (uint64) entry->index, (uint64) size, hashes[0], nhashes, root),
-						   entry->origin);
+	proof_require(made, proof_check_inclusion(entry->leaf, (uint64) entry->index, (uint64) size, hashes[0], nhashes, root),
+				  chain, size);
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"origin\": ");
 	escape_json(&json, entry->origin);
@@ -245,7 +290,7 @@ medchain_inclusion_proof(PG_FUNCTION_ARGS)
 	char	   *origin = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	TrustedScope scope;
 	ProofEntry	entry;
-	int64		chain_size;
+	ProofChain	chain;
 	int64		size;
 	char	   *json;
 
@@ -253,16 +298,16 @@ medchain_inclusion_proof(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	trusted_begin(&scope);
 	proof_find_entry(PG_GETARG_DATUM(0), origin, &entry);
-	chain_size = proof_chain_size(entry.origin);
-	size = PG_ARGISNULL(1) ? chain_size : PG_GETARG_INT64(1);
-	proof_check_size("tree size", size, chain_size, entry.origin);
+	proof_open_chain(entry.origin, &chain);
+	size = PG_ARGISNULL(1) ? chain.size : PG_GETARG_INT64(1);
+	proof_check_size("tree size", size, &chain);
 	if (entry.index >= size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("entry %s has index %lld and is not in a tree of size %lld", proof_uuid_text(PG_GETARG_DATUM(0)),
 						(long long) entry.index, (long long) size),
-				 errhint("Give a tree size from %lld to %lld.", (long long) entry.index + 1, (long long) chain_size)));
-	json = MemoryContextStrdup(caller, proof_inclusion_json(&entry, size));
+				 errhint("Give a tree size from %lld to %lld.", (long long) entry.index + 1, (long long) chain.size)));
+	json = MemoryContextStrdup(caller, proof_inclusion_json(&entry, &chain, size));
 	trusted_end(&scope);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }
@@ -282,25 +327,21 @@ medchain_consistency_proof(PG_FUNCTION_ARGS)
 	uint8_t		root2[HASH_LEN];
 	Datum		elements[PROOF_MAX_HASHES];
 	TrustedScope scope;
-	TileReader *reader;
-	int64		chain_size;
+	ProofChain	chain;
 
 	trusted_begin(&scope);
-	chain_size = proof_chain_size(origin);
-	proof_check_size("size1", size1, PG_INT64_MAX, origin);
-	proof_check_size("size2", size2, chain_size, origin);
+	proof_open_chain(origin, &chain);
+	proof_check_size("size1", size1, &chain);
+	proof_check_size("size2", size2, &chain);
 	if (size1 > size2)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("size1 must not be greater than size2"),
 				 errdetail("size1 is %lld, size2 is %lld.", (long long) size1, (long long) size2),
 				 errhint("A tree continues one of its earlier sizes; exchange the two.")));
-	reader = tile_reader(origin, (uint64) size2);
-	proof_root(reader, origin, size1, root1);
-	proof_root(reader, origin, size2, root2);
-	if (!proof_make_consistency(tile_subtree, reader, (uint64) size1, (uint64) size2, hashes, &nhashes))
-		elog(ERROR, "could not compute SHA-256");
-	proof_require_accepted(proof_check_consistency((uint64) size1, (uint64) size2, hashes[0], nhashes, root1, root2), origin);
+	proof_root(&chain, size1, root1);
+	proof_anchored_root(&chain, size2, root2);
+	nhashes = proof_consistency(&chain, size1, size2, root1, root2, hashes);
 	trusted_end(&scope);
 	for (int i = 0; i < nhashes; i++)
 		elements[i] = chain_bytea(hashes[i], HASH_LEN);
