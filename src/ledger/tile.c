@@ -385,9 +385,8 @@ medchain_arrive_tile(PG_FUNCTION_ARGS)
 	values[3] = Int64GetDatum(VARSIZE_ANY_EXHDR(DatumGetByteaPP(hashes)));
 	trusted_begin(&scope);
 	trusted_execute(&plan,
-					"SELECT FROM medchain.chain WHERE origin = $1 AND "
-					"CASE WHEN $2 BETWEEN 1 AND 7 AND $3 BETWEEN 0 AND size / 256 "
-					"     THEN $4 = 32 * least(256, (size >> (8 * $2)) - 256 * $3) ELSE false END",
+					"SELECT FROM medchain.chain WHERE origin = $1 AND $2 BETWEEN 1 AND 7 AND $3 >= 0 "
+					"AND $4 = 32 * least(256, (size >> (8 * $2)) - 256::numeric * $3)",
 					4, types, values, NULL, false);
 	if (SPI_processed == 0)
 		ereport(ERROR,
