@@ -34,7 +34,7 @@ SELECT count(*) AS missing FROM unnest('{found_alliance, join_alliance, admit, c
     issue_protocol, amend_protocol, revoke_protocol, protocol_envelope, data_index, diagnosis_log, log_diagnosis,
     protect, unprotect, verify_table, may_query, may_update, granted_subjects, append, seal, verify, checkpoint,
     leaf_hash, merkle_root, verify_inclusion, verify_consistency, verify_signature, verify_certificate, verify_note,
-    connect_peer, disconnect_peer, resync}'::text[]) f(name)
+    connect_peer, disconnect_peer, resync, inclusion_proof, consistency_proof, receipt}'::text[]) f(name)
     WHERE NOT EXISTS (SELECT FROM pg_proc p WHERE p.pronamespace = 'medchain'::regnamespace AND p.proname = f.name);
 SELECT relname FROM pg_class WHERE relnamespace = 'medchain'::regnamespace AND relkind = 'v' ORDER BY 1;
 

@@ -16,13 +16,19 @@ DO $$
 DECLARE
     relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['pending', 'entry', 'block'] LOOP
+    FOREACH relation IN ARRAY ARRAY['pending', 'entry', 'block', 'tile'] LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER guard_row BEFORE UPDATE OR DELETE ON medchain.%I FOR EACH ROW EXECUTE FUNCTION medchain.guard()', relation);
         EXECUTE pg_catalog.format('CREATE TRIGGER guard_truncate BEFORE TRUNCATE ON medchain.%I FOR EACH STATEMENT EXECUTE FUNCTION medchain.guard()', relation);
         EXECUTE pg_catalog.format('ALTER TABLE medchain.%I ENABLE ALWAYS TRIGGER guard_row, ENABLE ALWAYS TRIGGER guard_truncate', relation);
     END LOOP;
 END
 $$;
+
+CREATE FUNCTION medchain.arrive_tile() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_arrive_tile';
+COMMENT ON FUNCTION medchain.arrive_tile() IS 'trigger: refuse tiles that medchain did not make, but for those of a dump';
+CREATE TRIGGER arrive BEFORE INSERT ON medchain.tile FOR EACH ROW EXECUTE FUNCTION medchain.arrive_tile();
+ALTER TABLE medchain.tile ENABLE ALWAYS TRIGGER arrive;
 
 CREATE FUNCTION medchain.append_raw(kind text, body text, subject bytea, wait boolean) RETURNS uuid
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_append_raw';

@@ -55,6 +55,7 @@ CREATE TABLE medchain.block (
     note     text NOT NULL,
     PRIMARY KEY (origin, height)
 );
+CREATE INDEX block_size ON medchain.block (origin, size, height);  -- the block with a given tree size
 COMMENT ON TABLE medchain.block IS 'block headers of every chain; note is a C2SP signed note (tlog-checkpoint), the other columns are an index over it';
 
 CREATE TABLE medchain.chain (
@@ -65,6 +66,16 @@ CREATE TABLE medchain.chain (
     frontier bytea NOT NULL
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE medchain.chain IS 'verified end of each chain: last height, tree size, SHA-256 of the last block''s note text, and the compact range the tree grows from';
+
+CREATE TABLE medchain.tile (
+    origin text NOT NULL,
+    level  int NOT NULL CHECK (level BETWEEN 1 AND 7),
+    index  bigint NOT NULL CHECK (index >= 0),
+    hashes bytea NOT NULL CHECK (length(hashes) BETWEEN 32 AND 8192 AND length(hashes) % 32 = 0),
+    PRIMARY KEY (origin, level, index)
+);
+ALTER TABLE medchain.tile ALTER hashes SET STORAGE EXTERNAL;    -- hashes do not compress
+COMMENT ON TABLE medchain.tile IS 'inner nodes of each chain''s tree as C2SP tlog-tiles: tile index of level L holds the roots of up to 256 subtrees of 256^L leaves; level 0 is entry.leaf_hash';
 
 CREATE TABLE medchain.held_entry (
     source    text NOT NULL,

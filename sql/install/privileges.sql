@@ -18,10 +18,11 @@ DECLARE
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "configure_ledger", "bind_role", "connect_peer",
                    "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "register_protection", "forget_protection",
                    "check_protectable", "table_and_partitions", "start_workers", "sealer_status", "seal", "verify", "verify_table",
-                   "checkpoint", "export", "default_capabilities", "slot_name"],
+                   "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof", "consistency_proof", "receipt", "rebuild_tiles"],
         "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "log_diagnosis",
-                   "data_index", "diagnosis_log"],
-        "medchain_auditor": ["verify", "verify_table", "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index", "slot_name"],
+                   "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt"],
+        "medchain_auditor": ["verify", "verify_table", "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index", "slot_name",
+                   "inclusion_proof", "consistency_proof", "receipt"],
         "medchain_peer": ["peer_identity", "join_material"]}';
     grantee text;
     names jsonb;
@@ -35,7 +36,7 @@ END
 $$;
 
 -- Whoever runs the alliance or audits it reads the ledger; secrets of the place (salts, identities, passwords in conninfo) nobody.
-GRANT SELECT ON medchain.entry, medchain.block, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.protocol,
+GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.protocol,
     medchain.protocol_grant, medchain.data_index, medchain.role_binding, medchain.protected_table, medchain.pending, medchain.quarantine,
     medchain.held_block, medchain.local_node,
     medchain.alliance, medchain.members, medchain.contracts, medchain.rejections, medchain.chains, medchain.peers, medchain.stat, medchain.active_grant

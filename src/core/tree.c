@@ -13,6 +13,7 @@ tree_range_init(TreeRange *range)
 {
 	range->size = 0;
 	range->nhashes = 0;
+	range->ncompleted = 0;
 }
 
 bool
@@ -22,6 +23,7 @@ tree_range_load(TreeRange *range, uint64_t size, const uint8_t *hashes, int nhas
 		return false;
 	range->size = size;
 	range->nhashes = nhashes;
+	range->ncompleted = 0;
 	if (nhashes > 0)
 		memcpy(range->hashes, hashes, (size_t) nhashes * HASH_LEN);
 	return true;
@@ -32,7 +34,9 @@ tree_range_append(TreeRange *range, const uint8_t leaf_hash[HASH_LEN])
 {
 	uint8_t		carry[HASH_LEN];
 	int			nhashes = range->nhashes;
+	int			level = 0;
 
+	range->ncompleted = 0;
 	if (range->size >= INT64_MAX)
 		return false;
 	memcpy(carry, leaf_hash, HASH_LEN);
@@ -41,6 +45,8 @@ tree_range_append(TreeRange *range, const uint8_t leaf_hash[HASH_LEN])
 		nhashes--;
 		if (!hash_node(range->hashes[nhashes], carry, carry))
 			return false;
+		if (++level % TREE_TILE_BITS == 0)
+			memcpy(range->completed[range->ncompleted++], carry, HASH_LEN);
 	}
 	memcpy(range->hashes[nhashes], carry, HASH_LEN);
 	range->nhashes = nhashes + 1;

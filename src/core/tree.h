@@ -3,7 +3,8 @@
  *
  * A tree of n leaves is fully described, for the purpose of appending, by the
  * roots of its popcount(n) perfect subtrees, largest first: O(log n) state, no
- * storage.  Proofs live in proof.h, tiles with whoever stores them.
+ * storage.  Proofs live in proof.h, tiles with whoever stores them: an append
+ * tells which of their hashes it completed.
  */
 #ifndef MEDCHAIN_CORE_TREE_H
 #define MEDCHAIN_CORE_TREE_H
@@ -12,11 +13,20 @@
 
 #define TREE_MAX_HASHES 63			/* sizes are below 2^63, as bigint is */
 
+/* C2SP tlog-tiles: a tile of level L holds the roots of up to 256 subtrees of 256^L leaves each */
+#define TREE_TILE_BITS 8
+#define TREE_TILE_WIDTH (1 << TREE_TILE_BITS)
+#define TREE_TILE_LEVELS 7			/* above the leaves: 256^7 is the last power below 2^63 */
+
 typedef struct TreeRange
 {
 	uint64_t	size;
 	int			nhashes;		/* popcount(size) */
 	uint8_t		hashes[TREE_MAX_HASHES][HASH_LEN];	/* largest subtree first */
+
+	/* what the leaf appended last completed: completed[i] is the root of a subtree of 256^(i+1) leaves */
+	int			ncompleted;
+	uint8_t		completed[TREE_TILE_LEVELS][HASH_LEN];
 } TreeRange;
 
 extern void tree_range_init(TreeRange *range);

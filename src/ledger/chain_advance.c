@@ -20,6 +20,7 @@
 #include "ledger/keycache.h"
 #include "ledger/payload.h"
 #include "ledger/shared.h"
+#include "ledger/tile.h"
 #include "ledger/trusted.h"
 
 #define CHAIN_FETCH 1000		/* entries read from a cursor at once */
@@ -81,12 +82,12 @@ chain_held_entries(const char *source, const char *origin, int64 first, int64 la
 }
 
 /*
- * Walk the held entries first .. last in order.  With check: add their leaves and see that they are entries of this
- * chain.  Without: they are verified; insert them.
+ * Walk the held entries first .. last in order.  With check: add their leaves, collect the tile hashes that these
+ * complete, and see that they are entries of this chain.  Without: they are verified; insert them.
  */
 static bool
 chain_walk_entries(const char *source, const char *origin, int64 first, int64 last,
-				   ChainCheck *check, bool *governance, const char **detail)
+				   ChainCheck *check, TileBatch *tiles, bool *governance, const char **detail)
 {
 	static SPIPlanPtr plan = NULL;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain entries", ALLOCSET_DEFAULT_SIZES);
@@ -146,6 +147,7 @@ chain_walk_entries(const char *source, const char *origin, int64 first, int64 la
 			{
 				if (!chain_check_leaf(check, leaf))
 					elog(ERROR, "could not compute SHA-256");
+				tile_batch_add(tiles, &check->range);
 				*governance |= ledger_hooks.is_governance(fields.kind);
 			}
 		}
@@ -161,7 +163,7 @@ chain_walk_entries(const char *source, const char *origin, int64 first, int64 la
 /* One held block against the frontier. */
 static ChainTrial
 chain_try(const LocalNode *node, const char *origin, const char *source, const char *note, const char *key_pem,
-		  ChainCheck *check, NoteBlock *block, bool *governance, const char **reason, const char **detail)
+		  ChainCheck *check, NoteBlock *block, TileBatch *tiles, bool *governance, const char **reason, const char **detail)
 {
 	CoreError	error = {0};
 	ChainCheck	trial = *check;
@@ -192,7 +194,8 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 		if (chain_held_entries(source, origin, first, (int64) block->size) < (int64) block->size - first)
 			return TRIAL_INCOMPLETE;
 		*governance = false;
-		if (!chain_walk_entries(source, origin, first, (int64) block->size, &trial, governance, detail))
+		tile_batch_init(tiles);
+		if (!chain_walk_entries(source, origin, first, (int64) block->size, &trial, tiles, governance, detail))
 		{
 			*reason = "bad entry";
 			return TRIAL_REFUSED;
@@ -222,14 +225,15 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 /* Put a verified block and its entries into the ledger, and fold them. */
 static void
 chain_accept(const LocalNode *node, const char *origin, const char *source, const char *note,
-			 const ChainCheck *check, const NoteBlock *block, int64 first, bool governance)
+			 const ChainCheck *check, const NoteBlock *block, TileBatch *tiles, int64 first, bool governance)
 {
 	const char *detail;
 
 	chain_writing = true;
 	PG_TRY();
 	{
-		chain_walk_entries(source, origin, first, (int64) block->size, NULL, NULL, &detail);
+		chain_walk_entries(source, origin, first, (int64) block->size, NULL, NULL, NULL, &detail);
+		tile_batch_write(tiles, origin);
 		chain_insert_block(origin, block, check->head, note);
 	}
 	PG_FINALLY();
@@ -332,14 +336,15 @@ chain_advance(const char *origin)
 				int64		first = (int64) check.range.size;
 				int64		height = check.height + 1;
 				NoteBlock	block = {0};
+				TileBatch	tiles;
 				bool		governance = false;
 				const char *reason = NULL;
 				const char *detail = NULL;
 
-				switch (chain_try(&node, origin, source, note, key, &check, &block, &governance, &reason, &detail))
+				switch (chain_try(&node, origin, source, note, key, &check, &block, &tiles, &governance, &reason, &detail))
 				{
 					case TRIAL_ACCEPTED:
-						chain_accept(&node, origin, source, note, &check, &block, first, governance);
+						chain_accept(&node, origin, source, note, &check, &block, &tiles, first, governance);
 						chain_clear_held(origin, &check);
 						progress = true;
 						accepted++;

@@ -2,7 +2,7 @@
  * sealer.c: the worker that turns committed entries into blocks, and the only process that holds the private key.
  *
  * One round is one transaction: take what medchain.pending shows, in order, into
- * medchain.entry; grow the tree; sign and write a block (more for a backlog); move the
+ * medchain.entry; grow the tree, and its tiles; sign and write a block (more for a backlog); move the
  * frontier; fold governance entries.  Exactly once through any crash follows from that.  The
  * order is that of pending.seq among the rows the round's snapshot sees: a row whose
  * transaction committed before another's began always has the smaller number,
@@ -29,6 +29,7 @@
 #include "ledger/settings.h"
 #include "ledger/shared.h"
 #include "ledger/signer.h"
+#include "ledger/tile.h"
 #include "ledger/trusted.h"
 #include "ledger/worker.h"
 
@@ -159,6 +160,7 @@ sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
 	int64		base = (int64) check->range.size;
 	int64		taken;
 	SPITupleTable *rows;
+	TileBatch	tiles;
 
 	values[0] = CStringGetTextDatum(node->node);
 	values[1] = Int64GetDatum(base);
@@ -172,6 +174,7 @@ sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
 					3, types, values, NULL, false);
 	rows = SPI_tuptable;
 	taken = (int64) SPI_processed;
+	tile_batch_init(&tiles);
 	for (int64 i = 0; i < taken; i++)
 	{
 		bool		isnull;
@@ -182,6 +185,7 @@ sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
 			elog(ERROR, "entries were not sealed in order");
 		if (!chain_check_leaf(check, (uint8_t *) VARDATA_ANY(leaf)))
 			elog(ERROR, "could not compute SHA-256");
+		tile_batch_add(&tiles, &check->range);
 		if (!*governance)
 		{
 			char	   *kind = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
@@ -193,6 +197,7 @@ sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
 			sealer_write_block(node, check);
 	}
 	SPI_freetuptable(rows);
+	tile_batch_write(&tiles, node->node);
 	return taken;
 }
 

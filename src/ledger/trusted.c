@@ -74,22 +74,27 @@ trusted_end(TrustedScope *scope)
 	SetUserIdAndSecContext(scope->user, scope->context);
 }
 
+static void
+trusted_prepare(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types)
+{
+	SPIPlanPtr	prepared;
+
+	if (*plan != NULL)
+		return;
+	prepared = SPI_prepare(sql, nargs, types);
+	if (prepared == NULL)
+		elog(ERROR, "SPI_prepare failed for \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	SPI_keepplan(prepared);
+	*plan = prepared;
+}
+
 int
 trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
 				Datum *values, const char *nulls, bool latest)
 {
 	int			result;
 
-	if (*plan == NULL)
-	{
-		SPIPlanPtr	prepared = SPI_prepare(sql, nargs, types);
-
-		if (prepared == NULL)
-			elog(ERROR, "SPI_prepare failed for \"%s\": %s", sql, SPI_result_code_string(SPI_result));
-		SPI_keepplan(prepared);
-		*plan = prepared;
-	}
-
+	trusted_prepare(plan, sql, nargs, types);
 	if (latest)
 		result = SPI_execute_snapshot(*plan, values, nulls, GetLatestSnapshot(), InvalidSnapshot,
 									  true, false, 0);
@@ -98,4 +103,15 @@ trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
 	if (result < 0)
 		elog(ERROR, "statement \"%s\" failed: %s", sql, SPI_result_code_string(result));
 	return result;
+}
+
+void
+trusted_read(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values)
+{
+	int			result;
+
+	trusted_prepare(plan, sql, nargs, types);
+	result = SPI_execute_plan(*plan, values, NULL, true, 0);
+	if (result < 0)
+		elog(ERROR, "statement \"%s\" failed: %s", sql, SPI_result_code_string(result));
 }

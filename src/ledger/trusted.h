@@ -34,4 +34,10 @@ extern void trusted_end(TrustedScope *scope);
 extern int	trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
 							Datum *values, const char *nulls, bool latest);
 
+/*
+ * The same by the active snapshot, so that all that a statement's functions read
+ * is of one moment.
+ */
+extern void trusted_read(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values);
+
 #endif

@@ -4,8 +4,8 @@
  * For each origin, block by block: every payload is hashed again, every index
  * column is compared with what it is an index over, the tree is grown, and
  * chain_check_block() judges the header as the apply hook would.  Then the
- * frontier, and the state, which is folded anew and compared (fold_faults(), in
- * fold.sql).  The first fault of an origin ends its walk: what follows a
+ * frontier, the state, which is folded anew and compared (fold_faults(), in
+ * fold.sql), and the tiles.  The first fault of an origin ends its walk: what follows a
  * broken link means nothing.
  */
 #include "postgres.h"
@@ -27,6 +27,7 @@
 #include "ledger/chain.h"
 #include "ledger/keycache.h"
 #include "ledger/payload.h"
+#include "ledger/tile.h"
 #include "ledger/trusted.h"
 
 #define VERIFY_FETCH 1000		/* rows read from a cursor at once */
@@ -36,6 +37,7 @@ typedef struct Verification
 	const char *origin;
 	int64		since;			/* first height whose entries are hashed again */
 	ChainCheck	check;
+	TileAudit	tiles;
 	const Key  *key;			/* NULL: not configured */
 	int64		blocks;
 	int64		entries;
@@ -187,6 +189,7 @@ verify_entry(Verification *v, int64 height, HeapTuple row, TupleDesc desc, bool 
 	}
 	if (!chain_check_leaf(&v->check, leaf))
 		elog(ERROR, "could not compute SHA-256");
+	tile_audit_leaf(&v->tiles, &v->check.range, height);
 	return true;
 }
 
@@ -332,6 +335,18 @@ verify_can_fold(void)
 	return !RecoveryInProgress() && !XactReadOnly;
 }
 
+/*
+ * Tiles come last: they only repeat what the entries say, and where these are
+ * wrong, the tiles differ as well.
+ */
+static void
+verify_tiles(Verification *v)
+{
+	tile_audit_end(&v->tiles, &v->check.range, v->check.height);
+	if (v->tiles.detail != NULL)
+		verify_fault(v, v->tiles.height, "bad tile", "%s", v->tiles.detail);
+}
+
 /* The first difference, for each origin, between the state and the fold of the ledger; NULL if that can't be said. */
 static SPITupleTable *
 verify_fold(void)
@@ -365,6 +380,7 @@ verify_origin(Verification *v, const LocalNode *node, const char *origin, int64 
 
 	/* the empty state of this chain, not what medchain.chain says */
 	chain_start(node, origin, &v->check);
+	tile_audit_init(&v->tiles, origin);
 	if (pem != NULL)
 	{
 		v->key = keycache_get(pem, strlen(pem), &error);
@@ -390,6 +406,8 @@ verify_origin(Verification *v, const LocalNode *node, const char *origin, int64 
 		verify_frontier(v, node);
 	if (v->fault == NULL)
 		verify_state(v, state_faults);
+	if (v->fault == NULL)
+		verify_tiles(v);
 	if (v->fault == NULL && v->key == NULL && v->check.height >= 0)
 		v->detail = "signatures were not checked: the ledger is not configured yet";
 	if (v->fault == NULL && !verify_can_fold())

@@ -1,0 +1,504 @@
+/*
+ * tile.c: writing, reading and checking medchain.tile.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "replication/logicalworker.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "core/proof.h"
+#include "ledger/chain.h"
+#include "ledger/tile.h"
+#include "ledger/trusted.h"
+
+#define TILE_FETCH 1000			/* leaf hashes read from a cursor at once */
+
+static void
+tile_damaged(const char *origin, int level, uint64 index, const char *how)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("tile %llu of level %d of chain \"%s\" %s", (unsigned long long) index, level, origin, how),
+			 errhint("medchain.verify() tells whether the entries are intact; medchain.rebuild_tiles() makes the tiles anew from them.")));
+}
+
+/*
+ * Writing
+ */
+
+void
+tile_batch_init(TileBatch *batch)
+{
+	memset(batch, 0, sizeof(*batch));
+}
+
+void
+tile_batch_add(TileBatch *batch, const TreeRange *range)
+{
+	for (int i = 0; i < range->ncompleted; i++)
+	{
+		if (batch->hashes[i].data == NULL)
+		{
+			initStringInfo(&batch->hashes[i]);
+			batch->first[i] = (range->size >> (TREE_TILE_BITS * (i + 1))) - 1;
+		}
+		appendBinaryStringInfo(&batch->hashes[i], (const char *) range->completed[i], HASH_LEN);
+	}
+}
+
+/* Append hashes to one row: to a new one at offset 0, else to the one that ends just there. */
+static void
+tile_write(const char *origin, int level, uint64 index, int offset, const char *hashes, int count)
+{
+	static SPIPlanPtr insert = NULL;
+	static SPIPlanPtr extend = NULL;
+	Oid			types[5] = {TEXTOID, INT4OID, INT8OID, BYTEAOID, INT4OID};
+	Datum		values[5];
+
+	values[0] = CStringGetTextDatum(origin);
+	values[1] = Int32GetDatum(level);
+	values[2] = Int64GetDatum((int64) index);
+	values[3] = chain_bytea(hashes, (size_t) count * HASH_LEN);
+	values[4] = Int32GetDatum(offset * HASH_LEN);
+	if (offset == 0)
+		trusted_execute(&insert,
+						"INSERT INTO medchain.tile (origin, level, index, hashes) VALUES ($1, $2, $3, $4) "
+						"ON CONFLICT (origin, level, index) DO NOTHING", 4, types, values, NULL, false);
+	else
+		trusted_execute(&extend,
+						"UPDATE medchain.tile SET hashes = hashes || $4 "
+						"WHERE origin = $1 AND level = $2 AND index = $3 AND length(hashes) = $5",
+						5, types, values, NULL, false);
+	if (SPI_processed != 1)
+		tile_damaged(origin, level, index, offset == 0 ? "is there before its first subtree" : "does not end where the tree does");
+}
+
+void
+tile_batch_write(TileBatch *batch, const char *origin)
+{
+	for (int i = 0; i < TREE_TILE_LEVELS; i++)
+	{
+		uint64		next = batch->first[i];
+		int			left = batch->hashes[i].len / HASH_LEN;
+		const char *hashes = batch->hashes[i].data;
+
+		while (left > 0)
+		{
+			int			offset = next % TREE_TILE_WIDTH;
+			int			count = Min(left, TREE_TILE_WIDTH - offset);
+
+			tile_write(origin, i + 1, next / TREE_TILE_WIDTH, offset, hashes, count);
+			hashes += count * HASH_LEN;
+			next += count;
+			left -= count;
+		}
+		if (batch->hashes[i].data != NULL)
+			pfree(batch->hashes[i].data);
+	}
+	tile_batch_init(batch);
+}
+
+/*
+ * Reading
+ */
+
+typedef struct Tile
+{
+	int			level;
+	uint64		index;
+	int			count;
+	uint8_t    *hashes;
+	struct Tile *next;
+} Tile;
+
+struct TileReader
+{
+	char	   *origin;
+	uint64		size;
+	Tile	   *tiles;			/* all that were read, newest first: a proof needs two a level */
+	MemoryContext context;
+};
+
+/* One row by the active snapshot; NULL if there is none.  palloc'd in context. */
+static bytea *
+tile_read(const char *origin, int level, uint64 index, MemoryContext context)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[3] = {TEXTOID, INT4OID, INT8OID};
+	Datum		values[3];
+	bytea	   *hashes = NULL;
+
+	values[0] = CStringGetTextDatum(origin);
+	values[1] = Int32GetDatum(level);
+	values[2] = Int64GetDatum((int64) index);
+	trusted_read(&plan, "SELECT hashes FROM medchain.tile WHERE origin = $1 AND level = $2 AND index = $3", 3, types, values);
+	if (SPI_processed > 0)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		hashes = DatumGetByteaPCopy(value);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return hashes;
+}
+
+/* Level 0: the leaf hashes themselves. */
+static void
+tile_read_leaves(TileReader *reader, Tile *tile)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
+	Datum		values[3];
+	int64		first = (int64) tile->index * TREE_TILE_WIDTH;
+	SPITupleTable *rows;
+
+	tile->count = (int) Min(TREE_TILE_WIDTH, reader->size - (uint64) first);
+	tile->hashes = MemoryContextAlloc(reader->context, (size_t) tile->count * HASH_LEN);
+	values[0] = CStringGetTextDatum(reader->origin);
+	values[1] = Int64GetDatum(first);
+	values[2] = Int64GetDatum(first + tile->count);
+	trusted_read(&plan, "SELECT seq, leaf_hash FROM medchain.entry WHERE origin = $1 AND seq >= $2 AND seq < $3 ORDER BY seq",
+				 3, types, values);
+	rows = SPI_tuptable;
+	for (int i = 0; i < tile->count; i++)
+	{
+		bool		isnull;
+		bytea	   *leaf;
+
+		if (i >= SPI_processed ||
+			DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull)) != first + i)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("entry %lld of chain \"%s\" is missing", (long long) (first + i), reader->origin),
+					 errhint("Run medchain.verify() to see what else is.")));
+		leaf = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
+		if (VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("leaf hash of entry %lld of chain \"%s\" is damaged", (long long) (first + i), reader->origin),
+					 errhint("Run medchain.verify() to see what else is.")));
+		memcpy(tile->hashes + (size_t) i * HASH_LEN, VARDATA_ANY(leaf), HASH_LEN);
+	}
+	SPI_freetuptable(rows);
+}
+
+static const Tile *
+tile_get(TileReader *reader, int level, uint64 index)
+{
+	Tile	   *tile;
+
+	for (tile = reader->tiles; tile != NULL; tile = tile->next)
+		if (tile->level == level && tile->index == index)
+			return tile;
+	tile = MemoryContextAllocZero(reader->context, sizeof(Tile));
+	tile->level = level;
+	tile->index = index;
+	if (level == 0)
+		tile_read_leaves(reader, tile);
+	else
+	{
+		bytea	   *hashes = tile_read(reader->origin, level, index, reader->context);
+
+		if (hashes == NULL)
+			tile_damaged(reader->origin, level, index, "is missing");
+		tile->hashes = (uint8_t *) VARDATA(hashes);
+		tile->count = VARSIZE_ANY_EXHDR(hashes) / HASH_LEN;
+	}
+	tile->next = reader->tiles;
+	reader->tiles = tile;
+	return tile;
+}
+
+TileReader *
+tile_reader(const char *origin, uint64 size)
+{
+	TileReader *reader = palloc0(sizeof(TileReader));
+
+	reader->origin = pstrdup(origin);
+	reader->size = size;
+	reader->context = CurrentMemoryContext;
+	return reader;
+}
+
+bool
+tile_subtree(void *source, int level, uint64_t index, uint8_t hash[HASH_LEN])
+{
+	TileReader *reader = source;
+	int			width = 1 << (level % TREE_TILE_BITS);
+	uint64		first = index * width;	/* on the level of the tile */
+	int			offset = first % TREE_TILE_WIDTH;
+	const Tile *tile;
+	uint8_t		nodes[TREE_TILE_WIDTH / 2][HASH_LEN];
+
+	if (((index + 1) << level) > reader->size)
+		elog(ERROR, "subtree %llu of level %d is beyond a tree of %llu leaves",
+			 (unsigned long long) index, level, (unsigned long long) reader->size);
+	tile = tile_get(reader, level / TREE_TILE_BITS, first / TREE_TILE_WIDTH);
+	if (offset + width > tile->count)
+		tile_damaged(reader->origin, tile->level, tile->index, "is too short");
+
+	/* a subtree never reaches beyond its tile; fold it level by level */
+	memcpy(nodes, tile->hashes + (size_t) offset * HASH_LEN, (size_t) width * HASH_LEN);
+	for (; width > 1; width /= 2)
+		for (int i = 0; i < width / 2; i++)
+			if (!hash_node(nodes[2 * i], nodes[2 * i + 1], nodes[i]))
+				elog(ERROR, "could not compute SHA-256");
+	memcpy(hash, nodes[0], HASH_LEN);
+	return true;
+}
+
+/*
+ * Checking
+ */
+
+void
+tile_audit_init(TileAudit *audit, const char *origin)
+{
+	memset(audit, 0, sizeof(*audit));
+	audit->origin = origin;
+	audit->context = CurrentMemoryContext;
+}
+
+static void
+tile_audit_fault(TileAudit *audit, int64 height, const char *fmt,...) pg_attribute_printf(3, 4);
+
+static void
+tile_audit_fault(TileAudit *audit, int64 height, const char *fmt,...)
+{
+	va_list		args;
+	char		text[256];
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	audit->height = height;
+	audit->detail = MemoryContextStrdup(audit->context, text);
+}
+
+void
+tile_audit_leaf(TileAudit *audit, const TreeRange *range, int64 height)
+{
+	for (int i = 0; i < range->ncompleted && audit->detail == NULL; i++)
+	{
+		uint64		number = (range->size >> (TREE_TILE_BITS * (i + 1))) - 1;
+		uint64		index = number / TREE_TILE_WIDTH;
+		int			offset = number % TREE_TILE_WIDTH;
+		bytea	   *hashes;
+
+		if (!audit->tile[i].loaded || audit->tile[i].index != index)
+		{
+			if (audit->tile[i].hashes != NULL)
+				pfree(audit->tile[i].hashes);
+			audit->tile[i].hashes = tile_read(audit->origin, i + 1, index, audit->context);
+			audit->tile[i].index = index;
+			audit->tile[i].loaded = true;
+		}
+		hashes = audit->tile[i].hashes;
+		if (hashes == NULL)
+			tile_audit_fault(audit, height, "tile %llu of level %d is missing", (unsigned long long) index, i + 1);
+		else if (VARSIZE_ANY_EXHDR(hashes) < (offset + 1) * HASH_LEN)
+			tile_audit_fault(audit, height, "tile %llu of level %d: hash %d is missing", (unsigned long long) index, i + 1, offset);
+		else if (memcmp(VARDATA(hashes) + offset * HASH_LEN, range->completed[i], HASH_LEN) != 0)
+			tile_audit_fault(audit, height, "tile %llu of level %d: hash %d differs from the tree of the entries",
+							 (unsigned long long) index, i + 1, offset);
+	}
+}
+
+void
+tile_audit_end(TileAudit *audit, const TreeRange *range, int64 height)
+{
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(audit->origin), Int64GetDatum((int64) range->size)};
+
+	if (audit->detail != NULL)
+		return;
+	/* every hash of the tree was found, so whatever has another length has too much */
+	SPI_execute_with_args("SELECT level, index FROM medchain.tile WHERE origin = $1 "
+						  "AND CASE WHEN level NOT BETWEEN 1 AND 7 OR index < 0 OR index > $2 / 256 THEN true "
+						  "         ELSE length(hashes) <> 32 * greatest(0, least(256, ($2 >> (8 * level)) - 256 * index)) END "
+						  "ORDER BY level, index LIMIT 1", 2, types, values, NULL, true, 1);
+	if (SPI_processed > 0)
+	{
+		bool		isnull;
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+
+		tile_audit_fault(audit, height, "tile %lld of level %d has more hashes than the tree",
+						 (long long) DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull)),
+						 DatumGetInt32(SPI_getbinval(row, desc, 1, &isnull)));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Guarding
+ */
+
+PG_FUNCTION_INFO_V1(medchain_arrive_tile);
+
+/*
+ * BEFORE INSERT: tiles are made here, and nobody sends any.  What a restore brings is let in where the chain,
+ * which was restored before, lacks just this tile; verify() shows whether it is right.
+ */
+Datum
+medchain_arrive_tile(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	static SPIPlanPtr plan = NULL;
+	Oid			types[4] = {TEXTOID, INT4OID, INT8OID, INT8OID};
+	Datum		values[4];
+	TupleDesc	desc;
+	TrustedScope scope;
+	Datum		hashes;
+	bool		isnull = false;
+	bool		anynull = false;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "medchain_arrive_tile: not called as a trigger");
+	if (chain_writing)
+		return PointerGetDatum(trigger->tg_trigtuple);
+	if (IsLogicalWorker())
+	{
+		ereport(LOG,
+				(errmsg("medchain: a peer tried to write to \"medchain.tile\"; ignored")));
+		return PointerGetDatum(NULL);
+	}
+	desc = RelationGetDescr(trigger->tg_relation);
+	for (int i = 0; i < 3; i++)
+	{
+		values[i] = heap_getattr(trigger->tg_trigtuple, i + 1, desc, &isnull);
+		anynull |= isnull;
+	}
+	hashes = heap_getattr(trigger->tg_trigtuple, 4, desc, &isnull);
+	if (anynull || isnull)
+		return PointerGetDatum(trigger->tg_trigtuple);	/* the columns' own constraints say so better */
+	values[3] = Int64GetDatum(VARSIZE_ANY_EXHDR(DatumGetByteaPP(hashes)));
+	trusted_begin(&scope);
+	trusted_execute(&plan,
+					"SELECT FROM medchain.chain WHERE origin = $1 AND $2 BETWEEN 1 AND 7 AND $3 >= 0 "
+					"AND $4 = 32 * least(256, (size >> (8 * $2)) - 256::numeric * $3)",
+					4, types, values, NULL, false);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("rows of \"medchain.tile\" are written by medchain alone"),
+				 errhint("A dump is restored with one job; medchain.rebuild_tiles() makes the tiles anew from the entries.")));
+	trusted_end(&scope);
+	return PointerGetDatum(trigger->tg_trigtuple);
+}
+
+/*
+ * Rebuilding
+ */
+
+/* All tiles of a chain from its leaf hashes, whose tree must be the verified one. */
+static int64
+tile_rebuild(const char *origin, const ChainCheck *frontier)
+{
+	static SPIPlanPtr drop = NULL;
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum((int64) frontier->range.size)};
+	Portal		cursor;
+	TreeRange	range;
+	TileBatch	batch;
+	int64		count;
+	bool		isnull;
+	uint8_t		root[HASH_LEN];
+	uint8_t		expected[HASH_LEN];
+
+	tree_range_init(&range);
+	tile_batch_init(&batch);
+	cursor = SPI_cursor_open_with_args(NULL, "SELECT seq, leaf_hash FROM medchain.entry WHERE origin = $1 AND seq < $2 ORDER BY seq",
+									   2, types, values, NULL, false, CURSOR_OPT_NO_SCROLL);
+	for (;;)
+	{
+		SPITupleTable *rows;
+		uint64		n;
+
+		SPI_cursor_fetch(cursor, true, TILE_FETCH);
+		rows = SPI_tuptable;
+		n = SPI_processed;
+		for (uint64 i = 0; i < n; i++)
+		{
+			int64		seq = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+			bytea	   *leaf = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
+
+			CHECK_FOR_INTERRUPTS();
+			if (seq != (int64) range.size || VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
+				ereport(ERROR,
+						(errcode(ERRCODE_DATA_CORRUPTED),
+						 errmsg("entry %llu of chain \"%s\" is missing or damaged", (unsigned long long) range.size, origin),
+						 errhint("Run medchain.verify() to see what else is.")));
+			if (!tree_range_append(&range, (uint8_t *) VARDATA_ANY(leaf)))
+				elog(ERROR, "could not compute SHA-256");
+			tile_batch_add(&batch, &range);
+		}
+		SPI_freetuptable(rows);
+		if (n == 0)
+			break;
+	}
+	SPI_cursor_close(cursor);
+	if (!tree_range_root(&range, root) || !tree_range_root(&frontier->range, expected))
+		elog(ERROR, "could not compute SHA-256");
+	if (range.size != frontier->range.size || !hash_equal(root, expected))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("entries of chain \"%s\" do not hash to its root", origin),
+				 errhint("Run medchain.verify() to see which.")));
+
+	trusted_execute(&drop, "DELETE FROM medchain.tile WHERE origin = $1", 1, types, values, NULL, false);
+	tile_batch_write(&batch, origin);
+	SPI_execute_with_args("SELECT count(*) FROM medchain.tile WHERE origin = $1", 1, types, values, NULL, false, 1);
+	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return count;
+}
+
+PG_FUNCTION_INFO_V1(medchain_rebuild_tiles);
+
+/* rebuild_tiles(origin text) -> bigint */
+Datum
+medchain_rebuild_tiles(PG_FUNCTION_ARGS)
+{
+	char	   *origin = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	TrustedScope scope;
+	LocalNode	node;
+	ChainCheck	frontier;
+	int64		count;
+
+	trusted_begin(&scope);
+	if (!chain_local_node(&node))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this database is not a node of an alliance"),
+				 errhint("Call medchain.found_alliance() or medchain.join_alliance() first.")));
+	/* locked: nothing is appended to it meanwhile */
+	chain_load(&node, origin, CHAIN_LOCK, &frontier);
+	if (frontier.height < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no block of \"%s\" here", origin),
+				 errhint("See the view medchain.chains.")));
+	chain_writing = true;
+	PG_TRY();
+	{
+		count = tile_rebuild(origin, &frontier);
+	}
+	PG_FINALLY();
+	{
+		chain_writing = false;
+	}
+	PG_END_TRY();
+	trusted_end(&scope);
+	PG_RETURN_INT64(count);
+}
