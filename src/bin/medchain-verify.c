@@ -148,6 +148,10 @@ main(int argc, char **argv)
 				break;
 			case 'c':
 				options.checkpoint = main_read_file(optarg, &options.checkpoint_len);
+				/* psql ends what it prints with a newline of its own */
+				while (options.checkpoint_len > 1 && options.checkpoint[options.checkpoint_len - 2] == '\n' &&
+					   options.checkpoint[options.checkpoint_len - 1] == '\n')
+					options.checkpoint_len--;
 				break;
 			case 'j':
 				options.json = true;
