@@ -6,7 +6,7 @@ SELECT medchain.seal();
 CALL test.wait_for($$ SELECT count(*) = 0 FROM medchain.pending $$);
 SELECT count(*) AS faults FROM medchain.verify() WHERE NOT ok;
 
--- Tampers, verifies and undoes it.  "located": the fault is at this height, or at no block where null is given.
+-- Tampers, verifies and undoes it.  "located": such a fault is at this height, or at no block where null is given.
 CREATE FUNCTION test.tampered(statement text, expected_height bigint, since_height bigint DEFAULT 0) RETURNS TABLE (origin text, fault text, detail text, located boolean)
     LANGUAGE plpgsql
 AS $$
@@ -27,8 +27,10 @@ BEGIN
     IF found IS NULL THEN
         RETURN QUERY SELECT NULL::text, 'none'::text, NULL::text, NULL::boolean;
     END IF;
-    RETURN QUERY SELECT f.origin, f.fault, regexp_replace(regexp_replace(test.masked(f.detail), 'MCow[A-Za-z0-9+/=]+', '<key>', 'g'), '\m[0-9]+\M', '<n>', 'g'), f.height IS NOT DISTINCT FROM expected_height
-        FROM jsonb_to_recordset(found) f (origin text, fault text, detail text, height bigint);
+    RETURN QUERY SELECT f.origin, f.fault, m.detail, bool_or(f.height IS NOT DISTINCT FROM expected_height)
+        FROM jsonb_to_recordset(found) f (origin text, fault text, detail text, height bigint),
+             LATERAL (SELECT regexp_replace(regexp_replace(test.masked(f.detail), 'MCow[A-Za-z0-9+/=]+', '<key>', 'g'), '\m[0-9]+\M', '<n>', 'g') AS detail) m
+        GROUP BY 1, 2, 3 ORDER BY 1, min(f.height), 2, 3;
 END
 $$;
 
@@ -64,7 +66,7 @@ SELECT what, t.* FROM (VALUES
                              'UPDATE medchain.entry SET seq = %1$s + 1 WHERE origin = ''data-centre'' AND seq = -1', :seq, :'ours'), :height),
     ('added', format('INSERT INTO medchain.entry SELECT origin, %s, id, kind, time, actor, subject, payload, leaf_hash FROM medchain.entry WHERE %s', :size, :'ours'), :head))
     c (what, statement, height), LATERAL test.tampered(statement, height) t;
--- nobody looks at what is older than since_height but its place in the tree
+-- nobody looks at what is older than since_height, where the tiles give the root of the block before it
 SELECT t.* FROM test.tampered('UPDATE medchain.entry SET payload = replace(payload, ''second'', ''Second'') WHERE ' || :'ours', :height, :head) t;
 SELECT t.* FROM test.tampered('UPDATE medchain.entry SET leaf_hash = sha256(leaf_hash) WHERE ' || :'ours', :height, :head) t;
 
@@ -117,6 +119,92 @@ SELECT what, t.* FROM (VALUES
     ('judgement', 'UPDATE medchain.claim SET effective = true, reason = NULL WHERE origin = ''hospital-a'' AND reason ~ ''may not issue'''),
     ('another key', 'UPDATE medchain.member SET ledger_key = (medchain.key_facts(test.pem(''hospital-b''))).public_key WHERE name = ''hospital-a'''))
     c (what, statement), LATERAL test.tampered(statement, CASE what WHEN 'another key' THEN 0 END) t;
+
+--
+-- Every fault, up to a limit, the same by any number of workers
+--
+\set many 'UPDATE medchain.entry SET kind = ''other'', actor = ''other'' WHERE origin = ''data-centre'' AND seq % 5000 = 4000; UPDATE medchain.entry SET payload = payload || '' '' WHERE origin = ''data-centre'' AND seq % 5000 = 2000; DELETE FROM medchain.entry WHERE origin = ''data-centre'' AND seq % 5000 = 3000'
+SELECT max(seq) > 20000 AS "worth workers" FROM medchain.entry WHERE origin = 'data-centre';
+SET medchain.verify_workers = 0;
+SELECT * FROM test.tampered(:'many', NULL);
+CREATE TEMP TABLE alone AS SELECT * FROM test.tampered(:'many', NULL);
+SET medchain.verify_workers = 1;
+SELECT count(*) AS differ FROM (TABLE alone EXCEPT SELECT * FROM test.tampered(:'many', NULL)) d;
+SET medchain.verify_workers = 3;
+SELECT count(*) AS differ FROM (TABLE alone EXCEPT SELECT * FROM test.tampered(:'many', NULL)) d;
+DROP TABLE alone;
+-- without tiles there is one segment, and no way back to the tree
+SELECT fault, count(*) FROM test.tampered(:'many' || '; ALTER TABLE medchain.tile DISABLE TRIGGER ALL; DELETE FROM medchain.tile WHERE origin = ''data-centre''', NULL) GROUP BY 1 ORDER BY 1;
+RESET medchain.verify_workers;
+BEGIN;
+LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block, medchain.claim IN EXCLUSIVE MODE;
+ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
+UPDATE medchain.entry SET kind = 'other' WHERE origin = 'data-centre' AND seq % 100 = 7 AND seq > 1000;
+SELECT count(*) = (SELECT count(*) FROM medchain.entry WHERE origin = 'data-centre' AND kind = 'other') AS "every one" FROM medchain.verify('data-centre', max_faults => 10000);
+SELECT count(*) AS faults, bool_or(ok) AS ok FROM medchain.verify('data-centre');
+SELECT origin, ok, fault, detail FROM medchain.verify(max_faults => 2) WHERE fault <> 'bad index column' ORDER BY origin COLLATE "C";
+ROLLBACK;
+SELECT * FROM medchain.verify(max_faults => 0);
+SELECT * FROM medchain.verify(max_faults => NULL);
+SELECT * FROM medchain.verify(max_faults => 10001);
+
+--
+-- What is remembered: verify(since_height => NULL) looks at what has come since
+--
+SELECT medchain.append('remark', '"one more"') IS NOT NULL AS appended;
+SELECT medchain.seal();
+SELECT ok, blocks, entries FROM medchain.verify('data-centre', NULL);
+SELECT ok, blocks, entries FROM medchain.verify('data-centre', NULL);
+SELECT verified_height = height AS verified FROM medchain.chains WHERE origin = 'data-centre';
+-- what was only looked at from the middle on is not all verified
+DELETE FROM medchain.verified WHERE origin = 'data-centre';
+SELECT ok, entries > 0 AS some FROM medchain.verify('data-centre', 2);
+SELECT verified_height FROM medchain.chains WHERE origin = 'data-centre';
+SELECT ok, entries > 10000 AS "all" FROM medchain.verify('data-centre', NULL);
+
+--
+-- Checkpoints kept elsewhere
+--
+SELECT medchain.checkpoint('data-centre') AS before \gset
+CREATE TEMP TABLE state_before AS SELECT * FROM medchain.chain WHERE origin = 'data-centre';
+SELECT medchain.append('remark', '"to be forgotten"') IS NOT NULL AS appended;
+SELECT medchain.seal();
+SELECT medchain.checkpoint('data-centre') AS after \gset
+SELECT ok, fault FROM medchain.verify('data-centre', NULL, ARRAY[:'before', :'after']);
+BEGIN;
+-- a superuser who knows how cuts off the newest block without leaving a trace
+LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block, medchain.claim IN EXCLUSIVE MODE;
+ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
+ALTER TABLE medchain.block DISABLE TRIGGER ALL;
+DELETE FROM medchain.entry e USING state_before s WHERE e.origin = s.origin AND e.seq >= s.size;
+DELETE FROM medchain.block b USING state_before s WHERE b.origin = s.origin AND b.height > s.height;
+UPDATE medchain.chain c SET height = s.height, size = s.size, head = s.head, frontier = s.frontier FROM state_before s WHERE c.origin = s.origin;
+DELETE FROM medchain.verified;
+SELECT origin, ok, fault FROM medchain.verify('data-centre') WHERE fault IS DISTINCT FROM 'bad tile';
+SELECT ok, fault FROM medchain.verify('data-centre', 0, ARRAY[:'before']) WHERE fault IS DISTINCT FROM 'bad tile';
+-- ... but for what others have
+SELECT ok, fault, test.masked(regexp_replace(detail, '[0-9]+', '<n>', 'g')) AS detail FROM medchain.verify('data-centre', 0, ARRAY[:'before', :'after']) WHERE fault IS DISTINCT FROM 'bad tile';
+-- and a chain of which nothing is left is not forgotten by who has a checkpoint
+SELECT origin, ok, fault, regexp_replace(detail, '[0-9]+', '<n>') AS detail FROM medchain.verify(checkpoints => ARRAY[replace(:'before', 'east/data-centre', 'east/another')]) WHERE origin = 'another';
+ROLLBACK;
+DROP TABLE state_before;
+-- another chain of the same name
+SELECT ok, fault, test.masked(regexp_replace(detail, '\m[0-9]+\M', '<n>', 'g')) AS detail FROM medchain.verify('data-centre', NULL, ARRAY[replace(:'before', 'sealed 2', 'sealed 3')]);
+SELECT medchain.verify(NULL, 0, ARRAY['nothing']);
+SELECT medchain.verify(NULL, 0, ARRAY[NULL]);
+SELECT medchain.verify(NULL, 0, ARRAY[replace(:'before', 'east/', 'west/')]);
+SELECT medchain.verify('hospital-a', 0, ARRAY[:'before']);
+SELECT * FROM medchain.verify_progress;
+
+-- a table that was altered is told apart from one that is empty
+BEGIN;
+ALTER TABLE medchain.block ALTER note TYPE varchar;
+SELECT * FROM medchain.verify();
+ROLLBACK;
+BEGIN;
+ALTER TABLE medchain.block DROP CONSTRAINT block_pkey;
+SELECT * FROM medchain.verify();
+ROLLBACK;
 
 -- nothing of it stayed
 SELECT count(*) AS faults FROM medchain.verify() WHERE NOT ok;

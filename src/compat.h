@@ -7,10 +7,12 @@
 
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "common/jsonapi.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "replication/walreceiver.h"
+#include "utils/relcache.h"
 
 #if PG_VERSION_NUM < 150000
 #error "medchain needs PostgreSQL 15 or later"
@@ -72,6 +74,27 @@ compat_walrcv_create_slot(WalReceiverConn *conn, const char *slot, XLogRecPtr *l
 	return walrcv_create_slot(conn, slot, false, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
 #else
 	return walrcv_create_slot(conn, slot, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
+#endif
+}
+
+/* 18 lets a deferrable primary key be left out, and counts what index scans do. */
+static inline Oid
+compat_primary_key_index(Relation relation)
+{
+#if PG_VERSION_NUM >= 180000
+	return RelationGetPrimaryKeyIndex(relation, false);
+#else
+	return RelationGetPrimaryKeyIndex(relation);
+#endif
+}
+
+static inline IndexScanDesc
+compat_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(heap, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(heap, index, snapshot, nkeys, 0);
 #endif
 }
 

@@ -15,6 +15,14 @@ CREATE FUNCTION medchain.fold_kinds() RETURNS text[]
     AS $$ SELECT ARRAY['genesis', 'contract', 'acceptance', 'configure', 'protocol', 'amendment', 'revocation', 'note', 'bind_role'] $$;
 COMMENT ON FUNCTION medchain.fold_kinds() IS 'kinds of entries that the state depends on';
 
+-- They are few among many: to fold anew must not cost a look at each entry.  A constant, as whoever reads entries would
+-- need the right to call the function.
+DO $$
+BEGIN
+    EXECUTE pg_catalog.format('CREATE INDEX entry_governance ON medchain.entry (origin, seq) WHERE kind = ANY (%L::text[])', medchain.fold_kinds());
+END
+$$;
+
 CREATE FUNCTION medchain.default_capabilities(kind medchain.member_kind) RETURNS text[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$

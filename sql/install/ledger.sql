@@ -77,6 +77,15 @@ CREATE TABLE medchain.tile (
 ALTER TABLE medchain.tile ALTER hashes SET STORAGE EXTERNAL;    -- hashes do not compress
 COMMENT ON TABLE medchain.tile IS 'inner nodes of each chain''s tree as C2SP tlog-tiles: tile index of level L holds the roots of up to 256 subtrees of 256^L leaves; level 0 is entry.leaf_hash';
 
+CREATE TABLE medchain.verified (
+    origin   text PRIMARY KEY,
+    height   bigint NOT NULL,
+    size     bigint NOT NULL,
+    hash     bytea NOT NULL CHECK (length(hash) = 32),
+    verified timestamptz NOT NULL
+);
+COMMENT ON TABLE medchain.verified IS 'newest block of each chain up to which verify() has checked all of it and found no fault; hash is that of the note text';
+
 CREATE TABLE medchain.held_entry (
     source    text NOT NULL,
     origin    text NOT NULL,

@@ -17,11 +17,11 @@ DECLARE
                    "granted_subjects", "name_valid"],
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "configure_ledger", "bind_role", "connect_peer",
                    "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "register_protection", "forget_protection",
-                   "check_protectable", "table_and_partitions", "start_workers", "sealer_status", "seal", "verify", "verify_table",
+                   "check_protectable", "table_and_partitions", "start_workers", "sealer_status", "seal", "verify", "verify_progress", "verify_table",
                    "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof", "consistency_proof", "receipt", "rebuild_tiles"],
         "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "log_diagnosis",
                    "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt"],
-        "medchain_auditor": ["verify", "verify_table", "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index", "slot_name",
+        "medchain_auditor": ["verify", "verify_progress", "verify_table", "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index", "slot_name",
                    "inclusion_proof", "consistency_proof", "receipt"],
         "medchain_peer": ["peer_identity", "join_material"]}';
     grantee text;
@@ -39,7 +39,7 @@ $$;
 GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.protocol,
     medchain.protocol_grant, medchain.data_index, medchain.role_binding, medchain.protected_table, medchain.pending, medchain.quarantine,
     medchain.held_block, medchain.local_node,
-    medchain.alliance, medchain.members, medchain.contracts, medchain.rejections, medchain.chains, medchain.peers, medchain.stat, medchain.active_grant
+    medchain.alliance, medchain.members, medchain.contracts, medchain.rejections, medchain.chains, medchain.peers, medchain.stat, medchain.verify_progress, medchain.active_grant
     TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.alliance, medchain.members, medchain.chains, medchain.protocols, medchain.rejections TO medchain_member;
 GRANT SELECT ON medchain.protocols TO medchain_admin, medchain_auditor;

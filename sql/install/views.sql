@@ -53,18 +53,20 @@ SELECT o.origin, m.kind,
        coalesce(CASE WHEN o.origin = n.node THEN clock_timestamp() - (SELECT min(p."time") FROM medchain.pending p)
                      ELSE clock_timestamp() - h.first END, '0') AS lag,
        CASE WHEN o.origin = n.node THEN (SELECT count(*) FROM medchain.pending) ELSE coalesce(h.entries, 0) END AS waiting_entries,
-       coalesce(h.blocks, 0) AS held_blocks, coalesce(q.blocks, 0) AS quarantined
+       coalesce(h.blocks, 0) AS held_blocks, coalesce(q.blocks, 0) AS quarantined,
+       v.height AS verified_height, v.verified
 FROM medchain.local_node n
      CROSS JOIN (SELECT origin FROM medchain.chain UNION SELECT name FROM medchain.member UNION SELECT origin FROM medchain.held_block
                  UNION SELECT node FROM medchain.local_node) o
      LEFT JOIN medchain.member m ON m.name = o.origin
      LEFT JOIN medchain.chain c ON c.origin = o.origin
      LEFT JOIN medchain.block b ON b.origin = o.origin AND b.height = c.height
+     LEFT JOIN medchain.verified v ON v.origin = o.origin
      LEFT JOIN LATERAL (SELECT count(*) AS blocks, min(substring(x.note FROM '\nsealed (\S+)\n'))::timestamptz AS first,
                                (SELECT count(*) FROM medchain.held_entry e WHERE e.origin = o.origin) AS entries
                         FROM medchain.held_block x WHERE x.origin = o.origin HAVING count(*) > 0) h ON true
      LEFT JOIN LATERAL (SELECT count(*) AS blocks FROM medchain.quarantine x WHERE x.origin = o.origin) q ON true;
-COMMENT ON VIEW medchain.chains IS 'every chain as far as it is verified here: last block, entries, head (SHA-256 of the last block''s note text), state; lag: since when something of it waits';
+COMMENT ON VIEW medchain.chains IS 'every chain as far as it is verified here: last block, entries, head (SHA-256 of the last block''s note text), state; lag: since when something of it waits; verified_height: up to where verify() found it in order, and when';
 
 CREATE VIEW medchain.peers AS
 SELECT m.name AS member,
@@ -95,3 +97,10 @@ SELECT s.state AS sealer, s.error AS sealer_error, s.key_fingerprint, s.blocks A
        (SELECT count(*) FROM medchain.quarantine) AS quarantined
 FROM medchain.sealer_status() s;
 COMMENT ON VIEW medchain.stat IS 'the sealer of this database and what is waiting; counters since the server started';
+
+CREATE VIEW medchain.verify_progress AS
+SELECT p.pid, p.started, p.phase, p.workers, p.chains, p.entries_total, p.entries_done,
+       CASE WHEN p.entries_total > 0 THEN round(least(100, 100.0 * p.entries_done / p.entries_total), 1) END AS percent,
+       p.blocks_done, p.faults
+FROM medchain.verify_progress() p;
+COMMENT ON VIEW medchain.verify_progress IS 'progress of long verifications, like pg_stat_progress_*: a row for each verify() at work in this database';

@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <string.h>
 
 #include "core/hash.h"
 
@@ -50,13 +51,11 @@ hash_leaf(const void *data, size_t len, uint8_t out[HASH_LEN])
 bool
 hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN], uint8_t out[HASH_LEN])
 {
-	static const uint8_t prefix = 0x01;
+	uint8_t		input[1 + 2 * HASH_LEN] = {0x01};
 
-	return hash_begin() &&
-		EVP_DigestUpdate(context, &prefix, 1) == 1 &&
-		EVP_DigestUpdate(context, left, HASH_LEN) == 1 &&
-		EVP_DigestUpdate(context, right, HASH_LEN) == 1 &&
-		EVP_DigestFinal_ex(context, out, NULL) == 1;
+	memcpy(input + 1, left, HASH_LEN);
+	memcpy(input + 1 + HASH_LEN, right, HASH_LEN);
+	return hash_sha256(input, sizeof(input), out);
 }
 
 bool

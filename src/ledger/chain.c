@@ -10,6 +10,7 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "ledger/chain.h"
@@ -148,6 +149,21 @@ chain_key(const LocalNode *node, const char *origin, int64 height)
 	if (key == NULL && strcmp(origin, node->data_center) == 0)
 		key = node->genesis_key;
 	return key;
+}
+
+bool
+chain_sealed_text(TimestampTz sealed, char text[NOTE_SEALED_LEN + 1])
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (TIMESTAMP_NOT_FINITE(sealed) || timestamp2tm(sealed, NULL, &tm, &fsec, NULL, NULL) != 0 ||
+		tm.tm_year < 0 || tm.tm_year > 9999 || fsec % 1000 != 0)
+		return false;
+	snprintf(text, NOTE_SEALED_LEN + 1, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+			 tm.tm_year % 10000, tm.tm_mon % 100, tm.tm_mday % 100, tm.tm_hour % 100,
+			 tm.tm_min % 100, tm.tm_sec % 100, (int) (fsec / 1000) % 1000);
+	return true;
 }
 
 void

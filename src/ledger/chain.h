@@ -12,6 +12,7 @@
 #define MEDCHAIN_LEDGER_CHAIN_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 #include "core/chain_check.h"
 
 /* This database as a node; from medchain.local_node. */
@@ -60,6 +61,9 @@ extern const char *chain_screen(const char *origin, int64 height, const char *no
  */
 extern void chain_quarantine(const char *source, const char *origin, int64 height, const char *reason,
 							 const char *detail, const char *note, int64 first, int64 last);
+
+/* A moment as block headers spell it; false unless it is one of whole milliseconds, in years of four digits. */
+extern bool chain_sealed_text(TimestampTz sealed, char text[NOTE_SEALED_LEN + 1]);
 
 /* Write a verified block; chain_writing must be set. */
 extern void chain_insert_block(const char *origin, const NoteBlock *block, const uint8_t head[HASH_LEN],

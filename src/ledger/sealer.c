@@ -99,23 +99,11 @@ sealer_key_fits(SharedDatabase *slot, const LocalNode *node, int64 height)
 	return false;
 }
 
-static void
-sealer_time(char sealed[NOTE_SEALED_LEN + 1])
-{
-	struct pg_tm tm;
-	fsec_t		fsec;
-
-	if (timestamp2tm(GetCurrentTimestamp(), NULL, &tm, &fsec, NULL, NULL) != 0)
-		elog(ERROR, "timestamp out of range");
-	snprintf(sealed, NOTE_SEALED_LEN + 1, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
-			 tm.tm_year % 10000, tm.tm_mon % 100, tm.tm_mday % 100, tm.tm_hour % 100,
-			 tm.tm_min % 100, tm.tm_sec % 100, (int) (fsec / 1000) % 1000);
-}
-
 /* Sign and write the block that closes over the leaves just added. */
 static void
 sealer_write_block(const LocalNode *node, ChainCheck *check)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	NoteBlock	block = {0};
 	NoteBlock	written;
 	char		text[NOTE_TEXT_MAX];
@@ -127,7 +115,8 @@ sealer_write_block(const LocalNode *node, ChainCheck *check)
 	block.size = check->range.size;
 	block.height = (uint64) (check->height + 1);
 	memcpy(block.previous, check->head, HASH_LEN);
-	sealer_time(block.sealed);
+	if (!chain_sealed_text(now - now % 1000, block.sealed))
+		elog(ERROR, "timestamp out of range");
 	if (!tree_range_root(&check->range, block.root))
 		elog(ERROR, "could not compute SHA-256");
 	len = note_format_block(&block, text);

@@ -9,7 +9,9 @@
 #include "postgres.h"
 
 #include <limits.h>
+#include <unistd.h>
 
+#include "postmaster/bgworker_internals.h"
 #include "utils/guc.h"
 
 #include "ledger/settings.h"
@@ -20,6 +22,16 @@ int			setting_seal_interval;
 int			setting_block_max_entries;
 int			setting_seal_timeout;
 bool		setting_wait_for_seal;
+int			setting_verify_workers;
+
+/* Half of the cores. */
+static int
+settings_default_workers(void)
+{
+	long		cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return (int) Max(1, Min(cores / 2, MAX_PARALLEL_WORKER_LIMIT));
+}
 
 void
 settings_define(void)
@@ -59,6 +71,12 @@ settings_define(void)
 							 "Entries of governance always wait.",
 							 &setting_wait_for_seal, false,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.verify_workers",
+							"Background workers that medchain.verify() takes for the walk through the chains.",
+							"By default half of the cores. Zero: the session does it alone. max_parallel_workers and max_worker_processes limit it further.",
+							&setting_verify_workers, settings_default_workers(), 0, MAX_PARALLEL_WORKER_LIMIT,
+							PGC_USERSET, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("medchain");
 }

@@ -61,6 +61,14 @@ shared_startup(void)
 			pg_atomic_init_u64(&slot->entries, 0);
 			ConditionVariableInit(&slot->changed);
 		}
+		for (int i = 0; i < SHARED_VERIFICATIONS; i++)
+		{
+			SharedVerification *verification = &shared_state->verifications[i];
+
+			pg_atomic_init_u64(&verification->entries, 0);
+			pg_atomic_init_u64(&verification->blocks, 0);
+			pg_atomic_init_u64(&verification->faults, 0);
+		}
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -15,6 +15,7 @@
 
 #define SHARED_DATABASES 64
 #define SHARED_SIGN_REQUESTS 8
+#define SHARED_VERIFICATIONS 32	/* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
 
 typedef enum WorkerKind
@@ -39,6 +40,13 @@ typedef enum SignState
 	SIGN_FAILED,
 	SIGN_ABANDONED				/* the requester gave up: the sealer frees it */
 } SignState;
+
+typedef enum VerifyPhase
+{
+	VERIFY_FOLD,				/* deriving the state again */
+	VERIFY_WALK,				/* hashing entries, checking blocks */
+	VERIFY_COMPARE				/* frontiers, checkpoints, differences of the state */
+} VerifyPhase;
 
 typedef struct SignRequest
 {
@@ -67,12 +75,28 @@ typedef struct SharedDatabase
 	ConditionVariable changed;	/* broadcast on every change of the above */
 } SharedDatabase;
 
+/* A verify() at work, for the view medchain.verify_progress. */
+typedef struct SharedVerification
+{
+	pid_t		pid;			/* of the session; 0: slot free */
+	Oid			database;
+	TimestampTz started;
+	VerifyPhase phase;
+	int			workers;
+	int			chains;
+	int64		entries_total;	/* as far as the blocks say */
+	pg_atomic_uint64 entries;
+	pg_atomic_uint64 blocks;
+	pg_atomic_uint64 faults;
+} SharedVerification;
+
 typedef struct SharedState
 {
 	LWLock	   *lock;			/* protects everything but the atomics */
 	pid_t		launcher_pid;
 	struct Latch *launcher_latch;
 	SharedDatabase databases[SHARED_DATABASES];
+	SharedVerification verifications[SHARED_VERIFICATIONS];
 } SharedState;
 
 extern SharedState *shared_state;	/* NULL when not preloaded */

@@ -1,5 +1,5 @@
 /*
- * tile.c: writing, reading and checking medchain.tile.
+ * tile.c: writing, reading, guarding and rebuilding medchain.tile.
  */
 #include "postgres.h"
 
@@ -122,12 +122,12 @@ struct TileReader
 {
 	char	   *origin;
 	uint64		size;
+	bool		missing_ok;		/* say no instead of raising an error */
 	Tile	   *tiles;			/* all that were read, newest first: a proof needs two a level */
 	MemoryContext context;
 };
 
-/* One row by the active snapshot; NULL if there is none.  palloc'd in context. */
-static bytea *
+bytea *
 tile_read(const char *origin, int level, uint64 index, MemoryContext context)
 {
 	static SPIPlanPtr plan = NULL;
@@ -152,7 +152,17 @@ tile_read(const char *origin, int level, uint64 index, MemoryContext context)
 	return hashes;
 }
 
-/* Level 0: the leaf hashes themselves. */
+/* Something that the tree needs is not there. */
+static void
+tile_entry_damaged(const char *origin, int64 seq, const char *how)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("entry %lld of chain \"%s\" %s", (long long) seq, origin, how),
+			 errhint("Run medchain.verify() to see what else is.")));
+}
+
+/* Level 0: the leaf hashes themselves, as many as there are in a row. */
 static void
 tile_read_leaves(TileReader *reader, Tile *tile)
 {
@@ -160,33 +170,37 @@ tile_read_leaves(TileReader *reader, Tile *tile)
 	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
 	Datum		values[3];
 	int64		first = (int64) tile->index * TREE_TILE_WIDTH;
+	int			wanted = (int) Min(TREE_TILE_WIDTH, reader->size - (uint64) first);
 	SPITupleTable *rows;
+	uint64		found;
 
-	tile->count = (int) Min(TREE_TILE_WIDTH, reader->size - (uint64) first);
-	tile->hashes = MemoryContextAlloc(reader->context, (size_t) tile->count * HASH_LEN);
+	tile->hashes = MemoryContextAlloc(reader->context, (size_t) wanted * HASH_LEN);
 	values[0] = CStringGetTextDatum(reader->origin);
 	values[1] = Int64GetDatum(first);
-	values[2] = Int64GetDatum(first + tile->count);
+	values[2] = Int64GetDatum(first + wanted);
 	trusted_read(&plan, "SELECT seq, leaf_hash FROM medchain.entry WHERE origin = $1 AND seq >= $2 AND seq < $3 ORDER BY seq",
 				 3, types, values);
 	rows = SPI_tuptable;
-	for (int i = 0; i < tile->count; i++)
+	found = SPI_processed;
+	for (tile->count = 0; tile->count < wanted; tile->count++)
 	{
 		bool		isnull;
+		int			i = tile->count;
 		bytea	   *leaf;
 
-		if (i >= SPI_processed ||
-			DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull)) != first + i)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("entry %lld of chain \"%s\" is missing", (long long) (first + i), reader->origin),
-					 errhint("Run medchain.verify() to see what else is.")));
+		if (i >= found || DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull)) != first + i)
+		{
+			if (reader->missing_ok)
+				break;
+			tile_entry_damaged(reader->origin, first + i, "is missing");
+		}
 		leaf = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
-		if (VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("leaf hash of entry %lld of chain \"%s\" is damaged", (long long) (first + i), reader->origin),
-					 errhint("Run medchain.verify() to see what else is.")));
+		if (isnull || VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
+		{
+			if (reader->missing_ok)
+				break;
+			tile_entry_damaged(reader->origin, first + i, "has a damaged leaf hash");
+		}
 		memcpy(tile->hashes + (size_t) i * HASH_LEN, VARDATA_ANY(leaf), HASH_LEN);
 	}
 	SPI_freetuptable(rows);
@@ -209,10 +223,13 @@ tile_get(TileReader *reader, int level, uint64 index)
 	{
 		bytea	   *hashes = tile_read(reader->origin, level, index, reader->context);
 
-		if (hashes == NULL)
+		if (hashes == NULL && !reader->missing_ok)
 			tile_damaged(reader->origin, level, index, "is missing");
-		tile->hashes = (uint8_t *) VARDATA(hashes);
-		tile->count = VARSIZE_ANY_EXHDR(hashes) / HASH_LEN;
+		if (hashes != NULL)
+		{
+			tile->hashes = (uint8_t *) VARDATA(hashes);
+			tile->count = VARSIZE_ANY_EXHDR(hashes) / HASH_LEN;
+		}
 	}
 	tile->next = reader->tiles;
 	reader->tiles = tile;
@@ -245,7 +262,11 @@ tile_subtree(void *source, int level, uint64_t index, uint8_t hash[HASH_LEN])
 			 (unsigned long long) index, level, (unsigned long long) reader->size);
 	tile = tile_get(reader, level / TREE_TILE_BITS, first / TREE_TILE_WIDTH);
 	if (offset + width > tile->count)
+	{
+		if (reader->missing_ok)
+			return false;
 		tile_damaged(reader->origin, tile->level, tile->index, "is too short");
+	}
 
 	/* a subtree never reaches beyond its tile; fold it level by level */
 	memcpy(nodes, tile->hashes + (size_t) offset * HASH_LEN, (size_t) width * HASH_LEN);
@@ -257,87 +278,27 @@ tile_subtree(void *source, int level, uint64_t index, uint8_t hash[HASH_LEN])
 	return true;
 }
 
-/*
- * Checking
- */
-
-void
-tile_audit_init(TileAudit *audit, const char *origin)
+bool
+tile_range(const char *origin, uint64 size, TreeRange *range)
 {
-	memset(audit, 0, sizeof(*audit));
-	audit->origin = origin;
-	audit->context = CurrentMemoryContext;
-}
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain tiles", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	TileReader *reader = tile_reader(origin, size);
+	uint8_t		hashes[TREE_MAX_HASHES][HASH_LEN];
+	int			nhashes = 0;
+	uint64		start = 0;
+	bool		found = size <= PG_INT64_MAX;
 
-static void
-tile_audit_fault(TileAudit *audit, int64 height, const char *fmt,...) pg_attribute_printf(3, 4);
-
-static void
-tile_audit_fault(TileAudit *audit, int64 height, const char *fmt,...)
-{
-	va_list		args;
-	char		text[256];
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	audit->height = height;
-	audit->detail = MemoryContextStrdup(audit->context, text);
-}
-
-void
-tile_audit_leaf(TileAudit *audit, const TreeRange *range, int64 height)
-{
-	for (int i = 0; i < range->ncompleted && audit->detail == NULL; i++)
-	{
-		uint64		number = (range->size >> (TREE_TILE_BITS * (i + 1))) - 1;
-		uint64		index = number / TREE_TILE_WIDTH;
-		int			offset = number % TREE_TILE_WIDTH;
-		bytea	   *hashes;
-
-		if (!audit->tile[i].loaded || audit->tile[i].index != index)
+	reader->missing_ok = true;
+	for (int level = TREE_MAX_HASHES - 1; level >= 0 && found; level--)
+		if (size & (UINT64CONST(1) << level))
 		{
-			if (audit->tile[i].hashes != NULL)
-				pfree(audit->tile[i].hashes);
-			audit->tile[i].hashes = tile_read(audit->origin, i + 1, index, audit->context);
-			audit->tile[i].index = index;
-			audit->tile[i].loaded = true;
+			found = tile_subtree(reader, level, start >> level, hashes[nhashes++]);
+			start += UINT64CONST(1) << level;
 		}
-		hashes = audit->tile[i].hashes;
-		if (hashes == NULL)
-			tile_audit_fault(audit, height, "tile %llu of level %d is missing", (unsigned long long) index, i + 1);
-		else if (VARSIZE_ANY_EXHDR(hashes) < (offset + 1) * HASH_LEN)
-			tile_audit_fault(audit, height, "tile %llu of level %d: hash %d is missing", (unsigned long long) index, i + 1, offset);
-		else if (memcmp(VARDATA(hashes) + offset * HASH_LEN, range->completed[i], HASH_LEN) != 0)
-			tile_audit_fault(audit, height, "tile %llu of level %d: hash %d differs from the tree of the entries",
-							 (unsigned long long) index, i + 1, offset);
-	}
-}
-
-void
-tile_audit_end(TileAudit *audit, const TreeRange *range, int64 height)
-{
-	Oid			types[2] = {TEXTOID, INT8OID};
-	Datum		values[2] = {CStringGetTextDatum(audit->origin), Int64GetDatum((int64) range->size)};
-
-	if (audit->detail != NULL)
-		return;
-	/* every hash of the tree was found, so whatever has another length has too much */
-	SPI_execute_with_args("SELECT level, index FROM medchain.tile WHERE origin = $1 "
-						  "AND CASE WHEN level NOT BETWEEN 1 AND 7 OR index < 0 OR index > $2 / 256 THEN true "
-						  "         ELSE length(hashes) <> 32 * greatest(0, least(256, ($2 >> (8 * level)) - 256 * index)) END "
-						  "ORDER BY level, index LIMIT 1", 2, types, values, NULL, true, 1);
-	if (SPI_processed > 0)
-	{
-		bool		isnull;
-		HeapTuple	row = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-
-		tile_audit_fault(audit, height, "tile %lld of level %d has more hashes than the tree",
-						 (long long) DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull)),
-						 DatumGetInt32(SPI_getbinval(row, desc, 1, &isnull)));
-	}
-	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return found && tree_range_load(range, size, hashes[0], nhashes);
 }
 
 /*

@@ -39,28 +39,13 @@ extern TileReader *tile_reader(const char *origin, uint64 size);
 /* A ProofNode (core/proof.h): ERROR if what is needed is not stored. */
 extern bool tile_subtree(void *reader, int level, uint64_t index, uint8_t hash[HASH_LEN]);
 
-/* Compares the tiles of a chain with its tree while somebody walks the leaves. */
-typedef struct TileAudit
-{
-	const char *origin;
-	struct
-	{
-		uint64		index;
-		bytea	   *hashes;		/* NULL: no such row */
-		bool		loaded;
-	}			tile[TREE_TILE_LEVELS];
-	int64		height;			/* block that completes the first wrong hash */
-	char	   *detail;			/* NULL: none was wrong */
-	MemoryContext context;
-} TileAudit;
+/*
+ * What a tree of size leaves grows from, as the tiles and the last leaf hashes have it: whether that is right only a
+ * signed root can tell.  False if something is missing.  Needs a trusted scope.
+ */
+extern bool tile_range(const char *origin, uint64 size, TreeRange *range);
 
-/* In a trusted scope, with an active snapshot that stays the same. */
-extern void tile_audit_init(TileAudit *audit, const char *origin);
-
-/* After each leaf of the block of this height. */
-extern void tile_audit_leaf(TileAudit *audit, const TreeRange *range, int64 height);
-
-/* After the last leaf: is there anything that belongs to no leaf? */
-extern void tile_audit_end(TileAudit *audit, const TreeRange *range, int64 height);
+/* One row by the active snapshot; NULL if there is none.  palloc'd in context. */
+extern bytea *tile_read(const char *origin, int level, uint64 index, MemoryContext context);
 
 #endif
