@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "commands/vacuum.h"
 #include "common/jsonapi.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
@@ -74,6 +75,17 @@ compat_walrcv_create_slot(WalReceiverConn *conn, const char *slot, XLogRecPtr *l
 	return walrcv_create_slot(conn, slot, false, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
 #else
 	return walrcv_create_slot(conn, slot, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
+#endif
+}
+
+/* 16 takes a memory context. */
+static inline void
+compat_vacuum(List *relations, VacuumParams *params, MemoryContext context)
+{
+#if PG_VERSION_NUM >= 160000
+	vacuum(relations, params, NULL, context, true);
+#else
+	vacuum(relations, params, NULL, true);
 #endif
 }
 

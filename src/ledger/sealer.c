@@ -35,7 +35,6 @@
 
 #define SEALER_IDLE 10000		/* milliseconds between looks when nobody calls */
 #define SEALER_RETRY 1000		/* milliseconds between tries while the key is missing or wrong */
-#define KEEPER_IDLE 1000
 #define SEALER_BLOCKS_PER_ROUND 16
 
 static Key *signing_key = NULL;
@@ -358,26 +357,4 @@ medchain_sealer_main(Datum database)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-}
-
-/*
- * The keeper: accept what was held, when its turn has come.  It is a worker of its own so that checking a
- * million entries of somebody else never delays the sealing of ours.
- */
-void
-medchain_keeper_main(Datum database)
-{
-	SharedDatabase *slot = worker_start(database, WORKER_KEEPER, "medchain keeper");
-
-	for (;;)
-	{
-		TrustedScope scope;
-
-		worker_begin(slot, "accepting held blocks");
-		trusted_begin(&scope);
-		ledger_hooks.keep();
-		trusted_end(&scope);
-		worker_commit();
-		worker_sleep(KEEPER_IDLE, NULL);
-	}
 }
