@@ -92,11 +92,14 @@ COMMENT ON VIEW medchain.peers IS 'the other members: how we follow their chain,
 
 CREATE VIEW medchain.stat AS
 SELECT s.state AS sealer, s.error AS sealer_error, s.key_fingerprint, s.blocks AS blocks_sealed, s.entries AS entries_sealed,
-       (SELECT count(*) FROM medchain.pending) AS pending,
+       s.bytes AS bytes_sealed, s.seal_ms_p50, s.seal_ms_p99, s.seal_ms_max,
+       (SELECT count(*) FROM medchain.pending) AS pending, pg_catalog.pg_relation_size('medchain.pending') AS pending_size,
+       pg_catalog.pg_total_relation_size('medchain.entry') + pg_catalog.pg_total_relation_size('medchain.block')
+           + pg_catalog.pg_total_relation_size('medchain.tile') AS ledger_size,
        (SELECT count(*) FROM medchain.held_block) AS held_blocks,
        (SELECT count(*) FROM medchain.quarantine) AS quarantined
 FROM medchain.sealer_status() s;
-COMMENT ON VIEW medchain.stat IS 'the sealer of this database and what is waiting; counters since the server started';
+COMMENT ON VIEW medchain.stat IS 'the sealer of this database and what is waiting; blocks, entries, bytes of payload and milliseconds from commit to block since the server started; sizes on disk in bytes';
 
 CREATE VIEW medchain.verify_progress AS
 SELECT p.pid, p.started, p.phase, p.workers, p.chains, p.entries_total, p.entries_done,

@@ -107,7 +107,12 @@ append_xact_callback(XactEvent event, void *arg)
 					ticket = pg_atomic_add_fetch_u64(&slot->tickets, 1);
 
 				/* Only the first one after a round has to wake the sealer. */
-				if (pg_atomic_exchange_u32(&slot->dirty, 1) == 0 || wait_at_commit)
+				if (pg_atomic_exchange_u32(&slot->dirty, 1) == 0)
+				{
+					pg_atomic_write_u64(&slot->dirty_since, (uint64) GetCurrentTimestamp());
+					shared_wake(slot, WORKER_SEALER);
+				}
+				else if (wait_at_commit)
 					shared_wake(slot, WORKER_SEALER);
 				if (wait_at_commit)
 				{

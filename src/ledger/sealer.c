@@ -140,7 +140,7 @@ sealer_write_block(const LocalNode *node, ChainCheck *check)
  * large bites: each looks through all of medchain.pending for its oldest rows, which has no index to slow down inserts.
  */
 static int64
-sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
+sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance, int64 *bytes)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
@@ -158,7 +158,7 @@ sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
 					"    SELECT ctid FROM medchain.pending ORDER BY seq LIMIT $3)) RETURNING *) "
 					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, payload, leaf_hash) "
 					"SELECT $1, $2 + row_number() OVER (ORDER BY seq) - 1, id, kind, \"time\", actor, subject, payload, leaf_hash "
-					"FROM taken ORDER BY seq RETURNING seq, leaf_hash, kind",
+					"FROM taken ORDER BY seq RETURNING seq, leaf_hash, kind, octet_length(payload)",
 					3, types, values, NULL, false);
 	rows = SPI_tuptable;
 	taken = (int64) SPI_processed;
@@ -174,6 +174,7 @@ sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
 		if (!chain_check_leaf(check, (uint8_t *) VARDATA_ANY(leaf)))
 			elog(ERROR, "could not compute SHA-256");
 		tile_batch_add(&tiles, &check->range);
+		*bytes += DatumGetInt32(SPI_getbinval(rows->vals[i], rows->tupdesc, 4, &isnull));
 		if (!*governance)
 		{
 			char	   *kind = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
@@ -191,14 +192,14 @@ sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance)
 
 /* The same, as the one who may. */
 static int64
-sealer_move(const LocalNode *node, ChainCheck *check, bool *governance)
+sealer_move(const LocalNode *node, ChainCheck *check, bool *governance, int64 *bytes)
 {
 	int64		taken;
 
 	chain_writing = true;
 	PG_TRY();
 	{
-		taken = sealer_take_pending(node, check, governance);
+		taken = sealer_take_pending(node, check, governance, bytes);
 	}
 	PG_FINALLY();
 	{
@@ -210,7 +211,7 @@ sealer_move(const LocalNode *node, ChainCheck *check, bool *governance)
 
 /* Seal what is pending.  Returns the number of entries, -1 if sealing is not possible now. */
 static int64
-sealer_seal(SharedDatabase *slot)
+sealer_seal(SharedDatabase *slot, int64 *bytes)
 {
 	LocalNode	node;
 	ChainCheck	check;
@@ -225,7 +226,7 @@ sealer_seal(SharedDatabase *slot)
 		return -1;
 
 	first = (int64) check.range.size;
-	taken = sealer_move(&node, &check, &governance);
+	taken = sealer_move(&node, &check, &governance, bytes);
 	if (taken == 0)
 		return 0;
 
@@ -247,19 +248,39 @@ sealer_seal(SharedDatabase *slot)
 	return taken;
 }
 
+/* Count entries by the time from the first commit among them to their block: for each, that is the most it can be. */
+static void
+sealer_latency(SharedDatabase *slot, int64 entries, TimestampTz since)
+{
+	double		micros = (double) Max(0, GetCurrentTimestamp() - since);
+	double		end = SHARED_LATENCY_FIRST;
+	int			n = 0;
+
+	for (; n < SHARED_LATENCIES - 1 && micros > end; n++)
+		end *= SHARED_LATENCY_STEP;
+	pg_atomic_fetch_add_u64(&slot->latency[n], entries);
+	if (micros > (double) pg_atomic_read_u64(&slot->latency_max))
+		pg_atomic_write_u64(&slot->latency_max, (uint64) micros);
+}
+
 /* One round; true when medchain.pending is empty as far as the round could see. */
 static bool
 sealer_round(SharedDatabase *slot)
 {
 	uint64		ticket = pg_atomic_read_u64(&slot->tickets);
+	static TimestampTz backlog_since = 0;	/* a round that was full leaves what was committed as early */
+	TimestampTz since = (TimestampTz) pg_atomic_exchange_u64(&slot->dirty_since, 0);
 	TrustedScope scope;
 	int64		taken;
+	int64		bytes = 0;
 
+	if (backlog_since != 0)
+		since = backlog_since;
 	pg_atomic_write_u32(&slot->dirty, 0);
 	pg_memory_barrier();
 	worker_begin(slot, "sealing");
 	trusted_begin(&scope);
-	taken = sealer_seal(slot);
+	taken = sealer_seal(slot, &bytes);
 	trusted_end(&scope);
 	worker_commit();
 
@@ -269,10 +290,17 @@ sealer_round(SharedDatabase *slot)
 	{
 		pg_atomic_fetch_add_u64(&slot->blocks, (taken + setting_block_max_entries - 1) / setting_block_max_entries);
 		pg_atomic_fetch_add_u64(&slot->entries, taken);
+		pg_atomic_fetch_add_u64(&slot->bytes, bytes);
+		if (since != 0)
+			sealer_latency(slot, taken, since);
 	}
 	sealer_report(slot, SEALER_RUNNING, "");
+	backlog_since = 0;
 	if (taken == (int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND)
+	{
+		backlog_since = since;
 		return false;
+	}
 	pg_atomic_write_u64(&slot->sealed, ticket);
 	ConditionVariableBroadcast(&slot->changed);
 	return true;

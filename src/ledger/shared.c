@@ -59,6 +59,11 @@ shared_startup(void)
 			pg_atomic_init_u64(&slot->grant_generation, 1);
 			pg_atomic_init_u64(&slot->blocks, 0);
 			pg_atomic_init_u64(&slot->entries, 0);
+			pg_atomic_init_u64(&slot->dirty_since, 0);
+			pg_atomic_init_u64(&slot->bytes, 0);
+			pg_atomic_init_u64(&slot->latency_max, 0);
+			for (int n = 0; n < SHARED_LATENCIES; n++)
+				pg_atomic_init_u64(&slot->latency[n], 0);
 			ConditionVariableInit(&slot->changed);
 		}
 		for (int i = 0; i < SHARED_VERIFICATIONS; i++)

@@ -17,6 +17,9 @@
 #define SHARED_SIGN_REQUESTS 8
 #define SHARED_VERIFICATIONS 32	/* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
+#define SHARED_LATENCIES 64		/* classes of latency: the first ends at 1 ms, each at 5/4 of the one before */
+#define SHARED_LATENCY_FIRST 1000.0
+#define SHARED_LATENCY_STEP 1.25
 
 typedef enum WorkerKind
 {
@@ -69,9 +72,13 @@ typedef struct SharedDatabase
 	pg_atomic_uint64 tickets;	/* drawn by sessions after their commit */
 	pg_atomic_uint64 sealed;	/* every ticket up to this one has been served */
 	pg_atomic_uint32 dirty;		/* something was committed to pending since the last round */
+	pg_atomic_uint64 dirty_since;	/* TimestampTz of the commit that set it; 0: not known */
 	pg_atomic_uint64 grant_generation;	/* bumped after each commit that changed state */
 	pg_atomic_uint64 blocks;	/* statistics since server start */
 	pg_atomic_uint64 entries;
+	pg_atomic_uint64 bytes;		/* of their payloads */
+	pg_atomic_uint64 latency_max;	/* microseconds from commit to block */
+	pg_atomic_uint64 latency[SHARED_LATENCIES]; /* entries by latency: see sealer_latency() */
 	ConditionVariable changed;	/* broadcast on every change of the above */
 } SharedDatabase;
 

@@ -9,9 +9,39 @@
 
 #include "ledger/shared.h"
 
+/* Milliseconds within which this share of the entries were sealed; false if none was. */
+static bool
+status_latency(SharedDatabase *slot, double share, Datum *result)
+{
+	uint64		counts[SHARED_LATENCIES];
+	double		total = 0;
+	double		seen = 0;
+	double		end = SHARED_LATENCY_FIRST;
+	double		max = (double) pg_atomic_read_u64(&slot->latency_max);
+
+	for (int n = 0; n < SHARED_LATENCIES; n++)
+	{
+		counts[n] = pg_atomic_read_u64(&slot->latency[n]);
+		total += (double) counts[n];
+	}
+	for (int n = 0; n < SHARED_LATENCIES; n++, end *= SHARED_LATENCY_STEP)
+	{
+		seen += (double) counts[n];
+		if (total > 0 && seen >= total * share)
+		{
+			*result = Float8GetDatum(Min(end, max) / 1000.0);
+			return true;
+		}
+	}
+	return false;
+}
+
 PG_FUNCTION_INFO_V1(medchain_sealer_status);
 
-/* sealer_status(OUT state, OUT error, OUT key_fingerprint, OUT blocks, OUT entries) */
+/*
+ * sealer_status(OUT state, OUT error, OUT key_fingerprint, OUT blocks, OUT entries, OUT bytes, OUT seal_ms_p50,
+ * OUT seal_ms_p99, OUT seal_ms_max)
+ */
 Datum
 medchain_sealer_status(PG_FUNCTION_ARGS)
 {
@@ -21,8 +51,8 @@ medchain_sealer_status(PG_FUNCTION_ARGS)
 	char		error[SHARED_ERROR_LEN];
 	char		fingerprint[65];
 	TupleDesc	desc;
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum		values[9] = {0};
+	bool		nulls[9] = {false};
 
 	shared_require();
 	slot = shared_database();
@@ -41,5 +71,10 @@ medchain_sealer_status(PG_FUNCTION_ARGS)
 	nulls[2] = fingerprint[0] == '\0';
 	values[3] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->blocks));
 	values[4] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->entries));
+	values[5] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->bytes));
+	nulls[6] = !status_latency(slot, 0.5, &values[6]);
+	nulls[7] = !status_latency(slot, 0.99, &values[7]);
+	nulls[8] = nulls[7];
+	values[8] = Float8GetDatum((double) pg_atomic_read_u64(&slot->latency_max) / 1000.0);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
