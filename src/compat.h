@@ -10,7 +10,10 @@
 #include "access/genam.h"
 #include "commands/vacuum.h"
 #include "common/jsonapi.h"
+#include "executor/executor.h"
 #include "fmgr.h"
+#include "nodes/makefuncs.h"
+#include "utils/rel.h"
 #include "mb/pg_wchar.h"
 #include "replication/walreceiver.h"
 #include "utils/relcache.h"
@@ -75,6 +78,42 @@ compat_walrcv_create_slot(WalReceiverConn *conn, const char *slot, XLogRecPtr *l
 	return walrcv_create_slot(conn, slot, false, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
 #else
 	return walrcv_create_slot(conn, slot, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
+#endif
+}
+
+/*
+ * A relation as the only target of inserts.  16 keeps permissions apart from the range table, 18 knows of pruned
+ * relations.
+ */
+static inline ResultRelInfo *
+compat_result_relation(EState *estate, Relation relation)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+
+	entry->rtekind = RTE_RELATION;
+	entry->relid = RelationGetRelid(relation);
+	entry->relkind = relation->rd_rel->relkind;
+	entry->rellockmode = RowExclusiveLock;
+#if PG_VERSION_NUM >= 180000
+	ExecInitRangeTable(estate, list_make1(entry), NIL, bms_make_singleton(1));
+#elif PG_VERSION_NUM >= 160000
+	ExecInitRangeTable(estate, list_make1(entry), NIL);
+#else
+	ExecInitRangeTable(estate, list_make1(entry));
+#endif
+	InitResultRelInfo(result, relation, 1, NULL, 0);
+	return result;
+}
+
+/* 16 added indexes that only summarise. */
+static inline List *
+compat_insert_index_tuples(ResultRelInfo *target, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false);
+#else
+	return ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL);
 #endif
 }
 

@@ -25,6 +25,7 @@
 #include "ledger/chain.h"
 #include "ledger/hooks.h"
 #include "ledger/keycache.h"
+#include "ledger/pending.h"
 #include "ledger/sealer.h"
 #include "ledger/settings.h"
 #include "ledger/shared.h"
@@ -135,78 +136,51 @@ sealer_write_block(const LocalNode *node, ChainCheck *check)
 	chain_insert_block(node->node, &written, check->head, note);
 }
 
-/*
- * Move pending rows over and write the blocks that close over them.  Returns how many rows.  A backlog is taken in
- * large bites: each looks through all of medchain.pending for its oldest rows, which has no index to slow down inserts.
- */
-static int64
-sealer_take_pending(const LocalNode *node, ChainCheck *check, bool *governance, int64 *bytes)
+/* What becomes of the entries of one round. */
+typedef struct SealerRound
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
-	Datum		values[3];
-	int64		base = (int64) check->range.size;
-	int64		taken;
-	SPITupleTable *rows;
+	const LocalNode *node;
+	ChainCheck *check;
 	TileBatch	tiles;
+	int64		entries;
+	int64		bytes;			/* of their payloads */
+	bool		governance;		/* the state depends on one of them */
+} SealerRound;
 
-	values[0] = CStringGetTextDatum(node->node);
-	values[1] = Int64GetDatum(base);
-	values[2] = Int64GetDatum((int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND);
-	trusted_execute(&plan,
-					"WITH taken AS (DELETE FROM medchain.pending WHERE ctid = ANY (ARRAY("
-					"    SELECT ctid FROM medchain.pending ORDER BY seq LIMIT $3)) RETURNING *) "
-					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, payload, leaf_hash) "
-					"SELECT $1, $2 + row_number() OVER (ORDER BY seq) - 1, id, kind, \"time\", actor, subject, payload, leaf_hash "
-					"FROM taken ORDER BY seq RETURNING seq, leaf_hash, kind, octet_length(payload)",
-					3, types, values, NULL, false);
-	rows = SPI_tuptable;
-	taken = (int64) SPI_processed;
-	tile_batch_init(&tiles);
-	for (int64 i = 0; i < taken; i++)
-	{
-		bool		isnull;
-		bytea	   *leaf = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
-		int64		seq = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+/* A PendingMoved: grow the tree, and close over it where a block is full or the round ends. */
+static void
+sealer_entry(void *state, const PendingEntry *entry)
+{
+	SealerRound *round = state;
 
-		if (seq != base + i || VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
-			elog(ERROR, "entries were not sealed in order");
-		if (!chain_check_leaf(check, (uint8_t *) VARDATA_ANY(leaf)))
-			elog(ERROR, "could not compute SHA-256");
-		tile_batch_add(&tiles, &check->range);
-		*bytes += DatumGetInt32(SPI_getbinval(rows->vals[i], rows->tupdesc, 4, &isnull));
-		if (!*governance)
-		{
-			char	   *kind = SPI_getvalue(rows->vals[i], rows->tupdesc, 3);
-
-			*governance = ledger_hooks.is_governance(kind);
-			pfree(kind);
-		}
-		if ((i + 1) % setting_block_max_entries == 0 || i + 1 == taken)
-			sealer_write_block(node, check);
-	}
-	SPI_freetuptable(rows);
-	tile_batch_write(&tiles, node->node);
-	return taken;
+	if (!chain_check_leaf(round->check, entry->leaf))
+		elog(ERROR, "could not compute SHA-256");
+	tile_batch_add(&round->tiles, &round->check->range);
+	round->entries++;
+	round->bytes += entry->payload_length;
+	round->governance = round->governance || ledger_hooks.is_governance(entry->kind);
+	if (round->entries % setting_block_max_entries == 0 || entry->last)
+		sealer_write_block(round->node, round->check);
 }
 
-/* The same, as the one who may. */
-static int64
-sealer_move(const LocalNode *node, ChainCheck *check, bool *governance, int64 *bytes)
+/* Move pending rows over and write the blocks and tiles over them, as the one who may. */
+static void
+sealer_move(SealerRound *round)
 {
-	int64		taken;
-
 	chain_writing = true;
 	PG_TRY();
 	{
-		taken = sealer_take_pending(node, check, governance, bytes);
+		tile_batch_init(&round->tiles);
+		pending_move(round->node->node, (int64) round->check->range.size,
+					 (int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND, setting_block_max_entries,
+					 sealer_entry, round);
+		tile_batch_write(&round->tiles, round->node->node);
 	}
 	PG_FINALLY();
 	{
 		chain_writing = false;
 	}
 	PG_END_TRY();
-	return taken;
 }
 
 /* Seal what is pending.  Returns the number of entries, -1 if sealing is not possible now. */
@@ -215,9 +189,8 @@ sealer_seal(SharedDatabase *slot, int64 *bytes)
 {
 	LocalNode	node;
 	ChainCheck	check;
-	bool		governance = false;
+	SealerRound round = {.node = &node, .check = &check};
 	int64		first;
-	int64		taken;
 
 	if (!chain_local_node(&node))
 		return 0;
@@ -226,8 +199,9 @@ sealer_seal(SharedDatabase *slot, int64 *bytes)
 		return -1;
 
 	first = (int64) check.range.size;
-	taken = sealer_move(&node, &check, &governance, bytes);
-	if (taken == 0)
+	sealer_move(&round);
+	*bytes = round.bytes;
+	if (round.entries == 0)
 		return 0;
 
 	chain_store(&node, node.node, &check);
@@ -240,12 +214,12 @@ sealer_seal(SharedDatabase *slot, int64 *bytes)
 						"(SELECT hash FROM medchain.block WHERE origin = node AND height = 0) WHERE genesis_hash IS NULL",
 						0, NULL, NULL, NULL, false);
 	}
-	if (governance)
+	if (round.governance)
 	{
-		ledger_hooks.fold(node.node, first, first + taken - 1);
+		ledger_hooks.fold(node.node, first, first + round.entries - 1);
 		shared_state_changed();
 	}
-	return taken;
+	return round.entries;
 }
 
 /* Count entries by the time from the first commit among them to their block: for each, that is the most it can be. */

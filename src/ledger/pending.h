@@ -1,0 +1,29 @@
+/*
+ * pending.h: moving committed entries from medchain.pending to medchain.entry.
+ */
+#ifndef MEDCHAIN_LEDGER_PENDING_H
+#define MEDCHAIN_LEDGER_PENDING_H
+
+#include "postgres.h"
+
+/* An entry that was moved. */
+typedef struct PendingEntry
+{
+	const uint8_t *leaf;		/* HASH_LEN bytes */
+	const char *kind;
+	int64		payload_length; /* in bytes */
+	bool		last;			/* of this call */
+} PendingEntry;
+
+/* Called for each, in order, after it is in medchain.entry. */
+typedef void (*PendingMoved) (void *state, const PendingEntry *entry);
+
+/*
+ * Move the oldest entries that are committed now, at most limit, and number them from first_seq on.  Rows are in
+ * medchain.entry, block of them at a time at most, before moved is called for them: what a block closes over goes out
+ * to peers before the block.  Returns how many.  Only for the sealer.
+ */
+extern int64 pending_move(const char *origin, int64 first_seq, int64 limit, int64 block,
+						  PendingMoved moved, void *state);
+
+#endif
