@@ -34,7 +34,7 @@ SELECT count(*) AS missing FROM unnest('{found_alliance, join_alliance, admit, c
     issue_protocol, amend_protocol, revoke_protocol, protocol_envelope, data_index, diagnosis_log, log_diagnosis,
     protect, unprotect, verify_table, may_query, may_update, granted_subjects, append, seal, verify, checkpoint,
     leaf_hash, merkle_root, verify_inclusion, verify_consistency, verify_signature, verify_certificate, verify_note,
-    connect_peer, disconnect_peer, resync, inclusion_proof, consistency_proof, receipt}'::text[]) f(name)
+    connect_peer, disconnect_peer, resync, inclusion_proof, consistency_proof, receipt, ledger_table, row_history, row_proof}'::text[]) f(name)
     WHERE NOT EXISTS (SELECT FROM pg_proc p WHERE p.pronamespace = 'medchain'::regnamespace AND p.proname = f.name);
 SELECT relname FROM pg_class WHERE relnamespace = 'medchain'::regnamespace AND relkind = 'v' ORDER BY 1;
 
@@ -64,7 +64,7 @@ SELECT r.rolname, c.oid::regclass FROM pg_roles r, pg_class c
     AND has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
 -- salts, identities and passwords in connection strings are for nobody
 SELECT r.rolname, c.oid::regclass FROM pg_roles r, pg_class c
-    WHERE r.rolname ^@ 'medchain_' AND c.oid = ANY ('{medchain.row_commitment, medchain.subject_identity, medchain.peer, medchain.held_entry}'::regclass[])
+    WHERE r.rolname ^@ 'medchain_' AND c.oid = ANY ('{medchain.row_secret, medchain.row_key, medchain.subject_identity, medchain.peer, medchain.held_entry}'::regclass[])
     AND has_table_privilege(r.oid, c.oid, 'SELECT');
 
 -- what runs with medchain's rights must not look up names where its caller says

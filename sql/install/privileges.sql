@@ -16,12 +16,14 @@ DECLARE
                    "verify_certificate", "certificate_facts", "key_facts", "current_member", "own_member", "may_query", "may_update",
                    "granted_subjects", "name_valid"],
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "configure_ledger", "bind_role", "connect_peer",
-                   "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "register_protection", "forget_protection",
-                   "check_protectable", "table_and_partitions", "start_workers", "sealer_status", "seal", "verify", "verify_progress", "verify_table",
+                   "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "ledger_table", "end_ledger_table", "protect_part",
+                   "register_row_table", "forget_row_table", "drop_row_triggers", "check_row_table", "table_and_partitions",
+                   "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values", "start_workers", "sealer_status", "seal", "verify", "verify_progress", "verify_table",
                    "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof", "consistency_proof", "receipt", "rebuild_tiles"],
         "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "log_diagnosis",
-                   "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt"],
-        "medchain_auditor": ["verify", "verify_progress", "verify_table", "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index", "slot_name",
+                   "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt",
+                   "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values"],
+        "medchain_auditor": ["row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values", "verify", "verify_progress", "verify_table", "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index", "slot_name",
                    "inclusion_proof", "consistency_proof", "receipt"],
         "medchain_peer": ["peer_identity", "join_material"]}';
     grantee text;
@@ -37,7 +39,7 @@ $$;
 
 -- Whoever runs the alliance or audits it reads the ledger; secrets of the place (salts, identities, passwords in conninfo) nobody.
 GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.protocol,
-    medchain.protocol_grant, medchain.data_index, medchain.role_binding, medchain.protected_table, medchain.pending, medchain.quarantine,
+    medchain.protocol_grant, medchain.data_index, medchain.role_binding, medchain.row_table, medchain.row_column, medchain.pending, medchain.quarantine,
     medchain.held_block, medchain.local_node,
     medchain.alliance, medchain.members, medchain.contracts, medchain.rejections, medchain.chains, medchain.peers, medchain.stat, medchain.verify_progress, medchain.active_grant
     TO medchain_admin, medchain_auditor;

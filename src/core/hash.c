@@ -58,28 +58,58 @@ hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN], uint8_t o
 	return hash_sha256(input, sizeof(input), out);
 }
 
-bool
-hash_hmac(const void *key, size_t keylen, const void *data, size_t len, uint8_t out[HASH_LEN])
+/* The context has been given the key and no message yet: setting it up anew would cost more than the hashing. */
+struct HashMac
 {
-	EVP_MAC_CTX *mac;
+	EVP_MAC_CTX *keyed;
+};
+
+HashMac *
+hash_mac_new(const void *key, size_t keylen)
+{
+	HashMac    *mac;
 	OSSL_PARAM	params[2];
 	char		digest[] = "SHA256";
+
+	if (hmac == NULL && (hmac = EVP_MAC_fetch(NULL, "HMAC", NULL)) == NULL)
+		return NULL;
+	mac = OPENSSL_zalloc(sizeof(HashMac));
+	if (mac == NULL)
+		return NULL;
+	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
+	params[1] = OSSL_PARAM_construct_end();
+	mac->keyed = EVP_MAC_CTX_new(hmac);
+	if (mac->keyed == NULL || EVP_MAC_init(mac->keyed, key, keylen, params) != 1)
+	{
+		hash_mac_free(mac);
+		return NULL;
+	}
+	return mac;
+}
+
+bool
+hash_mac(const HashMac *mac, const void *data, size_t len, uint8_t out[HASH_LEN])
+{
+	EVP_MAC_CTX *message = EVP_MAC_CTX_dup(mac->keyed);
 	size_t		outlen = 0;
 	bool		fine;
 
-	if (hmac == NULL && (hmac = EVP_MAC_fetch(NULL, "HMAC", NULL)) == NULL)
+	if (message == NULL)
 		return false;
-	mac = EVP_MAC_CTX_new(hmac);
-	if (mac == NULL)
-		return false;
-	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
-	params[1] = OSSL_PARAM_construct_end();
-	fine = EVP_MAC_init(mac, key, keylen, params) == 1 &&
-		EVP_MAC_update(mac, data, len) == 1 &&
-		EVP_MAC_final(mac, out, &outlen, HASH_LEN) == 1 &&
+	fine = EVP_MAC_update(message, data, len) == 1 &&
+		EVP_MAC_final(message, out, &outlen, HASH_LEN) == 1 &&
 		outlen == HASH_LEN;
-	EVP_MAC_CTX_free(mac);		/* wipes the key as well */
+	EVP_MAC_CTX_free(message);
 	return fine;
+}
+
+void
+hash_mac_free(HashMac *mac)
+{
+	if (mac == NULL)
+		return;
+	EVP_MAC_CTX_free(mac->keyed);
+	OPENSSL_free(mac);
 }
 
 bool

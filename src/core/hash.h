@@ -23,8 +23,12 @@ extern bool hash_leaf(const void *data, size_t len, uint8_t out[HASH_LEN]);
 /* RFC 6962 section 2.1: SHA-256(0x01 || left || right) */
 extern bool hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN], uint8_t out[HASH_LEN]);
 
-/* HMAC-SHA-256 (RFC 2104) */
-extern bool hash_hmac(const void *key, size_t keylen, const void *data, size_t len, uint8_t out[HASH_LEN]);
+/* HMAC-SHA-256 (RFC 2104) under one key, of which only OpenSSL's context is kept; NULL if OpenSSL fails. */
+typedef struct HashMac HashMac;
+
+extern HashMac *hash_mac_new(const void *key, size_t keylen);
+extern bool hash_mac(const HashMac *mac, const void *data, size_t len, uint8_t out[HASH_LEN]);
+extern void hash_mac_free(HashMac *mac);	/* wipes the key; NULL is fine */
 
 /* Constant-time comparison of two digests. */
 extern bool hash_equal(const uint8_t a[HASH_LEN], const uint8_t b[HASH_LEN]);

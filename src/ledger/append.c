@@ -140,6 +140,24 @@ append_no_node(void)
 			 errhint("Call medchain.found_alliance() or medchain.join_alliance() first.")));
 }
 
+/* Eight random bytes, nothing secret: drawn from OpenSSL one at a time they would cost as much as writing the row. */
+static void
+append_random(uint8_t bytes[8])
+{
+	static uint8_t drawn[64][8];
+	static int	left = 0;
+
+	if (left == 0)
+	{
+		if (!pg_strong_random(drawn, sizeof(drawn)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		left = lengthof(drawn);
+	}
+	memcpy(bytes, drawn[--left], 8);
+}
+
 /*
  * A version 7 UUID (RFC 9562): milliseconds, the microseconds in them, 62 random bits.  Ids that grow with time keep the
  * index on medchain.entry.id at one end; random ones would touch another page with every entry.
@@ -151,10 +169,7 @@ append_make_id(pg_uuid_t *id, TimestampTz now)
 	uint64		millis = micros / 1000;
 	uint16		fraction = (uint16) ((micros % 1000) * 4096 / 1000);
 
-	if (!pg_strong_random(id->data, UUID_LEN))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
+	append_random(id->data + 8);
 	for (int i = 0; i < 6; i++)
 		id->data[i] = (unsigned char) (millis >> (8 * (5 - i)));
 	id->data[6] = 0x70 | (unsigned char) (fraction >> 8);
@@ -229,35 +244,62 @@ append_note(void)
 	appended = true;
 }
 
-void
-append_entry(const char *kind, const char *body, const uint8_t *subject, bool wait, pg_uuid_t *id)
+/* The payload, with what the row's columns say of it in fields; body: JSON. */
+static char *
+append_build(Oid schema, const char *kind, const char *body, const uint8_t *subject, PayloadFields *fields)
 {
-	Oid			schema;
 	const char *node;
 	char	   *member;
-	char	   *payload;
-	PayloadFields fields;
-	const char *reason;
-	TimestampTz now = GetCurrentTimestamp();
 
 	shared_require();
 	PreventCommandIfReadOnly("medchain.append()");
 	PreventCommandIfParallelMode("medchain.append()");
-	schema = get_namespace_oid("medchain", false);
 	node = append_node_name(schema);
 	member = ledger_hooks.current_member();
-	append_make_id(id, now);
-	payload = payload_build(kind, node, id, now, member ? member : node,
-							GetUserNameFromId(GetAuthenticatedUserId(), false), subject, body);
+	memset(fields, 0, sizeof(*fields));
+	fields->kind = unconstify(char *, kind);
+	fields->origin = unconstify(char *, node);
+	fields->time = GetCurrentTimestamp();
+	fields->actor = member ? member : fields->origin;
+	fields->has_subject = subject != NULL;
+	if (subject != NULL)
+		memcpy(fields->subject, subject, HASH_LEN);
+	append_make_id(&fields->id, fields->time);
+	return payload_build(kind, node, &fields->id, fields->time, fields->actor,
+						 GetUserNameFromId(GetAuthenticatedUserId(), false), subject, body);
+}
+
+void
+append_entry(const char *kind, const char *body, const uint8_t *subject, bool wait, pg_uuid_t *id)
+{
+	Oid			schema = get_namespace_oid("medchain", false);
+	PayloadFields fields;
+	PayloadFields read;
+	const char *reason;
+	char	   *payload = append_build(schema, kind, body, subject, &fields);
 
 	/* what its readers could not read must not get on the chain: it could never come off again */
-	if (!payload_parse(payload, strlen(payload), &fields, &reason))
+	if (!payload_parse(payload, strlen(payload), &read, &reason))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("invalid entry: %s", reason)));
 	append_insert(schema, &fields, payload);
 	append_note();
+	*id = fields.id;
 	if (wait || setting_wait_for_seal)
+		wait_at_commit = true;
+}
+
+void
+append_own_entry(const char *kind, const char *body, const uint8_t *subject)
+{
+	Oid			schema = get_namespace_oid("medchain", false);
+	PayloadFields fields;
+	char	   *payload = append_build(schema, kind, body, subject, &fields);
+
+	append_insert(schema, &fields, payload);
+	append_note();
+	if (setting_wait_for_seal)
 		wait_at_commit = true;
 }
 
@@ -434,7 +476,7 @@ append_reserved(const char *kind)
 	static const char *const names[] = {
 		"protect", "unprotect", "witness", "fork", "crl", "suspend", "reinstate", "expel", "rekey"
 	};
-	static const char *const prefixes[] = {"row.", "access.", "member."};
+	static const char *const prefixes[] = {"row.", "table.", "access.", "member."};
 
 	for (size_t i = 0; i < lengthof(names); i++)
 		if (strcmp(kind, names[i]) == 0)

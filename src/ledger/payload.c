@@ -214,9 +214,8 @@ payload_parse_uuid(const char *text, pg_uuid_t *id)
 	return decode_hex(hex, sizeof(hex), id->data);
 }
 
-/* Run PostgreSQL's parser; false if the text is not JSON or nested beyond what the stack takes. */
-static bool
-payload_scan(const char *text, int len, PayloadReader *reader)
+bool
+payload_scan(const char *text, int len, JsonSemAction *actions)
 {
 	volatile bool fine = false;
 	MemoryContext context = CurrentMemoryContext;
@@ -224,16 +223,8 @@ payload_scan(const char *text, int len, PayloadReader *reader)
 	PG_TRY();
 	{
 		JsonLexContext *lex = compat_json_lexer(unconstify(char *, text), len, true);
-		JsonSemAction actions = {0};
 
-		actions.semstate = reader;
-		actions.object_start = payload_object_start;
-		actions.object_end = payload_nested_end;
-		actions.array_start = payload_array_start;
-		actions.array_end = payload_nested_end;
-		actions.object_field_start = payload_field_start;
-		actions.scalar = payload_scalar;
-		fine = pg_parse_json(lex, &actions) == JSON_SUCCESS;
+		fine = pg_parse_json(lex, actions) == JSON_SUCCESS;
 	}
 	PG_CATCH();
 	{
@@ -253,10 +244,18 @@ bool
 payload_parse(const char *text, int len, PayloadFields *fields, const char **reason)
 {
 	PayloadReader reader = {0};
+	JsonSemAction actions = {0};
 
 	memset(fields, 0, sizeof(*fields));
 	reader.current = FIELD_OTHER;
-	if (!payload_scan(text, len, &reader) || !reader.is_object)
+	actions.semstate = &reader;
+	actions.object_start = payload_object_start;
+	actions.object_end = payload_nested_end;
+	actions.array_start = payload_array_start;
+	actions.array_end = payload_nested_end;
+	actions.object_field_start = payload_field_start;
+	actions.scalar = payload_scalar;
+	if (!payload_scan(text, len, &actions) || !reader.is_object)
 	{
 		*reason = "payload is not a JSON object, is nested too deep, or has \\u0000 in it";
 		return false;

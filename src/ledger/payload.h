@@ -6,6 +6,7 @@
 #define MEDCHAIN_LEDGER_PAYLOAD_H
 
 #include "postgres.h"
+#include "common/jsonapi.h"
 #include "datatype/timestamp.h"
 #include "utils/uuid.h"
 #include "core/hash.h"
@@ -30,5 +31,8 @@ extern char *payload_build(const char *kind, const char *origin, const pg_uuid_t
  * JSON, a field missing, doubled or of the wrong form.
  */
 extern bool payload_parse(const char *text, int len, PayloadFields *fields, const char **reason);
+
+/* Run PostgreSQL's parser over it; false if the text is not JSON or nested beyond what the stack takes. */
+extern bool payload_scan(const char *text, int len, JsonSemAction *actions);
 
 #endif

@@ -24,8 +24,7 @@
 #define PSEUDONYM_KEY_MIN 16
 #define PSEUDONYM_KEY_MAX 1024
 
-static uint8_t key_bytes[PSEUDONYM_KEY_MAX];
-static int	key_length = 0;
+static HashMac *key = NULL;
 static char *key_file = NULL;	/* the file the key above came from */
 
 static void
@@ -34,7 +33,9 @@ pseudonym_load_key(void)
 	const char *file = setting_pseudonym_key_file;
 	struct stat st;
 	int			fd;
+	uint8_t		key_bytes[PSEUDONYM_KEY_MAX];
 	ssize_t		got;
+	HashMac    *loaded = NULL;
 
 	if (file == NULL || file[0] == '\0')
 		ereport(ERROR,
@@ -76,17 +77,20 @@ pseudonym_load_key(void)
 	/* a newline at the end is how editors write files, not part of the key */
 	while (got > 0 && (key_bytes[got - 1] == '\n' || key_bytes[got - 1] == '\r'))
 		got--;
+	if (got >= PSEUDONYM_KEY_MIN)
+		loaded = hash_mac_new(key_bytes, (size_t) got);
+	OPENSSL_cleanse(key_bytes, sizeof(key_bytes));
 	if (got < PSEUDONYM_KEY_MIN)
-	{
-		OPENSSL_cleanse(key_bytes, sizeof(key_bytes));
-		key_length = 0;
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
 				 errmsg("pseudonym key file \"%s\" holds fewer than %d bytes", file, PSEUDONYM_KEY_MIN)));
-	}
-	key_length = (int) got;
+	if (loaded == NULL)
+		elog(ERROR, "could not compute HMAC-SHA-256");
+	hash_mac_free(key);
+	key = loaded;
 	if (key_file)
 		pfree(key_file);
+	key_file = NULL;
 	key_file = MemoryContextStrdup(TopMemoryContext, file);
 }
 
@@ -95,7 +99,7 @@ pseudonym_of(const char *identity, size_t len, uint8_t out[HASH_LEN])
 {
 	if (key_file == NULL || strcmp(key_file, setting_pseudonym_key_file) != 0)
 		pseudonym_load_key();
-	if (!hash_hmac(key_bytes, key_length, identity, len, out))
+	if (!hash_mac(key, identity, len, out))
 		elog(ERROR, "could not compute HMAC-SHA-256");
 }
 

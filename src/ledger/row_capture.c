@@ -1,0 +1,225 @@
+/*
+ * row_capture.c: every insert, update and delete of a row of a ledger table goes on the ledger.
+ *
+ * The trigger is AFTER ROW and ENABLE ALWAYS, on the table and, cloned by PostgreSQL, on its partitions.  The row's own
+ * lock orders the entries of one row as its versions are ordered.  An entry with what the row has become also names
+ * the commitment to what the row was: if that is not what the entry before says, it was changed in between.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "core/encode.h"
+#include "ledger/append.h"
+#include "ledger/chain.h"
+#include "ledger/pseudonym.h"
+#include "ledger/row_commitment.h"
+#include "ledger/trusted.h"
+
+#define CAPTURE_FETCH 1000		/* rows read from a cursor at once */
+
+/* Which identity the pseudonym of a row's subject stands for. */
+static void
+capture_remember_subject(const RowImage *row, const uint8_t *subject)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[2] = {BYTEAOID, TEXTOID};
+	Datum		values[2];
+	TrustedScope scope;
+
+	values[0] = chain_bytea(subject, HASH_LEN);
+	values[1] = CStringGetTextDatum(row->identity);
+	trusted_begin(&scope);
+	trusted_execute(&plan, "INSERT INTO medchain.subject_identity (pseudonym, identity) VALUES ($1, $2) "
+					"ON CONFLICT (pseudonym) DO NOTHING", 2, types, values, NULL, false);
+	trusted_end(&scope);
+}
+
+/* Which key the id of a new row stands for.  The table has neither index nor trigger, and no use for the executor. */
+static void
+capture_remember_key(const RowTable *table, const RowImage *row)
+{
+	Relation	keys = table_open(get_relname_relid("row_key", get_namespace_oid("medchain", false)), RowExclusiveLock);
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	values[0] = ObjectIdGetDatum(table->root);
+	values[1] = chain_bytea(row->id, HASH_LEN);
+	values[2] = CStringGetTextDatum(row->key_text);
+	simple_heap_insert(keys, heap_form_tuple(RelationGetDescr(keys), values, nulls));
+	table_close(keys, NoLock);
+}
+
+static void
+capture_hex(StringInfo body, const char *name, const uint8_t hash[HASH_LEN])
+{
+	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
+
+	encode_hex(hash, HASH_LEN, hex);
+	appendStringInfo(body, ",\"%s\":\"%s\"", name, hex);
+}
+
+/* One entry; now: what the row is, or NULL; was: what it was before, or NULL. */
+static void
+capture_append(const RowTable *table, const char *kind, const RowImage *now, const RowImage *was)
+{
+	const RowImage *row = now ? now : was;
+	StringInfoData body;
+	uint8_t		pseudonym[HASH_LEN];
+	const uint8_t *subject = NULL;
+
+	if (row->identity != NULL)
+	{
+		pseudonym_of(row->identity, strlen(row->identity), pseudonym);
+		subject = pseudonym;
+	}
+	if (now != NULL && was == NULL)
+	{
+		capture_remember_key(table, now);
+		if (subject != NULL)
+			capture_remember_subject(now, subject);
+	}
+
+	initStringInfo(&body);
+	appendStringInfoString(&body, "{\"relation\":");
+	escape_json(&body, table->name);
+	capture_hex(&body, "row", row->id);
+	appendStringInfo(&body, ",\"version\":%d", table->version);
+	if (now != NULL)
+		capture_hex(&body, "commitment", now->commitment);
+	if (was != NULL)
+		capture_hex(&body, "previous", was->commitment);
+	appendStringInfoChar(&body, '}');
+	append_own_entry(kind, body.data, subject);
+}
+
+static bool
+capture_same_text(const char *a, const char *b)
+{
+	return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+PG_FUNCTION_INFO_V1(medchain_capture);
+
+Datum
+medchain_capture(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	const RowTable *table;
+	TupleDesc	desc;
+	RowImage	was;
+	RowImage	now;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		elog(ERROR, "medchain_capture: not called as an AFTER ROW trigger");
+	desc = RelationGetDescr(trigger->tg_relation);
+	table = row_table_get(trigger->tg_relation);
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has a trigger of medchain, which knows nothing of the table",
+						RelationGetRelationName(trigger->tg_relation)),
+				 errhint("Drop the trigger \"%s\", or call medchain.ledger_table().", trigger->tg_trigger->tgname)));
+	if (table->append_only && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("table \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation)),
+				 errdetail("Its rows are on the ledger and are neither changed nor deleted.")));
+
+	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		row_image(table, desc, trigger->tg_trigtuple, table->version, &was);
+	if (!TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		row_image(table, desc, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? trigger->tg_trigtuple : trigger->tg_newtuple,
+				  table->version, &now);
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		capture_append(table, "row.insert", &now, NULL);
+	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		capture_append(table, "row.delete", NULL, &was);
+	else if (hash_equal(was.id, now.id) && capture_same_text(was.identity, now.identity))
+		capture_append(table, "row.update", &now, &was);
+	else
+	{
+		/* moved to another key, or another subject: the end of one history and the start of another */
+		capture_append(table, "row.delete", NULL, &was);
+		capture_append(table, "row.insert", &now, NULL);
+	}
+	return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(medchain_row_record);
+
+/*
+ * row_record(kind text, source regclass, root regclass) -> bigint: an entry for every row that source has now, as one of
+ * the ledger table root: row.baseline for rows that came with it, row.delete for those that leave.
+ */
+Datum
+medchain_row_record(PG_FUNCTION_ARGS)
+{
+	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bool		leaving = strcmp(kind, "row.delete") == 0;
+	Relation	source = table_open(PG_GETARG_OID(1), AccessShareLock);
+	const RowTable *table;
+	TrustedScope scope;
+	Portal		cursor;
+	MemoryContext context;
+	MemoryContext caller;
+	int64		count = 0;
+
+	trusted_begin(&scope);
+	table = row_table_as(source, PG_GETARG_OID(2));
+	context = AllocSetContextCreate(CurrentMemoryContext, "medchain row", ALLOCSET_DEFAULT_SIZES);
+
+	/* the caller has locked the table: what it holds is what the newest snapshot sees, not what the transaction's does */
+	PushActiveSnapshot(GetLatestSnapshot());
+	cursor = SPI_cursor_open_with_args(NULL, psprintf("SELECT x FROM %s x", quote_qualified_identifier(
+															 get_namespace_name(RelationGetNamespace(source)),
+															 RelationGetRelationName(source))),
+									   0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
+	for (;;)
+	{
+		SPITupleTable *rows;
+		uint64		n;
+
+		SPI_cursor_fetch(cursor, true, CAPTURE_FETCH);
+		rows = SPI_tuptable;
+		n = SPI_processed;
+		for (uint64 i = 0; i < n; i++)
+		{
+			bool		isnull;
+			HeapTupleHeader header = DatumGetHeapTupleHeader(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+			HeapTupleData whole = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+			RowImage	row;
+
+			CHECK_FOR_INTERRUPTS();
+			caller = MemoryContextSwitchTo(context);
+			row_image(table, RelationGetDescr(source), &whole, table->version, &row);
+			capture_append(table, kind, leaving ? NULL : &row, leaving ? &row : NULL);
+			MemoryContextSwitchTo(caller);
+			MemoryContextReset(context);
+			count++;
+		}
+		SPI_freetuptable(rows);
+		if (n == 0)
+			break;
+	}
+	SPI_cursor_close(cursor);
+	PopActiveSnapshot();
+	trusted_end(&scope);
+	table_close(source, NoLock);
+	PG_RETURN_INT64(count);
+}

@@ -1,0 +1,55 @@
+/*
+ * row_table.h: what medchain.row_table and its companions say about a table whose rows are on the ledger.
+ *
+ * Asked for with every row that is written, so the answer is kept for the session until the table, or what is
+ * said about it, changes.
+ */
+#ifndef MEDCHAIN_LEDGER_ROW_TABLE_H
+#define MEDCHAIN_LEDGER_ROW_TABLE_H
+
+#include "postgres.h"
+#include "access/attnum.h"
+#include "fmgr.h"
+#include "utils/relcache.h"
+
+#include "core/hash.h"
+
+/* What the text of the columns' types depends on. */
+typedef enum RowSettingsKind
+{
+	ROW_SETTINGS_NONE,			/* nothing: numbers, text, uuid, ... */
+	ROW_SETTINGS_FORMAT,		/* time zone, date style and the like */
+	ROW_SETTINGS_ALL			/* whatever it be, search_path included */
+} RowSettingsKind;
+
+typedef struct RowColumn
+{
+	AttrNumber	attribute;
+	char	   *name;			/* as the ledger calls it, also after it was renamed */
+	int			since;			/* version of the table that first had it */
+	bool		is_key;
+	FmgrInfo	output;
+} RowColumn;
+
+typedef struct RowTable
+{
+	Oid			relation;		/* whose attribute numbers these are: the table, or a partition of it */
+	Oid			root;			/* the table */
+	char	   *name;			/* as the ledger calls it */
+	bool		append_only;
+	AttrNumber	subject;		/* column with the examinee's identity; 0: none */
+	int			version;		/* of the set of columns */
+	int			ncolumns;
+	RowColumn  *columns;		/* by the bytes of their names */
+	RowSettingsKind settings;
+	HashMac    *salts;			/* makes the salts of this table's commitments */
+	bool		stale;
+} RowTable;
+
+/* NULL if the relation is neither a ledger table nor a partition of one.  Valid until the transaction ends. */
+extern const RowTable *row_table_get(Relation relation);
+
+/* The same for rows of a relation that has the columns of the ledger table root; ERROR if root is none. */
+extern const RowTable *row_table_as(Relation relation, Oid root);
+
+#endif

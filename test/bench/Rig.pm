@@ -1,0 +1,145 @@
+=pod
+
+=head1 NAME
+
+Rig - one data centre under load, and the arithmetic of ratios
+
+=head1 DESCRIPTION
+
+The machines this runs on are noisy, so figures are compared only with figures taken beside them: alternatives take
+turns in short slices, each round gives one ratio, and the median of the rounds is shown with the lowest and highest.
+
+=cut
+
+package Rig;
+
+use strict;
+use warnings;
+
+use List::Util qw(max min);
+use Medchain::Alliance;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+
+# Durable means durable: PostgreSQL::Test::Cluster turns fsync off.
+my $conf = q{
+fsync = on
+full_page_writes = on
+synchronous_commit = on
+shared_buffers = 1GB
+max_wal_size = 8GB
+checkpoint_timeout = 1h
+max_connections = 50
+max_parallel_workers = 8
+log_statement = none
+log_min_messages = warning
+};
+
+sub new
+{
+	my ($class) = @_;
+	my $alliance = Medchain::Alliance->new(dc => 'data_center');
+	my $self     = bless { alliance => $alliance, summary => [] }, $class;
+
+	$alliance->start('dc', conf => $conf);
+	$alliance->found;
+	return $self;
+}
+
+sub sql
+{
+	my ($self, $sql) = @_;
+	return $self->{alliance}->sql('dc', $sql);
+}
+
+sub stop { my ($self) = @_; $self->{alliance}->cluster('dc')->stop; return; }
+
+# Seconds that SQL takes, its connection not included.
+sub seconds
+{
+	my ($self, @sql) = @_;
+	my ($rc, $out, $err) = $self->{alliance}->try('dc', join(";\n", '\timing on', @sql) . ';');
+	die $err if $rc;
+	my @times = $out =~ /^Time: ([0-9.]+) ms/mg;
+	return $times[-1] / 1000;
+}
+
+# Transactions per second of a script for pgbench.  async: commits do not wait for the disk.
+sub tps
+{
+	my ($self, $script, %params) = @_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
+	my ($clients, $seconds) = ($params{clients} || 1, $params{seconds});
+
+	PostgreSQL::Test::Utils::append_to_file($file, '');
+	open(my $out, '>', $file) or die "$file: $!";
+	print $out $script;
+	close($out);
+	local $ENV{PGOPTIONS} = '-c synchronous_commit=' . ($params{async} ? 'off' : 'on');
+	my $cluster = $self->{alliance}->cluster('dc');
+	my ($stdout, $stderr) = PostgreSQL::Test::Utils::run_command(
+		[
+			'pgbench', '-n', '-M', 'prepared', '-h', $cluster->host, '-p', $cluster->port,
+			'-c', $clients, '-j', min(2, $clients), '-T', $seconds, '-f', $file, 'postgres'
+		]);
+	$stdout =~ /tps = ([0-9.]+)/ or die "pgbench failed: $stderr";
+	return $1;
+}
+
+sub median
+{
+	my @sorted = sort { $a <=> $b } @_;
+	my $middle = int(@sorted / 2);
+	return @sorted % 2 ? $sorted[$middle] : ($sorted[ $middle - 1 ] + $sorted[$middle]) / 2;
+}
+
+# "0.93 (0.88 to 1.04)"
+sub spread
+{
+	my (@ratios) = @_;
+	return sprintf('%.2f (%.2f to %.2f)', median(@ratios), min(@ratios), max(@ratios));
+}
+
+# Alternatives in turn: names and what gives a figure.  Returns { name => [figure of each round] }.
+sub rounds
+{
+	my ($rounds, @alternatives) = @_;
+	my %figures;
+
+	for my $round (1 .. $rounds)
+	{
+		my @turns = @alternatives;
+		while (my ($name, $measure) = splice(@turns, 0, 2))
+		{
+			push @{ $figures{$name} }, $measure->();
+		}
+	}
+	return \%figures;
+}
+
+# The ratio of two alternatives, round by round.
+sub ratios
+{
+	my ($figures, $this, $that) = @_;
+	return map { $figures->{$this}[$_] / $figures->{$that}[$_] } 0 .. $#{ $figures->{$this} };
+}
+
+# Remember for the summary, and say at once.
+sub target
+{
+	my ($self, $what, $target, $measured, $met) = @_;
+	push @{ $self->{summary} }, [ $what, $target, $measured, $met ? 'met' : 'missed' ];
+	return;
+}
+
+sub summary
+{
+	my ($self, $out) = @_;
+
+	printf $out "\n%-58s %-18s %-30s %s\n", 'target', '', 'measured', '';
+	printf $out "%-58s %-18s %-30s %s\n", @$_ foreach @{ $self->{summary} };
+	return;
+}
+
+1;

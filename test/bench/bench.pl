@@ -1,0 +1,353 @@
+#!/usr/bin/perl
+#
+# bench.pl: what medchain costs, section by section.
+#
+# Run by test/bench/run, which says what the variables mean.
+
+use strict;
+use warnings;
+
+# The test modules take STDOUT for a log of their own, and Test::More tells of every query: what is
+# printed here goes past them.
+my $out;
+BEGIN { open($out, '>&', \*STDOUT) or die "stdout: $!"; }
+
+use List::Util qw(max min sum);
+use POSIX ();
+use Rig;
+use Time::HiRes qw(sleep time);
+
+$out->autoflush(1);
+Test::More->builder->output('/dev/null');
+
+my $quick     = $ENV{BENCH_QUICK};
+my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger verify growth');
+my $rounds    = $ENV{BENCH_ROUNDS}    || ($quick ? 1 : 5);
+my $seconds   = $ENV{BENCH_SECONDS}   || ($quick ? 1 : 5);
+my $sustained = $ENV{BENCH_SUSTAINED} || ($quick ? 5 : 60);
+my $entries   = $ENV{BENCH_ENTRIES}   || ($quick ? 50000 : 500000);
+my @growth    = split(' ', $ENV{BENCH_GROWTH} || ($quick ? '10000 30000' : '10000 100000 1000000'));
+
+my $rig = Rig->new;
+
+# A body that makes a payload of 300 bytes, and the text of such a payload.
+my $text    = 'x' x 138;
+my $body    = qq({"text":"$text"});
+my $payload = qq({"kind":"bench","origin":"dc","id":"01a20e60-68af-76b8-97f1-3f58c539111e","time":"2026-11-24T12:00:00.000000Z",)
+  . qq("actor":"dc","role":"postgres","body":$body});
+
+sub heading { print $out "\n", join("\n", @_), "\n"; return; }
+
+# ----- the machine ------------------------------------------------------------
+
+sub openssl_messages
+{
+	my ($bytes) = @_;
+	my $out = `openssl speed -seconds 1 -bytes $bytes sha256 2>/dev/null`;
+	return $out =~ /^sha256\s+([0-9.]+)k/m ? $1 * 1000 / $bytes : 0;
+}
+
+sub machine
+{
+	my $sync = `pg_test_fsync -s 1 -f @{[ PostgreSQL::Test::Utils::tempdir() ]}/fsync 2>/dev/null`;
+	my ($fdatasync) = $sync =~ /fdatasync\s+([0-9.]+) ops/;
+	my $cores = `nproc`;
+	chomp $cores;
+	heading('The machine');
+	printf $out "  %d cores; PostgreSQL %s; fdatasync %.0f/s; sha256 of 320 bytes %.2f million/s (one core)\n", $cores,
+	  $rig->sql('SHOW server_version'), $fdatasync || 0, openssl_messages(320) / 1e6;
+	return;
+}
+
+# ----- append -----------------------------------------------------------------
+
+sub prepare_alternatives
+{
+	my $columns = q{seq bigint GENERATED ALWAYS AS IDENTITY, id uuid DEFAULT gen_random_uuid(), kind text, "time" timestamptz DEFAULT now(), actor text, payload text};
+
+	$rig->sql(qq{
+		CREATE TABLE plain ($columns);
+
+		CREATE TABLE row_chain ($columns, hash bytea);
+		CREATE TABLE row_chain_head (hash bytea);
+		INSERT INTO row_chain_head VALUES ('');
+		CREATE FUNCTION row_chain() RETURNS trigger LANGUAGE plpgsql AS \$\$
+		DECLARE
+			previous bytea;
+		BEGIN
+			SELECT hash INTO previous FROM row_chain_head FOR UPDATE;
+			NEW.hash := digest(previous || convert_to(NEW.payload, 'UTF8'), 'sha256');
+			UPDATE row_chain_head SET hash = NEW.hash;
+			RETURN NEW;
+		END\$\$;
+		CREATE TRIGGER row_chain BEFORE INSERT ON row_chain FOR EACH ROW EXECUTE FUNCTION row_chain();
+
+		CREATE TABLE audited ($columns);
+		CREATE TABLE audit_log (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz, who text, txid bigint, relation text, operation text, image jsonb);
+		CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS \$\$
+		BEGIN
+			INSERT INTO audit_log (at, who, txid, relation, operation, image)
+				VALUES (clock_timestamp(), session_user, txid_current(), TG_RELID::regclass::text, TG_OP, to_jsonb(NEW));
+			RETURN NULL;
+		END\$\$;
+		CREATE TRIGGER audit AFTER INSERT ON audited FOR EACH ROW EXECUTE FUNCTION audit()});
+	return;
+}
+
+sub append
+{
+	my $insert = sub { my ($table) = @_; return "INSERT INTO $table (kind, actor, payload) VALUES ('bench', 'dc', '$payload');" };
+	my $append = "SELECT medchain.append('bench', '$body');";
+
+	heading('Append, entries of 300 bytes: transactions per second, and ratio to',
+		'  (a) the same insert into a plain table, (b) a plpgsql row chain, (c) an audit trigger');
+	prepare_alternatives();
+	printf $out "  %-22s %8s %8s %8s %8s   %-22s %-24s %s\n", '', 'append', '(a)', '(b)', '(c)', 'to (a)', 'to (b)', 'to (c)';
+	foreach my $async (0, 1)
+	{
+		foreach my $clients (1, 8)
+		{
+			my %load    = (clients => $clients, seconds => $seconds, async => $async);
+			my $figures = Rig::rounds($rounds,
+				a      => sub { $rig->tps($insert->('plain'), %load) },
+				append => sub { $rig->tps($append, %load) },
+				b      => sub { $rig->tps($insert->('row_chain'), %load) },
+				c      => sub { $rig->tps($insert->('audited'), %load) });
+			my %to = map { $_ => [ Rig::ratios($figures, 'append', $_) ] } qw(a b c);
+			my $what = sprintf('%d client%s, %s', $clients, $clients > 1 ? 's' : '', $async ? 'asynchronous' : 'durable');
+
+			printf $out "  %-22s %8.0f %8.0f %8.0f %8.0f   %-22s %-24s %s\n", $what,
+			  (map { Rig::median(@{ $figures->{$_} }) } qw(append a b c)), map { Rig::spread(@{ $to{$_} }) } qw(a b c);
+			next if $async;
+			$rig->target("append to plain insert, $what", 'at least 0.9', Rig::spread(@{ $to{a} }), Rig::median(@{ $to{a} }) >= 0.9);
+			$rig->target("append to plpgsql row chain, $what", 'at least 4', Rig::spread(@{ $to{b} }), Rig::median(@{ $to{b} }) >= 4)
+			  if $clients > 1;
+		}
+	}
+	return;
+}
+
+# ----- under load -------------------------------------------------------------
+
+# Samples of the backlog while eight clients append, and how long a probe's entry takes from commit to the ledger.
+sub sustained
+{
+	my (@backlog, @delays);
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/sustained';
+	my $pid;
+	my $probe = $rig->{alliance}->cluster('dc')->background_psql('postgres');
+
+	heading("$sustained s of durable appends by 8 clients");
+	$rig->sql('SELECT medchain.seal()');
+	defined($pid = fork) or die "fork: $!";
+	if ($pid == 0)
+	{
+		my $tps = $rig->tps("SELECT medchain.append('bench', '$body');", clients => 8, seconds => $sustained);
+		open(my $result, '>', $file) or die "$file: $!";
+		print $result $tps;
+		close($result);
+		POSIX::_exit(0);
+	}
+	my $end = time + $sustained - 1;
+	sleep 1;
+	while (time < $end)
+	{
+		my $delay = $probe->query_safe(q{
+			SELECT medchain.append('probe', 'null') AS id, clock_timestamp() AS at \gset
+			CALL medchain_bench.wait(:'id', :'at')});
+		push @delays, $delay =~ /([0-9.]+)/ ? $1 : die "no delay: $delay";
+		push @backlog, [ split(/\|/, $rig->sql("SELECT pending, pending_size FROM medchain.stat")) ];
+		sleep 0.2;
+	}
+	waitpid($pid, 0);
+	$probe->quit;
+	my $tps    = PostgreSQL::Test::Utils::slurp_file($file);
+	my $third  = int(@backlog / 3) || 1;
+	my $before = Rig::median(map { $_->[0] } @backlog[ 0 .. $third - 1 ]);
+	my $after  = Rig::median(map { $_->[0] } @backlog[ -$third .. -1 ]);
+	my @sorted = sort { $a <=> $b } @delays;
+	my $p99    = $sorted[ int(0.99 * $#sorted) ];
+
+	printf $out "  %.0f entries/s; backlog: median %.0f in the first third, %.0f in the last; medchain.pending at most %.0f MB\n",
+	  $tps, $before, $after, max(map { $_->[1] } @backlog) / 1e6;
+	printf $out "  from commit to block, %d probes: median %.0f ms, 99 %% %.0f ms, longest %.0f ms\n", scalar(@delays), Rig::median(@delays), $p99, $sorted[-1];
+	$rig->target('backlog of the sealer, first third to last', 'does not grow', sprintf('%.0f to %.0f', $before, $after),
+		$after <= max(2 * $before, $tps * 0.4));
+	$rig->target('seal delay under full load, 99 %', 'below 1000 ms', sprintf('%.0f ms', $p99), $p99 < 1000);
+	return;
+}
+
+# Milliseconds from a moment until an entry is in the ledger.
+sub prepare_probe
+{
+	$rig->sql(q{
+		CREATE SCHEMA medchain_bench;
+		CREATE PROCEDURE medchain_bench.wait(entry uuid, since timestamptz, INOUT ms float8 DEFAULT NULL) LANGUAGE plpgsql AS $$
+		BEGIN
+			LOOP
+				EXIT WHEN EXISTS (SELECT FROM medchain.entry e WHERE e.id = wait.entry);
+				COMMIT;
+				PERFORM pg_sleep(0.005);
+			END LOOP;
+			ms := extract(epoch FROM clock_timestamp() - since) * 1000;
+		END$$});
+	return;
+}
+
+# ----- ledger tables ----------------------------------------------------------
+
+sub ledger
+{
+	heading('A ledger table to the same table without, durable');
+	$rig->sql(q{
+		CREATE TABLE t_plain (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, patient text, seen timestamptz DEFAULT now(), finding text, value numeric);
+		CREATE TABLE t_ledger (LIKE t_plain INCLUDING ALL);
+		INSERT INTO t_plain (patient, finding, value) SELECT 'P' || i, repeat('finding ', 10), i FROM generate_series(1, 10000) i;
+		INSERT INTO t_ledger (patient, finding, value) SELECT patient, finding, value FROM t_plain;
+		SELECT medchain.ledger_table('t_ledger')});
+	my $insert = sub { "INSERT INTO $_[0] (patient, finding, value) VALUES ('P0042', '" . 'finding ' x 10 . "', 3.14);" };
+	my $update = sub { "\\set id random(1, 10000)\nUPDATE $_[0] SET value = value + 1 WHERE id = :id;" };
+
+	foreach my $clients (1, 8)
+	{
+		my %load = (clients => $clients, seconds => $seconds);
+		foreach my $case ([ insert => $insert ], [ update => $update ])
+		{
+			my ($name, $script) = @$case;
+			my $figures = Rig::rounds($rounds,
+				plain  => sub { $rig->tps($script->('t_plain'), %load) },
+				ledger => sub { $rig->tps($script->('t_ledger'), %load) });
+			my @ratios = Rig::ratios($figures, 'ledger', 'plain');
+
+			printf $out "  %-22s %8.0f to %8.0f/s   %s\n", "$name, $clients client" . ($clients > 1 ? 's' : ''),
+			  (map { Rig::median(@{ $figures->{$_} }) } qw(ledger plain)), Rig::spread(@ratios);
+			$rig->target("ledger table to plain, $name, $clients clients", 'at least 0.7', Rig::spread(@ratios), Rig::median(@ratios) >= 0.7);
+		}
+	}
+	$rig->sql('SELECT medchain.seal()');
+	return;
+}
+
+# ----- verify -----------------------------------------------------------------
+
+sub fill
+{
+	my ($count) = @_;
+	$rig->sql("SELECT count(medchain.append('bench', '$body')) FROM generate_series(1, $count)") if $count > 0;
+	$rig->sql('SELECT medchain.seal()');
+	return;
+}
+
+# Megabytes of its own that a session had at most while it verified.
+sub verify_memory
+{
+	my $session = $rig->{alliance}->cluster('dc')->background_psql('postgres');
+	my $pid     = $session->query_safe('SELECT pg_backend_pid()');
+	$pid =~ s/\D//g;
+	my $read = sub { my ($what) = @_; return `cat /proc/$pid/status` =~ /^$what:\s+(\d+)/m ? $1 / 1024 : 0 };
+	my $before = $read->('RssAnon');
+	$session->query_safe("SET medchain.verify_workers = 0; SELECT count(*) FROM medchain.verify('dc')");
+	my $grown = $read->('RssAnon') - $before;
+	$session->quit;
+	return $grown;
+}
+
+sub verify
+{
+	my $verify = "SELECT * FROM medchain.verify('dc')";
+	my ($small, $large);
+
+	heading('verify(), entries of 300 bytes');
+	fill($entries / 2);
+	$small = verify_memory();
+	fill($entries / 2);
+	$large = verify_memory();
+	$rig->sql('CHECKPOINT');
+	my $count   = $rig->sql('SELECT count(*) FROM medchain.entry');
+	my $figures = Rig::rounds($rounds,
+		sha => sub { openssl_messages(320) },
+		map { my $workers = $_; ($workers => sub { $count / $rig->seconds("SET medchain.verify_workers = $workers", $verify) }) } 0, 1, 2);
+	my @limit = Rig::ratios($figures, 1, 'sha');
+	my @two   = Rig::ratios($figures, 2, 1);
+	my %rate  = map { $_ => Rig::median(@{ $figures->{$_} }) } 0, 1, 2;
+
+	printf $out "  %d entries: %.0f entries/s in the session, %.0f with 1 worker, %.0f with 2\n", $count, @rate{ 0, 1, 2 };
+	printf $out "  two workers to one: %s; one worker to sha256 of 320 bytes by openssl alone: %s\n", Rig::spread(@two), Rig::spread(@limit);
+	printf $out "  memory of the session: %.1f MB more after half of them, %.1f after all\n", $small, $large;
+	$rig->target('verify(), entries per second and core', 'at least 500000', sprintf('%.0f', $rate{1}), $rate{1} >= 500000);
+	$rig->target('verify(), two workers to one', 'at least 1.7', Rig::spread(@two), Rig::median(@two) >= 1.7);
+	$rig->target('verify(), memory at twice the entries', 'flat', sprintf('%.1f to %.1f MB', $small, $large), $large - $small < 4);
+	return;
+}
+
+# ----- growth -----------------------------------------------------------------
+
+# Milliseconds of an inclusion proof, the median of many at random.
+sub proof
+{
+	my $out = $rig->sql(q{
+		DO $$
+		DECLARE
+			n bigint := (SELECT size FROM medchain.chain WHERE origin = 'dc');
+			entry uuid;
+			t timestamptz;
+			times float8[];
+		BEGIN
+			FOR i IN 1 .. 220 LOOP
+				SELECT id INTO entry FROM medchain.entry WHERE origin = 'dc' AND seq = floor(random() * n)::bigint;
+				t := clock_timestamp();
+				PERFORM medchain.inclusion_proof(entry);
+				IF i > 20 THEN
+					times := times || extract(epoch FROM clock_timestamp() - t)::float8 * 1000;
+				END IF;
+			END LOOP;
+			PERFORM set_config('bench.ms', (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x) FROM unnest(times) x)::text, false);
+		END$$;
+		SELECT current_setting('bench.ms')});
+	return $out;
+}
+
+sub growth
+{
+	my (@append, @proof);
+
+	heading('Growth: the cost of an append and of a proof as the ledger gets longer');
+	foreach my $size (@growth)
+	{
+		fill(max(0, $size - $rig->sql('SELECT count(*) FROM medchain.entry')));
+		# beside a plain insert, for the machine is not the same from one minute to the next
+		my $figures = Rig::rounds($rounds,
+			a      => sub { $rig->tps("INSERT INTO plain_growth (payload) VALUES ('$payload');", clients => 8, seconds => $seconds, async => 1) },
+			append => sub { $rig->tps("SELECT medchain.append('bench', '$body');", clients => 8, seconds => $seconds, async => 1) });
+		my @ratios = Rig::ratios($figures, 'append', 'a');
+
+		$rig->sql('SELECT medchain.seal()');
+		push @append, Rig::median(@ratios);
+		push @proof,  proof();
+		printf $out "  %10d entries and more: append to a plain insert, 8 clients asynchronous: %s; inclusion_proof() %.2f ms\n",
+		  $size, Rig::spread(@ratios), $proof[-1];
+	}
+	$rig->target('append, longest ledger to shortest', 'within 10 %', sprintf('%.2f', $append[-1] / $append[0]), $append[-1] / $append[0] >= 0.9);
+	$rig->target('inclusion_proof() in the longest', 'below 1 ms', sprintf('%.2f ms', $proof[-1]), $proof[-1] < 1);
+	return;
+}
+
+machine();
+append() if $section{append};
+if ($section{sustained})
+{
+	prepare_probe();
+	sustained();
+}
+ledger() if $section{ledger};
+verify() if $section{verify};
+if ($section{growth})
+{
+	$rig->sql('CREATE TABLE plain_growth (seq bigint GENERATED ALWAYS AS IDENTITY, payload text)');
+	growth();
+}
+$rig->summary($out);
+$rig->stop;
+# the test modules, which start and stop the server, expect a test
+Test::More::pass('measured');
+Test::More::done_testing();
