@@ -2,8 +2,9 @@
 #
 #   make            build                 make install   into the server's directories
 #   make test       every test suite      make demo      a whole alliance on this machine
+#   make bench      what it costs, as ratios
 #
-# test and demo work on a machine that has no PostgreSQL yet: they install what
+# test, demo and bench work on a machine that has no PostgreSQL yet: they install what
 # they need, and so must not depend on pg_config.
 
 EXTENSION = medchain
@@ -29,14 +30,16 @@ SHLIB_LINK = -lcrypto
 PG_CONFIG ?= pg_config
 
 .DEFAULT_GOAL := all
-.PHONY: test demo
+.PHONY: test demo bench
 test:
 	scripts/run-tests
 demo:
 	@demo/run
+bench:
+	@test/bench/run
 
 # Debian's pg_config of postgresql-common answers only when the server headers are there.
-ifneq ($(filter-out test demo,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out test demo bench,$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(wildcard $(PGXS)),)
 $(error PostgreSQL's server headers are missing; run scripts/install-deps, or give PG_CONFIG)
