@@ -7,6 +7,7 @@
 
 #include "core/encode.h"
 #include "core/proof.h"
+#include "payload.h"
 #include "report.h"
 
 #define RECEIPT_HASHES_MAX 64
@@ -30,7 +31,7 @@ static bool
 receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 {
 	static const char *const fields[] = {
-		"type", "origin", "index", "tree_size", "payload", "hashes", "checkpoint", "certificate", "ledger_key", NULL
+		"type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint", "ledger_key", "certificate", NULL
 	};
 	json_t	   *hashes = json_object_get(object, "hashes");
 
@@ -57,13 +58,10 @@ static bool
 receipt_check_proof(const Receipt *receipt, NoteBlock *block, CoreError *error)
 {
 	uint8_t		leaf[HASH_LEN];
-	json_t	   *payload = json_loadb(receipt->payload, receipt->payload_len, JSON_REJECT_DUPLICATES, NULL);
-	const char *origin = json_string_value(json_object_get(payload, "origin"));
-	bool		same = origin != NULL && strcmp(origin, receipt->origin) == 0;
+	PayloadNames names;
 	const char *slash;
 
-	json_decref(payload);
-	if (!same)
+	if (!payload_names(receipt->payload, receipt->payload_len, &names) || strcmp(names.origin, receipt->origin) != 0)
 		return error_set(error, CORE_MALFORMED, "the payload is not an entry of \"%.60s\"", receipt->origin);
 	if (!note_parse_block(receipt->checkpoint, receipt->checkpoint_len, block, error))
 		return false;
@@ -77,6 +75,38 @@ receipt_check_proof(const Receipt *receipt, NoteBlock *block, CoreError *error)
 		proof_check_inclusion(leaf, receipt->index, receipt->tree_size, receipt->hashes[0], receipt->nhashes, block->root) != PROOF_VALID)
 		return error_set(error, CORE_MALFORMED, "the proof does not lead from the entry to the checkpoint's root");
 	return true;
+}
+
+/* Checkpoints that were kept elsewhere must be the receipt's, or else the receipt says nothing about them. */
+static Verdict
+receipt_compare_checkpoints(const Receipt *receipt, const NoteBlock *block, const Options *options, CoreError *error)
+{
+	uint8_t		head[HASH_LEN];
+	size_t		textlen;
+
+	if (!note_text_length(receipt->checkpoint, receipt->checkpoint_len, &textlen, error) ||
+		!hash_sha256(receipt->checkpoint, textlen, head))
+		return UNUSABLE;
+	for (int i = 0; i < options->ncheckpoints; i++)
+	{
+		NoteBlock	kept;
+		uint8_t		hash[HASH_LEN];
+
+		if (!report_read_checkpoint(options, i, &kept, hash, error))
+			return UNUSABLE;
+		if (strcmp(kept.name, block->name) != 0 || kept.height != block->height)
+		{
+			error_set(error, CORE_UNSUPPORTED, "the receipt is of block %llu of \"%.60s\", the checkpoint of block %llu of \"%.60s\": verify an export",
+					  (unsigned long long) block->height, block->name, (unsigned long long) kept.height, kept.name);
+			return UNUSABLE;
+		}
+		if (!hash_equal(hash, head))
+		{
+			error_set(error, CORE_MALFORMED, "the checkpoint kept elsewhere is another block than the receipt's");
+			return NOT_VERIFIED;
+		}
+	}
+	return VERIFIED;
 }
 
 /* The checkpoint is signed by the ledger key, which is that of a certificate under the anchors. */
@@ -125,6 +155,9 @@ verify_receipt(json_t *object, const Options *options, json_t *result, CoreError
 {
 	Receipt		receipt;
 	NoteBlock	block;
+	CertificateInfo signer;
+	char		fingerprint[ENCODE_HEX_SIZE(HASH_LEN)];
+	Verdict		verdict;
 
 	if (options->anchors == NULL)
 	{
@@ -137,10 +170,18 @@ verify_receipt(json_t *object, const Options *options, json_t *result, CoreError
 	json_object_set_new(result, "index", json_integer((json_int_t) receipt.index));
 	json_object_set_new(result, "tree_size", json_integer((json_int_t) receipt.tree_size));
 	if (!receipt_check_proof(&receipt, &block, error) || !receipt_check_signer(&receipt, &block, options, error))
-	{
-		json_object_set_new(result, "fault", json_string(error->message));
 		return NOT_VERIFIED;
-	}
+	verdict = receipt_compare_checkpoints(&receipt, &block, options, error);
+	if (verdict != VERIFIED)
+		return verdict;
+
+	/* the CA says whose certificate it is, the receipt does not: somebody has to look at it */
+	if (!certificate_info(receipt.certificate, strlen(receipt.certificate), &signer, error))
+		return UNUSABLE;
+	encode_hex(signer.fingerprint, HASH_LEN, fingerprint);
 	json_object_set_new(result, "sealed", json_string(block.sealed));
+	json_object_set_new(result, "height", json_integer((json_int_t) block.height));
+	json_object_set_new(result, "signer", json_pack("{s:s, s:s, s:s}", "subject", signer.subject, "issuer", signer.issuer,
+													"fingerprint", fingerprint));
 	return VERIFIED;
 }

@@ -256,6 +256,11 @@ payload_parse(const char *text, int len, PayloadFields *fields, const char **rea
 
 	memset(fields, 0, sizeof(*fields));
 	reader.current = FIELD_OTHER;
+	if (len > PAYLOAD_MAX)
+	{
+		*reason = psprintf("payload is longer than %d bytes", PAYLOAD_MAX);
+		return false;
+	}
 	if (!payload_scan(text, len, &reader) || !reader.is_object)
 	{
 		*reason = "payload is not a JSON object, is nested too deep, or has \\u0000 in it";
