@@ -116,14 +116,14 @@ receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Optio
 	Key		   *key = key_from_pem(receipt->ledger_key, strlen(receipt->ledger_key), error);
 	Key		   *certified = key_from_pem(receipt->certificate, strlen(receipt->certificate), error);
 	char	   *spelling = key != NULL ? key_to_pem(key, error) : NULL;
+	char	   *certificate = certified != NULL ? certificate_to_pem(receipt->certificate, strlen(receipt->certificate), error) : NULL;
 	char		reason[CORE_MESSAGE_LEN];
 	struct tm	sealed = {0};
 	bool		fine = false;
 
-	if (key == NULL || certified == NULL || spelling == NULL)
+	if (key == NULL || certified == NULL || spelling == NULL || certificate == NULL)
 		;						/* error is set */
-	else if (strcmp(spelling, receipt->ledger_key) != 0 ||
-			 !certificate_canonical(receipt->certificate, strlen(receipt->certificate)))
+	else if (strcmp(spelling, receipt->ledger_key) != 0 || strcmp(certificate, receipt->certificate) != 0)
 		error_set(error, CORE_MALFORMED, "key or certificate is not in its canonical spelling");
 	else if (!key_same(key, certified))
 		error_set(error, CORE_UNSUPPORTED, "the ledger key is not the certificate's: verify an export, which shows who configured it");
@@ -145,6 +145,7 @@ receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Optio
 				break;
 		}
 	key_free_text(spelling);
+	certificate_free_text(certificate);
 	key_free(certified);
 	key_free(key);
 	return fine;

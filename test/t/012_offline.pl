@@ -10,9 +10,14 @@ use Test::More;
 my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node', ha => 'chain_node');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $anchors = $alliance->pki('ca.crt');
-my $program = 'src/bin/medchain-verify';
 
-system_or_bail('make', '-s', '-C', 'src/bin');
+# make install has put it beside the server's own programs
+my ($bindir, $mandir) = map { chomp(my $is = `$ENV{PG_CONFIG} --$_`); $is } qw(bindir mandir);
+my $program = "$bindir/medchain-verify";
+
+ok(-x $program && -s "$mandir/man1/medchain-verify.1", 'program and manual are installed');
+like(slurp_file("$mandir/man1/medchain-verify.1"), qr/\\-\\-\Q$_\E\b/, "the manual tells of --$_") foreach qw(anchors checkpoint json quiet help);
+unlike(`ldd $program`, qr/libpq|not found/, 'it needs nothing of PostgreSQL');
 $alliance->establish;
 $alliance->sql('ha', q{SELECT medchain.append('visit', json_build_object('n', i, 'text', E'\u00e9\n"'), 'P' || i) FROM generate_series(1, 50) i});
 $alliance->wait_for_equal_heads;
