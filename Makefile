@@ -1,6 +1,6 @@
 # medchain: a PostgreSQL extension (PGXS).
 #
-#   make            build                 make install   into the server's directories
+#   make            build                 make install   into the server's directories, medchain-verify with it
 #   make test       every test suite      make demo      a whole alliance on this machine
 #   make bench      what it costs, as ratios
 #
@@ -50,6 +50,19 @@ override with_llvm = no
 endif
 include $(PGXS)
 endif
+
+# The offline verifier knows nothing of PostgreSQL, and has a Makefile of its own.
+.PHONY: verifier install-verifier uninstall-verifier clean-verifier
+all: verifier
+install: install-verifier
+uninstall: uninstall-verifier
+clean: clean-verifier
+verifier:
+	$(MAKE) -C $(srcdir)/src/bin
+install-verifier uninstall-verifier:
+	$(MAKE) -C $(srcdir)/src/bin $(@:-verifier=) DESTDIR='$(DESTDIR)' bindir='$(bindir)' mandir='$(mandir)'
+clean-verifier:
+	$(MAKE) -C $(srcdir)/src/bin clean
 
 # PGXS knows nothing of headers, and an object that has another idea of a struct is worse than a slow build.
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h)

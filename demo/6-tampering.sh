@@ -131,6 +131,15 @@ echo
 echo "(done with SQL and the openssl command: see rewrite_chain in demo/6-tampering.sh)"
 rewrite_chain || broken "the chain could not be rewritten"
 sql data-centre <<'SQL'
+SELECT origin, blocks, entries, ok, height, fault FROM medchain.verify('data-centre');
+SQL
+shows "verify() remembers what it found in order before" '^ data-centre .*\| f .*\| rewritten *$'
+
+tell <<'TEXT'
+So he lets it forget.
+TEXT
+sql data-centre <<'SQL'
+DELETE FROM medchain.verified;
 SELECT origin, blocks, entries, ok, fault FROM medchain.verify('data-centre');
 SQL
 shows "his own database has nothing to say against it" '^ data-centre .*\| t  \| *$'
@@ -142,6 +151,7 @@ head_of="SELECT height, head FROM medchain.chains WHERE origin = 'data-centre';"
 for node in "${nodes[@]}"; do
 	sql "$node" <<<"$head_of"
 done
+ask data-centre "SELECT medchain.export()" >"$work/tmp/forged-export"	# for the next chapter
 forged_head=$(ask data-centre "SELECT head FROM (${head_of%;}) x")
 for node in end-node hospital-a hospital-b; do
 	expect "$node's head is another than the data centre's" "$node" "SELECT head = '$forged_head' FROM (${head_of%;}) x" f
@@ -183,6 +193,7 @@ restore_chain() {
 		FROM copied_block c WHERE b.origin = c.origin AND b.height = c.height AND b.note <> c.note;
 		UPDATE medchain.entry e SET payload = c.payload, actor = c.actor, leaf_hash = c.leaf_hash
 		FROM copied_entry c WHERE e.origin = c.origin AND e.seq = c.seq AND e.payload <> c.payload;
+		DELETE FROM medchain.verified;
 	SQL
 	chain_end
 }

@@ -21,6 +21,7 @@ SELECT subject = hmac('P0001', rtrim(pg_read_file(current_setting('medchain.pseu
 
 -- any JSON value is a payload; nothing else is
 SELECT count(medchain.append('remark', body)) FROM unnest(ARRAY['1', 'null', '[]', '"x"', '{}']::json[]) body;
+SELECT medchain.append('remark', to_json(repeat('x', 16 * 1024 * 1024)));
 SELECT medchain.append('remark', NULL);
 SELECT medchain.append(NULL, '{}');
 SELECT medchain.append('remark', '{');

@@ -209,6 +209,8 @@ SELECT * FROM medchain.verify_certificate(test.pem('data-centre'), test.pem('ca'
 SELECT * FROM medchain.verify_certificate(test.pem('data-centre'), test.pem('ca'), NULL, 'infinity');
 SELECT subject, issuer, public_key = (medchain.key_facts(test.pem('data-centre'))).public_key AS same_key, key_fingerprint ~ '^[0-9a-f]{64}$' AS fingerprint
     FROM medchain.certificate_facts(test.pem('data-centre'));
+SELECT canonical = test.pem('data-centre') AS canonical
+    FROM medchain.certificate_facts(E'who: data-centre\r\n' || rtrim(replace(test.pem('data-centre'), E'\n', E'\r\n'), E'\r\n'));
 
 -- names
 SELECT left(name, 12) AS name, length(name), medchain.name_valid(name) AS member, medchain.name_valid(name, true) AS alliance

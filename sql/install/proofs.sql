@@ -26,7 +26,8 @@ BEGIN
         RAISE data_corrupted USING MESSAGE = format('payload of entry %s of chain "%s" is not what was sealed', proof ->> 'index', proof ->> 'origin'),
             HINT = 'Run medchain.verify() to see what else is not.';
     END IF;
-    SELECT m.certificate, coalesce(m.ledger_key, CASE WHEN n.data_center = proof ->> 'origin' THEN n.genesis_key END) AS ledger_key INTO holder
+    -- its PEM in one spelling, whatever was between the lines when the member was admitted
+    SELECT CASE WHEN m.certificate IS NOT NULL THEN (certificate_facts(m.certificate)).canonical END AS certificate, coalesce(m.ledger_key, CASE WHEN n.data_center = proof ->> 'origin' THEN n.genesis_key END) AS ledger_key INTO holder
         FROM local_node n LEFT JOIN member m ON m.name = proof ->> 'origin';
     RETURN jsonb_build_object('type', 'receipt', 'payload', text_of_entry, 'certificate', holder.certificate, 'ledger_key', holder.ledger_key)
            || (proof - '{leaf_hash, root_hash}'::text[]);

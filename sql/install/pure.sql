@@ -34,9 +34,10 @@ COMMENT ON FUNCTION medchain.verify_certificate(text, text, text, timestamptz) I
 -- Internal: facts of certificates, keys, names and envelopes.
 
 CREATE FUNCTION medchain.certificate_facts(certificate text, OUT subject text, OUT issuer text, OUT not_before timestamptz,
-                                           OUT not_after timestamptz, OUT fingerprint bytea, OUT public_key text, OUT key_fingerprint text)
+                                           OUT not_after timestamptz, OUT fingerprint bytea, OUT public_key text, OUT key_fingerprint text,
+                                           OUT canonical text)
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_certificate_facts';
-COMMENT ON FUNCTION medchain.certificate_facts(text) IS 'what is in the first certificate of a PEM text; fingerprint is SHA-256 of the DER certificate, key_fingerprint hex SHA-256 of its SubjectPublicKeyInfo';
+COMMENT ON FUNCTION medchain.certificate_facts(text) IS 'what is in the first certificate of a PEM text; fingerprint is SHA-256 of the DER certificate, key_fingerprint hex SHA-256 of its SubjectPublicKeyInfo; canonical: all its certificates as OpenSSL spells them';
 
 CREATE FUNCTION medchain.key_facts(key text, OUT public_key text, OUT key_fingerprint text, OUT algorithm text)
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_key_facts';

@@ -34,15 +34,22 @@ evidence_member(const Evidence *evidence, const char *name)
 }
 
 static Member *
-evidence_add(Evidence *evidence, const char *name, const char *kind)
+evidence_add(Evidence *evidence, const char *name)
 {
 	Member	   *member = calloc(1, sizeof(Member));
 
 	member->name = strdup(name);
-	member->kind = strdup(kind);
 	member->next = evidence->members;
 	evidence->members = member;
 	return member;
+}
+
+/* Replace a text that is kept; value may be NULL. */
+static void
+evidence_keep(char **kept, const char *value)
+{
+	free(*kept);
+	*kept = value != NULL ? strdup(value) : NULL;
 }
 
 static int64_t
@@ -100,10 +107,11 @@ evidence_genesis(Evidence *evidence, const char *origin, json_t *payload, CoreEr
 		evidence->anchors = strdup(anchors);
 	if (!evidence_certificate(evidence, origin, certificate, evidence_time(payload), error))
 		return false;
-	member = evidence_add(evidence, origin, "data_center");
-	member->certificate_key = key_from_pem(certificate, strlen(certificate), error);
+	member = evidence_add(evidence, origin);
+	evidence_keep(&member->certificate, certificate);
 	member->ledger_key = key_from_pem(certificate, strlen(certificate), error);
-	return member->ledger_key != NULL && member->certificate_key != NULL;
+	member->used = true;
+	return member->ledger_key != NULL;
 }
 
 /* The payload of a contract's envelope, if the data centre signed it; NULL: it counts for nothing. */
@@ -145,50 +153,86 @@ evidence_open_contract(const Evidence *evidence, json_t *envelope)
 	return terms;
 }
 
+/* Is one of an array's elements this string? */
+static bool
+evidence_holds(json_t *array, const char *wanted)
+{
+	size_t		i;
+	json_t	   *item;
+
+	json_array_foreach(array, i, item)
+		if (json_is_string(item) && strcmp(json_string_value(item), wanted) == 0)
+			return true;
+	return false;
+}
+
+/* A contract that does not hold is without effect, as it is in the database. */
 static bool
 evidence_contract(Evidence *evidence, json_t *payload, CoreError *error)
 {
 	json_t	   *terms = evidence_open_contract(evidence, json_object_get(payload, "body"));
+	const char *alliance = evidence_string(terms, "alliance");
 	const char *name = evidence_string(terms, "member");
 	const char *kind = evidence_string(terms, "kind");
 	const char *certificate = evidence_string(terms, "certificate");
-	bool		first_end_node = kind != NULL && strcmp(kind, "end_node") == 0;
+	bool		end_node = kind != NULL && strcmp(kind, "end_node") == 0;
 	CoreError	refused = {0};
+	bool		fine = true;
 	Member	   *member;
 
-	if (name == NULL || kind == NULL || certificate == NULL ||
-		!evidence_certificate(evidence, name, certificate, evidence_time(payload), &refused))
+	if (alliance != NULL && strcmp(alliance, evidence->alliance) == 0 && name != NULL && certificate != NULL &&
+		strcmp(name, evidence->data_center) != 0 && (end_node || (kind != NULL && strcmp(kind, "chain_node") == 0)) &&
+		evidence_certificate(evidence, name, certificate, evidence_time(payload), &refused))
 	{
-		json_decref(terms);
-		return true;			/* without effect, as in the database */
+		member = evidence_member(evidence, name);
+		if (member == NULL)
+			member = evidence_add(evidence, name);
+		evidence_keep(&member->certificate, certificate);
+		evidence_keep(&member->valid_from, evidence_string(json_object_get(terms, "valid"), "from"));
+		evidence_keep(&member->valid_to, evidence_string(json_object_get(terms, "valid"), "to"));
+		member->configures = end_node && evidence_holds(json_object_get(terms, "capabilities"), "configure");
+		if (end_node && !evidence->has_end_node)
+		{
+			/* the first end node's ledger is configured by its contract */
+			evidence->has_end_node = true;
+			key_free(member->ledger_key);
+			member->ledger_key = key_from_pem(certificate, strlen(certificate), error);
+			fine = member->ledger_key != NULL;
+		}
 	}
-	for (Member *other = evidence->members; other != NULL; other = other->next)
-		if (strcmp(other->kind, "end_node") == 0)
-			first_end_node = false;
-	member = evidence_member(evidence, name);
-	if (member == NULL)
-		member = evidence_add(evidence, name, kind);
-	key_free(member->certificate_key);
-	member->certificate_key = key_from_pem(certificate, strlen(certificate), error);
-	if (first_end_node)
-		member->ledger_key = key_from_pem(certificate, strlen(certificate), error);
 	json_decref(terms);
-	return member->certificate_key != NULL;
+	return fine;
 }
 
-static void
-evidence_configure(Evidence *evidence, const char *origin, json_t *payload)
+/* An end node names a member's ledger key: if it may, at that time; and of several configurations the earliest counts. */
+static bool
+evidence_configure(Evidence *evidence, const char *origin, json_t *payload, CoreError *error)
 {
 	json_t	   *body = json_object_get(payload, "body");
+	const char *time = evidence_string(payload, "time");	/* one spelling, so that their order is that of the texts */
 	const char *name = evidence_string(body, "member");
-	const char *key = evidence_string(body, "public_key");
+	const char *pem = evidence_string(body, "public_key");
 	const Member *author = evidence_member(evidence, origin);
 	Member	   *member = name != NULL ? evidence_member(evidence, name) : NULL;
+	CoreError	refused = {0};
+	Key		   *key;
 
-	/* the first one counts */
-	if (author == NULL || strcmp(author->kind, "end_node") != 0 || member == NULL || key == NULL || member->ledger_key != NULL)
-		return;
-	member->ledger_key = key_from_pem(key, strlen(key), NULL);
+	if (time == NULL || author == NULL || !author->configures || member == NULL || pem == NULL ||
+		(author->valid_from != NULL && strcmp(time, author->valid_from) < 0) ||
+		(author->valid_to != NULL && strcmp(time, author->valid_to) >= 0) ||
+		!evidence_certificate(evidence, origin, author->certificate, evidence_time(payload), &refused) ||
+		(member->ledger_key != NULL && (member->configured == NULL || strcmp(member->configured, time) <= 0)) ||
+		(key = key_from_pem(pem, strlen(pem), NULL)) == NULL)
+		return true;
+	if (member->used && !key_same(key, member->ledger_key))
+	{
+		key_free(key);
+		return error_set(error, CORE_MALFORMED, "the ledger of \"%.60s\", which came before, was configured earlier with another key", name);
+	}
+	key_free(member->ledger_key);
+	member->ledger_key = key;
+	evidence_keep(&member->configured, time);
+	return true;
 }
 
 bool
@@ -204,7 +248,7 @@ evidence_learn(Evidence *evidence, const char *origin, uint64_t seq, json_t *pay
 	if (center && strcmp(kind, "contract") == 0)
 		return evidence_contract(evidence, payload, error);
 	if (strcmp(kind, "configure") == 0)
-		evidence_configure(evidence, origin, payload);
+		return evidence_configure(evidence, origin, payload, error);
 	return true;
 }
 
@@ -216,10 +260,12 @@ evidence_free(Evidence *evidence)
 		Member	   *member = evidence->members;
 
 		evidence->members = member->next;
-		key_free(member->certificate_key);
 		key_free(member->ledger_key);
 		free(member->name);
-		free(member->kind);
+		free(member->certificate);
+		free(member->valid_from);
+		free(member->valid_to);
+		free(member->configured);
 		free(member);
 	}
 	free(evidence->alliance);

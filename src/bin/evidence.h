@@ -8,6 +8,9 @@
 #ifndef MEDCHAIN_BIN_EVIDENCE_H
 #define MEDCHAIN_BIN_EVIDENCE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <jansson.h>
 
 #include "core/certificate.h"
@@ -16,9 +19,13 @@
 typedef struct Member
 {
 	char	   *name;
-	char	   *kind;
-	Key		   *certificate_key;
+	char	   *certificate;	/* PEM */
+	bool		configures;		/* an end node whose contract lets it configure ledgers */
+	char	   *valid_from;		/* of its contract, as the ledger spells times; NULL: open */
+	char	   *valid_to;
 	Key		   *ledger_key;		/* NULL: not configured (yet) */
+	char	   *configured;		/* when it was configured by an end node; NULL: by contract */
+	bool		used;			/* blocks were verified with the key */
 	struct Member *next;
 } Member;
 
@@ -28,6 +35,7 @@ typedef struct Evidence
 	char	   *data_center;
 	char	   *anchors;		/* PEM: the user's, or else those of genesis */
 	bool		own_anchors;	/* they are the user's */
+	bool		has_end_node;	/* there was a contract with one */
 	Member	   *members;
 } Evidence;
 

@@ -3,8 +3,9 @@
  *
  * A verifier that lets a byte be changed without noticing would leave room for
  * doubt about what was verified.  JSON has many spellings for one content, so
- * beyond parsing it, white space is refused where medchain writes none, and hex
- * digits in upper case are.
+ * before it is parsed, everything is refused that medchain does not write: other
+ * white space, other escapes, negative numbers.  And what is read may be hostile:
+ * a line has a longest length, and few enough values to parse it in little memory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,56 +14,130 @@
 #include "core/encode.h"
 #include "input.h"
 
+#define INPUT_CHUNK 65536
+
+/* An escape as PostgreSQL writes it: \\ \" \b \f \n \r \t, and \u00xx in lower case for other control characters. */
+static size_t
+input_escape(const char *at, size_t left)
+{
+	if (left >= 2 && strchr("\\\"bfnrt", at[1]) != NULL && at[1] != '\0')
+		return 2;
+	if (left >= 6 && memcmp(at, "\\u00", 4) == 0 && (at[4] == '0' || at[4] == '1') &&
+		((at[5] >= '0' && at[5] <= '9') || (at[5] >= 'a' && at[5] <= 'f')) &&
+		!(at[4] == '0' && strchr("89acd", at[5]) != NULL))
+		return 6;
+	return 0;
+}
+
+/* A string, from its first quote on: its length with both; 0 if it is spelled otherwise. */
+static size_t
+input_quoted(const char *at, size_t left)
+{
+	size_t		i = 1;
+
+	while (i < left && at[i] != '"')
+	{
+		size_t		step = at[i] == '\\' ? input_escape(at + i, left - i) : 1;
+
+		if (step == 0)
+			return 0;
+		i += step;
+	}
+	return i < left ? i + 1 : 0;
+}
+
 /* Outside of strings, the only white space is one blank after a colon or a comma. */
 static bool
 input_spelling(const char *line, size_t length)
 {
-	bool		in_string = false;
+	int			tokens = 0;
 
-	for (size_t i = 0; i < length; i++)
+	for (size_t i = 0; i < length;)
 	{
 		unsigned char c = (unsigned char) line[i];
 
-		if (in_string)
+		if (c == '"')
 		{
-			if (c == '\\')
-				i++;
-			else if (c == '"')
-				in_string = false;
+			size_t		step = input_quoted(line + i, length - i);
+
+			if (step == 0)
+				return false;
+			i += step;
+			continue;
 		}
-		else if (c == '"')
-			in_string = true;
-		else if (c == ' ' ? i == 0 || (line[i - 1] != ':' && line[i - 1] != ',') : c < ' ')
+		if (c == ' ' ? i == 0 || (line[i - 1] != ':' && line[i - 1] != ',') : c < ' ' || c == '-')
 			return false;
-		else if ((c == ':' || c == ',') && (i + 1 == length || line[i + 1] != ' '))
+		if ((c == ':' || c == ',') && (i + 1 == length || line[i + 1] != ' '))
 			return false;
+		if (strchr(":,[{", c) != NULL && ++tokens > INPUT_TOKENS_MAX)
+			return false;
+		i++;
 	}
 	return true;
 }
 
-/* One line into input->line; false at the end of the input or with an error. */
+/* Read on, behind what is there; false at the end of the input or with an error. */
+static bool
+input_fill(Input *input, CoreError *error)
+{
+	size_t		got;
+
+	if (input->start > 0)
+		memmove(input->data, input->data + input->start, input->end - input->start);
+	input->end -= input->start;
+	input->start = 0;
+	if (input->size - input->end < INPUT_CHUNK)
+	{
+		size_t		size = input->size < INPUT_CHUNK ? 2 * INPUT_CHUNK : 2 * input->size;
+		char	   *data = realloc(input->data, size);
+
+		if (data == NULL)
+			return error_set(error, CORE_INTERNAL, "out of memory");
+		input->data = data;
+		input->size = size;
+	}
+	got = fread(input->data + input->end, 1, input->size - input->end, input->file);
+	if (got == 0 && ferror(input->file))
+		return error_set(error, CORE_ACCESS, "could not read: %s", strerror(errno));
+	input->end += got;
+	return got > 0;
+}
+
+/* The next line; false at the end of the input or with an error. */
 static bool
 input_line(Input *input, CoreError *error)
 {
-	ssize_t		got = getline(&input->line, &input->size, input->file);
+	size_t		looked = 0;
+	char	   *newline;
 
-	if (got < 0)
+	while (input->start == input->end ||
+		   (newline = memchr(input->data + input->start + looked, '\n', input->end - input->start - looked)) == NULL)
 	{
-		if (ferror(input->file))
-			error_set(error, CORE_ACCESS, "could not read: %s", strerror(errno));
+		looked = input->end - input->start;
+		if (looked > INPUT_LINE_MAX)
+			return error_set(error, CORE_UNSUPPORTED, "line %llu is longer than %d bytes",
+							 (unsigned long long) input->number + 1, INPUT_LINE_MAX);
+		if (input_fill(input, error))
+			continue;
+		if (error->code == CORE_OK && looked > 0)
+			error_set(error, CORE_MALFORMED, "line %llu has no newline at its end: the input is cut off",
+					  (unsigned long long) input->number + 1);
 		return false;
 	}
 	input->number++;
-	input->bytes += (uint64_t) got;
-	input->length = (size_t) got;
-	if (input->line[got - 1] != '\n')
-		return error_set(error, CORE_MALFORMED, "line %llu has no newline at its end: the input is cut off",
-						 (unsigned long long) input->number);
-	input->line[--input->length] = '\0';
-	if (input->length > INPUT_LINE_MAX)
-		return error_set(error, CORE_UNSUPPORTED, "line %llu is longer than %d bytes",
-						 (unsigned long long) input->number, INPUT_LINE_MAX);
+	*newline = '\0';
+	input->line = input->data + input->start;
+	input->length = (size_t) (newline - input->line);
+	input->start += input->length + 1;
 	return true;
+}
+
+bool
+input_at_end(Input *input)
+{
+	CoreError	error = {0};
+
+	return input->start == input->end && !input_fill(input, &error) && error.code == CORE_OK;
 }
 
 json_t *
@@ -73,27 +148,23 @@ input_next(Input *input, CoreError *error)
 
 	if (!input_line(input, error))
 		return NULL;
+	if (input->length == 0 || input->line[0] != '{' || !input_spelling(input->line, input->length))
+	{
+		error_set(error, CORE_MALFORMED, "line %llu is not JSON as medchain spells it", (unsigned long long) input->number);
+		return NULL;
+	}
 	object = json_loadb(input->line, input->length, JSON_REJECT_DUPLICATES, &problem);
 	if (object == NULL)
-	{
 		error_set(error, CORE_MALFORMED, "line %llu is not JSON: %s", (unsigned long long) input->number, problem.text);
-		return NULL;
-	}
-	if (!json_is_object(object) || !input_spelling(input->line, input->length))
-	{
-		json_decref(object);
-		error_set(error, CORE_MALFORMED, "line %llu is not spelled as medchain spells it", (unsigned long long) input->number);
-		return NULL;
-	}
 	return object;
 }
 
 void
 input_free(Input *input)
 {
-	free(input->line);
-	input->line = NULL;
-	input->size = 0;
+	free(input->data);
+	input->data = NULL;
+	input->size = input->start = input->end = 0;
 }
 
 bool
@@ -140,12 +211,15 @@ input_hash(json_t *hex, uint8_t hash[HASH_LEN], CoreError *error)
 bool
 input_fields(json_t *object, const char *const *names, CoreError *error)
 {
-	size_t		count = 0;
+	void	   *field = json_object_iter(object);	/* in the order of the text */
 
-	for (; names[count] != NULL; count++)
-		if (json_object_get(object, names[count]) == NULL)
-			return error_set(error, CORE_MALFORMED, "field \"%s\" is missing", names[count]);
-	if (json_object_size(object) != count)
-		return error_set(error, CORE_MALFORMED, "there are fields that do not belong there");
-	return true;
+	for (; *names != NULL; names++, field = json_object_iter_next(object, field))
+	{
+		if (json_object_get(object, *names) == NULL)
+			return error_set(error, CORE_MALFORMED, "field \"%s\" is missing", *names);
+		if (field == NULL || strcmp(json_object_iter_key(field), *names) != 0)
+			break;
+	}
+	return (*names == NULL && field == NULL) ||
+		error_set(error, CORE_MALFORMED, "there are fields that do not belong there, or in another order");
 }

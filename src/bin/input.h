@@ -15,22 +15,26 @@
 #include "core/hash.h"
 
 #define INPUT_LINE_MAX (64 * 1024 * 1024)	/* bytes of one line: an entry, or a whole receipt */
+#define INPUT_TOKENS_MAX 1000	/* commas, colons and brackets of one line, outside of strings */
 
 typedef struct Input
 {
 	FILE	   *file;
-	char	   *line;			/* the current one, without its newline */
+	char	   *data;			/* read and not yet used: from start up to end */
 	size_t		size;			/* allocated */
+	size_t		start;
+	size_t		end;
+	const char *line;			/* the current one, without its newline */
 	size_t		length;
 	uint64_t	number;			/* of the line, from 1 */
-	uint64_t	bytes;			/* read so far */
 } Input;
 
 /*
  * Read a line and parse it as a JSON object.  NULL at the end of the input (error->code stays CORE_OK), or with
- * an error: too long, no newline at its end, not JSON, white space where medchain writes none, a field twice.
+ * an error: too long, no newline at its end, not JSON, another spelling than medchain's, a field twice.
  */
 extern json_t *input_next(Input *input, CoreError *error);
+extern bool input_at_end(Input *input);
 extern void input_free(Input *input);
 
 /* Fields of an object; false, with an error, if missing or of another type. */
@@ -38,7 +42,7 @@ extern bool input_string(json_t *object, const char *field, const char **value, 
 extern bool input_number(json_t *object, const char *field, uint64_t *value, CoreError *error);
 extern bool input_hash(json_t *hex, uint8_t hash[HASH_LEN], CoreError *error); /* 64 lower-case hex digits */
 
-/* Has the object these fields and no others?  names ends with NULL. */
+/* Has the object these fields, in this order (jsonb's: shorter names first), and no others?  names ends with NULL. */
 extern bool input_fields(json_t *object, const char *const *names, CoreError *error);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * medchain-verify.c: the offline verifier: arguments, input, and what comes out.
+ * medchain-verify.c: the offline verifier: its arguments.
  *
  * It knows OpenSSL, JSON and src/core, and nothing of PostgreSQL: what it says
  * does not depend on any database's word.
@@ -23,9 +23,10 @@ static const char help[] =
 "Options:\n"
 "  -a, --anchors=FILE      trust anchors (PEM) that the members' certificates must lead to; for an export, without\n"
 "                          them, those of its genesis block are taken, which proves less\n"
-"  -c, --checkpoint=FILE   a checkpoint of one of the chains that was kept elsewhere: the export must contain it\n"
-"  -j, --json              write the result as one JSON object\n"
-"  -q, --quiet             show no progress\n"
+"  -c, --checkpoint=FILE   a checkpoint of one of the chains that was kept elsewhere: the export must contain it,\n"
+"                          a receipt be of it; may be given more than once\n"
+"  -j, --json              write the result as one JSON object (see the manual, medchain-verify(1))\n"
+"  -q, --quiet             show no progress; it is shown when standard error is a terminal\n"
 "  -h, --help              show this help\n"
 "\n"
 "Exit status: 0 verified, 1 not verified, 2 the input cannot be used.\n";
@@ -54,71 +55,22 @@ main_read_file(const char *path, size_t *len)
 }
 
 static void
-main_report(Verdict verdict, json_t *result, const CoreError *error, bool json)
+main_add_checkpoint(Options *options, const char *path)
 {
-	static const char *const words[] = {"verified", "not verified", "unusable"};
-	json_t	   *chains = json_object_get(result, "chains");
-	size_t		i;
-	json_t	   *chain;
+	size_t		len;
+	char	   *note = main_read_file(path, &len);
 
-	json_object_set_new(result, "verdict", json_string(words[verdict]));
-	if (verdict != VERIFIED && json_object_get(result, "fault") == NULL)
-		json_object_set_new(result, "fault", json_string(error->message));
-	if (json)
+	/* psql ends what it prints with a newline of its own */
+	while (len > 1 && note[len - 2] == '\n' && note[len - 1] == '\n')
+		len--;
+	options->checkpoints = realloc(options->checkpoints, sizeof(*options->checkpoints) * (size_t) (options->ncheckpoints + 1));
+	if (options->checkpoints == NULL)
 	{
-		json_dumpf(result, stdout, JSON_SORT_KEYS);
-		putchar('\n');
-		return;
+		fputs("medchain-verify: out of memory\n", stderr);
+		exit(UNUSABLE);
 	}
-	json_array_foreach(chains, i, chain)
-		printf("%s: %lld blocks, %lld entries, head %s\n", json_string_value(json_object_get(chain, "origin")),
-			   (long long) json_integer_value(json_object_get(chain, "blocks")),
-			   (long long) json_integer_value(json_object_get(chain, "entries")),
-			   json_string_value(json_object_get(chain, "head")));
-	if (json_object_get(result, "index") != NULL && verdict == VERIFIED)
-		printf("entry %lld of \"%s\" is in the tree of %lld entries that was sealed %s\n",
-			   (long long) json_integer_value(json_object_get(result, "index")), json_string_value(json_object_get(result, "origin")),
-			   (long long) json_integer_value(json_object_get(result, "tree_size")), json_string_value(json_object_get(result, "sealed")));
-	if (verdict == VERIFIED && chains != NULL)
-		printf("trust anchors: %s\n", json_string_value(json_object_get(result, "trust_anchors")));
-	if (verdict != VERIFIED && json_object_get(result, "where") != NULL)
-		printf("%s, %s: ", json_string_value(json_object_get(result, "chain")), json_string_value(json_object_get(result, "where")));
-	if (verdict != VERIFIED)
-		printf("%s\n", json_string_value(json_object_get(result, "fault")));
-	printf("%s\n", words[verdict]);
-}
-
-/* The first line says what the input is. */
-static Verdict
-main_verify(Input *input, const Options *options, json_t *result, CoreError *error)
-{
-	json_t	   *first = input_next(input, error);
-	const char *type;
-	Verdict		verdict = UNUSABLE;
-
-	if (first == NULL)
-	{
-		if (error->code == CORE_OK)
-			error_set(error, CORE_MALFORMED, "there is no input");
-		return UNUSABLE;
-	}
-	if (!input_string(first, "type", &type, NULL, error))
-		;
-	else if (strcmp(type, "export") == 0)
-		verdict = verify_export(input, first, options, result, error);
-	else if (strcmp(type, "receipt") == 0)
-	{
-		verdict = verify_receipt(first, options, result, error);
-		if (verdict == VERIFIED && fgetc(input->file) != EOF)
-		{
-			error_set(error, CORE_MALFORMED, "something follows the receipt");
-			verdict = UNUSABLE;
-		}
-	}
-	else
-		error_set(error, CORE_MALFORMED, "the input is neither an export nor a receipt");
-	json_decref(first);
-	return verdict;
+	options->checkpoints[options->ncheckpoints].note = note;
+	options->checkpoints[options->ncheckpoints++].len = len;
 }
 
 int
@@ -147,11 +99,7 @@ main(int argc, char **argv)
 				options.anchors = main_read_file(optarg, &len);
 				break;
 			case 'c':
-				options.checkpoint = main_read_file(optarg, &options.checkpoint_len);
-				/* psql ends what it prints with a newline of its own */
-				while (options.checkpoint_len > 1 && options.checkpoint[options.checkpoint_len - 2] == '\n' &&
-					   options.checkpoint[options.checkpoint_len - 1] == '\n')
-					options.checkpoint_len--;
+				main_add_checkpoint(&options, optarg);
 				break;
 			case 'j':
 				options.json = true;
@@ -176,11 +124,13 @@ main(int argc, char **argv)
 		fprintf(stderr, "medchain-verify: could not open \"%s\": %s\n", argv[optind], strerror(errno));
 		return UNUSABLE;
 	}
-	verdict = main_verify(&input, &options, result, &error);
-	main_report(verdict, result, &error, options.json);
+	verdict = report_verify(&input, &options, result, &error);
+	report_write(verdict, result, &error, options.json);
 	input_free(&input);
 	json_decref(result);
 	free(options.anchors);
-	free(options.checkpoint);
+	for (int i = 0; i < options.ncheckpoints; i++)
+		free(options.checkpoints[i].note);
+	free(options.checkpoints);
 	return verdict;
 }

@@ -19,11 +19,24 @@ typedef enum Verdict
 typedef struct Options
 {
 	char	   *anchors;		/* PEM, or NULL */
-	char	   *checkpoint;		/* a signed note kept elsewhere, or NULL */
-	size_t		checkpoint_len;
+	struct
+	{
+		char	   *note;
+		size_t		len;
+	}		   *checkpoints;	/* signed notes kept elsewhere */
+	int			ncheckpoints;
 	bool		json;
 	bool		progress;
 } Options;
+
+/* Parse checkpoint i, and hash its text; false, with an error, if it is none. */
+extern bool report_read_checkpoint(const Options *options, int i, NoteBlock *block, uint8_t hash[HASH_LEN], CoreError *error);
+
+/* Verify what the first line says the input is. */
+extern Verdict report_verify(Input *input, const Options *options, json_t *result, CoreError *error);
+
+/* Write the verdict to standard output, with what was checked, and what is wrong. */
+extern void report_write(Verdict verdict, json_t *result, const CoreError *error, bool json);
 
 /* A whole export, or a receipt; first: its first line, parsed.  Fills result with what was checked. */
 extern Verdict verify_export(Input *input, json_t *first, const Options *options, json_t *result, CoreError *error);

@@ -8,9 +8,19 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "payload.h"
 #include "report.h"
 
 #define EXPORT_PROGRESS 100000	/* entries between lines on the terminal */
+#define EXPORT_LEARNED_MAX (64 * 1024 * 1024)	/* bytes of governance entries that one block may close over */
+
+/* A checkpoint that was kept elsewhere. */
+typedef struct Kept
+{
+	NoteBlock	block;
+	uint8_t		hash[HASH_LEN];
+	bool		seen;
+} Kept;
 
 /* A chain of the export; only the current one is walked. */
 typedef struct Walk
@@ -21,14 +31,13 @@ typedef struct Walk
 	char	   *origin;			/* NULL: before the first chain */
 	uint8_t		genesis[HASH_LEN];	/* hash of the first block */
 	bool		has_genesis;
-	json_t	   *learned;		/* entries since the last block that evidence_learn() wants, [seq, payload] */
+	json_t	   *learned;		/* entries since the last block that evidence_learn() wants, [seq, text of payload] */
+	size_t		learned_bytes;
 	uint64_t	chain_entries;
 	uint64_t	entries;
 	uint64_t	blocks;
 	uint64_t	chains;
-	NoteBlock	kept;			/* the checkpoint kept elsewhere */
-	uint8_t		kept_hash[HASH_LEN];
-	bool		kept_seen;
+	Kept	   *kept;			/* one for each of options->checkpoints */
 	json_t	   *result;
 } Walk;
 
@@ -50,7 +59,7 @@ walk_end_chain(Walk *walk, CoreError *error)
 
 	if (walk->origin == NULL)
 		return VERIFIED;
-	if (json_array_size(walk->learned) > 0 || walk->chain_entries != walk->check.range.size || walk->check.height < 0)
+	if (walk->learned_bytes > 0 || walk->chain_entries != walk->check.range.size || walk->check.height < 0)
 	{
 		error_set(error, CORE_MALFORMED, "the chain does not end with a block");
 		return walk_fail(walk, NOT_VERIFIED, "end of chain", error);
@@ -60,6 +69,19 @@ walk_end_chain(Walk *walk, CoreError *error)
 											"entries", (json_int_t) walk->check.range.size, "head", head));
 	walk->chains++;
 	return VERIFIED;
+}
+
+/* Was there a chain of this origin before?  Two of them could say two things. */
+static bool
+walk_had_chain(const Walk *walk, const char *origin)
+{
+	size_t		i;
+	json_t	   *chain;
+
+	json_array_foreach(json_object_get(walk->result, "chains"), i, chain)
+		if (strcmp(json_string_value(json_object_get(chain, "origin")), origin) == 0)
+			return true;
+	return false;
 }
 
 static Verdict
@@ -74,9 +96,9 @@ walk_start_chain(Walk *walk, const char *origin, CoreError *error)
 		return verdict;
 	free(walk->origin);
 	walk->origin = strdup(origin);
-	if (center != !walk->has_genesis)
+	if (center != !walk->has_genesis || walk_had_chain(walk, origin))
 	{
-		error_set(error, CORE_MALFORMED, "the data centre's chain must come first, and once");
+		error_set(error, CORE_MALFORMED, "the data centre's chain must come first, and each chain once");
 		return walk_fail(walk, UNUSABLE, "start of chain", error);
 	}
 	snprintf(name, sizeof(name), "%s/%s", walk->evidence.alliance, origin);
@@ -85,17 +107,32 @@ walk_start_chain(Walk *walk, const char *origin, CoreError *error)
 	return VERIFIED;
 }
 
+/* Keep an entry that may say something about members and keys until its block is verified. */
+static bool
+walk_keep(Walk *walk, const PayloadNames *names, uint64_t seq, const char *text, size_t len, CoreError *error)
+{
+	bool		center = strcmp(walk->origin, walk->evidence.data_center) == 0;
+
+	if (strcmp(names->kind, "configure") != 0 &&
+		!(center && (strcmp(names->kind, "genesis") == 0 || strcmp(names->kind, "contract") == 0)))
+		return true;
+	walk->learned_bytes += len;
+	if (walk->learned_bytes > EXPORT_LEARNED_MAX)
+		return error_set(error, CORE_UNSUPPORTED, "more than %d bytes about members before the next block", EXPORT_LEARNED_MAX);
+	json_array_append_new(walk->learned, json_pack("[I, s%]", (json_int_t) seq, text, len));
+	return true;
+}
+
 static Verdict
 walk_entry(Walk *walk, json_t *line, CoreError *error)
 {
-	static const char *const fields[] = {"type", "origin", "seq", "payload", NULL};
+	static const char *const fields[] = {"seq", "type", "origin", "payload", NULL};
 	const char *origin;
 	const char *text;
 	size_t		len;
 	uint64_t	seq;
 	uint8_t		leaf[HASH_LEN];
-	json_t	   *payload;
-	const char *claimed;
+	PayloadNames names;
 	char		where[64];
 
 	if (!input_fields(line, fields, error) || !input_string(line, "origin", &origin, NULL, error) ||
@@ -114,24 +151,18 @@ walk_entry(Walk *walk, json_t *line, CoreError *error)
 		error_set(error, CORE_MALFORMED, "entry %llu was expected here", (unsigned long long) walk->chain_entries);
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
-	payload = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	claimed = json_string_value(json_object_get(payload, "origin"));
-	if (claimed == NULL || strcmp(claimed, origin) != 0)
+	if (!payload_names(text, len, &names) || strcmp(names.origin, origin) != 0)
 	{
-		json_decref(payload);
 		error_set(error, CORE_MALFORMED, "payload is not an entry of this chain");
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
 	if (!hash_leaf(text, len, leaf) || !chain_check_leaf(&walk->check, leaf))
 	{
-		json_decref(payload);
 		error_set(error, CORE_INTERNAL, "could not compute SHA-256");
 		return UNUSABLE;
 	}
-	claimed = json_string_value(json_object_get(payload, "kind"));
-	if (claimed != NULL && (strcmp(claimed, "genesis") == 0 || strcmp(claimed, "contract") == 0 || strcmp(claimed, "configure") == 0))
-		json_array_append_new(walk->learned, json_pack("[I, O]", (json_int_t) seq, payload));
-	json_decref(payload);
+	if (!walk_keep(walk, &names, seq, text, len, error))
+		return walk_fail(walk, UNUSABLE, where, error);
 	walk->chain_entries++;
 	walk->entries++;
 	if (walk->options->progress && walk->entries % EXPORT_PROGRESS == 0)
@@ -139,36 +170,59 @@ walk_entry(Walk *walk, json_t *line, CoreError *error)
 	return VERIFIED;
 }
 
+/* An entry that was kept, parsed; an object without fields if jansson can't. */
+static json_t *
+walk_learned(const Walk *walk, size_t i)
+{
+	json_t	   *text = json_array_get(json_array_get(walk->learned, i), 1);
+	json_t	   *payload = json_loadb(json_string_value(text), json_string_length(text), 0, NULL);
+
+	return payload != NULL ? payload : json_object();
+}
+
 /* What the verified block's entries say about members and keys. */
 static bool
 walk_learn(Walk *walk, CoreError *error)
 {
-	size_t		i;
-	json_t	   *item;
+	bool		fine = true;
 
-	json_array_foreach(walk->learned, i, item)
-		if (!evidence_learn(&walk->evidence, walk->origin, (uint64_t) json_integer_value(json_array_get(item, 0)),
-							json_array_get(item, 1), error))
-			return false;
+	for (size_t i = 0; i < json_array_size(walk->learned) && fine; i++)
+	{
+		json_t	   *seq = json_array_get(json_array_get(walk->learned, i), 0);
+		json_t	   *payload = walk_learned(walk, i);
+
+		fine = evidence_learn(&walk->evidence, walk->origin, (uint64_t) json_integer_value(seq), payload, error);
+		json_decref(payload);
+	}
 	json_array_clear(walk->learned);
-	return true;
+	walk->learned_bytes = 0;
+	return fine;
 }
 
-/* Is this the height at which somebody kept the checkpoint?  Then it must be the same block. */
+/* Is this a height at which somebody kept a checkpoint?  Then it must be the same block. */
 static bool
-walk_compare_checkpoint(Walk *walk, const NoteBlock *block, CoreError *error)
+walk_compare_checkpoints(Walk *walk, const NoteBlock *block, const Key *key, CoreError *error)
 {
-	if (walk->options->checkpoint == NULL || strcmp(walk->kept.name, block->name) != 0 || walk->kept.height != block->height)
-		return true;
-	walk->kept_seen = true;
-	return hash_equal(walk->check.head, walk->kept_hash) ||
-		error_set(error, CORE_MALFORMED, "the block is not the one of the checkpoint kept elsewhere");
+	for (int i = 0; i < walk->options->ncheckpoints; i++)
+	{
+		Kept	   *kept = &walk->kept[i];
+
+		if (strcmp(kept->block.name, block->name) != 0 || kept->block.height != block->height)
+			continue;
+		kept->seen = true;
+		if (hash_equal(walk->check.head, kept->hash))
+			continue;
+		if (note_verify(walk->options->checkpoints[i].note, walk->options->checkpoints[i].len, block->name, key, NULL) != KEY_VALID)
+			return error_set(error, CORE_MALFORMED, "the checkpoint kept elsewhere is another block, and not signed with this chain's key");
+		return error_set(error, CORE_MALFORMED, "the checkpoint kept elsewhere is another block, signed with the same key: the chain was rewritten");
+	}
+	return true;
 }
 
 static Verdict
 walk_block(Walk *walk, json_t *line, CoreError *error)
 {
-	static const char *const fields[] = {"type", "origin", "height", "note", NULL};
+	static const char *const fields[] = {"note", "type", "height", "origin", NULL};
 	const char *origin;
 	const char *note;
 	size_t		len;
@@ -176,8 +230,9 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	NoteBlock	block;
 	Key		   *genesis_key = NULL;
 	const Key  *key;
-	const Member *member;
+	Member	   *member;
 	ChainFault	fault;
+	bool		fine;
 	char		where[64];
 
 	if (!input_fields(line, fields, error) || !input_string(line, "origin", &origin, NULL, error) ||
@@ -190,20 +245,28 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
 	member = evidence_member(&walk->evidence, origin);
-	key = member ? member->ledger_key : NULL;
-	if (key == NULL && !walk->has_genesis && json_array_size(walk->learned) > 0)
-		key = genesis_key = evidence_genesis_key(json_array_get(json_array_get(walk->learned, 0), 1), error);
+	if (!walk->has_genesis && json_array_size(walk->learned) > 0)
+	{
+		json_t	   *genesis = walk_learned(walk, 0);
+
+		genesis_key = evidence_genesis_key(genesis, error);
+		json_decref(genesis);
+	}
+	key = genesis_key != NULL ? genesis_key : member != NULL ? member->ledger_key : NULL;
 	if (key == NULL)
 	{
 		if (error->code == CORE_OK)
 			error_set(error, CORE_MALFORMED, "the ledger of \"%.60s\" is not configured", origin);
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
+	if (member != NULL)
+		member->used = true;
 	fault = chain_check_block(&walk->check, note, len, key, &block, error);
+	fine = fault == CHAIN_FINE && walk_compare_checkpoints(walk, &block, key, error) && walk_learn(walk, error);
 	key_free(genesis_key);
 	if (fault == CHAIN_FAILED)
 		return UNUSABLE;
-	if (fault != CHAIN_FINE || !walk_learn(walk, error) || !walk_compare_checkpoint(walk, &block, error))
+	if (!fine)
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	if (!walk->has_genesis)
 	{
@@ -214,11 +277,31 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	return VERIFIED;
 }
 
+/* The export has no block where somebody kept a checkpoint of one.  Whose word is it? */
+static void
+walk_missing_checkpoint(const Walk *walk, int number, CoreError *error)
+{
+	const NoteBlock *block = &walk->kept[number].block;
+	size_t		prefix = strlen(walk->evidence.alliance);
+	const Member *member = NULL;
+
+	if (strncmp(block->name, walk->evidence.alliance, prefix) == 0 && block->name[prefix] == '/')
+		member = evidence_member(&walk->evidence, block->name + prefix + 1);
+	if (member == NULL || member->ledger_key == NULL)
+		error_set(error, CORE_MALFORMED, "a checkpoint was kept of \"%.100s\", of which nothing is there", block->name);
+	else if (note_verify(walk->options->checkpoints[number].note, walk->options->checkpoints[number].len,
+						 block->name, member->ledger_key, NULL) != KEY_VALID)
+		error_set(error, CORE_MALFORMED, "the checkpoint of \"%.100s\" that was kept is not signed with its key", block->name);
+	else
+		error_set(error, CORE_MALFORMED, "block %llu of \"%.100s\", of which a checkpoint was kept elsewhere, is not there: the chain was cut off",
+				  (unsigned long long) block->height, block->name);
+}
+
 /* The last line says how much there was: an export that was cut off is noticed. */
 static Verdict
 walk_end(Walk *walk, json_t *line, CoreError *error)
 {
-	static const char *const fields[] = {"type", "chains", "entries", "blocks", NULL};
+	static const char *const fields[] = {"type", "blocks", "chains", "entries", NULL};
 	uint64_t	chains;
 	uint64_t	entries;
 	uint64_t	blocks;
@@ -236,12 +319,12 @@ walk_end(Walk *walk, json_t *line, CoreError *error)
 				  (unsigned long long) chains, (unsigned long long) entries, (unsigned long long) blocks);
 		return walk_fail(walk, NOT_VERIFIED, "end of export", error);
 	}
-	if (walk->options->checkpoint != NULL && !walk->kept_seen)
-	{
-		error_set(error, CORE_MALFORMED, "block %llu of \"%.100s\", of which a checkpoint was kept elsewhere, is not there: the chain was cut off",
-				  (unsigned long long) walk->kept.height, walk->kept.name);
-		return walk_fail(walk, NOT_VERIFIED, "end of export", error);
-	}
+	for (int i = 0; i < walk->options->ncheckpoints; i++)
+		if (!walk->kept[i].seen)
+		{
+			walk_missing_checkpoint(walk, i, error);
+			return walk_fail(walk, NOT_VERIFIED, "end of export", error);
+		}
 	return VERIFIED;
 }
 
@@ -251,7 +334,6 @@ walk_start(Walk *walk, json_t *first, CoreError *error)
 	static const char *const fields[] = {"type", "alliance", "data_center", NULL};
 	const char *alliance;
 	const char *center;
-	size_t		textlen;
 
 	if (!input_fields(first, fields, error) || !input_string(first, "alliance", &alliance, NULL, error) ||
 		!input_string(first, "data_center", &center, NULL, error))
@@ -263,11 +345,10 @@ walk_start(Walk *walk, json_t *first, CoreError *error)
 		walk->evidence.anchors = strdup(walk->options->anchors);
 		walk->evidence.own_anchors = true;
 	}
-	if (walk->options->checkpoint != NULL &&
-		(!note_parse_block(walk->options->checkpoint, walk->options->checkpoint_len, &walk->kept, error) ||
-		 !note_text_length(walk->options->checkpoint, walk->options->checkpoint_len, &textlen, error) ||
-		 !hash_sha256(walk->options->checkpoint, textlen, walk->kept_hash)))
-		return UNUSABLE;
+	walk->kept = calloc((size_t) walk->options->ncheckpoints + 1, sizeof(Kept));
+	for (int i = 0; i < walk->options->ncheckpoints; i++)
+		if (!report_read_checkpoint(walk->options, i, &walk->kept[i].block, walk->kept[i].hash, error))
+			return UNUSABLE;
 	return VERIFIED;
 }
 
@@ -305,10 +386,11 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 	if (verdict == UNUSABLE && error->code == CORE_OK)
 		error_set(error, CORE_MALFORMED, "line %llu does not belong there, or the export was cut off", (unsigned long long) input->number);
 	if (options->progress)
-		fprintf(stderr, "\r");
+		fprintf(stderr, "\r%40s\r", "");
 	json_object_set_new(result, "trust_anchors", json_string(walk.evidence.own_anchors ? "given" : "those of the genesis block"));
 	json_decref(walk.learned);
 	free(walk.origin);
+	free(walk.kept);
 	evidence_free(&walk.evidence);
 	return verdict;
 }

@@ -7,6 +7,7 @@
 
 #include "core/encode.h"
 #include "core/proof.h"
+#include "payload.h"
 #include "report.h"
 
 #define RECEIPT_HASHES_MAX 64
@@ -30,7 +31,7 @@ static bool
 receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 {
 	static const char *const fields[] = {
-		"type", "origin", "index", "tree_size", "payload", "hashes", "checkpoint", "certificate", "ledger_key", NULL
+		"type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint", "ledger_key", "certificate", NULL
 	};
 	json_t	   *hashes = json_object_get(object, "hashes");
 
@@ -57,13 +58,10 @@ static bool
 receipt_check_proof(const Receipt *receipt, NoteBlock *block, CoreError *error)
 {
 	uint8_t		leaf[HASH_LEN];
-	json_t	   *payload = json_loadb(receipt->payload, receipt->payload_len, JSON_REJECT_DUPLICATES, NULL);
-	const char *origin = json_string_value(json_object_get(payload, "origin"));
-	bool		same = origin != NULL && strcmp(origin, receipt->origin) == 0;
+	PayloadNames names;
 	const char *slash;
 
-	json_decref(payload);
-	if (!same)
+	if (!payload_names(receipt->payload, receipt->payload_len, &names) || strcmp(names.origin, receipt->origin) != 0)
 		return error_set(error, CORE_MALFORMED, "the payload is not an entry of \"%.60s\"", receipt->origin);
 	if (!note_parse_block(receipt->checkpoint, receipt->checkpoint_len, block, error))
 		return false;
@@ -79,6 +77,38 @@ receipt_check_proof(const Receipt *receipt, NoteBlock *block, CoreError *error)
 	return true;
 }
 
+/* Checkpoints that were kept elsewhere must be the receipt's, or else the receipt says nothing about them. */
+static Verdict
+receipt_compare_checkpoints(const Receipt *receipt, const NoteBlock *block, const Options *options, CoreError *error)
+{
+	uint8_t		head[HASH_LEN];
+	size_t		textlen;
+
+	if (!note_text_length(receipt->checkpoint, receipt->checkpoint_len, &textlen, error) ||
+		!hash_sha256(receipt->checkpoint, textlen, head))
+		return UNUSABLE;
+	for (int i = 0; i < options->ncheckpoints; i++)
+	{
+		NoteBlock	kept;
+		uint8_t		hash[HASH_LEN];
+
+		if (!report_read_checkpoint(options, i, &kept, hash, error))
+			return UNUSABLE;
+		if (strcmp(kept.name, block->name) != 0 || kept.height != block->height)
+		{
+			error_set(error, CORE_UNSUPPORTED, "the receipt is of block %llu of \"%.60s\", the checkpoint of block %llu of \"%.60s\": verify an export",
+					  (unsigned long long) block->height, block->name, (unsigned long long) kept.height, kept.name);
+			return UNUSABLE;
+		}
+		if (!hash_equal(hash, head))
+		{
+			error_set(error, CORE_MALFORMED, "the checkpoint kept elsewhere is another block than the receipt's");
+			return NOT_VERIFIED;
+		}
+	}
+	return VERIFIED;
+}
+
 /* The checkpoint is signed by the ledger key, which is that of a certificate under the anchors. */
 static bool
 receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Options *options, CoreError *error)
@@ -86,14 +116,14 @@ receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Optio
 	Key		   *key = key_from_pem(receipt->ledger_key, strlen(receipt->ledger_key), error);
 	Key		   *certified = key_from_pem(receipt->certificate, strlen(receipt->certificate), error);
 	char	   *spelling = key != NULL ? key_to_pem(key, error) : NULL;
+	char	   *certificate = certified != NULL ? certificate_to_pem(receipt->certificate, strlen(receipt->certificate), error) : NULL;
 	char		reason[CORE_MESSAGE_LEN];
 	struct tm	sealed = {0};
 	bool		fine = false;
 
-	if (key == NULL || certified == NULL || spelling == NULL)
+	if (key == NULL || certified == NULL || spelling == NULL || certificate == NULL)
 		;						/* error is set */
-	else if (strcmp(spelling, receipt->ledger_key) != 0 ||
-			 !certificate_canonical(receipt->certificate, strlen(receipt->certificate)))
+	else if (strcmp(spelling, receipt->ledger_key) != 0 || strcmp(certificate, receipt->certificate) != 0)
 		error_set(error, CORE_MALFORMED, "key or certificate is not in its canonical spelling");
 	else if (!key_same(key, certified))
 		error_set(error, CORE_UNSUPPORTED, "the ledger key is not the certificate's: verify an export, which shows who configured it");
@@ -115,6 +145,7 @@ receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Optio
 				break;
 		}
 	key_free_text(spelling);
+	certificate_free_text(certificate);
 	key_free(certified);
 	key_free(key);
 	return fine;
@@ -125,6 +156,9 @@ verify_receipt(json_t *object, const Options *options, json_t *result, CoreError
 {
 	Receipt		receipt;
 	NoteBlock	block;
+	CertificateInfo signer;
+	char		fingerprint[ENCODE_HEX_SIZE(HASH_LEN)];
+	Verdict		verdict;
 
 	if (options->anchors == NULL)
 	{
@@ -137,10 +171,18 @@ verify_receipt(json_t *object, const Options *options, json_t *result, CoreError
 	json_object_set_new(result, "index", json_integer((json_int_t) receipt.index));
 	json_object_set_new(result, "tree_size", json_integer((json_int_t) receipt.tree_size));
 	if (!receipt_check_proof(&receipt, &block, error) || !receipt_check_signer(&receipt, &block, options, error))
-	{
-		json_object_set_new(result, "fault", json_string(error->message));
 		return NOT_VERIFIED;
-	}
+	verdict = receipt_compare_checkpoints(&receipt, &block, options, error);
+	if (verdict != VERIFIED)
+		return verdict;
+
+	/* the CA says whose certificate it is, the receipt does not: somebody has to look at it */
+	if (!certificate_info(receipt.certificate, strlen(receipt.certificate), &signer, error))
+		return UNUSABLE;
+	encode_hex(signer.fingerprint, HASH_LEN, fingerprint);
 	json_object_set_new(result, "sealed", json_string(block.sealed));
+	json_object_set_new(result, "height", json_integer((json_int_t) block.height));
+	json_object_set_new(result, "signer", json_pack("{s:s, s:s, s:s}", "subject", signer.subject, "issuer", signer.issuer,
+													"fingerprint", fingerprint));
 	return VERIFIED;
 }

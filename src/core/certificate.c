@@ -283,26 +283,40 @@ certificate_time(const ASN1_TIME *time, int64_t *seconds)
 	return fine;
 }
 
-bool
-certificate_canonical(const char *pem, size_t len)
+char *
+certificate_to_pem(const char *pem, size_t len, CoreError *error)
 {
 	STACK_OF(X509) *certificates = sk_X509_new_null();
 	BIO		   *bio = BIO_new(BIO_s_mem());
 	char	   *written;
-	long		written_len;
-	bool		same = certificates != NULL && bio != NULL && certificate_read(pem, len, "certificate", certificates, NULL);
+	char	   *result = NULL;
 
-	for (int i = 0; same && i < sk_X509_num(certificates); i++)
-		same = PEM_write_bio_X509(bio, sk_X509_value(certificates, i)) == 1;
-	if (same)
+	if (certificates == NULL || bio == NULL)
+		error_set(error, CORE_INTERNAL, "out of memory");
+	else if (certificate_read(pem, len, "certificate", certificates, error))
 	{
-		written_len = BIO_get_mem_data(bio, &written);
-		same = (size_t) written_len == len && memcmp(written, pem, len) == 0;
+		bool		fine = true;
+
+		for (int i = 0; fine && i < sk_X509_num(certificates); i++)
+			fine = PEM_write_bio_X509(bio, sk_X509_value(certificates, i)) == 1;
+		if (fine)
+		{
+			long		written_len = BIO_get_mem_data(bio, &written);
+
+			result = OPENSSL_strndup(written, (size_t) written_len);
+		}
+		if (result == NULL)
+			error_set_openssl(error, CORE_INTERNAL, "could not write certificate");
 	}
 	BIO_free(bio);
 	sk_X509_pop_free(certificates, X509_free);
-	ERR_clear_error();
-	return same;
+	return result;
+}
+
+void
+certificate_free_text(char *text)
+{
+	OPENSSL_free(text);
 }
 
 bool

@@ -40,8 +40,12 @@ extern CertificateVerdict certificate_verify(const char *certificates, size_t ce
 											 const char *crls, size_t crls_len,
 											 int64_t at, char reason[CORE_MESSAGE_LEN], CoreError *error);
 
-/* Is this text exactly what OpenSSL writes for the certificates in it: no other spelling, nothing between them? */
-extern bool certificate_canonical(const char *pem, size_t len);
+/*
+ * The certificates of a PEM text in the one spelling that OpenSSL writes, with nothing between them; NULL with an error.
+ * To be released with certificate_free_text().
+ */
+extern char *certificate_to_pem(const char *pem, size_t len, CoreError *error);
+extern void certificate_free_text(char *text);
 
 /* Facts of the first certificate of a PEM text. */
 extern bool certificate_info(const char *pem, size_t len, CertificateInfo *info, CoreError *error);

@@ -1,5 +1,5 @@
 /*
- * encode.c: strict base64 on OpenSSL's EVP_EncodeBlock/DecodeBlock, and hex.
+ * encode.c: strict base64 on OpenSSL's EVP_EncodeBlock/DecodeBlock, hex, and UTF-8.
  */
 #include <limits.h>
 #include <string.h>
@@ -98,4 +98,40 @@ decode_hex(const char *text, size_t len, uint8_t *out)
 		*out++ = (uint8_t) (high << 4 | low);
 	}
 	return true;
+}
+
+size_t
+decode_utf8(const uint8_t *s, size_t n, uint32_t *character)
+{
+	size_t		len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+
+	if (len == 0 || len > n)
+		return 0;
+	*character = len == 1 ? s[0] : s[0] & (0x7f >> len);
+	for (size_t i = 1; i < len; i++)
+	{
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		*character = *character << 6 | (s[i] & 0x3f);
+	}
+	if (*character < smallest[len] || *character > 0x10ffff || (*character >= 0xd800 && *character <= 0xdfff))
+		return 0;
+	return len;
+}
+
+void
+encode_repair_utf8(char *text)
+{
+	size_t		len = strlen(text);
+
+	for (size_t i = 0; i < len;)
+	{
+		uint32_t	character;
+		size_t		step = decode_utf8((const uint8_t *) text + i, len - i, &character);
+
+		if (step == 0)
+			text[i] = '?';
+		i += step > 0 ? step : 1;
+	}
 }

@@ -1,5 +1,5 @@
 /*
- * encode.h: base64 (RFC 4648 section 4, strict) and hex.
+ * encode.h: base64 (RFC 4648 section 4, strict), hex, and what is UTF-8.
  *
  * OpenSSL's EVP_DecodeBlock accepts white space and miscounts padding, so the
  * decoder here checks that re-encoding gives back the very same text: a note
@@ -22,5 +22,11 @@ extern bool decode_base64(const char *text, size_t len, uint8_t *out, size_t *ou
 
 extern void encode_hex(const uint8_t *data, size_t len, char *out);	/* lower case */
 extern bool decode_hex(const char *text, size_t len, uint8_t *out); /* out: len / 2 bytes; either case */
+
+/* Bytes of the UTF-8 character at s, n bytes being left; 0 if there is none. */
+extern size_t decode_utf8(const uint8_t *s, size_t n, uint32_t *character);
+
+/* Replace by '?' every byte of a text that is not UTF-8: whoever cut it to fit may have cut a character. */
+extern void encode_repair_utf8(char *text);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <openssl/err.h>
 
+#include "core/encode.h"
 #include "core/error.h"
 
 static void error_format(CoreError *error, CoreErrorCode code, const char *fmt, va_list args)
@@ -19,6 +20,9 @@ error_format(CoreError *error, CoreErrorCode code, const char *fmt, va_list args
 		return;
 	error->code = code;
 	(void) vsnprintf(error->message, sizeof(error->message), fmt, args);
+
+	/* messages are stored and sent as text, and a name in one may have been cut in the middle of a character */
+	encode_repair_utf8(error->message);
 }
 
 bool

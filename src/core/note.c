@@ -13,27 +13,6 @@
 #include "core/encode.h"
 #include "core/note.h"
 
-/* One UTF-8 character at s (n bytes left); 0 if there is none. */
-static size_t
-note_utf8(const unsigned char *s, size_t n, uint32_t *character)
-{
-	size_t		len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
-	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-
-	if (len == 0 || len > n)
-		return 0;
-	*character = len == 1 ? s[0] : s[0] & (0x7f >> len);
-	for (size_t i = 1; i < len; i++)
-	{
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		*character = *character << 6 | (s[i] & 0x3f);
-	}
-	if (*character < smallest[len] || *character > 0x10ffff || (*character >= 0xd800 && *character <= 0xdfff))
-		return 0;
-	return len;
-}
-
 /* Unicode's White_Space property. */
 static bool
 note_is_space(uint32_t c)
@@ -52,7 +31,7 @@ note_name_valid(const char *name)
 	for (size_t i = 0; i < len;)
 	{
 		uint32_t	c;
-		size_t		step = note_utf8((const unsigned char *) name + i, len - i, &c);
+		size_t		step = decode_utf8((const uint8_t *) name + i, len - i, &c);
 
 		if (step == 0 || c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == '+' || note_is_space(c))
 			return false;

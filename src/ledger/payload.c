@@ -248,6 +248,11 @@ payload_parse(const char *text, int len, PayloadFields *fields, const char **rea
 
 	memset(fields, 0, sizeof(*fields));
 	reader.current = FIELD_OTHER;
+	if (len > PAYLOAD_MAX)
+	{
+		*reason = psprintf("payload is longer than %d bytes", PAYLOAD_MAX);
+		return false;
+	}
 	actions.semstate = &reader;
 	actions.object_start = payload_object_start;
 	actions.object_end = payload_nested_end;

@@ -11,6 +11,8 @@
 #include "utils/uuid.h"
 #include "core/hash.h"
 
+#define PAYLOAD_MAX (16 * 1024 * 1024)	/* bytes: who has to read an entry can hold it, and its export, in memory */
+
 typedef struct PayloadFields
 {
 	char	   *kind;
@@ -28,7 +30,7 @@ extern char *payload_build(const char *kind, const char *origin, const pg_uuid_t
 
 /*
  * Read the fields other columns index.  False, with *reason set, if text is not such an object: not
- * JSON, a field missing, doubled or of the wrong form.
+ * JSON, longer than PAYLOAD_MAX, a field missing, doubled or of the wrong form.
  */
 extern bool payload_parse(const char *text, int len, PayloadFields *fields, const char **reason);
 

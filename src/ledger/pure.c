@@ -291,7 +291,7 @@ medchain_verify_certificate(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(medchain_certificate_facts);
 
-/* certificate_facts(text) -> (subject, issuer, not_before, not_after, fingerprint, public_key, key_fingerprint) */
+/* certificate_facts(text) -> (subject, issuer, not_before, not_after, fingerprint, public_key, key_fingerprint, canonical) */
 Datum
 medchain_certificate_facts(PG_FUNCTION_ARGS)
 {
@@ -302,8 +302,8 @@ medchain_certificate_facts(PG_FUNCTION_ARGS)
 	char	   *pem;
 	char		fingerprint[65];
 	TupleDesc	desc;
-	Datum		values[7];
-	bool		nulls[7] = {false};
+	Datum		values[8];
+	bool		nulls[8] = {false};
 
 	if (!certificate_info(VARDATA_ANY(certificate), VARSIZE_ANY_EXHDR(certificate), &info, &error))
 		pure_error(&error, PURE_CERTIFICATE_HINT);
@@ -313,6 +313,11 @@ medchain_certificate_facts(PG_FUNCTION_ARGS)
 		elog(ERROR, "could not read the key of a certificate: %s", error.message);
 	values[5] = CStringGetTextDatum(pem);
 	key_free_text(pem);
+	pem = certificate_to_pem(VARDATA_ANY(certificate), VARSIZE_ANY_EXHDR(certificate), &error);
+	if (pem == NULL)
+		elog(ERROR, "could not write a certificate: %s", error.message);
+	values[7] = CStringGetTextDatum(pem);
+	certificate_free_text(pem);
 	values[0] = CStringGetTextDatum(info.subject);
 	values[1] = CStringGetTextDatum(info.issuer);
 	values[2] = TimestampTzGetDatum((info.not_before - SECONDS_TO_2000) * USECS_PER_SEC);

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "core/encode.h"
 #include "ledger/settings.h"
 #include "ledger/shared.h"
 #include "ledger/tile.h"
@@ -44,6 +45,7 @@ verify_job_report(VerifyJob *job, int origin, int64 height, int64 position, cons
 	va_start(args, fmt);
 	vsnprintf(out->detail, sizeof(out->detail), fmt, args);
 	va_end(args);
+	encode_repair_utf8(out->detail);
 	if (job->progress >= 0)
 		pg_atomic_fetch_add_u64(&shared_state->verifications[job->progress].faults, 1);
 }

@@ -22,6 +22,7 @@
 #include "utils/rel.h"
 #include "utils/resowner.h"
 
+#include "core/encode.h"
 #include "ledger/chain.h"
 #include "ledger/shared.h"
 #include "ledger/trusted.h"
@@ -97,8 +98,13 @@ apply_entry_known(const LocalNode *node, const char *source, const char *origin,
 	if (known == NULL && strcmp(origin, node->node) != 0)
 		return false;
 	if (known == NULL || strcmp(known, payload) != 0)
+	{
+		char	   *detail = psprintf("entry %lld: %.400s", (long long) seq, payload);
+
+		encode_repair_utf8(detail);
 		chain_quarantine(source, origin, -1, known ? "differs from accepted entry" : "entry of our own chain that we never wrote",
-						 psprintf("entry %lld: %.400s", (long long) seq, payload), NULL, 0, 0);
+						 detail, NULL, 0, 0);
+	}
 	return true;
 }
 

@@ -1,5 +1,6 @@
 /* Base64 (RFC 4648 section 10, and what is not canonical), hex, DSSE encoding. */
 #include "core/encode.h"
+#include "core/error.h"
 #include "core/envelope.h"
 #include "tap.h"
 
@@ -21,6 +22,7 @@ main(void)
 	static char text[ENCODE_BASE64_SIZE(sizeof(big))];
 	static uint8_t again[sizeof(big) + 4];
 	uint8_t		pae[64];
+	CoreError	error;
 
 	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
 	{
@@ -46,6 +48,9 @@ main(void)
 	ok(decode_hex("00Ff10", 6, data) && memcmp(data, "\x00\xff\x10", 3) == 0, "hex in either case");
 	ok(!decode_hex("0", 1, data), "half a byte is refused");
 	ok(!decode_hex("0g", 2, data), "what is no digit is refused");
+
+	error_set(&error, CORE_MALFORMED, "%.4s|%s", "\xe5\x8c\xbb\xe8\x81\x94", "\xc3\xa9\xff");
+	is_string(error.message, "\xe5\x8c\xbb?|\xc3\xa9?", "a message stays UTF-8, whatever was cut to fit into it");
 
 	len = envelope_pae("http://example.com/HelloWorld", "hello world", 11, pae);
 	ok(len == envelope_pae_size("http://example.com/HelloWorld", 11) && len == 54 &&

@@ -88,7 +88,11 @@ sub data_center { my ($self) = @_; return $self->{order}[0]; }
 sub certificate
 {
 	my ($self, $name) = @_;
-	return PostgreSQL::Test::Utils::slurp_file($self->pki("$name.crt"));
+	my $pem = PostgreSQL::Test::Utils::slurp_file($self->pki("$name.crt"));
+
+	# as psql's backquotes give it
+	chomp($pem);
+	return $pem;
 }
 
 # Start a node: a cluster of its own, or a database (dbname) in a cluster that runs.
