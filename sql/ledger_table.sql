@@ -74,7 +74,7 @@ UPDATE visit SET name = 'not sealed yet' WHERE id = 1;
 SELECT operation, sealed FROM medchain.row_history('visit', 1) WHERE sealed IS NULL;
 SELECT medchain.row_proof('visit', 1);
 ROLLBACK;
-SELECT p -> 'row' -> 'relation' AS relation, p -> 'row' -> 'key' AS key, p -> 'row' -> 'content' AS content,
+SELECT p -> 'row' -> 'relation' AS relation, p -> 'row' -> 'content' AS content,
        encode(sha256(decode(p -> 'row' ->> 'salt', 'hex') || convert_to(p -> 'row' ->> 'content', 'UTF8')), 'hex') = (p ->> 'payload')::jsonb -> 'body' ->> 'commitment' AS opens,
        medchain.verify_inclusion(medchain.leaf_hash(convert_to(p ->> 'payload', 'UTF8')), (p ->> 'index')::bigint, (p ->> 'tree_size')::bigint,
            ARRAY(SELECT decode(h, 'hex') FROM jsonb_array_elements_text(p -> 'hashes') WITH ORDINALITY x (h, i) ORDER BY i),

@@ -26,6 +26,8 @@ report_write(Verdict verdict, json_t *result, const CoreError *error, bool json)
 	json_t	   *chains = json_object_get(result, "chains");
 	size_t		i;
 	json_t	   *chain;
+	const char *name;
+	json_t	   *value;
 
 	json_object_set_new(result, "verdict", json_string(words[verdict]));
 	if (verdict != VERIFIED && json_object_get(result, "fault") == NULL)
@@ -45,6 +47,12 @@ report_write(Verdict verdict, json_t *result, const CoreError *error, bool json)
 		printf("entry %lld of \"%s\" is in the tree of %lld entries that was sealed %s\n",
 			   (long long) json_integer_value(json_object_get(result, "index")), json_string_value(json_object_get(result, "origin")),
 			   (long long) json_integer_value(json_object_get(result, "tree_size")), json_string_value(json_object_get(result, "sealed")));
+	if (json_object_get(result, "row") != NULL && verdict == VERIFIED)
+	{
+		printf("with it, a row of \"%s\" was:\n", json_string_value(json_object_get(result, "relation")));
+		json_object_foreach(json_object_get(result, "row"), name, value)
+			printf("    %s: %s\n", name, json_string_value(value));
+	}
 	if (json_object_get(result, "signer") != NULL)
 		printf("signed with the certificate of %s, issued by %s, SHA-256 %s\n",
 			   json_string_value(json_object_get(json_object_get(result, "signer"), "subject")),
@@ -76,7 +84,7 @@ report_verify(Input *input, const Options *options, json_t *result, CoreError *e
 		;
 	else if (strcmp(type, "export") == 0)
 		verdict = verify_export(input, first, options, result, error);
-	else if (strcmp(type, "receipt") == 0)
+	else if (strcmp(type, "receipt") == 0 || strcmp(type, "row_proof") == 0)
 	{
 		verdict = verify_receipt(first, options, result, error);
 		if (verdict == VERIFIED && !input_at_end(input))
@@ -86,7 +94,7 @@ report_verify(Input *input, const Options *options, json_t *result, CoreError *e
 		}
 	}
 	else
-		error_set(error, CORE_MALFORMED, "the input is neither an export nor a receipt");
+		error_set(error, CORE_MALFORMED, "the input is neither an export, a receipt nor a row proof");
 	json_decref(first);
 	return verdict;
 }

@@ -40,6 +40,14 @@ extern void report_write(Verdict verdict, json_t *result, const CoreError *error
 
 /* A whole export, or a receipt; first: its first line, parsed.  Fills result with what was checked. */
 extern Verdict verify_export(Input *input, json_t *first, const Options *options, json_t *result, CoreError *error);
+
+/*
+ * The row that a row proof opens: salt and content give the commitment in the payload.  Adds relation and row (an
+ * object of its columns that are not null) to result.
+ */
+extern bool verify_row(json_t *row, const char *payload, size_t len, json_t *result, CoreError *error);
+
+/* A receipt, or a row proof, which is one with a row. */
 extern Verdict verify_receipt(json_t *receipt, const Options *options, json_t *result, CoreError *error);
 
 #endif

@@ -23,6 +23,7 @@ typedef struct Receipt
 	size_t		checkpoint_len;
 	const char *certificate;
 	const char *ledger_key;
+	json_t	   *row;			/* of a row proof; else NULL */
 	uint8_t		hashes[RECEIPT_HASHES_MAX][HASH_LEN];
 	int			nhashes;
 } Receipt;
@@ -33,9 +34,14 @@ receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 	static const char *const fields[] = {
 		"type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint", "ledger_key", "certificate", NULL
 	};
+	static const char *const row_fields[] = {
+		"row", "type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint", "ledger_key", "certificate", NULL
+	};
 	json_t	   *hashes = json_object_get(object, "hashes");
+	bool		has_row = strcmp(json_string_value(json_object_get(object, "type")), "row_proof") == 0;
 
-	if (!input_fields(object, fields, error) ||
+	receipt->row = has_row ? json_object_get(object, "row") : NULL;
+	if (!input_fields(object, has_row ? row_fields : fields, error) ||
 		!input_string(object, "origin", &receipt->origin, NULL, error) ||
 		!input_number(object, "index", &receipt->index, error) ||
 		!input_number(object, "tree_size", &receipt->tree_size, error) ||
@@ -171,6 +177,8 @@ verify_receipt(json_t *object, const Options *options, json_t *result, CoreError
 	json_object_set_new(result, "index", json_integer((json_int_t) receipt.index));
 	json_object_set_new(result, "tree_size", json_integer((json_int_t) receipt.tree_size));
 	if (!receipt_check_proof(&receipt, &block, error) || !receipt_check_signer(&receipt, &block, options, error))
+		return NOT_VERIFIED;
+	if (receipt.row != NULL && !verify_row(receipt.row, receipt.payload, receipt.payload_len, result, error))
 		return NOT_VERIFIED;
 	verdict = receipt_compare_checkpoints(&receipt, &block, options, error);
 	if (verdict != VERIFIED)

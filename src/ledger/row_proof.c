@@ -216,8 +216,6 @@ row_proof_result(const RowTable *table, const RowImage *image, const char *recei
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"type\":\"row_proof\",\"row\":{\"relation\":");
 	escape_json(&json, table->name);
-	appendStringInfoString(&json, ",\"key\":");
-	escape_json(&json, image->key_text);
 	appendStringInfoString(&json, ",\"content\":");
 	escape_json(&json, image->content.data);
 	appendStringInfo(&json, ",\"salt\":\"%s\"}}", salt);

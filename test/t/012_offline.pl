@@ -158,8 +158,22 @@ refuses_ok($receipt =~ s/later/lAter/r, \@given, 1, qr/proof does not lead/, 'an
 refuses_ok($receipt =~ s/"index": 52/"index": 51/r, \@given, 1, qr/proof does not lead/, 'nor is it elsewhere');
 refuses_ok($receipt =~ s/"type": "receipt"/"type": "receipt", "x": 1/r, \@given, 2, qr/do not belong/, 'nothing else is let in');
 
+# ----- row proofs: what one row said
+$alliance->sql('ha', q{
+	CREATE TABLE device (id int PRIMARY KEY, name text, note text);
+	INSERT INTO device VALUES (1, 'CT "1"', NULL);
+	SELECT medchain.ledger_table('device');
+	UPDATE device SET name = 'X-ray' WHERE id = 1});
+$alliance->sql('ha', 'SELECT medchain.seal()');
+my $row = $alliance->sql('ha', q{SELECT medchain.row_proof('device', 1)}) . "\n";
+my $shown = verifies_ok($row, \@given, 'a row proof verifies');
+like($shown, qr/row of "public[.]device" was:\n    id: 1\n    name: X-ray\n/, 'and shows the row');
+is_deeply(decode_json((verify($row, @given, '--json'))[1])->{row}{id}, '1', '--json of a row proof');
+refuses_ok($row =~ s/2:id1:1/2:id1:2/r, \@given, 1, qr/not what the entry commits to/, 'another content is not what was committed to');
+refuses_ok($row =~ s/"relation": "public.device"/"relation": "public.devise"/r, \@given, 1, qr/not what the entry commits to/, 'nor is another table');
+
 # any byte: a sample that is the same in every run
-foreach my $text ($export, $receipt)
+foreach my $text ($export, $receipt, $row)
 {
 	my $accepted = '';
 	my $step = length($text) > 10000 ? 97 : 7;
