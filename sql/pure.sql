@@ -176,7 +176,7 @@ SELECT medchain.verify_note(:'note', :'neumann') AS valid,
        medchain.verify_note(replace(:'note', 'your problem', 'my problem'), :'neumann') AS other_text,
        medchain.verify_note(replace(:'note', 'PeterNeumann', 'PeterNewmann'), :'neumann') AS other_name,
        medchain.verify_note(:'note' || E'\u2014 somebody AAAAAAAAAAAAAAAA\n', :'neumann') AS cosigned,
-       medchain.verify_note(:'note', ed25519_pem(sha256('x'))) AS other_key;
+       medchain.verify_note(:'note', ed25519_pem((SELECT key FROM rfc8032 WHERE test = 1))) AS other_key;
 SELECT medchain.verify_note('', :'neumann');
 SELECT medchain.verify_note('text', :'neumann');
 SELECT medchain.verify_note(E'text\n', :'neumann');

@@ -39,7 +39,10 @@ typedef struct Key Key;
 extern bool key_algorithm_from_name(const char *name, KeyAlgorithm *algorithm);
 extern const char *key_algorithm_name(KeyAlgorithm algorithm);
 
-/* A public key from PEM: a SubjectPublicKeyInfo, or the key of the first X.509 certificate. */
+/*
+ * A public key from PEM: a SubjectPublicKeyInfo, or the key of the first X.509 certificate.  Keys under which a
+ * signature proves nothing (a point of small order, one not of the curve, RSA exponent 1) are errors.
+ */
 extern Key *key_from_pem(const char *pem, size_t len, CoreError *error);
 
 /*
@@ -63,7 +66,11 @@ extern bool key_fingerprint(const Key *key, char out[65]);
 /* The C2SP signed-note key id of this key under that key name: signed-note.md, "Signatures". */
 extern bool key_note_id(const Key *key, const char *name, uint8_t out[4]);
 
-/* sig: KEY_SIGNATURE_MAX bytes */
+/*
+ * sig: KEY_SIGNATURE_MAX bytes.  One signature has one encoding: ECDSA and SM2 are strict DER (X.690), Ed25519 is
+ * 64 bytes with S < L, RSA as long as the modulus and less than it.  (For ECDSA, r and n - s is another signature of the
+ * same message, as the standards have it.)  PKCS #1 v1.5 takes the DigestInfo with its NULL only; PSS a salt of 32 bytes.
+ */
 extern bool key_sign(const Key *key, const void *message, size_t len, uint8_t *sig, size_t *siglen, CoreError *error);
 extern KeyVerdict key_verify(const Key *key, KeyAlgorithm algorithm, const void *message, size_t len,
 							 const uint8_t *sig, size_t siglen, CoreError *error);

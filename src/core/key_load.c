@@ -135,6 +135,7 @@ key_from_pem(const char *pem, size_t len, CoreError *error)
 	unsigned char *data = NULL;
 	long		datalen = 0;
 	EVP_PKEY   *pkey = NULL;
+	Key		   *key = NULL;
 
 	if (len > KEY_PEM_MAX)
 	{
@@ -158,7 +159,14 @@ key_from_pem(const char *pem, size_t len, CoreError *error)
 	OPENSSL_free(header);
 	OPENSSL_free(data);
 	BIO_free(bio);
-	return pkey ? key_wrap(pkey, error) : NULL;
+	if (pkey != NULL)
+		key = key_wrap(pkey, error);
+	if (key != NULL && !key_check_public(key, error))
+	{
+		key_free(key);
+		key = NULL;
+	}
+	return key;
 }
 
 /*

@@ -17,10 +17,10 @@
 #include "compat.h"
 #include "core/certificate.h"
 #include "core/encode.h"
+#include "core/keycache.h"
 #include "core/note.h"
 #include "core/proof.h"
 #include "core/tree.h"
-#include "ledger/keycache.h"
 #include "ledger/pure.h"
 
 #define PURE_CERTIFICATE_HINT "Give certificates, and revocation lists, in PEM format (\"BEGIN CERTIFICATE\", \"BEGIN X509 CRL\"), and CA certificates as trust anchors."

@@ -22,9 +22,9 @@
 
 #include "compat.h"
 #include "core/chain_check.h"
+#include "core/keycache.h"
 #include "ledger/chain.h"
 #include "ledger/hooks.h"
-#include "ledger/keycache.h"
 #include "ledger/pending.h"
 #include "ledger/sealer.h"
 #include "ledger/settings.h"
