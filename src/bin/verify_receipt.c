@@ -103,7 +103,7 @@ receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Optio
 		error_set(error, CORE_MALFORMED, "the checkpoint has no time");
 	else
 		switch (certificate_verify(receipt->certificate, strlen(receipt->certificate), options->anchors, strlen(options->anchors),
-								   NULL, 0, (int64_t) timegm(&sealed), reason, error))
+								   NULL, 0, CERTIFICATE_CRL_STRICT, (int64_t) timegm(&sealed), reason, error))
 		{
 			case CERTIFICATE_VALID:
 				fine = true;

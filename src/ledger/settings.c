@@ -14,6 +14,7 @@
 #include "postmaster/bgworker_internals.h"
 #include "utils/guc.h"
 
+#include "core/certificate.h"
 #include "ledger/settings.h"
 
 char	   *setting_signing_key;
@@ -23,6 +24,13 @@ int			setting_block_max_entries;
 int			setting_seal_timeout;
 bool		setting_wait_for_seal;
 int			setting_verify_workers;
+int			setting_crl_policy;
+
+static const struct config_enum_entry crl_policies[] = {
+	{"strict", CERTIFICATE_CRL_STRICT, false},
+	{"last_known", CERTIFICATE_CRL_LAST_KNOWN, false},
+	{NULL, 0, false}
+};
 
 /* Half of the cores. */
 static int
@@ -77,6 +85,12 @@ settings_define(void)
 							"By default half of the cores. Zero: the session does it alone. max_parallel_workers and max_worker_processes limit it further.",
 							&setting_verify_workers, settings_default_workers(), 0, MAX_PARALLEL_WORKER_LIMIT,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("medchain.crl_policy",
+							 "What verify_certificate() takes from revocation lists that have expired or are not valid yet.",
+							 "strict: nothing, so that what their issuer issued is not accepted; last_known: the revocations in them.",
+							 &setting_crl_policy, CERTIFICATE_CRL_STRICT, crl_policies,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("medchain");
 }
