@@ -45,12 +45,23 @@ extern const char *key_algorithm_name(KeyAlgorithm algorithm);
  */
 extern Key *key_from_pem(const char *pem, size_t len, CoreError *error);
 
+/* Called for a passphrase or PIN: at most size bytes into buffer; returns their number, or -1 if there is none. */
+typedef int (*KeyPassphrase) (char *buffer, int size, void *arg);
+
 /*
  * A private key from an OSSL_STORE URI or a plain file name.  A file must be
  * owned by us or root and not be readable by group or others (root's may be
- * readable by group), by the rules PostgreSQL has for ssl_key_file.
+ * readable by group), by the rules PostgreSQL has for ssl_key_file.  ask: for an
+ * encrypted key or a token that wants a PIN; NULL if nobody can be asked.  A URI must not
+ * contain a PIN itself, and errors show no more of it than its path.
  */
-extern Key *key_load_private(const char *uri, CoreError *error);
+extern Key *key_load_private(const char *uri, KeyPassphrase ask, void *arg, CoreError *error);
+
+/*
+ * Before a process loads a private key: from then on nothing of its memory goes into a core dump, and on
+ * Linux no other process of the same user can attach to it or read its memory (prctl(2), PR_SET_DUMPABLE).
+ */
+extern bool key_protect_process(CoreError *error);
 extern void key_free(Key *key);
 
 extern KeyAlgorithm key_algorithm(const Key *key);

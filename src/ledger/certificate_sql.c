@@ -17,7 +17,7 @@
 #include "ledger/pure.h"
 #include "ledger/settings.h"
 
-#define CERTIFICATE_HINT "Give certificates, and revocation lists, in PEM (\"BEGIN CERTIFICATE\", \"BEGIN X509 CRL\") or as bytea in DER, and CA certificates as trust anchors."
+#define CERTIFICATE_HINT "Give certificates, and revocation lists, in PEM format (\"BEGIN CERTIFICATE\", \"BEGIN X509 CRL\"), and CA certificates as trust anchors."
 
 #define SECONDS_TO_2000 ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY)
 

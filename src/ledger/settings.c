@@ -18,6 +18,7 @@
 #include "ledger/settings.h"
 
 char	   *setting_signing_key;
+char	   *setting_signing_key_passphrase_command;
 char	   *setting_pseudonym_key_file;
 int			setting_seal_interval;
 int			setting_block_max_entries;
@@ -48,6 +49,12 @@ settings_define(void)
 							   "Private key that signs this node's blocks, protocols and contracts.",
 							   "A file name or an OSSL_STORE URI; read by the sealer alone.",
 							   &setting_signing_key, "",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("medchain.signing_key_passphrase_command",
+							   "Command that writes the passphrase, or PIN, of medchain.signing_key.",
+							   "Run by the sealer, as ssl_passphrase_command is by the server: %p stands for a prompt.",
+							   &setting_signing_key_passphrase_command, "",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 
 	DefineCustomStringVariable("medchain.pseudonym_key_file",

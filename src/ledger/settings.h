@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 extern char *setting_signing_key;		/* OSSL_STORE URI or file name */
+extern char *setting_signing_key_passphrase_command;
 extern char *setting_pseudonym_key_file;
 extern int	setting_seal_interval;		/* milliseconds */
 extern int	setting_block_max_entries;

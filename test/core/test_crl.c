@@ -164,7 +164,7 @@ test_path(void)
 	is_string(path[0].subject, "CN=below,O=Medchain test", "from the certificate");
 	is_string(path[1].issuer, path[2].subject, "each issued by the next");
 	is_string(path[3].subject, "CN=Medchain test CA,O=Medchain test", "the anchor last");
-	ok(strlen(path[3].serial) == 40 && strspn(path[3].serial, "0123456789ABCDEF") == 40, "with its serial number");
+	ok(strlen(path[3].serial) >= 16 && strspn(path[3].serial, "0123456789ABCDEF") == strlen(path[3].serial), "with its serial number");
 	c = join("rogue.crt", &certificate_len);
 	is_number(certificate_path(c, certificate_len, a, anchor_len, now, path, &anchored, &error), 2, "an expired, revoked or forged one has a path too");
 	a = join("sm2-ca.crt", &anchor_len);
