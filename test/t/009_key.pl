@@ -79,7 +79,10 @@ runs_ok('the right key again');
 
 # ----- a passphrase, by a command that notes each time it is run
 
-my $ledger = PostgreSQL::Test::Utils::tempdir() . '/runs';
+my $secrets = PostgreSQL::Test::Utils::tempdir();
+my $ledger = "$secrets/runs";
+PostgreSQL::Test::Utils::append_to_file("$secrets/right", "opensesame\n");
+PostgreSQL::Test::Utils::append_to_file("$secrets/wrong", "mistaken\n");
 sub use_command
 {
 	my ($what) = @_;
@@ -88,11 +91,11 @@ sub use_command
 }
 sub runs { return -e $ledger ? scalar(split(/\n/, PostgreSQL::Test::Utils::slurp_file($ledger))) : 0; }
 
-use_command('echo opensesame');
+use_command("cat $secrets/right");
 $alliance->sql('dc', q{SELECT medchain.append('visit', '{"n": 4}')});
 runs_ok('an encrypted key with its passphrase');
 is(PostgreSQL::Test::Utils::slurp_file($ledger), "Enter passphrase of medchain.signing_key:\n", 'the command is run once, with the prompt');
-use_command('echo mistaken');
+use_command("cat $secrets/wrong");
 fails_ok('cannot be read with the passphrase given', 'a wrong passphrase');
 my $tried = runs();
 # what a token does with each wrong PIN: a second is the time between tries with other faults
@@ -103,10 +106,10 @@ use_command('exit 3');
 fails_ok('is encrypted with a passphrase', 'a command that fails');
 use_command('true');
 fails_ok('is encrypted with a passphrase', 'a command that says nothing');
-use_command('printf opensesame');
+use_command("head -c 10 $secrets/right");
 runs_ok('a passphrase without an end of line');
 like(PostgreSQL::Test::Utils::slurp_file($cluster->logfile), qr/signing_key_passphrase_command gave no passphrase \(child process exited with exit code 3\)/, 'the log says why');
-use_key('pkcs11:token=hospital;object=ledger?pin-value=opensesame');
+use_key('pkcs11:token=hospital;object=ledger?pin-value=1234');
 fails_ok('contains a PIN', 'a PIN in the URI');
 use_key($encrypted);
 runs_ok('with the command');
