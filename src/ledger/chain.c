@@ -15,7 +15,7 @@
 #include "compat.h"
 #include "ledger/chain.h"
 #include "ledger/hooks.h"
-#include "ledger/keycache.h"
+#include "core/keycache.h"
 #include "ledger/trusted.h"
 
 bool		chain_writing = false;

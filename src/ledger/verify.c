@@ -22,7 +22,7 @@
 
 #include "compat.h"
 #include "ledger/chain.h"
-#include "ledger/keycache.h"
+#include "core/keycache.h"
 #include "ledger/tile_audit.h"
 #include "ledger/trusted.h"
 #include "ledger/verify_checkpoint.h"
