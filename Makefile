@@ -14,7 +14,8 @@ OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/ledger/*.c src/alliance/*.
          src/access/*.c src/sync/*.c src/*.c))
 
 # The order in which the parts of the install script need each other.
-INSTALL_PARTS = roles ledger state pure append verify proofs export authority fold member contract protocol \
+INSTALL_PARTS = roles ledger state pure append verify proofs export crl authority standing fold_member fold contract \
+         discipline rekey member examinee protocol \
          identity access protect commitment apply peer join views privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))
 

@@ -13,13 +13,14 @@ DECLARE
     f regprocedure;
     rights CONSTANT jsonb := '{
         "PUBLIC": ["leaf_hash", "merkle_root", "verify_inclusion", "verify_consistency", "verify_signature", "verify_note",
-                   "verify_certificate", "certificate_facts", "key_facts", "current_member", "own_member", "may_query", "may_update",
+                   "verify_certificate", "crl_facts", "crl_revocation", "certificate_facts", "key_facts", "current_member", "own_member", "may_query", "may_update",
                    "granted_subjects", "name_valid"],
-        "medchain_admin": ["found_alliance", "join_alliance", "admit", "configure_ledger", "bind_role", "connect_peer",
+        "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract", "accept_contract", "end_contract", "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy",
+                   "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger", "bind_role", "connect_peer",
                    "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "register_protection", "forget_protection",
                    "check_protectable", "table_and_partitions", "start_workers", "sealer_status", "seal", "verify", "verify_progress", "verify_table",
                    "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof", "consistency_proof", "receipt", "rebuild_tiles"],
-        "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "log_diagnosis",
+        "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "register_examinee_key", "examinee_key_envelope", "log_diagnosis",
                    "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt"],
         "medchain_auditor": ["verify", "verify_progress", "verify_table", "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index", "slot_name",
                    "inclusion_proof", "consistency_proof", "receipt"],
@@ -36,7 +37,8 @@ END
 $$;
 
 -- Whoever runs the alliance or audits it reads the ledger; secrets of the place (salts, identities, passwords in conninfo) nobody.
-GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.protocol,
+GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.ledger_key, medchain.member_certificate, medchain.exclusion,
+    medchain.examinee_key, medchain.policies, medchain.revocation_lists, medchain.protocol,
     medchain.protocol_grant, medchain.data_index, medchain.role_binding, medchain.protected_table, medchain.pending, medchain.quarantine,
     medchain.held_block, medchain.local_node,
     medchain.alliance, medchain.members, medchain.contracts, medchain.rejections, medchain.chains, medchain.peers, medchain.stat, medchain.verify_progress, medchain.active_grant
