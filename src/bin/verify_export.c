@@ -2,7 +2,8 @@
  * verify_export.c: walk the chains of an export, in constant memory.
  *
  * The data centre's chain comes first, then the end nodes', then the others',
- * so that each chain's key is known when its first block arrives.
+ * so that each chain's first key is known when its first block arrives, and what
+ * the data centre says about keys and expulsions; a chain itself says which keys follow.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +130,7 @@ walk_entry(Walk *walk, json_t *line, CoreError *error)
 		return UNUSABLE;
 	}
 	claimed = json_string_value(json_object_get(payload, "kind"));
-	if (claimed != NULL && (strcmp(claimed, "genesis") == 0 || strcmp(claimed, "contract") == 0 || strcmp(claimed, "configure") == 0))
+	if (claimed != NULL && evidence_wants(claimed))
 		json_array_append_new(walk->learned, json_pack("[I, O]", (json_int_t) seq, payload));
 	json_decref(payload);
 	walk->chain_entries++;
@@ -147,7 +148,7 @@ walk_learn(Walk *walk, CoreError *error)
 	json_t	   *item;
 
 	json_array_foreach(walk->learned, i, item)
-		if (!evidence_learn(&walk->evidence, walk->origin, (uint64_t) json_integer_value(json_array_get(item, 0)),
+		if (!evidence_learn(&walk->evidence, walk->origin, (uint64_t) json_integer_value(json_array_get(item, 0)), walk->check.height,
 							json_array_get(item, 1), error))
 			return false;
 	json_array_clear(walk->learned);
@@ -176,7 +177,9 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	NoteBlock	block;
 	Key		   *genesis_key = NULL;
 	const Key  *key;
-	const Member *member;
+	const LedgerKey *known;
+	const uint8_t *named;
+	Member	   *member;
 	ChainFault	fault;
 	char		where[64];
 
@@ -190,7 +193,16 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
 	member = evidence_member(&walk->evidence, origin);
-	key = member ? member->ledger_key : NULL;
+	if (member != NULL && member->expelled && (int64_t) height > member->last_height)
+	{
+		error_set(error, CORE_MALFORMED, "\"%.60s\" was expelled; its last block is %lld", origin, (long long) member->last_height);
+		return walk_fail(walk, NOT_VERIFIED, where, error);
+	}
+	if (member != NULL && !evidence_reach(member, (int64_t) height, error))
+		return UNUSABLE;
+	known = member ? evidence_key(member, (int64_t) height) : NULL;
+	named = member ? evidence_named(member, (int64_t) height) : NULL;
+	key = known ? known->key : NULL;
 	if (key == NULL && !walk->has_genesis && json_array_size(walk->learned) > 0)
 		key = genesis_key = evidence_genesis_key(json_array_get(json_array_get(walk->learned, 0), 1), error);
 	if (key == NULL)
@@ -203,6 +215,11 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	key_free(genesis_key);
 	if (fault == CHAIN_FAILED)
 		return UNUSABLE;
+	if (fault == CHAIN_FINE && named != NULL && !hash_equal(walk->check.head, named))
+	{
+		error_set(error, CORE_MALFORMED, "the data centre names another block as the last before a new key");
+		return walk_fail(walk, NOT_VERIFIED, where, error);
+	}
 	if (fault != CHAIN_FINE || !walk_learn(walk, error) || !walk_compare_checkpoint(walk, &block, error))
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	if (!walk->has_genesis)
