@@ -121,7 +121,7 @@ SELECT what, t.* FROM (VALUES
     ('data index', format('UPDATE medchain.data_index SET holder = ''hospital-a'' WHERE protocol = %L', :'p1')),
     ('role bound', 'INSERT INTO medchain.role_binding VALUES (''regress_nobody'', ''hospital-a'')'),
     ('judgement', 'UPDATE medchain.claim SET effective = true, reason = NULL WHERE origin = ''hospital-a'' AND reason ~ ''may not issue'''),
-    ('another key', 'UPDATE medchain.member SET ledger_key = (medchain.key_facts(test.pem(''hospital-b''))).public_key WHERE name = ''hospital-a'''))
+    ('another key', 'UPDATE medchain.ledger_key SET public_key = (medchain.key_facts(test.pem(''hospital-b''))).public_key WHERE member = ''hospital-a'''))
     c (what, statement), LATERAL test.tampered(statement, CASE what WHEN 'another key' THEN 0 END) t;
 
 --

@@ -28,7 +28,10 @@ _PG_init(void)
 	/* the ledger knows nothing above it: this is where the floors are joined */
 	ledger_hooks.is_governance = fold_is_governance;
 	ledger_hooks.fold = fold_entries;
-	ledger_hooks.ledger_key = fold_ledger_key;
+	ledger_hooks.unfold = fold_forget;
+	ledger_hooks.changes_key = fold_changes_key;
+	ledger_hooks.ledger_terms = fold_ledger_terms;
+	ledger_hooks.may_seal = fold_may_seal;
 	ledger_hooks.keep = apply_keep;
 	ledger_hooks.current_member = identity_current_member;
 

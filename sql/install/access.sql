@@ -10,9 +10,9 @@ SELECT g.grantee, g.subject, g.protocol,
        g.records, g.valid, p.valid AS protocol_valid, m.valid AS member_valid, i.valid AS issuer_valid
 FROM medchain.protocol_grant g
      JOIN medchain.protocol p ON p.id = g.protocol AND p.revoked IS NULL
-     JOIN medchain.member m ON m.name = g.grantee AND m.accepted AND m.ledger_key IS NOT NULL
-     JOIN medchain.member i ON i.name = p.issuer;
-COMMENT ON VIEW medchain.active_grant IS 'grants of protocols that are not revoked, with every period that has to contain the time of access';
+     JOIN medchain.member m ON m.name = g.grantee AND m.takes_part
+     JOIN medchain.member i ON i.name = p.issuer AND i.takes_part;
+COMMENT ON VIEW medchain.active_grant IS 'grants of protocols that are not revoked, between members who take part, with every period that has to contain the time of access';
 
 CREATE FUNCTION medchain.may_query_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_may_query_support';

@@ -6,13 +6,14 @@
  * in here may raise an error because of the data.  They have no search_path of
  * their own: the fold's is "pg_catalog, medchain, pg_temp", and verify() runs
  * them over temporary copies of the state tables by putting pg_temp first.  So tables
- * of the fold (claim, member, contract, protocol, protocol_grant, data_index,
- * role_binding, entry) stand without schema here and everything else with it.
+ * of the fold (those that fold_tables() names, and entry) stand without schema
+ * here and everything else with it.
  */
 
 CREATE FUNCTION medchain.fold_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT ARRAY['genesis', 'contract', 'acceptance', 'configure', 'protocol', 'amendment', 'revocation', 'note', 'bind_role'] $$;
+    AS $$ SELECT ARRAY['genesis', 'contract', 'acceptance', 'configure', 'protocol', 'amendment', 'revocation', 'note', 'bind_role',
+                      'suspend', 'reinstate', 'expel', 'ending', 'rekey', 'crl', 'policy', 'examinee_key', 'examinee_withdrawal'] $$;
 COMMENT ON FUNCTION medchain.fold_kinds() IS 'kinds of entries that the state depends on';
 
 -- They are few among many: to fold anew must not cost a look at each entry.  A constant, as whoever reads entries would
@@ -81,17 +82,6 @@ END
 $$;
 COMMENT ON FUNCTION medchain.period_of(jsonb) IS 'internal: the period that the ledger spells so; null if it is none';
 
--- A member that took part at that time and whose contract allows that.
-CREATE FUNCTION medchain.member_may(p_member text, p_capability text, p_at timestamptz) RETURNS boolean
-    LANGUAGE plpgsql STABLE
-AS $$
-BEGIN
-    RETURN EXISTS (SELECT FROM member m WHERE m.name = p_member AND m.accepted AND m.ledger_key IS NOT NULL
-                   AND m.valid @> p_at AND (p_capability IS NULL OR p_capability = ANY (m.capabilities)));
-END
-$$;
-COMMENT ON FUNCTION medchain.member_may(text, text, timestamptz) IS 'internal: did this member take part at that time, with this capability?';
-
 CREATE FUNCTION medchain.ledger_key_of(p_member text) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
@@ -99,7 +89,7 @@ BEGIN
     RETURN (SELECT m.ledger_key FROM member m WHERE m.name = p_member);
 END
 $$;
-COMMENT ON FUNCTION medchain.ledger_key_of(text) IS 'internal: the key a ledger is configured with, PEM';
+COMMENT ON FUNCTION medchain.ledger_key_of(text) IS 'internal: the newest key of a ledger, PEM';
 
 CREATE FUNCTION medchain.claim_envelope(p_origin text, p_seq bigint) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -189,11 +179,9 @@ END
 $$;
 COMMENT ON FUNCTION medchain.contract_terms_reason(jsonb, timestamptz) IS 'internal: what is wrong with the terms of a contract';
 
-CREATE FUNCTION medchain.contract_reason(p_origin text, p_seq bigint, p_body jsonb, p_time timestamptz) RETURNS text
+CREATE FUNCTION medchain.contract_reason(p_origin text, p_seq bigint, p_height bigint, p_body jsonb, p_time timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
-DECLARE
-    opened record;
 BEGIN
     IF p_origin IS DISTINCT FROM (SELECT n.data_center FROM medchain.local_node n) THEN
         RETURN 'only the data centre admits members';
@@ -201,23 +189,26 @@ BEGIN
     IF p_body ->> 'member' = p_origin THEN
         RETURN 'the data centre is a member by genesis';
     END IF;
-    IF NOT medchain.member_may(p_origin, 'admit', p_time) THEN
+    IF NOT medchain.certified_at(p_origin, p_time) THEN
         RETURN 'the data centre''s certificate was not valid then';
     END IF;
-    SELECT * INTO opened FROM medchain.open_envelope(medchain.claim_envelope(p_origin, p_seq), medchain.ledger_key_of(p_origin),
-                                                     'application/vnd.medchain.contract+json');
-    RETURN coalesce(opened.reason, medchain.contract_terms_reason(p_body, p_time));
+    RETURN coalesce(medchain.author_signed_reason(p_origin, p_seq, p_height, 'application/vnd.medchain.contract+json'),
+                    medchain.contract_terms_reason(p_body, p_time),
+                    (SELECT 'the member was expelled before' FROM claim c WHERE c.kind = 'expel' AND c.effective AND c.origin = p_origin
+                     AND c.about = p_body ->> 'member' AND c.seq < p_seq LIMIT 1));
 END
 $$;
-COMMENT ON FUNCTION medchain.contract_reason(text, bigint, jsonb, timestamptz) IS 'internal: why a contract entry has no effect';
+COMMENT ON FUNCTION medchain.contract_reason(text, bigint, bigint, jsonb, timestamptz) IS 'internal: why a contract entry has no effect';
 
-CREATE FUNCTION medchain.acceptance_reason(p_origin text, p_body jsonb) RETURNS text
+-- Countersigned with the certificate that the contract names, or with a key that the member's ledger has had by then.
+CREATE FUNCTION medchain.acceptance_reason(p_origin text, p_height bigint, p_body jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     offer record;
     opened record;
     offered record;
+    key text;
 BEGIN
     SELECT c.origin, c.seq, c.body INTO offer FROM claim c
         WHERE c.id::text = p_body ->> 'contract' AND c.kind = 'contract' AND c.effective;
@@ -227,8 +218,11 @@ BEGIN
     IF offer.body ->> 'member' IS DISTINCT FROM p_origin THEN
         RETURN 'the contract is with another member';
     END IF;
-    SELECT * INTO opened FROM medchain.open_envelope(p_body -> 'envelope', offer.body ->> 'certificate',
-                                                     'application/vnd.medchain.contract+json');
+    FOR key IN SELECT offer.body ->> 'certificate' UNION ALL
+               (SELECT k.public_key FROM ledger_key k WHERE k.member = p_origin AND k.from_height <= p_height ORDER BY k.from_height DESC) LOOP
+        SELECT * INTO opened FROM medchain.open_envelope(p_body -> 'envelope', key, 'application/vnd.medchain.contract+json');
+        EXIT WHEN opened.reason IS NULL;
+    END LOOP;
     IF opened.reason IS NOT NULL THEN
         RETURN opened.reason;
     END IF;
@@ -240,16 +234,21 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION medchain.acceptance_reason(text, jsonb) IS 'internal: why a countersignature has no effect';
+COMMENT ON FUNCTION medchain.acceptance_reason(text, bigint, jsonb) IS 'internal: why a countersignature has no effect';
 
 -- Without the rule that the first one counts, which is fold_settle_members()'s.
-CREATE FUNCTION medchain.configure_reason(p_origin text, p_body jsonb, p_time timestamptz) RETURNS text
+CREATE FUNCTION medchain.configure_reason(p_origin text, p_seq bigint, p_body jsonb, p_time timestamptz, p_sealed timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
+DECLARE
+    reason text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM member m WHERE m.name = p_origin AND m.kind = 'end_node')
-       OR NOT medchain.member_may(p_origin, 'configure', p_time) THEN
+    IF NOT EXISTS (SELECT FROM member m WHERE m.name = p_origin AND m.kind = 'end_node') THEN
         RETURN 'only an end node configures ledgers';
+    END IF;
+    reason := medchain.standing_reason(p_origin, p_seq, p_time, p_sealed, 'configure', 'only an end node configures ledgers');
+    IF reason IS NOT NULL THEN
+        RETURN reason;
     END IF;
     IF NOT EXISTS (SELECT FROM member m WHERE m.name = p_body ->> 'member') THEN
         RETURN 'there is no such member';
@@ -263,7 +262,7 @@ EXCEPTION WHEN data_exception OR feature_not_supported THEN
     RETURN SQLERRM;
 END
 $$;
-COMMENT ON FUNCTION medchain.configure_reason(text, jsonb, timestamptz) IS 'internal: why the configuration of a ledger has no effect';
+COMMENT ON FUNCTION medchain.configure_reason(text, bigint, jsonb, timestamptz, timestamptz) IS 'internal: why the configuration of a ledger has no effect';
 
 -- What a grantee, purpose, ... may look like on the ledger; null: fine.  Users' spelling is normalised before, in protocol.sql.
 CREATE FUNCTION medchain.protocol_terms_reason(p_terms jsonb) RETURNS text
@@ -306,20 +305,16 @@ END
 $$;
 COMMENT ON FUNCTION medchain.protocol_terms_reason(jsonb) IS 'internal: what is wrong with the terms of a protocol';
 
-CREATE FUNCTION medchain.protocol_reason(p_origin text, p_seq bigint, p_kind text, p_about text, p_subject bytea,
-                                         p_body jsonb, p_time timestamptz) RETURNS text
+CREATE FUNCTION medchain.protocol_reason(p_origin text, p_seq bigint, p_height bigint, p_kind text, p_about text, p_subject bytea,
+                                         p_body jsonb, p_time timestamptz, p_sealed timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
-    opened record;
+    reason text := coalesce(medchain.standing_reason(p_origin, p_seq, p_time, p_sealed, 'issue', 'the author may not issue protocols'),
+                            medchain.author_signed_reason(p_origin, p_seq, p_height, 'application/vnd.medchain.protocol+json'));
 BEGIN
-    IF NOT medchain.member_may(p_origin, 'issue', p_time) THEN
-        RETURN 'the author may not issue protocols';
-    END IF;
-    SELECT * INTO opened FROM medchain.open_envelope(medchain.claim_envelope(p_origin, p_seq), medchain.ledger_key_of(p_origin),
-                                                     'application/vnd.medchain.protocol+json');
-    IF opened.reason IS NOT NULL THEN
-        RETURN opened.reason;
+    IF reason IS NOT NULL THEN
+        RETURN reason;
     END IF;
     IF p_body ->> 'alliance' IS DISTINCT FROM (SELECT n.alliance FROM medchain.local_node n)
        OR p_body ->> 'issuer' IS DISTINCT FROM p_origin THEN
@@ -332,19 +327,20 @@ BEGIN
         -- ids are the authors' choice: between two members, the earlier entry has it
         IF EXISTS (SELECT FROM claim c WHERE c.about = p_about AND c.kind = 'protocol' AND (c.origin, c.seq) <> (p_origin, p_seq)
                    AND (c.time, c.origin COLLATE "C", c.seq) < (p_time, p_origin COLLATE "C", p_seq)
-                   AND medchain.member_may(c.origin, 'issue', c.time)) THEN
+                   AND medchain.exclusion_reason(c.origin, c.seq, c.time) IS NULL
+                   AND medchain.standing_reason(c.origin, c.seq, c.time, c.sealed, 'issue', '') IS NULL) THEN
             RETURN 'there is a protocol with this id already';
         END IF;
     ELSIF NOT EXISTS (SELECT FROM claim c WHERE c.about = p_about AND c.kind = 'protocol' AND c.effective
                       AND c.origin = p_origin AND c.seq < p_seq AND c.subject = p_subject) THEN
         RETURN 'there is no protocol of this issuer with this id and subject';
     END IF;
-    RETURN medchain.protocol_terms_reason(p_body);
+    RETURN coalesce(medchain.protocol_terms_reason(p_body), medchain.examinee_signed_reason(p_origin, p_seq, p_subject, p_body));
 END
 $$;
-COMMENT ON FUNCTION medchain.protocol_reason(text, bigint, text, text, bytea, jsonb, timestamptz) IS 'internal: why a protocol or its amendment has no effect';
+COMMENT ON FUNCTION medchain.protocol_reason(text, bigint, bigint, text, text, bytea, jsonb, timestamptz, timestamptz) IS 'internal: why a protocol or its amendment has no effect';
 
-CREATE FUNCTION medchain.revocation_reason(p_origin text, p_about text, p_time timestamptz) RETURNS text
+CREATE FUNCTION medchain.revocation_reason(p_origin text, p_seq bigint, p_about text, p_time timestamptz, p_sealed timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
@@ -359,7 +355,7 @@ BEGIN
         RETURN NULL;
     END IF;
     IF EXISTS (SELECT FROM member m WHERE m.name = p_origin AND m.kind = 'end_node')
-       AND medchain.member_may(p_origin, 'issue', p_time)
+       AND medchain.standing_reason(p_origin, p_seq, p_time, p_sealed, 'issue', '') IS NULL
        AND EXISTS (SELECT FROM claim c WHERE c.origin = p_origin AND c.kind = 'protocol' AND c.effective
                    AND c.subject = target.subject) THEN
         RETURN NULL;
@@ -367,9 +363,10 @@ BEGIN
     RETURN 'only the issuer, the examinee''s end node and the data centre revoke a protocol';
 END
 $$;
-COMMENT ON FUNCTION medchain.revocation_reason(text, text, timestamptz) IS 'internal: why a revocation has no effect';
+COMMENT ON FUNCTION medchain.revocation_reason(text, bigint, text, timestamptz, timestamptz) IS 'internal: why a revocation has no effect';
 
-CREATE FUNCTION medchain.note_reason(p_origin text, p_about text) RETURNS text
+-- Who has a part in a protocol writes into its log, and an auditor into every one.
+CREATE FUNCTION medchain.note_reason(p_origin text, p_seq bigint, p_about text, p_time timestamptz, p_sealed timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
@@ -379,7 +376,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 'there is no such protocol';
     END IF;
-    IF p_origin = issuer OR p_origin = (SELECT n.data_center FROM medchain.local_node n)
+    IF p_origin = issuer OR medchain.standing_reason(p_origin, p_seq, p_time, p_sealed, 'audit', '') IS NULL
        OR EXISTS (SELECT FROM claim c, pg_catalog.jsonb_array_elements(c.body -> 'grants') g
                   WHERE c.about = p_about AND c.kind IN ('protocol', 'amendment') AND c.effective
                   AND g ->> 'grantee' = p_origin) THEN
@@ -388,27 +385,43 @@ BEGIN
     RETURN 'the author has no part in this protocol';
 END
 $$;
-COMMENT ON FUNCTION medchain.note_reason(text, text) IS 'internal: why a note in a diagnosis log does not count';
+COMMENT ON FUNCTION medchain.note_reason(text, bigint, text, timestamptz, timestamptz) IS 'internal: why a note in a diagnosis log does not count';
 
 CREATE FUNCTION medchain.authority_reason(p_origin text, p_seq bigint) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     c record;
+    reason text;
 BEGIN
     SELECT * INTO STRICT c FROM claim x WHERE x.origin = p_origin AND x.seq = p_seq;
     IF c.body = '{}' THEN
         RETURN 'malformed entry';
     END IF;
+    -- a change of key by the member has to be judged by its own chain alone: see rekey_reason()
+    IF c.kind NOT IN ('rekey', 'bind_role') THEN
+        reason := medchain.exclusion_reason(c.origin, c.seq, c.time);
+        IF reason IS NOT NULL THEN
+            RETURN reason;
+        END IF;
+    END IF;
     CASE c.kind
         WHEN 'genesis' THEN RETURN medchain.genesis_reason(c.origin, c.seq, c.body, c.time);
-        WHEN 'contract' THEN RETURN medchain.contract_reason(c.origin, c.seq, c.body, c.time);
-        WHEN 'acceptance' THEN RETURN medchain.acceptance_reason(c.origin, c.body);
-        WHEN 'configure' THEN RETURN medchain.configure_reason(c.origin, c.body, c.time);
+        WHEN 'contract' THEN RETURN medchain.contract_reason(c.origin, c.seq, c.height, c.body, c.time);
+        WHEN 'acceptance' THEN RETURN medchain.acceptance_reason(c.origin, c.height, c.body);
+        WHEN 'configure' THEN RETURN medchain.configure_reason(c.origin, c.seq, c.body, c.time, c.sealed);
+        WHEN 'suspend', 'reinstate', 'expel' THEN
+            RETURN medchain.discipline_reason(c.origin, c.seq, c.kind, c.about, c.body, c.time);
+        WHEN 'ending' THEN RETURN medchain.ending_reason(c.origin, c.seq, c.body, c.time);
+        WHEN 'rekey' THEN RETURN medchain.lost_key_reason(c.origin, c.seq, c.height, c.about, c.body, c.time);
+        WHEN 'crl' THEN RETURN medchain.crl_reason(c.origin, c.seq, c.body, c.time);
+        WHEN 'policy' THEN RETURN medchain.policy_reason(c.origin, c.seq, c.body, c.time);
+        WHEN 'examinee_key' THEN RETURN medchain.examinee_key_reason(c.origin, c.seq, c.subject, c.body, c.time, c.sealed);
+        WHEN 'examinee_withdrawal' THEN RETURN medchain.withdrawal_reason(c.origin, c.seq, c.subject, c.body, c.time);
         WHEN 'protocol', 'amendment' THEN
-            RETURN medchain.protocol_reason(c.origin, c.seq, c.kind, c.about, c.subject, c.body, c.time);
-        WHEN 'revocation' THEN RETURN medchain.revocation_reason(c.origin, c.about, c.time);
-        WHEN 'note' THEN RETURN medchain.note_reason(c.origin, c.about);
+            RETURN medchain.protocol_reason(c.origin, c.seq, c.height, c.kind, c.about, c.subject, c.body, c.time, c.sealed);
+        WHEN 'revocation' THEN RETURN medchain.revocation_reason(c.origin, c.seq, c.about, c.time, c.sealed);
+        WHEN 'note' THEN RETURN medchain.note_reason(c.origin, c.seq, c.about, c.time, c.sealed);
         WHEN 'bind_role' THEN RETURN NULL;    -- of effect on its own node alone
     END CASE;
 END

@@ -47,6 +47,13 @@ BEGIN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('%s has to wait: the ledger of "%s" is not configured yet', what, m.name),
             HINT = 'An end node calls medchain.configure_ledger().';
+    ELSIF coalesce(m.expelled, m.ended, m.suspended) IS NOT NULL THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('"%s" %s', m.name, CASE WHEN m.expelled IS NOT NULL THEN 'was expelled' WHEN m.ended IS NOT NULL THEN 'has no contract any more' ELSE 'is suspended' END),
+            DETAIL = nullif('Reason: ' || m.departure, 'Reason: ');
+    ELSIF m.revoked <= clock_timestamp() OR NOT m.takes_part THEN
+        RAISE insufficient_privilege USING MESSAGE = format('the certificate of "%s" was revoked', m.name),
+            HINT = 'It needs a new certificate, and the data centre''s rekey().';
     ELSIF member_may(m.name, require_capability.capability, clock_timestamp()) IS NOT TRUE THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('the contract of "%s" does not allow %s', coalesce(m.name, (SELECT node FROM local_node)), what),
@@ -56,53 +63,186 @@ END
 $$;
 COMMENT ON FUNCTION medchain.require_capability(text, text) IS 'internal: error unless this node''s contract allows that now';
 
-CREATE FUNCTION medchain.admit(member text, kind medchain.member_kind, certificate text, capabilities text[] DEFAULT NULL,
-                               valid tstzrange DEFAULT NULL) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+-- Terms of a contract; what is null is as in the member's contract in force, or else by its kind and certificate.
+CREATE FUNCTION medchain.contract_terms(member text, kind medchain.member_kind, certificate text, capabilities text[], valid tstzrange) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
-    local local_node := require_node('{data_center}', 'admit()');
+    local local_node := require_node('{data_center}', 'a contract');
+    current medchain.contract;
+    m medchain.member;
     facts record;
     terms jsonb;
     reason text;
 BEGIN
-    IF admit.member IS NULL OR admit.kind IS NULL OR admit.certificate IS NULL THEN
-        RAISE null_value_not_allowed USING MESSAGE = 'member, kind and certificate must not be null';
-    END IF;
     PERFORM require_capability('admit', 'admitting members');
-    IF NOT name_valid(admit.member) THEN
+    IF NOT name_valid(contract_terms.member) THEN
         RAISE invalid_name USING
-            MESSAGE = format('"%s" cannot be a member''s name', admit.member),
+            MESSAGE = format('"%s" cannot be a member''s name', contract_terms.member),
             HINT = 'A name has up to 63 bytes and no white space, "+" or "/".';
     END IF;
-    IF admit.member = local.node OR admit.kind = 'data_center' THEN
+    IF contract_terms.member = local.node OR contract_terms.kind = 'data_center' THEN
         RAISE invalid_parameter_value USING MESSAGE = 'an alliance has one data centre, which founded it';
     END IF;
-    SELECT v.reason INTO reason FROM verify_certificate(admit.certificate, genesis_anchors(), NULL, now()) v;
+    SELECT * INTO m FROM medchain.member x WHERE x.name = contract_terms.member;
+    SELECT * INTO current FROM medchain.contract k WHERE k.id = m.contract;
+    IF m.expelled IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = format('"%s" was expelled', m.name),
+            HINT = 'Its chain is closed; the same organisation can be admitted under another name.';
+    ELSIF current.kind <> contract_terms.kind THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('"%s" is of kind %s, which does not change', m.name, current.kind);
+    END IF;
+    contract_terms.kind := coalesce(contract_terms.kind, current.kind);
+    contract_terms.certificate := coalesce(contract_terms.certificate, m.certificate);
+    SELECT v.reason INTO reason FROM verify_certificate(contract_terms.certificate, genesis_anchors(), NULL, now()) v;
     IF reason IS NOT NULL THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('certificate of "%s" is not accepted: %s', admit.member, reason),
+            MESSAGE = format('certificate of "%s" is not accepted: %s', contract_terms.member, reason),
             HINT = 'It must lead to the alliance''s trust anchors, be valid now, and be for digital signatures.';
     END IF;
-    SELECT * INTO facts FROM certificate_facts(admit.certificate);
-    IF EXISTS (SELECT FROM medchain.member m WHERE m.fingerprint = facts.fingerprint AND m.name <> admit.member) THEN
+    SELECT * INTO facts FROM certificate_facts(contract_terms.certificate);
+    IF EXISTS (SELECT FROM member_certificate c WHERE c.fingerprint = facts.fingerprint AND c.member <> contract_terms.member) THEN
         RAISE duplicate_object USING
             MESSAGE = 'this certificate is that of another member',
-            DETAIL = (SELECT format('It belongs to "%s".', m.name) FROM medchain.member m WHERE m.fingerprint = facts.fingerprint LIMIT 1);
+            DETAIL = (SELECT format('It belongs to "%s".', c.member) FROM member_certificate c WHERE c.fingerprint = facts.fingerprint LIMIT 1);
     END IF;
-    IF isempty(admit.valid) THEN
+    IF isempty(contract_terms.valid) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'the contract''s period is empty';
     END IF;
     terms := jsonb_build_object(
-        'alliance', local.alliance, 'member', admit.member, 'kind', admit.kind,
-        'certificate', admit.certificate, 'certificate_fingerprint', encode(facts.fingerprint, 'hex'),
-        'capabilities', coalesce(admit.capabilities, default_capabilities(admit.kind)),
-        'valid', ledger_period(coalesce(admit.valid, tstzrange(facts.not_before, facts.not_after, '[]'))));
+        'alliance', local.alliance, 'member', contract_terms.member, 'kind', contract_terms.kind,
+        'certificate', contract_terms.certificate, 'certificate_fingerprint', encode(facts.fingerprint, 'hex'),
+        'capabilities', coalesce(contract_terms.capabilities, current.capabilities, default_capabilities(contract_terms.kind)),
+        'valid', ledger_period(coalesce(contract_terms.valid, current.valid, tstzrange(facts.not_before, facts.not_after, '[]'))));
     reason := contract_terms_reason(terms, clock_timestamp());
     IF reason IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = reason;
     END IF;
-    RETURN append_governance('contract', sign_envelope('application/vnd.medchain.contract+json', terms::text)::jsonb);
+    RETURN terms::text;
 END
 $$;
-COMMENT ON FUNCTION medchain.admit(text, medchain.member_kind, text, text[], tstzrange) IS 'data centre: offer a contract to a member; its certificate (PEM) must lead to the alliance''s trust anchors; returns the contract''s id. The member countersigns with join_alliance()';
+COMMENT ON FUNCTION medchain.contract_terms(text, medchain.member_kind, text, text[], tstzrange) IS 'internal: the JSON text of a contract';
+
+-- The envelope of a contract: with the sealer's signature, or with one made outside by this key.
+CREATE FUNCTION medchain.seal_contract(terms text, signature text, key text) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    type CONSTANT text := 'application/vnd.medchain.contract+json';
+    envelope jsonb;
+    reason text;
+BEGIN
+    IF seal_contract.signature IS NULL THEN
+        RETURN sign_envelope(type, terms)::jsonb;
+    END IF;
+    envelope := make_envelope(type, terms, ARRAY[seal_contract.signature]);
+    SELECT o.reason INTO reason FROM open_envelope(envelope, seal_contract.key, type) o;
+    IF reason IS NOT NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'the signature is not one of this ledger''s key over the contract: ' || reason,
+            HINT = 'Sign the bytes that medchain.contract_envelope() returns for the same contract, and give the signature in base64.';
+    END IF;
+    RETURN envelope;
+END
+$$;
+COMMENT ON FUNCTION medchain.seal_contract(text, text, text) IS 'internal: DSSE envelope of a contract';
+
+CREATE FUNCTION medchain.contract_envelope(member text, kind medchain.member_kind DEFAULT NULL, certificate text DEFAULT NULL,
+                                           capabilities text[] DEFAULT NULL, valid tstzrange DEFAULT NULL) RETURNS bytea
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    AS $$ SELECT envelope_bytes('application/vnd.medchain.contract+json', contract_terms($1, $2, $3, $4, $5)) $$;
+COMMENT ON FUNCTION medchain.contract_envelope(text, medchain.member_kind, text, text[], tstzrange) IS 'data centre: the bytes (DSSE pre-authentication encoding) to be signed outside the database for admit(), or for amend_contract() when kind and certificate are left out';
+
+CREATE FUNCTION medchain.contract_envelope(contract uuid) RETURNS bytea
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    payload text;
+BEGIN
+    PERFORM require_node(NULL, 'contract_envelope()');
+    SELECT o.payload INTO payload FROM contract k JOIN local_node n ON true JOIN entry e ON e.origin = n.data_center AND e.seq = k.offered_seq
+        CROSS JOIN LATERAL open_envelope(e.payload::jsonb -> 'body', NULL, 'application/vnd.medchain.contract+json') o
+        WHERE k.id = contract_envelope.contract;
+    IF NOT FOUND THEN
+        RAISE undefined_object USING MESSAGE = format('there is no contract %s', contract_envelope.contract), HINT = 'See the view medchain.contracts.';
+    END IF;
+    RETURN envelope_bytes('application/vnd.medchain.contract+json', payload);
+END
+$$;
+COMMENT ON FUNCTION medchain.contract_envelope(uuid) IS 'the bytes (DSSE pre-authentication encoding) of an offered contract, for the member to countersign outside the database: join_alliance(), accept_contract()';
+
+CREATE FUNCTION medchain.admit(member text, kind medchain.member_kind, certificate text, capabilities text[] DEFAULT NULL,
+                               valid tstzrange DEFAULT NULL, signature text DEFAULT NULL) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    PERFORM require_node('{data_center}', 'admit()');
+    IF admit.member IS NULL OR admit.kind IS NULL OR admit.certificate IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'member, kind and certificate must not be null';
+    END IF;
+    RETURN append_governance('contract', seal_contract(contract_terms(admit.member, admit.kind, admit.certificate,
+        coalesce(admit.capabilities, default_capabilities(admit.kind)),
+        coalesce(admit.valid, (SELECT tstzrange(f.not_before, f.not_after, '[]') FROM certificate_facts(admit.certificate) f))),
+        admit.signature, (SELECT ledger_key_of(node) FROM local_node)));
+END
+$$;
+COMMENT ON FUNCTION medchain.admit(text, medchain.member_kind, text, text[], tstzrange, text) IS 'data centre: offer a contract to a member; its certificate (PEM) must lead to the alliance''s trust anchors; signature: base64, made outside over contract_envelope(); returns the contract''s id. The member countersigns with join_alliance()';
+
+CREATE FUNCTION medchain.amend_contract(member text, capabilities text[] DEFAULT NULL, valid tstzrange DEFAULT NULL, signature text DEFAULT NULL) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    PERFORM require_governor(amend_contract.member, 'amend_contract()');
+    RETURN append_governance('contract', seal_contract(
+        contract_terms(amend_contract.member, NULL, NULL, amend_contract.capabilities, amend_contract.valid),
+        amend_contract.signature, (SELECT ledger_key_of(node) FROM local_node)));
+END
+$$;
+COMMENT ON FUNCTION medchain.amend_contract(text, text[], tstzrange, text) IS 'data centre: offer a member a contract in place of its present one, which stays in force until the member countersigns: accept_contract(); what is left out stays as it is';
+
+CREATE FUNCTION medchain.accept_contract(contract uuid DEFAULT NULL, signature text DEFAULT NULL) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    local local_node := require_node(NULL, 'accept_contract()');
+    k medchain.contract;
+    terms text;
+BEGIN
+    SELECT * INTO k FROM medchain.contract x WHERE x.member = local.node AND x.id = coalesce(accept_contract.contract, x.id) ORDER BY x.offered_seq DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE undefined_object USING MESSAGE = format('there is no such contract with "%s"', local.node), HINT = 'See the view medchain.contracts.';
+    ELSIF k.accepted IS NOT NULL OR k.ended IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = CASE WHEN k.ended IS NOT NULL THEN 'the contract was ended' ELSE 'the contract is countersigned already' END,
+            DETAIL = format('It is contract %s.', k.id);
+    END IF;
+    SELECT o.payload INTO terms FROM entry e CROSS JOIN LATERAL open_envelope(e.payload::jsonb -> 'body', NULL, 'application/vnd.medchain.contract+json') o
+        WHERE e.origin = local.data_center AND e.seq = k.offered_seq;
+    RETURN append_governance('acceptance', jsonb_build_object('contract', k.id, 'envelope',
+        seal_contract(terms, accept_contract.signature, coalesce(ledger_key_of(local.node), k.certificate))));
+END
+$$;
+COMMENT ON FUNCTION medchain.accept_contract(uuid, text) IS 'member: countersign a contract that the data centre offered (by default the newest); in force for what stands behind it on this chain. signature: base64, made outside over contract_envelope()';
+
+CREATE FUNCTION medchain.end_contract(member text, reason text, contract uuid DEFAULT NULL) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    local local_node := require_node(NULL, 'end_contract()');
+    k medchain.contract;
+BEGIN
+    IF end_contract.member IS DISTINCT FROM local.node OR local.node = local.data_center THEN
+        PERFORM require_governor(end_contract.member, 'end_contract() of another member');
+    END IF;
+    SELECT x.* INTO k FROM medchain.contract x JOIN medchain.member m ON m.name = x.member
+        WHERE x.member = end_contract.member AND x.id = coalesce(end_contract.contract, m.contract);
+    IF NOT FOUND THEN
+        RAISE undefined_object USING MESSAGE = format('there is no such contract with "%s"', end_contract.member), HINT = 'See the view medchain.contracts.';
+    ELSIF k.ended IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = 'the contract was ended already', DETAIL = format('By "%s".', k.ended_by);
+    END IF;
+    RETURN append_governance('ending', jsonb_strip_nulls(jsonb_build_object('member', k.member, 'contract', k.id, 'reason', coalesce(end_contract.reason, ''),
+        'last', CASE WHEN k.member <> local.node THEN chain_point(k.member) END)));
+END
+$$;
+COMMENT ON FUNCTION medchain.end_contract(text, text, uuid) IS 'data centre or the member itself: end a contract, by default the one in force; an offer that is not countersigned yet is taken back';

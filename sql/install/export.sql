@@ -10,9 +10,11 @@ CREATE FUNCTION medchain.export(origin text DEFAULT NULL) RETURNS SETOF text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
     WITH chosen AS MATERIALIZED (
-        SELECT c.origin, CASE WHEN c.origin = n.data_center THEN 0 WHEN m.kind = 'end_node' THEN 1 ELSE 2 END AS rank, c.height, c.size
+        SELECT c.origin, CASE WHEN c.origin = n.data_center THEN 0 WHEN m.kind = 'end_node' THEN 1 ELSE 2 END AS rank,
+               least(c.height, m.last_height) AS height,
+               CASE WHEN c.height > m.last_height THEN coalesce((SELECT b.size FROM block b WHERE b.origin = c.origin AND b.height = m.last_height), 0) ELSE c.size END AS size
         FROM local_node n CROSS JOIN chain c LEFT JOIN member m ON m.name = c.origin
-        WHERE (m.ledger_key IS NOT NULL OR c.origin = n.data_center)
+        WHERE least(c.height, m.last_height) >= 0 AND (m.ledger_key IS NOT NULL OR c.origin = n.data_center)
         AND ($1 IS NULL OR c.origin = $1 OR c.origin = n.data_center OR m.kind = 'end_node')),
     line AS (
         SELECT c.rank, e.origin, e.seq AS position, 0 AS part,

@@ -14,21 +14,26 @@ CREATE FUNCTION medchain.fold_claim(p_origin text, p_seq bigint) RETURNS void
 AS $$
 DECLARE
     e record;
+    b record;
     body jsonb;
     opened record;
 BEGIN
     SELECT * INTO STRICT e FROM entry x WHERE x.origin = p_origin AND x.seq = p_seq;
+    SELECT x.height, x.sealed INTO b FROM medchain.block x WHERE x.origin = p_origin AND x.size > p_seq ORDER BY x.size, x.height LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;     -- in no block: verify() says so itself
+    END IF;
     body := medchain.jsonb_or_null(e.payload) -> 'body';
-    IF e.kind IN ('contract', 'protocol', 'amendment') THEN
+    IF e.kind IN ('contract', 'protocol', 'amendment', 'rekey', 'examinee_key') THEN
         SELECT * INTO opened FROM medchain.open_envelope(body, NULL, 'application/vnd.medchain.'
-            || CASE e.kind WHEN 'contract' THEN 'contract' ELSE 'protocol' END || '+json');
+            || CASE e.kind WHEN 'amendment' THEN 'protocol' WHEN 'examinee_key' THEN 'examinee' ELSE e.kind END || '+json');
         body := medchain.jsonb_or_null(opened.payload);
     END IF;
     IF pg_catalog.jsonb_typeof(body) IS DISTINCT FROM 'object' THEN
         body := '{}';
     END IF;
-    INSERT INTO claim (origin, seq, id, kind, "time", about, subject, body, effective, reason)
-    VALUES (e.origin, e.seq, e.id, e.kind, e.time,
+    INSERT INTO claim (origin, seq, id, kind, "time", height, sealed, about, subject, body, effective, reason)
+    VALUES (e.origin, e.seq, e.id, e.kind, e.time, b.height, b.sealed,
             coalesce(CASE e.kind
                 WHEN 'acceptance' THEN e.origin
                 WHEN 'protocol' THEN e.id::text
@@ -36,6 +41,9 @@ BEGIN
                 WHEN 'revocation' THEN body ->> 'protocol'
                 WHEN 'note' THEN body ->> 'protocol'
                 WHEN 'bind_role' THEN body ->> 'role'
+                WHEN 'policy' THEN body ->> 'policy'
+                WHEN 'examinee_key' THEN body ->> 'subject'
+                WHEN 'examinee_withdrawal' THEN pg_catalog.encode(e.subject, 'hex')
                 ELSE body ->> 'member' END, ''),
             e.subject, body, false, 'not judged yet')
     ON CONFLICT (origin, seq) DO NOTHING;
@@ -58,107 +66,19 @@ END
 $$;
 COMMENT ON FUNCTION medchain.fold_judge(text, bigint) IS 'internal: judge a claim again; did the judgement change?';
 
-CREATE FUNCTION medchain.fold_judge_kind(p_kind text) RETURNS void
+CREATE FUNCTION medchain.fold_judge_kinds(p_kinds text[], p_origin text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql
 AS $$
 DECLARE
     c record;
 BEGIN
-    FOR c IN SELECT x.origin, x.seq FROM claim x WHERE x.kind = p_kind ORDER BY x.origin COLLATE "C", x.seq LOOP
+    FOR c IN SELECT x.origin, x.seq FROM claim x WHERE x.kind = ANY (p_kinds) AND x.origin = coalesce(p_origin, x.origin)
+             ORDER BY x.origin COLLATE "C", x.seq LOOP
         PERFORM medchain.fold_judge(c.origin, c.seq);
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.fold_judge_kind(text) IS 'internal: judge all claims of one kind again';
-
--- Members from genesis and contracts: of several contracts with one member the newest countersigned one counts.
-CREATE FUNCTION medchain.fold_members() RETURNS void
-    LANGUAGE plpgsql
-AS $$
-BEGIN
-    DELETE FROM member;
-    DELETE FROM contract;
-    INSERT INTO member (name, kind, certificate, fingerprint, contract, capabilities, valid, accepted, ledger_key, configured_by)
-    SELECT c.origin, 'data_center'::medchain.member_kind, c.body ->> 'certificate', f.fingerprint, c.id,
-           medchain.default_capabilities('data_center'), pg_catalog.tstzrange(f.not_before, f.not_after, '[]'), true, f.public_key, c.origin
-    FROM claim c CROSS JOIN LATERAL medchain.certificate_facts(c.body ->> 'certificate') f
-    WHERE c.kind = 'genesis' AND c.effective;
-
-    -- an id names one contract: the data centre's second use of it is no contract
-    INSERT INTO contract (id, member, kind, certificate, capabilities, valid, offered, accepted)
-    SELECT DISTINCT ON (c.id) c.id, c.body ->> 'member', (c.body ->> 'kind')::medchain.member_kind, c.body ->> 'certificate',
-           ARRAY(SELECT pg_catalog.jsonb_array_elements_text(c.body -> 'capabilities')), medchain.period_of(c.body -> 'valid'), c.time,
-           (SELECT pg_catalog.min(a.time) FROM claim a WHERE a.kind = 'acceptance' AND a.effective AND a.body ->> 'contract' = c.id::text)
-    FROM claim c WHERE c.kind = 'contract' AND c.effective
-    ORDER BY c.id, c.seq;
-
-    INSERT INTO member (name, kind, certificate, fingerprint, contract, capabilities, valid, accepted, ledger_key, configured_by)
-    SELECT DISTINCT ON (k.member) k.member, k.kind, k.certificate, f.fingerprint, k.id, k.capabilities,
-           k.valid * pg_catalog.tstzrange(f.not_before, f.not_after, '[]'), k.accepted IS NOT NULL, NULL, NULL
-    FROM contract k JOIN claim c ON c.id = k.id AND c.kind = 'contract' AND c.effective
-         CROSS JOIN LATERAL medchain.certificate_facts(k.certificate) f
-    ORDER BY k.member, k.accepted IS NULL, c.seq DESC
-    ON CONFLICT (name) DO NOTHING;
-
-    -- the first end node's ledger is configured by its contract
-    UPDATE member m SET ledger_key = f.public_key, configured_by = n.data_center
-        FROM medchain.local_node n, LATERAL
-             (SELECT c.body ->> 'member' AS name FROM claim c WHERE c.kind = 'contract' AND c.effective
-              AND c.body ->> 'kind' = 'end_node' ORDER BY c.seq LIMIT 1) first,
-             LATERAL medchain.certificate_facts((SELECT x.certificate FROM member x WHERE x.name = first.name)) f
-        WHERE m.name = first.name;
-END
-$$;
-COMMENT ON FUNCTION medchain.fold_members() IS 'internal: derive members and contracts from the claims about them';
-
--- Configure ledgers, one at a time in an order that does not depend on arrival; each may enable further ones.
-CREATE FUNCTION medchain.fold_configurations() RETURNS void
-    LANGUAGE plpgsql
-AS $$
-DECLARE
-    c record;
-BEGIN
-    LOOP
-        SELECT x.* INTO c FROM claim x JOIN member m ON m.name = x.about AND m.ledger_key IS NULL
-            WHERE x.kind = 'configure' AND medchain.authority_reason(x.origin, x.seq) IS NULL
-            ORDER BY x.time, x.origin COLLATE "C", x.seq LIMIT 1;
-        EXIT WHEN NOT FOUND;
-        UPDATE member m SET configured_by = c.origin,
-            ledger_key = (SELECT f.public_key FROM medchain.key_facts(c.body ->> 'public_key') f)
-            WHERE m.name = c.about;
-        UPDATE claim x SET effective = true, reason = NULL WHERE x.origin = c.origin AND x.seq = c.seq;
-    END LOOP;
-    UPDATE claim x SET effective = false,
-        reason = coalesce(medchain.authority_reason(x.origin, x.seq), 'the ledger is configured already')
-        WHERE x.kind = 'configure'
-        AND NOT EXISTS (SELECT FROM claim w WHERE w.kind = 'configure' AND w.origin = x.origin AND w.seq = x.seq AND w.effective);
-END
-$$;
-COMMENT ON FUNCTION medchain.fold_configurations() IS 'internal: which configurations of ledgers count';
-
--- Settle everything about members.  Returns those who changed.
-CREATE FUNCTION medchain.fold_settle_members() RETURNS text[]
-    LANGUAGE plpgsql
-AS $$
-DECLARE
-    before jsonb := (SELECT pg_catalog.jsonb_object_agg(m.name, pg_catalog.to_jsonb(m)) FROM member m);
-    after jsonb;
-BEGIN
-    PERFORM medchain.fold_judge_kind('genesis');
-    PERFORM medchain.fold_members();
-    PERFORM medchain.fold_judge_kind('contract');
-    PERFORM medchain.fold_members();
-    PERFORM medchain.fold_judge_kind('acceptance');
-    PERFORM medchain.fold_members();
-    UPDATE claim SET effective = false WHERE kind = 'configure' AND effective;
-    PERFORM medchain.fold_configurations();
-    after := (SELECT pg_catalog.jsonb_object_agg(m.name, pg_catalog.to_jsonb(m)) FROM member m);
-    RETURN ARRAY(SELECT coalesce(b.key, a.key)
-                 FROM pg_catalog.jsonb_each(coalesce(before, '{}')) b FULL JOIN pg_catalog.jsonb_each(coalesce(after, '{}')) a ON a.key = b.key
-                 WHERE a.value IS DISTINCT FROM b.value);
-END
-$$;
-COMMENT ON FUNCTION medchain.fold_settle_members() IS 'internal: derive everything about members again; names of those who changed';
+COMMENT ON FUNCTION medchain.fold_judge_kinds(text[], text) IS 'internal: judge all claims of these kinds again, in the order of each chain';
 
 -- State of one protocol from its claims.
 CREATE FUNCTION medchain.fold_protocol(p_about text) RETURNS void
@@ -226,19 +146,20 @@ AS $$
 DECLARE
     c record;
     changed text[] := '{}';
+    touched bytea[];
     protocols text[];
     subjects bytea[];
 BEGIN
-    IF EXISTS (SELECT FROM claim x WHERE x.origin = p_origin AND x.seq BETWEEN p_first AND p_last
-               AND x.kind IN ('genesis', 'contract', 'acceptance', 'configure')) THEN
+    IF EXISTS (SELECT FROM claim x WHERE x.origin = p_origin AND x.seq BETWEEN p_first AND p_last AND x.kind = ANY (medchain.member_kinds())) THEN
         changed := medchain.fold_settle_members();
     END IF;
+    touched := medchain.fold_settle_examinees(p_origin, p_first, p_last, changed);
 
     -- what the range is about, and what members say whose standing changed
     SELECT pg_catalog.array_agg(DISTINCT x.about), pg_catalog.array_agg(DISTINCT x.subject) FILTER (WHERE x.kind = 'protocol')
         INTO protocols, subjects FROM claim x
         WHERE x.kind IN ('protocol', 'amendment', 'revocation', 'note')
-        AND ((x.origin = p_origin AND x.seq BETWEEN p_first AND p_last) OR x.origin = ANY (changed));
+        AND ((x.origin = p_origin AND x.seq BETWEEN p_first AND p_last) OR x.origin = ANY (changed) OR x.subject = ANY (touched));
     FOR c IN SELECT x.about FROM pg_catalog.unnest(protocols) x(about) LOOP
         PERFORM medchain.fold_settle_protocol(c.about);
     END LOOP;
@@ -276,6 +197,29 @@ END
 $$;
 COMMENT ON FUNCTION medchain.fold_claims(text, bigint, bigint) IS 'internal: make claims of the governance entries in this range';
 
+-- Blocks of a chain were taken back (chain_cut.c): so is what they said.
+CREATE FUNCTION medchain.fold_forget(p_origin text, p_first bigint) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    protocols text[];
+    subjects bytea[];
+    c record;
+BEGIN
+    LOCK TABLE medchain.claim IN SHARE ROW EXCLUSIVE MODE;
+    SELECT pg_catalog.array_agg(DISTINCT x.about) FILTER (WHERE x.kind IN ('protocol', 'amendment', 'revocation', 'note')),
+           pg_catalog.array_agg(DISTINCT x.subject) FILTER (WHERE x.subject IS NOT NULL)
+        INTO protocols, subjects FROM claim x WHERE x.origin = p_origin AND x.seq >= p_first;
+    DELETE FROM claim x WHERE x.origin = p_origin AND x.seq >= p_first;
+    PERFORM medchain.fold_settle(p_origin, 0, 9223372036854775807);
+    FOR c IN SELECT x.about FROM pg_catalog.unnest(protocols) x(about)
+             UNION SELECT x.about FROM claim x WHERE x.kind = 'protocol' AND x.subject = ANY (subjects) LOOP
+        PERFORM medchain.fold_settle_protocol(c.about);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_forget(text, bigint) IS 'internal: the state without the entries of that chain from this one on';
+
 CREATE FUNCTION medchain.fold_entries(p_origin text, p_first bigint, p_last bigint) RETURNS void
     LANGUAGE plpgsql
 AS $$
@@ -287,6 +231,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION medchain.fold_entries(text, bigint, bigint) IS 'internal: fold the governance entries of this range into the state';
+
+CREATE FUNCTION medchain.fold_tables() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT ARRAY['claim', 'member', 'contract', 'ledger_key', 'member_certificate', 'exclusion', 'examinee_key',
+                       'protocol', 'protocol_grant', 'data_index', 'role_binding'] $$;
+COMMENT ON FUNCTION medchain.fold_tables() IS 'tables that the fold derives';
 
 -- Everything the fold derives from and to, as rows of jsonb, seen at one moment.
 CREATE FUNCTION medchain.fold_image() RETURNS TABLE (relation text, origin text, key text, content jsonb)
@@ -302,6 +252,10 @@ BEGIN
         FROM protocol_grant g LEFT JOIN protocol p ON p.id = g.protocol
     UNION ALL SELECT 'data_index', coalesce(p.issuer, (SELECT n.node FROM medchain.local_node n)), d.protocol || ', record ' || d.ordinal, pg_catalog.to_jsonb(d)
         FROM data_index d LEFT JOIN protocol p ON p.id = d.protocol
+    UNION ALL SELECT 'ledger_key', k.member, k.member || ' from block ' || k.from_height, pg_catalog.to_jsonb(k) FROM ledger_key k
+    UNION ALL SELECT 'member_certificate', c.member, c.cause_origin || ', entry ' || c.cause_seq, pg_catalog.to_jsonb(c) FROM member_certificate c
+    UNION ALL SELECT 'exclusion', x.member, 'entry ' || x.cause, pg_catalog.to_jsonb(x) FROM exclusion x
+    UNION ALL SELECT 'examinee_key', k.origin, 'entry ' || k.seq, pg_catalog.to_jsonb(k) FROM examinee_key k
     UNION ALL SELECT 'role_binding', (SELECT n.node FROM medchain.local_node n), b.role, pg_catalog.to_jsonb(b) FROM role_binding b;
 END
 $$;
@@ -315,7 +269,7 @@ DECLARE
     name text;
     chain_origin text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['entry', 'claim', 'member', 'contract', 'protocol', 'protocol_grant', 'data_index', 'role_binding', 'medchain_image'] LOOP
+    FOREACH name IN ARRAY medchain.fold_tables() || '{entry, medchain_image}' LOOP
         IF pg_catalog.to_regclass('pg_temp.' || name) IS NOT NULL THEN
             RAISE duplicate_table USING
                 MESSAGE = pg_catalog.format('verification needs the name of your temporary table "%s"', name),
@@ -331,7 +285,7 @@ BEGIN
 
     -- From here on the fold's names mean the copies.  (A new path also makes every cached plan be made anew.)
     PERFORM pg_catalog.set_config('search_path', 'pg_temp, medchain', true);
-    FOREACH name IN ARRAY ARRAY['entry', 'claim', 'member', 'contract', 'protocol', 'protocol_grant', 'data_index', 'role_binding'] LOOP
+    FOREACH name IN ARRAY medchain.fold_tables() || '{entry}' LOOP
         EXECUTE pg_catalog.format('CREATE TEMP TABLE %I (LIKE medchain.%I INCLUDING INDEXES) ON COMMIT DROP', name, name);
     END LOOP;
     INSERT INTO pg_temp.entry
@@ -362,8 +316,9 @@ BEGIN
          FULL JOIN (SELECT * FROM medchain.fold_image()) r ON r.relation = l.relation AND r.key = l.key AND r.origin = l.origin
     WHERE l.content IS DISTINCT FROM r.content;
 
-    DROP TABLE pg_temp.entry, pg_temp.claim, pg_temp.member, pg_temp.contract, pg_temp.protocol, pg_temp.protocol_grant,
-               pg_temp.data_index, pg_temp.role_binding, pg_temp.medchain_image;
+    FOREACH name IN ARRAY medchain.fold_tables() || '{entry, medchain_image}' LOOP
+        EXECUTE pg_catalog.format('DROP TABLE pg_temp.%I', name);
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION medchain.fold_faults() IS 'internal: fold the whole ledger again, aside, and tell where the state differs';

@@ -116,4 +116,5 @@ CREATE TABLE medchain.quarantine (
     note        text,
     payloads    text[]
 );
+CREATE INDEX quarantine_block ON medchain.quarantine (origin, height);
 COMMENT ON TABLE medchain.quarantine IS 'what peers sent and was refused, with the reason; kept as evidence';

@@ -102,7 +102,7 @@ BEGIN
             DETAIL = format('It was configured by "%s".', m.configured_by);
     END IF;
     SELECT f.public_key INTO key FROM key_facts(coalesce(configure_ledger.public_key, m.certificate)) f;
-    IF EXISTS (SELECT FROM medchain.member x WHERE x.ledger_key = key) THEN
+    IF EXISTS (SELECT FROM ledger_key k WHERE k.public_key = key) THEN
         RAISE duplicate_object USING
             MESSAGE = 'this public key is that of another ledger',
             DETAIL = 'Every member''s ledger has its own, unique key.';

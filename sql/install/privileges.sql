@@ -13,14 +13,15 @@ DECLARE
     f regprocedure;
     rights CONSTANT jsonb := '{
         "PUBLIC": ["leaf_hash", "merkle_root", "verify_inclusion", "verify_consistency", "verify_signature", "verify_note",
-                   "verify_certificate", "certificate_path", "certificate_pem", "crl_pem", "certificate_facts", "key_facts", "current_member", "own_member", "may_query", "may_update",
+                   "verify_certificate", "certificate_path", "certificate_pem", "crl_pem", "crl_facts", "crl_revocation", "certificate_facts", "key_facts", "current_member", "own_member", "may_query", "may_update",
                    "granted_subjects", "name_valid"],
-        "medchain_admin": ["found_alliance", "join_alliance", "admit", "configure_ledger", "bind_role", "connect_peer",
+        "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract", "accept_contract", "end_contract",
+                   "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy", "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger", "bind_role", "connect_peer",
                    "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "ledger_table", "end_ledger_table", "protect_part",
                    "register_row_table", "forget_row_table", "drop_row_triggers", "check_row_table", "table_and_partitions",
                    "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values", "start_workers", "sealer_status", "seal", "verify", "verify_progress", "verify_table",
                    "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof", "consistency_proof", "receipt", "rebuild_tiles"],
-        "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "log_diagnosis",
+        "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "register_examinee_key", "examinee_key_envelope", "log_diagnosis",
                    "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt",
                    "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values"],
         "medchain_auditor": ["row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values", "verify", "verify_progress", "verify_table", "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index", "slot_name",
@@ -38,7 +39,8 @@ END
 $$;
 
 -- Whoever runs the alliance or audits it reads the ledger; secrets of the place (salts, identities, passwords in conninfo) nobody.
-GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.protocol,
+GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.ledger_key, medchain.member_certificate, medchain.exclusion,
+    medchain.examinee_key, medchain.policies, medchain.revocation_lists, medchain.protocol,
     medchain.protocol_grant, medchain.data_index, medchain.role_binding, medchain.row_table, medchain.row_column, medchain.pending, medchain.quarantine,
     medchain.held_block, medchain.local_node,
     medchain.alliance, medchain.members, medchain.certificates, medchain.contracts, medchain.rejections, medchain.chains, medchain.peers, medchain.stat, medchain.verify_progress, medchain.active_grant

@@ -26,10 +26,15 @@ BEGIN
         RAISE data_corrupted USING MESSAGE = format('payload of entry %s of chain "%s" is not what was sealed', proof ->> 'index', proof ->> 'origin'),
             HINT = 'Run medchain.verify() to see what else is not.';
     END IF;
-    -- its PEM in one spelling, whatever was between the lines when the member was admitted
-    SELECT certificate_pem(convert_to(m.certificate, 'UTF8')) AS certificate, coalesce(m.ledger_key, CASE WHEN n.data_center = proof ->> 'origin' THEN n.genesis_key END) AS ledger_key INTO holder
-        FROM local_node n LEFT JOIN member m ON m.name = proof ->> 'origin';
-    RETURN jsonb_build_object('type', 'receipt', 'payload', text_of_entry, 'certificate', holder.certificate, 'ledger_key', holder.ledger_key)
+    -- the key of the height of the checkpoint, and of the member's certificates rather the one that is made out for this key
+    SELECT coalesce((SELECT c.certificate FROM member_certificate c WHERE c.member = proof ->> 'origin'
+                     AND (SELECT f.public_key FROM certificate_facts(c.certificate) f) = k.public_key
+                     ORDER BY c.from_seq DESC NULLS LAST, c.cause_seq DESC LIMIT 1), m.certificate) AS certificate,
+           coalesce(k.public_key, CASE WHEN n.data_center = proof ->> 'origin' THEN n.genesis_key END) AS ledger_key INTO holder
+        FROM local_node n LEFT JOIN member m ON m.name = proof ->> 'origin'
+             LEFT JOIN LATERAL (SELECT x.public_key FROM ledger_key x WHERE x.member = m.name
+                                AND x.from_height <= substring(proof ->> 'checkpoint' FROM '\nheight (\d+)\n')::bigint ORDER BY x.from_height DESC LIMIT 1) k ON true;
+    RETURN jsonb_build_object('type', 'receipt', 'payload', text_of_entry, 'certificate', certificate_pem(convert_to(holder.certificate, 'UTF8')), 'ledger_key', holder.ledger_key)
            || (proof - '{leaf_hash, root_hash}'::text[]);
 END
 $$;

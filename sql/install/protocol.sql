@@ -159,30 +159,46 @@ END
 $$;
 COMMENT ON FUNCTION medchain.protocol_envelope(text, text, jsonb, jsonb, tstzrange, uuid) IS 'the bytes (DSSE pre-authentication encoding) to be signed outside the database for issue_protocol(), or for amend_protocol() when a protocol is given';
 
--- The envelope: with the sealer's signature, or with one made outside by the key of this ledger.
-CREATE FUNCTION medchain.seal_protocol(terms text, signature text) RETURNS jsonb
+-- The envelope: with the sealer's signature, or with one made outside by the key of this ledger; and the examinee's.
+CREATE FUNCTION medchain.seal_protocol(terms text, signature text, examinee_signature text) RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
     type CONSTANT text := 'application/vnd.medchain.protocol+json';
+    local local_node;
     envelope jsonb;
     reason text;
+    keys text[];
 BEGIN
+    SELECT * INTO local FROM local_node;
     IF seal_protocol.signature IS NULL THEN
-        RETURN sign_envelope(type, terms)::jsonb;
+        envelope := sign_envelope(type, terms)::jsonb;
+    ELSE
+        envelope := make_envelope(type, terms, ARRAY[seal_protocol.signature]);
+        SELECT o.reason INTO reason FROM open_envelope(envelope, ledger_key_of(local.node), type) o;
+        IF reason IS NOT NULL THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = 'the signature is not one of this ledger''s key over the protocol: ' || reason,
+                HINT = 'Sign the bytes that medchain.protocol_envelope() returns for the same arguments, and give the signature in base64.';
+        END IF;
     END IF;
-    envelope := jsonb_build_object('payloadType', type, 'payload', translate(encode(convert_to(terms, 'UTF8'), 'base64'), E'\n', ''),
-                                   'signatures', jsonb_build_array(jsonb_build_object('sig', seal_protocol.signature)));
-    SELECT o.reason INTO reason FROM open_envelope(envelope, (SELECT ledger_key_of(node) FROM local_node), type) o;
-    IF reason IS NOT NULL THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = 'the signature is not one of this ledger''s key over the protocol: ' || reason,
-            HINT = 'Sign the bytes that medchain.protocol_envelope() returns for the same arguments, and give the signature in base64.';
+    keys := ARRAY(SELECT k.public_key FROM examinee_key k WHERE encode(k.subject, 'hex') = terms::jsonb ->> 'subject' AND k.withdrawn IS NULL);
+    IF seal_protocol.examinee_signature IS NOT NULL THEN
+        envelope := jsonb_set(envelope, '{signatures}', envelope -> 'signatures' || jsonb_build_array(jsonb_build_object('sig', seal_protocol.examinee_signature)));
+        IF NOT EXISTS (SELECT FROM unnest(keys) k CROSS JOIN LATERAL open_envelope(envelope, k, type) o WHERE o.reason IS NULL) THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = 'the examinee''s signature is not one of a key registered for him over the protocol',
+                HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same arguments; give the signature in base64.';
+        END IF;
+    ELSIF keys <> '{}' AND terms::jsonb -> 'grants' <> '[]' AND policy_at('examinee_signature', local.node, 9223372036854775807) = 'required' THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = 'the examinee has a key and has to sign this protocol',
+            HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same arguments; give the signature in base64 as examinee_signature.';
     END IF;
     RETURN envelope;
 END
 $$;
-COMMENT ON FUNCTION medchain.seal_protocol(text, text) IS 'internal: DSSE envelope of a protocol';
+COMMENT ON FUNCTION medchain.seal_protocol(text, text, text) IS 'internal: DSSE envelope of a protocol';
 
 -- The examinee's name behind the pseudonym is kept here, in the issuer's own database.
 CREATE FUNCTION medchain.remember_identity(identity text) RETURNS bytea
@@ -194,7 +210,8 @@ $$;
 COMMENT ON FUNCTION medchain.remember_identity(text) IS 'internal: keep locally which identity a pseudonym stands for; returns the pseudonym';
 
 CREATE FUNCTION medchain.issue_protocol(subject text, protocol_text text, grants jsonb, data_index jsonb DEFAULT '[]',
-                                        valid tstzrange DEFAULT NULL, signature text DEFAULT NULL) RETURNS uuid
+                                        valid tstzrange DEFAULT NULL, signature text DEFAULT NULL,
+                                        examinee_signature text DEFAULT NULL) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
 DECLARE
@@ -204,13 +221,14 @@ BEGIN
     PERFORM require_capability('issue', 'issuing protocols');
     terms := protocol_terms(NULL, issue_protocol.subject, issue_protocol.protocol_text, issue_protocol.grants,
                             issue_protocol.data_index, issue_protocol.valid);
-    RETURN append_governance('protocol', seal_protocol(terms, issue_protocol.signature), remember_identity(issue_protocol.subject));
+    RETURN append_governance('protocol', seal_protocol(terms, issue_protocol.signature, issue_protocol.examinee_signature), remember_identity(issue_protocol.subject));
 END
 $$;
-COMMENT ON FUNCTION medchain.issue_protocol(text, text, jsonb, jsonb, tstzrange, text) IS 'end node: issue a smart protocol about an examinee; grants: [{"grantee", "operations": ["query", "update"], "purpose", "valid", "records"}]; data index: [{"holder", "relation", "key"}]; signature: base64, made outside over protocol_envelope(); returns the protocol''s id';
+COMMENT ON FUNCTION medchain.issue_protocol(text, text, jsonb, jsonb, tstzrange, text, text) IS 'end node: issue a smart protocol about an examinee; grants: [{"grantee", "operations": ["query", "update"], "purpose", "valid", "records"}]; data index: [{"holder", "relation", "key"}]; signature, examinee_signature: base64, made outside over protocol_envelope(); returns the protocol''s id';
 
 CREATE FUNCTION medchain.amend_protocol(protocol uuid, subject text, protocol_text text, grants jsonb, data_index jsonb DEFAULT '[]',
-                                        valid tstzrange DEFAULT NULL, signature text DEFAULT NULL) RETURNS uuid
+                                        valid tstzrange DEFAULT NULL, signature text DEFAULT NULL,
+                                        examinee_signature text DEFAULT NULL) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
 DECLARE
@@ -228,11 +246,11 @@ BEGIN
     END IF;
     RETURN append_governance('amendment',
         seal_protocol(protocol_terms(p.id, amend_protocol.subject, amend_protocol.protocol_text, amend_protocol.grants,
-                                     amend_protocol.data_index, amend_protocol.valid), amend_protocol.signature),
+                                     amend_protocol.data_index, amend_protocol.valid), amend_protocol.signature, amend_protocol.examinee_signature),
         p.subject);
 END
 $$;
-COMMENT ON FUNCTION medchain.amend_protocol(uuid, text, text, jsonb, jsonb, tstzrange, text) IS 'issuer: replace text, grants, data index and period of a protocol; returns the id of the amendment';
+COMMENT ON FUNCTION medchain.amend_protocol(uuid, text, text, jsonb, jsonb, tstzrange, text, text) IS 'issuer: replace text, grants, data index and period of a protocol; returns the id of the amendment';
 
 CREATE FUNCTION medchain.revoke_protocol(protocol uuid, reason text) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -248,7 +266,7 @@ BEGIN
     ELSIF p.revoked IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = 'the protocol is revoked already';
     END IF;
-    denied := revocation_reason(local.node, p.id::text, clock_timestamp());
+    denied := revocation_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp());
     IF denied IS NOT NULL THEN
         RAISE insufficient_privilege USING MESSAGE = denied, DETAIL = format('It was issued by "%s".', p.issuer);
     END IF;
@@ -272,7 +290,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no protocol %s', log_diagnosis.protocol);
     END IF;
-    denied := note_reason(local.node, p.id::text);
+    denied := note_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp());
     IF denied IS NOT NULL THEN
         RAISE insufficient_privilege USING MESSAGE = denied;
     END IF;

@@ -17,6 +17,8 @@ CREATE TABLE medchain.claim (
     id        uuid NOT NULL,
     kind      text NOT NULL,
     "time"    timestamptz NOT NULL,
+    height    bigint NOT NULL,      -- of the block it is in
+    sealed    timestamptz NOT NULL, -- what that block's header says
     about     text NOT NULL,        -- the member, or protocol, this is about
     subject   bytea,
     body      jsonb NOT NULL,       -- signed payload already opened
@@ -39,7 +41,15 @@ CREATE TABLE medchain.member (
     valid          tstzrange NOT NULL,
     accepted       boolean NOT NULL,    -- the member countersigned its contract
     ledger_key     text,                -- PEM; null until an end node configured the ledger
-    configured_by  text
+    configured_by  text,
+    suspended      timestamptz,         -- since when, if it is now
+    revoked        timestamptz,         -- its certificate, by a revocation list on the ledger
+    ended          timestamptz,         -- its contract
+    expelled       timestamptz,
+    departure      text,                -- why, of the last four
+    last_height    bigint,              -- expelled: the last block of its chain that counts, -1 for none
+    last_hash      bytea,
+    takes_part     boolean NOT NULL DEFAULT false   -- within "valid", it does now
 );
 CREATE INDEX member_fingerprint ON medchain.member (fingerprint);
 COMMENT ON TABLE medchain.member IS 'members of the alliance as the ledger says';
@@ -52,10 +62,65 @@ CREATE TABLE medchain.contract (
     capabilities text[] NOT NULL,
     valid        tstzrange NOT NULL,
     offered      timestamptz NOT NULL,
-    accepted     timestamptz
+    offered_seq  bigint NOT NULL,       -- on the data centre's chain
+    accepted     timestamptz,
+    accepted_seq bigint,                -- on the member's chain: in force for what stands behind it
+    ended        timestamptz,
+    ended_seq    bigint,                -- on the member's chain: first entry for which it is not in force
+    ended_by     text,
+    end_reason   text
 );
-CREATE INDEX contract_member ON medchain.contract (member);
-COMMENT ON TABLE medchain.contract IS 'smart contracts: what the data centre signed for each member, and when the member countersigned';
+CREATE INDEX contract_member ON medchain.contract (member, offered_seq);
+COMMENT ON TABLE medchain.contract IS 'smart contracts: what the data centre signed for each member, when the member countersigned, and who ended it';
+
+CREATE TABLE medchain.ledger_key (
+    member      text NOT NULL,
+    from_height bigint NOT NULL,
+    public_key  text NOT NULL,          -- PEM
+    follows     bytea,                  -- hash of the block before, where the data centre named it
+    PRIMARY KEY (member, from_height)
+);
+COMMENT ON TABLE medchain.ledger_key IS 'the keys that each chain''s blocks are signed with, each from a height on';
+
+CREATE TABLE medchain.member_certificate (
+    member        text NOT NULL,
+    fingerprint   bytea NOT NULL,
+    certificate   text NOT NULL,
+    period        tstzrange NOT NULL,   -- that it is made out for
+    valid         tstzrange NOT NULL,   -- the same, to where it was revoked
+    from_seq      bigint,               -- on the member's chain: in force from this entry on; null: offered only
+    revoked       timestamptz,
+    revoke_reason text,
+    cause_origin  text NOT NULL,        -- the entry that says so
+    cause_seq     bigint NOT NULL,
+    PRIMARY KEY (cause_origin, cause_seq)
+);
+CREATE INDEX member_certificate_member ON medchain.member_certificate (member);
+COMMENT ON TABLE medchain.member_certificate IS 'every certificate that each member has had, and from which entry of its chain on';
+
+CREATE TABLE medchain.exclusion (
+    member   text NOT NULL,
+    cause    bigint NOT NULL,           -- the entry of the data centre's chain that says so
+    from_seq bigint NOT NULL,           -- on the member's chain
+    to_seq   bigint,                    -- null: to its end
+    during   tstzrange NOT NULL,        -- from from_seq on, entries of this time have no effect either
+    reason   text NOT NULL,
+    PRIMARY KEY (member, cause)
+);
+COMMENT ON TABLE medchain.exclusion IS 'parts of a chain that have no effect: of members who were suspended, expelled, or whose certificate was revoked';
+
+CREATE TABLE medchain.examinee_key (
+    origin       text NOT NULL,
+    seq          bigint NOT NULL,
+    subject      bytea NOT NULL,
+    public_key   text NOT NULL,
+    registered   timestamptz NOT NULL,
+    withdrawn    timestamptz,
+    withdrawn_at jsonb,                 -- where each end node's chain stood then
+    PRIMARY KEY (origin, seq)
+);
+CREATE INDEX examinee_key_subject ON medchain.examinee_key (subject);
+COMMENT ON TABLE medchain.examinee_key IS 'keys of examinees who sign their protocols themselves';
 
 CREATE TABLE medchain.protocol (
     id            uuid PRIMARY KEY,

@@ -10,14 +10,16 @@ COMMENT ON VIEW medchain.alliance IS 'the alliance, and which node of it this da
 
 CREATE VIEW medchain.members AS
 SELECT m.name AS member, m.kind,
-       CASE WHEN NOT m.accepted THEN 'admitted' WHEN m.ledger_key IS NULL THEN 'accepted'
+       CASE WHEN m.expelled IS NOT NULL THEN 'expelled' WHEN m.ended IS NOT NULL THEN 'ended' WHEN m.suspended IS NOT NULL THEN 'suspended'
+            WHEN NOT m.accepted THEN 'admitted' WHEN m.ledger_key IS NULL THEN 'accepted'
+            WHEN m.revoked <= clock_timestamp() OR NOT m.takes_part THEN 'revoked'
             WHEN NOT m.valid @> clock_timestamp() THEN 'expired' ELSE 'active' END AS state,
-       m.capabilities, m.valid, m.configured_by, encode(m.fingerprint, 'hex') AS certificate_fingerprint,
+       m.departure AS reason, m.capabilities, m.valid, m.configured_by, encode(m.fingerprint, 'hex') AS certificate_fingerprint,
        f.subject AS certificate_subject, f.issuer AS certificate_issuer,
        floor(extract(epoch FROM f.not_after - now()) / 86400)::int AS certificate_days_left,
        (SELECT k.algorithm FROM medchain.key_facts(m.ledger_key) k) AS ledger_algorithm, m.contract
 FROM medchain.member m CROSS JOIN LATERAL medchain.certificate_facts(m.certificate) f;
-COMMENT ON VIEW medchain.members IS 'members of the alliance; state: admitted (contract offered), accepted (countersigned), active (ledger configured), expired';
+COMMENT ON VIEW medchain.members IS 'members of the alliance; state: admitted (contract offered), accepted (countersigned), active (ledger configured), expired (contract or certificate), revoked (certificate), suspended, ended (contract), expelled; reason: of the last four';
 
 CREATE VIEW medchain.certificates AS
 SELECT m.name AS member, p."position", p.subject, p.issuer, p.serial, p.not_before, p.not_after,
@@ -29,9 +31,23 @@ FROM medchain.member m
 COMMENT ON VIEW medchain.certificates IS 'the certificates of each member, from its own (position 0) up to the trust anchor, with serial number (hex), period, whole days left (negative: expired), SHA-256 fingerprint: for monitoring';
 
 CREATE VIEW medchain.contracts AS
-SELECT k.id AS contract, k.member, k.kind, k.capabilities, k.valid, k.offered, k.accepted, m.contract = k.id AS current
+SELECT k.id AS contract, k.member, k.kind, k.capabilities, k.valid, k.offered, k.accepted,
+       CASE WHEN k.ended IS NOT NULL THEN 'ended' WHEN k.accepted IS NULL THEN 'offered' WHEN m.contract <> k.id THEN 'superseded'
+            WHEN NOT k.valid @> clock_timestamp() THEN 'expired' ELSE 'in force' END AS state,
+       k.ended, k.ended_by, k.end_reason, m.contract = k.id AS current
 FROM medchain.contract k LEFT JOIN medchain.member m ON m.name = k.member;
-COMMENT ON VIEW medchain.contracts IS 'smart contracts offered by the data centre, and when they were countersigned';
+COMMENT ON VIEW medchain.contracts IS 'smart contracts offered by the data centre, when they were countersigned, and what has become of them; state: offered, in force, superseded, expired, ended';
+
+CREATE VIEW medchain.policies AS
+SELECT DISTINCT ON (c.about) c.about AS policy, c.body ->> 'value' AS value, c."time" AS since
+FROM medchain.claim c WHERE c.kind = 'policy' AND c.effective ORDER BY c.about, c.seq DESC;
+COMMENT ON VIEW medchain.policies IS 'policies that the data centre has set';
+
+CREATE VIEW medchain.revocation_lists AS
+SELECT f.issuer, f.this_update, f.next_update, f.next_update < clock_timestamp() AS expired, f.certificates AS revoked_certificates, c."time" AS added
+FROM medchain.claim c CROSS JOIN LATERAL medchain.crl_facts(c.body ->> 'crl') f
+WHERE c.kind = 'crl' AND c.effective;
+COMMENT ON VIEW medchain.revocation_lists IS 'revocation lists on the ledger; an expired one keeps its effect, and says nothing about certificates that it does not list';
 
 CREATE VIEW medchain.protocols AS
 SELECT p.id AS protocol, p.issuer, p.subject, s.identity, p.protocol_text, p.valid, p.issued,
@@ -54,6 +70,9 @@ SELECT o.origin, m.kind,
        CASE WHEN o.origin = n.node AND m.ledger_key IS NULL AND n.node <> n.data_center THEN 'own, not configured'
             WHEN o.origin = n.node THEN 'own'
             WHEN m.ledger_key IS NULL AND o.origin <> n.data_center THEN CASE WHEN h.blocks > 0 THEN 'held, not configured' ELSE 'not configured' END
+            WHEN m.expelled IS NOT NULL AND c.height > m.last_height THEN 'closed, surplus'
+            WHEN m.expelled IS NOT NULL THEN 'closed'
+            WHEN h.blocks > 0 AND NOT EXISTS (SELECT FROM medchain.member_certificate x WHERE x.member = o.origin AND x.valid @> h.first) THEN 'held, certificate'
             WHEN h.blocks > 0 THEN 'held, gap'
             WHEN q.blocks > 0 THEN 'verified, quarantine'
             WHEN c.height IS NULL THEN 'empty'

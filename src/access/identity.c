@@ -95,7 +95,7 @@ identity_by_certificate(Found *found)
 	memcpy(VARDATA(argument), fingerprint, HASH_LEN);
 	values[0] = PointerGetDatum(argument);
 	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
-				 "SELECT m.name, m.valid, m.accepted AND m.ledger_key IS NOT NULL AS active"
+				 "SELECT m.name, m.valid, m.takes_part AS active"
 				 " FROM medchain.member m WHERE m.fingerprint = $1"
 				 " ORDER BY active DESC, m.name COLLATE \"C\" LIMIT 1",
 				 1, types, values, identity_found, found);
@@ -115,7 +115,7 @@ identity_by_role(Oid user, Found *found)
 		return;					/* dropped meanwhile */
 	values[0] = CStringGetTextDatum(role);
 	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
-				 "SELECT m.name, m.valid, m.accepted AND m.ledger_key IS NOT NULL"
+				 "SELECT m.name, m.valid, m.takes_part"
 				 " FROM medchain.role_binding b JOIN medchain.member m ON m.name = b.member"
 				 " WHERE b.role = $1",
 				 1, types, values, identity_found, found);

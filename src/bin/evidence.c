@@ -14,6 +14,7 @@
 #include "evidence.h"
 
 #define CONTRACT_TYPE "application/vnd.medchain.contract+json"
+#define REKEY_TYPE "application/vnd.medchain.rekey+json"
 
 static const char *
 evidence_string(json_t *object, const char *field)
@@ -93,6 +94,51 @@ evidence_genesis_key(json_t *payload, CoreError *error)
 	return key_from_pem(certificate, strlen(certificate), error);
 }
 
+/* One more key; one that the member takes itself at a height for which the data centre gave it one counts for nothing. */
+static bool
+evidence_add_key(Member *member, LedgerKey change, CoreError *error)
+{
+	LedgerKey  *newest = member->nkeys > 0 ? &member->keys[member->nkeys - 1] : NULL;
+
+	if (newest != NULL && newest->from_height == change.from_height)
+	{
+		key_free(newest->key);
+		*newest = change;
+		return true;
+	}
+	if (member->nkeys == EVIDENCE_CHANGES_MAX)
+	{
+		key_free(change.key);
+		return error_set(error, CORE_UNSUPPORTED, "\"%.60s\" has changed its key more than %d times", member->name, EVIDENCE_CHANGES_MAX);
+	}
+	member->keys[member->nkeys++] = change;
+	return true;
+}
+
+/* The ledger of a member begins with this key. */
+static bool
+evidence_configured(Member *member, const char *pem, CoreError *error)
+{
+	LedgerKey	first = {.key = key_from_pem(pem, strlen(pem), error)};
+
+	return first.key != NULL && evidence_add_key(member, first, error);
+}
+
+bool
+evidence_reach(Member *member, int64_t height, CoreError *error)
+{
+	for (int i = 0; i < member->nlost; i++)
+		if (member->lost[i].key != NULL && member->lost[i].from_height == height)
+		{
+			LedgerKey	change = member->lost[i];
+
+			member->lost[i].key = NULL;
+			if (!evidence_add_key(member, change, error))
+				return false;
+		}
+	return true;
+}
+
 static bool
 evidence_genesis(Evidence *evidence, const char *origin, json_t *payload, CoreError *error)
 {
@@ -109,48 +155,106 @@ evidence_genesis(Evidence *evidence, const char *origin, json_t *payload, CoreEr
 		return false;
 	member = evidence_add(evidence, origin);
 	evidence_keep(&member->certificate, certificate);
-	member->ledger_key = key_from_pem(certificate, strlen(certificate), error);
 	member->used = true;
-	return member->ledger_key != NULL;
+	return evidence_configured(member, certificate, error);
 }
 
-/* The payload of a contract's envelope, if the data centre signed it; NULL: it counts for nothing. */
-static json_t *
-evidence_open_contract(const Evidence *evidence, json_t *envelope)
+/* A DSSE envelope of that type, decoded; its payload, or NULL. */
+static uint8_t *
+evidence_payload(json_t *envelope, const char *type, size_t *len)
 {
-	const Member *center = evidence_member(evidence, evidence->data_center);
-	const char *type = evidence_string(envelope, "payloadType");
+	const char *found = evidence_string(envelope, "payloadType");
 	const char *encoded = evidence_string(envelope, "payload");
-	json_t	   *signatures = json_object_get(envelope, "signatures");
-	json_t	   *terms = NULL;
 	uint8_t    *payload;
-	uint8_t    *pae;
-	size_t		len;
-	size_t		size;
 
-	if (center == NULL || type == NULL || strcmp(type, CONTRACT_TYPE) != 0 || encoded == NULL || !json_is_array(signatures))
+	if (found == NULL || strcmp(found, type) != 0 || encoded == NULL)
 		return NULL;
 	payload = malloc(strlen(encoded) + 1);
-	if (decode_base64(encoded, strlen(encoded), payload, &len))
+	if (!decode_base64(encoded, strlen(encoded), payload, len))
 	{
-		size = envelope_pae_size(type, len);
-		pae = malloc(size);
-		envelope_pae(type, payload, len, pae);
-		for (size_t i = 0; i < json_array_size(signatures) && terms == NULL; i++)
-		{
-			const char *sig = evidence_string(json_array_get(signatures, i), "sig");
-			uint8_t		bytes[KEY_SIGNATURE_MAX + 4];
-			size_t		siglen;
-
-			if (sig != NULL && strlen(sig) < ENCODE_BASE64_SIZE(KEY_SIGNATURE_MAX) &&
-				decode_base64(sig, strlen(sig), bytes, &siglen) &&
-				key_verify(center->ledger_key, KEY_DEFAULT, pae, size, bytes, siglen, NULL) == KEY_VALID)
-				terms = json_loadb((char *) payload, len, JSON_REJECT_DUPLICATES, NULL);
-		}
-		free(pae);
+		free(payload);
+		return NULL;
 	}
+	return payload;
+}
+
+/* Does one of the envelope's signatures verify under the key? */
+static bool
+evidence_signed(json_t *envelope, const char *type, const Key *key)
+{
+	json_t	   *signatures = json_object_get(envelope, "signatures");
+	size_t		len;
+	uint8_t    *payload = evidence_payload(envelope, type, &len);
+	uint8_t    *pae;
+	size_t		size;
+	bool		fine = false;
+
+	if (payload == NULL)
+		return false;
+	size = envelope_pae_size(type, len);
+	pae = malloc(size);
+	envelope_pae(type, payload, len, pae);
+	for (size_t i = 0; i < json_array_size(signatures) && !fine; i++)
+	{
+		const char *sig = evidence_string(json_array_get(signatures, i), "sig");
+		uint8_t		bytes[KEY_SIGNATURE_MAX + 4];
+		size_t		siglen;
+
+		fine = sig != NULL && strlen(sig) < ENCODE_BASE64_SIZE(KEY_SIGNATURE_MAX) &&
+			decode_base64(sig, strlen(sig), bytes, &siglen) &&
+			key_verify(key, KEY_DEFAULT, pae, size, bytes, siglen, NULL) == KEY_VALID;
+	}
+	free(pae);
 	free(payload);
+	return fine;
+}
+
+/* The terms in an envelope, if one of the keys that the author's ledger has had up to that height signed them; NULL otherwise. */
+static json_t *
+evidence_open(json_t *envelope, const char *type, const Member *author, int64_t height)
+{
+	size_t		len;
+	uint8_t    *payload;
+	json_t	   *terms = NULL;
+
+	for (int i = 0; i < author->nkeys && terms == NULL; i++)
+		if (author->keys[i].from_height <= height && evidence_signed(envelope, type, author->keys[i].key) &&
+			(payload = evidence_payload(envelope, type, &len)) != NULL)
+		{
+			terms = json_loadb((char *) payload, len, JSON_REJECT_DUPLICATES, NULL);
+			free(payload);
+		}
 	return terms;
+}
+
+const LedgerKey *
+evidence_key(const Member *member, int64_t height)
+{
+	const LedgerKey *found = NULL;
+
+	for (int i = 0; i < member->nkeys; i++)
+		if (member->keys[i].from_height <= height)
+			found = &member->keys[i];
+	return found;
+}
+
+const uint8_t *
+evidence_named(const Member *member, int64_t height)
+{
+	for (int i = 0; i < member->nlost; i++)
+		if (member->lost[i].named && member->lost[i].from_height == height + 1)
+			return member->lost[i].follows;
+	return NULL;
+}
+
+/* Does what this entry of the member's chain says count? */
+static bool
+evidence_counts(const Member *member, uint64_t seq)
+{
+	for (int i = 0; i < member->nexclusions; i++)
+		if (seq >= member->exclusions[i].from && seq < member->exclusions[i].to)
+			return false;
+	return true;
 }
 
 /* Is one of an array's elements this string? */
@@ -168,9 +272,10 @@ evidence_holds(json_t *array, const char *wanted)
 
 /* A contract that does not hold is without effect, as it is in the database. */
 static bool
-evidence_contract(Evidence *evidence, json_t *payload, CoreError *error)
+evidence_contract(Evidence *evidence, int64_t height, json_t *payload, CoreError *error)
 {
-	json_t	   *terms = evidence_open_contract(evidence, json_object_get(payload, "body"));
+	const Member *center = evidence_member(evidence, evidence->data_center);
+	json_t	   *terms = center ? evidence_open(json_object_get(payload, "body"), CONTRACT_TYPE, center, height) : NULL;
 	const char *alliance = evidence_string(terms, "alliance");
 	const char *name = evidence_string(terms, "member");
 	const char *kind = evidence_string(terms, "kind");
@@ -186,7 +291,10 @@ evidence_contract(Evidence *evidence, json_t *payload, CoreError *error)
 	{
 		member = evidence_member(evidence, name);
 		if (member == NULL)
+		{
 			member = evidence_add(evidence, name);
+			member->first_certificate = strdup(certificate);
+		}
 		evidence_keep(&member->certificate, certificate);
 		evidence_keep(&member->valid_from, evidence_string(json_object_get(terms, "valid"), "from"));
 		evidence_keep(&member->valid_to, evidence_string(json_object_get(terms, "valid"), "to"));
@@ -195,9 +303,7 @@ evidence_contract(Evidence *evidence, json_t *payload, CoreError *error)
 		{
 			/* the first end node's ledger is configured by its contract */
 			evidence->has_end_node = true;
-			key_free(member->ledger_key);
-			member->ledger_key = key_from_pem(certificate, strlen(certificate), error);
-			fine = member->ledger_key != NULL;
+			fine = evidence_configured(member, certificate, error);
 		}
 	}
 	json_decref(terms);
@@ -206,7 +312,7 @@ evidence_contract(Evidence *evidence, json_t *payload, CoreError *error)
 
 /* An end node names a member's ledger key: if it may, at that time; and of several configurations the earliest counts. */
 static bool
-evidence_configure(Evidence *evidence, const char *origin, json_t *payload, CoreError *error)
+evidence_configure(Evidence *evidence, const char *origin, uint64_t seq, json_t *payload, CoreError *error)
 {
 	json_t	   *body = json_object_get(payload, "body");
 	const char *time = evidence_string(payload, "time");	/* one spelling, so that their order is that of the texts */
@@ -216,27 +322,147 @@ evidence_configure(Evidence *evidence, const char *origin, json_t *payload, Core
 	Member	   *member = name != NULL ? evidence_member(evidence, name) : NULL;
 	CoreError	refused = {0};
 	Key		   *key;
+	bool		same;
 
-	if (time == NULL || author == NULL || !author->configures || member == NULL || pem == NULL ||
+	if (time == NULL || author == NULL || !author->configures || !evidence_counts(author, seq) || member == NULL || pem == NULL ||
 		(author->valid_from != NULL && strcmp(time, author->valid_from) < 0) ||
 		(author->valid_to != NULL && strcmp(time, author->valid_to) >= 0) ||
 		!evidence_certificate(evidence, origin, author->certificate, evidence_time(payload), &refused) ||
-		(member->ledger_key != NULL && (member->configured == NULL || strcmp(member->configured, time) <= 0)) ||
+		(member->nkeys > 0 && (member->configured == NULL || strcmp(member->configured, time) <= 0)) ||
 		(key = key_from_pem(pem, strlen(pem), NULL)) == NULL)
 		return true;
-	if (member->used && !key_same(key, member->ledger_key))
+	same = member->nkeys > 0 && key_same(key, member->keys[0].key);
+	key_free(key);
+	if (member->used && !same)
+		return error_set(error, CORE_MALFORMED, "the ledger of \"%.60s\", which came before, was configured earlier with another key", name);
+	evidence_keep(&member->configured, time);
+	return same || evidence_configured(member, pem, error);
+}
+
+/* {"height", "hash", "size"}; false if it is none. */
+static bool
+evidence_point(json_t *body, int64_t *height, uint8_t hash[HASH_LEN], uint64_t *size)
+{
+	json_t	   *last = json_object_get(body, "last");
+	json_t	   *number = json_object_get(last, "height");
+	const char *hex = evidence_string(last, "hash");
+
+	if (!json_is_integer(number) || !json_is_integer(json_object_get(last, "size")))
+		return false;
+	*height = json_integer_value(number);
+	*size = (uint64_t) json_integer_value(json_object_get(last, "size"));
+	return *height == -1 || (hex != NULL && strlen(hex) == 2 * HASH_LEN && decode_hex(hex, 2 * HASH_LEN, hash));
+}
+
+/* suspend, reinstate, expel */
+static void
+evidence_discipline(Evidence *evidence, const char *kind, json_t *payload)
+{
+	json_t	   *body = json_object_get(payload, "body");
+	const char *name = evidence_string(body, "member");
+	Member	   *member = name != NULL ? evidence_member(evidence, name) : NULL;
+	Exclusion  *open = NULL;
+	int64_t		height;
+	uint64_t	size;
+	uint8_t		hash[HASH_LEN];
+
+	if (member == NULL || member->expelled || strcmp(name, evidence->data_center) == 0 || !evidence_point(body, &height, hash, &size))
+		return;
+	if (member->nexclusions > 0 && member->exclusions[member->nexclusions - 1].to == UINT64_MAX)
+		open = &member->exclusions[member->nexclusions - 1];
+	if (strcmp(kind, "reinstate") == 0)
+	{
+		if (open != NULL && size >= open->from)
+			open->to = size;
+		return;
+	}
+	if (strcmp(kind, "expel") == 0)
+	{
+		member->expelled = true;
+		member->last_height = height;
+	}
+	else if (open != NULL)
+		return;
+	if (member->nexclusions < EVIDENCE_CHANGES_MAX)
+		member->exclusions[member->nexclusions++] = (Exclusion) {.from = size, .to = UINT64_MAX};
+}
+
+/* The member goes on with another key: by its own entry, which the key in force has signed too. */
+static bool
+evidence_rekey(Evidence *evidence, const char *origin, int64_t height, json_t *payload, CoreError *error)
+{
+	Member	   *author = evidence_member(evidence, origin);
+	json_t	   *envelope = json_object_get(payload, "body");
+	json_t	   *terms = author ? evidence_open(envelope, REKEY_TYPE, author, height) : NULL;
+	const char *name = evidence_string(terms, "member");
+	const char *alliance = evidence_string(terms, "alliance");
+	const char *pem = evidence_string(terms, "public_key");
+	const char *certificate = evidence_string(terms, "certificate");
+	const char *previous = evidence_string(terms, "previous");
+	Member	   *member = name != NULL ? evidence_member(evidence, name) : NULL;
+	Key		   *key = pem != NULL ? key_from_pem(pem, strlen(pem), NULL) : NULL;
+	const LedgerKey *current = author ? evidence_key(author, height + 1) : NULL;
+	char		fingerprint[65];
+	CoreError	refused = {0};
+	bool		own = member != NULL && member == author;
+	LedgerKey	change = {.from_height = height + 1, .key = key};
+	uint64_t	size;
+	bool		fine = member != NULL && key != NULL && certificate != NULL && alliance != NULL &&
+		strcmp(alliance, evidence->alliance) == 0 && evidence_signed(envelope, REKEY_TYPE, key) &&
+		evidence_certificate(evidence, name, certificate, evidence_time(payload), &refused);
+
+	if (fine && own)
+		fine = previous != NULL && key_fingerprint(current->key, fingerprint) && strcmp(previous, fingerprint) == 0 &&
+			evidence_signed(envelope, REKEY_TYPE, current->key);
+	else if (fine)
+	{
+		CertificateInfo now;
+		CertificateInfo then;
+		Key		   *certified = key_from_pem(certificate, strlen(certificate), NULL);
+		int64_t		last = -1;
+
+		/* the CA vouches: see lost_key_reason() in sql/install/standing.sql */
+		fine = strcmp(origin, evidence->data_center) == 0 && !member->expelled && member->first_certificate != NULL &&
+			evidence_point(terms, &last, change.follows, &size) && certified != NULL && key_same(certified, key) &&
+			certificate_info(certificate, strlen(certificate), &now, NULL) &&
+			certificate_info(member->first_certificate, strlen(member->first_certificate), &then, NULL) &&
+			strcmp(now.subject, then.subject) == 0 &&
+			(member->nlost == 0 || member->lost[member->nlost - 1].from_height <= last + 1);
+		key_free(certified);
+		change.from_height = last + 1;
+		change.named = fine && last >= 0;
+	}
+	json_decref(terms);
+	if (!fine)
 	{
 		key_free(key);
-		return error_set(error, CORE_MALFORMED, "the ledger of \"%.60s\", which came before, was configured earlier with another key", name);
+		return true;			/* without effect, as in the database */
 	}
-	key_free(member->ledger_key);
-	member->ledger_key = key;
-	evidence_keep(&member->configured, time);
+	if (own)
+		return evidence_add_key(member, change, error);
+	if (member->nlost == EVIDENCE_CHANGES_MAX)
+	{
+		key_free(key);
+		return error_set(error, CORE_UNSUPPORTED, "\"%.60s\" has changed its key more than %d times", member->name, EVIDENCE_CHANGES_MAX);
+	}
+	member->lost[member->nlost++] = change;
 	return true;
 }
 
 bool
-evidence_learn(Evidence *evidence, const char *origin, uint64_t seq, json_t *payload, CoreError *error)
+evidence_wants(const char *kind, bool center)
+{
+	static const char *const kinds[] = {"configure", "rekey", "genesis", "contract", "suspend", "reinstate", "expel"};
+
+	/* the first two count on any chain */
+	for (size_t i = 0; i < (center ? sizeof(kinds) / sizeof(kinds[0]) : 2); i++)
+		if (strcmp(kind, kinds[i]) == 0)
+			return true;
+	return false;
+}
+
+bool
+evidence_learn(Evidence *evidence, const char *origin, uint64_t seq, int64_t height, json_t *payload, CoreError *error)
 {
 	const char *kind = evidence_string(payload, "kind");
 	bool		center = strcmp(origin, evidence->data_center) == 0;
@@ -245,10 +471,14 @@ evidence_learn(Evidence *evidence, const char *origin, uint64_t seq, json_t *pay
 		return true;
 	if (center && seq == 0)
 		return evidence_genesis(evidence, origin, payload, error);
+	if (strcmp(kind, "rekey") == 0)
+		return evidence_rekey(evidence, origin, height, payload, error);
 	if (center && strcmp(kind, "contract") == 0)
-		return evidence_contract(evidence, payload, error);
-	if (strcmp(kind, "configure") == 0)
-		return evidence_configure(evidence, origin, payload, error);
+		return evidence_contract(evidence, height, payload, error);
+	if (center && (strcmp(kind, "suspend") == 0 || strcmp(kind, "reinstate") == 0 || strcmp(kind, "expel") == 0))
+		evidence_discipline(evidence, kind, payload);
+	else if (strcmp(kind, "configure") == 0)
+		return evidence_configure(evidence, origin, seq, payload, error);
 	return true;
 }
 
@@ -260,12 +490,16 @@ evidence_free(Evidence *evidence)
 		Member	   *member = evidence->members;
 
 		evidence->members = member->next;
-		key_free(member->ledger_key);
-		free(member->name);
+		for (int i = 0; i < member->nkeys; i++)
+			key_free(member->keys[i].key);
+		for (int i = 0; i < member->nlost; i++)
+			key_free(member->lost[i].key);
+		free(member->first_certificate);
 		free(member->certificate);
 		free(member->valid_from);
 		free(member->valid_to);
 		free(member->configured);
+		free(member->name);
 		free(member);
 	}
 	free(evidence->alliance);

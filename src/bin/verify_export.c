@@ -111,10 +111,7 @@ walk_start_chain(Walk *walk, const char *origin, CoreError *error)
 static bool
 walk_keep(Walk *walk, const PayloadNames *names, uint64_t seq, const char *text, size_t len, CoreError *error)
 {
-	bool		center = strcmp(walk->origin, walk->evidence.data_center) == 0;
-
-	if (strcmp(names->kind, "configure") != 0 &&
-		!(center && (strcmp(names->kind, "genesis") == 0 || strcmp(names->kind, "contract") == 0)))
+	if (!evidence_wants(names->kind, strcmp(walk->origin, walk->evidence.data_center) == 0))
 		return true;
 	walk->learned_bytes += len;
 	if (walk->learned_bytes > EXPORT_LEARNED_MAX)
@@ -191,7 +188,7 @@ walk_learn(Walk *walk, CoreError *error)
 		json_t	   *seq = json_array_get(json_array_get(walk->learned, i), 0);
 		json_t	   *payload = walk_learned(walk, i);
 
-		fine = evidence_learn(&walk->evidence, walk->origin, (uint64_t) json_integer_value(seq), payload, error);
+		fine = evidence_learn(&walk->evidence, walk->origin, (uint64_t) json_integer_value(seq), walk->check.height, payload, error);
 		json_decref(payload);
 	}
 	json_array_clear(walk->learned);
@@ -230,6 +227,8 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	NoteBlock	block;
 	Key		   *genesis_key = NULL;
 	const Key  *key;
+	const LedgerKey *known;
+	const uint8_t *named;
 	Member	   *member;
 	ChainFault	fault;
 	bool		fine;
@@ -252,7 +251,16 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 		genesis_key = evidence_genesis_key(genesis, error);
 		json_decref(genesis);
 	}
-	key = genesis_key != NULL ? genesis_key : member != NULL ? member->ledger_key : NULL;
+	if (member != NULL && member->expelled && (int64_t) height > member->last_height)
+	{
+		error_set(error, CORE_MALFORMED, "\"%.60s\" was expelled; its last block is %lld", origin, (long long) member->last_height);
+		return walk_fail(walk, NOT_VERIFIED, where, error);
+	}
+	if (member != NULL && !evidence_reach(member, (int64_t) height, error))
+		return UNUSABLE;
+	known = member ? evidence_key(member, (int64_t) height) : NULL;
+	named = member ? evidence_named(member, (int64_t) height) : NULL;
+	key = genesis_key != NULL ? genesis_key : known != NULL ? known->key : NULL;
 	if (key == NULL)
 	{
 		if (error->code == CORE_OK)
@@ -262,6 +270,11 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	if (member != NULL)
 		member->used = true;
 	fault = chain_check_block(&walk->check, note, len, key, &block, error);
+	if (fault == CHAIN_FINE && named != NULL && !hash_equal(walk->check.head, named))
+	{
+		error_set(error, CORE_MALFORMED, "the data centre names another block as the last before a new key");
+		return walk_fail(walk, NOT_VERIFIED, where, error);
+	}
 	fine = fault == CHAIN_FINE && walk_compare_checkpoints(walk, &block, key, error) && walk_learn(walk, error);
 	key_free(genesis_key);
 	if (fault == CHAIN_FAILED)
@@ -284,13 +297,15 @@ walk_missing_checkpoint(const Walk *walk, int number, CoreError *error)
 	const NoteBlock *block = &walk->kept[number].block;
 	size_t		prefix = strlen(walk->evidence.alliance);
 	const Member *member = NULL;
+	const LedgerKey *known;
 
 	if (strncmp(block->name, walk->evidence.alliance, prefix) == 0 && block->name[prefix] == '/')
 		member = evidence_member(&walk->evidence, block->name + prefix + 1);
-	if (member == NULL || member->ledger_key == NULL)
+	known = member != NULL ? evidence_key(member, (int64_t) block->height) : NULL;
+	if (known == NULL)
 		error_set(error, CORE_MALFORMED, "a checkpoint was kept of \"%.100s\", of which nothing is there", block->name);
 	else if (note_verify(walk->options->checkpoints[number].note, walk->options->checkpoints[number].len,
-						 block->name, member->ledger_key, NULL) != KEY_VALID)
+						 block->name, known->key, NULL) != KEY_VALID)
 		error_set(error, CORE_MALFORMED, "the checkpoint of \"%.100s\" that was kept is not signed with its key", block->name);
 	else
 		error_set(error, CORE_MALFORMED, "block %llu of \"%.100s\", of which a checkpoint was kept elsewhere, is not there: the chain was cut off",

@@ -159,15 +159,66 @@ chain_store(const LocalNode *node, const char *origin, const ChainCheck *check)
 					5, types, values, NULL, false);
 }
 
-char *
-chain_key(const LocalNode *node, const char *origin, int64 height)
+void
+chain_terms(const LocalNode *node, const char *origin, ChainTerms *terms)
 {
-	char	   *key = ledger_hooks.ledger_key(origin);
+	memset(terms, 0, sizeof(*terms));
+	terms->last_height = PG_INT64_MAX;
+	ledger_hooks.ledger_terms(origin, terms);
 
 	/* before genesis is folded, its own signature is what we have: pinned when joining */
-	if (key == NULL && strcmp(origin, node->data_center) == 0)
-		key = node->genesis_key;
-	return key;
+	if (terms->keys == NIL && strcmp(origin, node->data_center) == 0)
+	{
+		ChainKey   *key = palloc0(sizeof(ChainKey));
+
+		key->pem = node->genesis_key;
+		terms->keys = list_make1(key);
+	}
+}
+
+const ChainKey *
+chain_terms_key(const ChainTerms *terms, int64 height)
+{
+	const ChainKey *found = NULL;
+	ListCell   *cell;
+
+	foreach(cell, terms->keys)
+	{
+		const ChainKey *key = lfirst(cell);
+
+		if (key->from_height <= height)
+			found = key;
+	}
+	return found;
+}
+
+const uint8_t *
+chain_terms_hash(const ChainTerms *terms, int64 height)
+{
+	ListCell   *cell;
+
+	if (terms->last_named && terms->last_height == height)
+		return terms->last_hash;
+	foreach(cell, terms->keys)
+	{
+		const ChainKey *key = lfirst(cell);
+
+		if (key->named && key->from_height == height + 1)
+			return key->follows;
+	}
+	return NULL;
+}
+
+/* Does an earlier block of that chain wait? */
+static bool
+chain_waits(const char *origin, int64 height)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
+
+	trusted_execute(&plan, "SELECT FROM medchain.held_block WHERE origin = $1 AND height < $2 LIMIT 1", 2, types, values, NULL, false);
+	return SPI_processed > 0;
 }
 
 bool
@@ -247,7 +298,8 @@ chain_screen(const char *origin, int64 height, const char *note, char **detail)
 	NoteBlock	block;
 	CoreError	error = {0};
 	char		name[NOTE_NAME_MAX + 1];
-	char	   *pem;
+	ChainTerms	terms;
+	const ChainKey *chosen;
 	const Key  *key;
 
 	if (!note_parse_block(note, strlen(note), &block, &error))
@@ -268,10 +320,18 @@ chain_screen(const char *origin, int64 height, const char *note, char **detail)
 		*detail = psprintf("row says %lld, note says %llu", (long long) height, (unsigned long long) block.height);
 		return chain_fault_name(CHAIN_BAD_HEIGHT);
 	}
-	pem = chain_key(&node, origin, height);
-	if (pem == NULL)
+	chain_terms(&node, origin, &terms);
+	if (height > terms.last_height)
+	{
+		*detail = psprintf("the member was expelled; its last block is %lld", (long long) terms.last_height);
+		return "chain is closed";
+	}
+	chosen = chain_terms_key(&terms, height);
+
+	/* an earlier block that waits may change the key */
+	if (chosen == NULL || chain_waits(origin, height))
 		return NULL;
-	key = keycache_get(pem, strlen(pem), &error);
+	key = keycache_get(chosen->pem, strlen(chosen->pem), &error);
 	if (key != NULL && note_verify(note, strlen(note), name, key, &error) == KEY_INVALID)
 	{
 		*detail = psprintf("no valid signature by the configured key of \"%s\"", name);

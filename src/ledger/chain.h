@@ -13,6 +13,7 @@
 
 #include "postgres.h"
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 #include "core/chain_check.h"
 
 /* This database as a node; from medchain.local_node. */
@@ -46,8 +47,41 @@ extern bool chain_read(const LocalNode *node, const char *origin, ChainLoad mode
 extern void chain_load(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check);
 extern void chain_store(const LocalNode *node, const char *origin, const ChainCheck *check);
 
-/* PEM of the key the ledger of origin is signed with at this height; NULL: not configured (yet). */
-extern char *chain_key(const LocalNode *node, const char *origin, int64 height);
+/* A key of a chain: it signs from this height on, up to the next one's. */
+typedef struct ChainKey
+{
+	int64		from_height;
+	char	   *pem;
+	bool		named;			/* the data centre named the block before: */
+	uint8_t		follows[HASH_LEN];
+} ChainKey;
+
+/* What the ledger says about a chain as such. */
+typedef struct ChainTerms
+{
+	List	   *keys;			/* of ChainKey, by height; NIL: not configured (yet) */
+	int64		last_height;	/* the last block that counts; PG_INT64_MAX: open */
+	bool		last_named;
+	uint8_t		last_hash[HASH_LEN];
+} ChainTerms;
+
+/* palloc'd.  Needs a trusted scope. */
+extern void chain_terms(const LocalNode *node, const char *origin, ChainTerms *terms);
+
+/* The key of this height; NULL: not configured. */
+extern const ChainKey *chain_terms_key(const ChainTerms *terms, int64 height);
+
+/* The hash that the block of this height has to have by the data centre's word, or NULL. */
+extern const uint8_t *chain_terms_hash(const ChainTerms *terms, int64 height);
+
+/*
+ * The data centre gave the chain a new key from a height on, and here it has blocks from there on that are signed
+ * with the old one: take them back (chain_cut.c).  Returns whether it did; check is loaded anew then.
+ */
+extern bool chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms *terms, ChainCheck *check);
+
+/* Hold again what was refused at this height for the key we knew then, if it is signed with the one we know now. */
+extern bool chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *terms, int64 height);
 
 /* Accept held blocks of origin while the next one is there.  Needs a trusted scope.  Returns how many. */
 extern int64 chain_advance(const char *origin);

@@ -28,7 +28,7 @@
 typedef enum ChainTrial
 {
 	TRIAL_ACCEPTED,
-	TRIAL_INCOMPLETE,			/* entries are still missing: hold it */
+	TRIAL_INCOMPLETE,			/* entries are still missing, or the author's certificate is: hold it */
 	TRIAL_REFUSED				/* provably wrong */
 } ChainTrial;
 
@@ -160,17 +160,32 @@ chain_walk_entries(const char *source, const char *origin, int64 first, int64 la
 	return fine;
 }
 
+static TimestampTz
+chain_sealed_time(const NoteBlock *block)
+{
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(block->sealed),
+												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
 /* One held block against the frontier. */
 static ChainTrial
-chain_try(const LocalNode *node, const char *origin, const char *source, const char *note, const char *key_pem,
+chain_try(const LocalNode *node, const char *origin, const char *source, const char *note, const ChainTerms *terms,
 		  ChainCheck *check, NoteBlock *block, TileBatch *tiles, bool *governance, const char **reason, const char **detail)
 {
 	CoreError	error = {0};
 	ChainCheck	trial = *check;
+	const char *key_pem = chain_terms_key(terms, check->height + 1)->pem;
 	const Key  *key = keycache_get(key_pem, strlen(key_pem), &error);
+	const uint8_t *named = chain_terms_hash(terms, check->height + 1);
 	int64		first = (int64) check->range.size;
 	ChainFault	fault;
 
+	if (check->height >= terms->last_height)
+	{
+		*reason = "chain is closed";
+		*detail = psprintf("the member was expelled; its last block is %lld", (long long) terms->last_height);
+		return TRIAL_REFUSED;
+	}
 	if (key == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -191,6 +206,8 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 	}
 	else
 	{
+		if (strcmp(origin, node->data_center) != 0 && !ledger_hooks.may_seal(origin, first, chain_sealed_time(block)))
+			return TRIAL_INCOMPLETE;
 		if (chain_held_entries(source, origin, first, (int64) block->size) < (int64) block->size - first)
 			return TRIAL_INCOMPLETE;
 		*governance = false;
@@ -205,6 +222,12 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 			strcmp(origin, node->data_center) == 0 && !hash_equal(trial.head, node->genesis_hash))
 		{
 			*reason = "not the genesis block";
+			return TRIAL_REFUSED;
+		}
+		if (fault == CHAIN_FINE && named != NULL && !hash_equal(trial.head, named))
+		{
+			*reason = "not the block that counts";
+			*detail = psprintf("the data centre names another block %lld", (long long) block->height);
 			return TRIAL_REFUSED;
 		}
 	}
@@ -314,13 +337,15 @@ chain_advance(const char *origin)
 	{
 		MemoryContext round = AllocSetContextCreate(caller, "medchain advance", ALLOCSET_DEFAULT_SIZES);
 		bool		progress = false;
-		char	   *key;
+		ChainTerms	terms;
 		SPITupleTable *held;
 		uint64		nheld;
 
 		MemoryContextSwitchTo(round);
-		key = chain_key(&node, origin, check.height + 1);
-		if (key != NULL)
+		chain_terms(&node, origin, &terms);
+		if (chain_cut_superseded(&node, origin, &terms, &check))
+			progress = true;
+		else if (terms.keys != NIL)
 		{
 			values[0] = CStringGetTextDatum(origin);
 			values[1] = Int64GetDatum(check.height + 1);
@@ -341,7 +366,7 @@ chain_advance(const char *origin)
 				const char *reason = NULL;
 				const char *detail = NULL;
 
-				switch (chain_try(&node, origin, source, note, key, &check, &block, &tiles, &governance, &reason, &detail))
+				switch (chain_try(&node, origin, source, note, &terms, &check, &block, &tiles, &governance, &reason, &detail))
 				{
 					case TRIAL_ACCEPTED:
 						chain_accept(&node, origin, source, note, &check, &block, &tiles, first, governance);
@@ -359,6 +384,8 @@ chain_advance(const char *origin)
 				}
 			}
 			SPI_freetuptable(held);
+			if (!progress && list_length(terms.keys) > 1)
+				progress = chain_reconsider(&node, origin, &terms, check.height + 1);
 		}
 		MemoryContextSwitchTo(caller);
 		MemoryContextDelete(round);

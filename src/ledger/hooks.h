@@ -9,6 +9,8 @@
 
 #include "postgres.h"
 
+#include "ledger/chain.h"
+
 typedef struct LedgerHooks
 {
 	/* Does the state depend on entries of this kind?  (No SQL.) */
@@ -17,8 +19,17 @@ typedef struct LedgerHooks
 	/* Fold entries first .. last of that chain into the state. Runs in a trusted scope. */
 	void		(*fold) (const char *origin, int64 first, int64 last);
 
-	/* PEM of the key that origin's ledger is configured with, palloc'd; NULL: not (yet). In a trusted scope. */
-	char	   *(*ledger_key) (const char *origin);
+	/* Forget what the entries of that chain from first on say.  Runs in a trusted scope. */
+	void		(*unfold) (const char *origin, int64 first);
+
+	/* Can an entry of this kind change the key that the blocks behind it are signed with?  (No SQL.) */
+	bool		(*changes_key) (const char *kind);
+
+	/* The keys of a chain, palloc'd, and where it ends; no keys: not configured (yet).  In a trusted scope. */
+	void		(*ledger_terms) (const char *origin, ChainTerms *terms);
+
+	/* May origin have sealed a block then, the first entry of which is first?  Else it has to wait. */
+	bool		(*may_seal) (const char *origin, int64 first, TimestampTz sealed);
 
 	/* One round of the keeper, in a transaction of its own: accept what was held. */
 	void		(*keep) (void);

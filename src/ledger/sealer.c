@@ -38,6 +38,7 @@
 #define SEALER_IDLE 10000		/* milliseconds between looks when nobody calls */
 #define SEALER_RETRY 1000		/* milliseconds between tries while the key is missing or wrong */
 #define SEALER_BLOCKS_PER_ROUND 16
+#define SEALER_MARGIN (60 * USECS_PER_SEC)	/* before the certificate expires */
 
 static Key *signing_key = NULL;
 static bool asked_in_vain = false;	/* for the key's passphrase: not again before somebody reloads */
@@ -81,19 +82,37 @@ sealer_load_key(SharedDatabase *slot)
 
 /* Is ours the key the ledger of this node is configured with?  Before it is configured, any key may start it. */
 static bool
-sealer_key_fits(SharedDatabase *slot, const LocalNode *node, int64 height)
+sealer_key_fits(SharedDatabase *slot, const LocalNode *node, const ChainTerms *terms, int64 height)
 {
-	char	   *pem = chain_key(node, node->node, height);
+	const ChainKey *chosen = chain_terms_key(terms, height);
 	CoreError	error = {0};
 	const Key  *configured;
 
-	if (pem == NULL)
+	if (height > terms->last_height)
+	{
+		sealer_report(slot, SEALER_FAILED, psprintf("\"%s\" was expelled: its chain ended with block %lld", node->node, (long long) terms->last_height));
+		return false;
+	}
+	if (chosen == NULL)
 		return true;
-	configured = keycache_get(pem, strlen(pem), &error);
+	configured = keycache_get(chosen->pem, strlen(chosen->pem), &error);
 	if (configured != NULL && key_same(configured, signing_key))
 		return true;
 	sealer_report(slot, SEALER_FAILED,
 				  psprintf("medchain.signing_key is not the key that the ledger of \"%s\" is configured with", node->node));
+	return false;
+}
+
+/* Peers take no block that was sealed without a certificate for that time; a moment later is the same to them. */
+static bool
+sealer_may_seal(SharedDatabase *slot, const LocalNode *node, int64 first)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (strcmp(node->node, node->data_center) == 0 ||
+		(ledger_hooks.may_seal(node->node, first, now) && ledger_hooks.may_seal(node->node, first, now + SEALER_MARGIN)))
+		return true;
+	sealer_report(slot, SEALER_FAILED, psprintf("the certificate of \"%s\" has expired or was revoked", node->node));
 	return false;
 }
 
@@ -143,6 +162,7 @@ typedef struct SealerRound
 	int64		entries;
 	int64		bytes;			/* of their payloads */
 	bool		governance;		/* the state depends on one of them */
+	bool		key_change;		/* one of them may change the key: the block with it is the last of the round */
 } SealerRound;
 
 /* A PendingMoved: grow the tree, and close over it where a block is full or the round ends. */
@@ -157,7 +177,8 @@ sealer_entry(void *state, const PendingEntry *entry)
 	round->entries++;
 	round->bytes += entry->payload_length;
 	round->governance = round->governance || ledger_hooks.is_governance(entry->kind);
-	if (round->entries % setting_block_max_entries == 0 || entry->last)
+	round->key_change = round->key_change || ledger_hooks.changes_key(entry->kind);
+	if ((round->entries % setting_block_max_entries == 0 && !round->key_change) || entry->last)
 		sealer_write_block(round->node, round->check);
 }
 
@@ -187,13 +208,18 @@ sealer_seal(SharedDatabase *slot, int64 *bytes)
 {
 	LocalNode	node;
 	ChainCheck	check;
+	ChainTerms	terms;
 	SealerRound round = {.node = &node, .check = &check};
 	int64		first;
 
 	if (!chain_local_node(&node))
 		return 0;
 	chain_load(&node, node.node, CHAIN_LOCK, &check);
-	if (!sealer_key_fits(slot, &node, check.height + 1))
+	chain_terms(&node, node.node, &terms);
+	if (!sealer_key_fits(slot, &node, &terms, check.height + 1))
+		return -1;
+	(void) chain_cut_superseded(&node, node.node, &terms, &check);
+	if (!sealer_may_seal(slot, &node, (int64) check.range.size))
 		return -1;
 
 	first = (int64) check.range.size;

@@ -35,7 +35,8 @@ typedef struct SignerMessage
 
 static const char *const signable[] = {
 	"application/vnd.medchain.protocol+json",
-	"application/vnd.medchain.contract+json"
+	"application/vnd.medchain.contract+json",
+	"application/vnd.medchain.rekey+json"
 };
 
 static SignRequest *
@@ -185,7 +186,7 @@ signer_sign(dsm_handle handle, const Key *key)
 		return SIGN_FAILED;		/* the requester is gone */
 	message = dsm_segment_address(segment);
 	if (!signer_may_sign(message))
-		ereport(LOG, (errmsg("medchain: refused to sign something that is neither a protocol nor a contract")));
+		ereport(LOG, (errmsg("medchain: refused to sign something that is neither a protocol, a contract nor a change of key")));
 	else if (!key_sign(key, message->bytes, message->length, message->signature, &message->signature_length, &error) ||
 			 !key_fingerprint(key, message->fingerprint))
 		ereport(LOG, (errmsg("medchain: could not sign: %s", error.message)));

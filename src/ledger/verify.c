@@ -148,6 +148,7 @@ verify_compare(VerifyJob *job, int number, const LocalNode *node, const VerifyCh
 	verify_frontier(job, number, node);
 	checkpoint_compare(job, number, chain, request->checkpoints);
 	checkpoint_compare_remembered(job, number, chain);
+	checkpoint_compare_named(job, number, chain);
 	verify_state(job, number, state_faults);
 	surplus = origin->adrift ? NULL : tile_audit_surplus(origin->origin, origin->end.range.size);
 	if (surplus != NULL)
@@ -196,12 +197,14 @@ verify_start(const LocalNode *node, VerifyChain *chain, const VerifyRequest *req
 {
 	int64		height = request->since_verified ? checkpoint_remembered_height(chain->origin) : request->since - 1;
 	int64		head = checkpoint_newest_height(chain->origin);
+	const ChainKey *key;
 	CoreError	error = {0};
 
 	height = Min(height, head);
+	key = chain_terms_key(&chain->terms, height);
 	if (height >= 0 &&
 		verify_stand_at(node, chain->origin, height,
-						chain->pem ? keycache_get(chain->pem, strlen(chain->pem), &error) : NULL, &chain->start))
+						key ? keycache_get(key->pem, strlen(key->pem), &error) : NULL, &chain->start))
 		return;
 	/* the empty state of this chain, not what medchain.chain says */
 	chain_start(node, chain->origin, &chain->start);
@@ -272,7 +275,9 @@ verify_rows(ReturnSetInfo *result, VerifyJob *job, const VerifyChain *chains)
 		}
 		checkpoint_remember(&chains[i], &origin->end);
 		verify_row(result, origin, NULL,
-				   !origin->has_key && origin->end.height >= 0 ? "signatures were not checked: the ledger is not configured yet" :
+				   chains[i].terms.last_height < origin->end.height ?
+				   psprintf("the member was expelled: blocks after %lld do not count", (long long) chains[i].terms.last_height) :
+				   origin->nkeys == 0 && origin->end.height >= 0 ? "signatures were not checked: the ledger is not configured yet" :
 				   !verify_can_write() ? "the state was not folded again: the transaction is read-only" : NULL);
 	}
 }
@@ -292,16 +297,22 @@ verify_all(ReturnSetInfo *result, const VerifyRequest *request, const LocalNode 
 	{
 		VerifyChain *chain = &chains[nchains];
 		CoreError	error = {0};
+		ListCell   *key;
 
 		if (!node->has_genesis && strcmp((char *) lfirst(cell), node->data_center) != 0)
 			continue;
 		chain->origin = lfirst(cell);
-		chain->pem = chain_key(node, chain->origin, 0);
-		if (chain->pem != NULL && (strlen(chain->pem) >= VERIFY_PEM_MAX ||
-								   keycache_get(chain->pem, strlen(chain->pem), &error) == NULL))
+		chain_terms(node, chain->origin, &chain->terms);
+		foreach(key, chain->terms.keys)
 		{
-			key_errors[nchains] = pstrdup(error.message[0] ? error.message : "it is too long");
-			chain->pem = NULL;
+			const char *pem = ((ChainKey *) lfirst(key))->pem;
+
+			if (strlen(pem) >= VERIFY_PEM_MAX || keycache_get(pem, strlen(pem), &error) == NULL)
+			{
+				key_errors[nchains] = pstrdup(error.message[0] ? error.message : "it is too long");
+				chain->terms.keys = NIL;
+				break;
+			}
 		}
 		verify_start(node, chain, request);
 		nchains++;

@@ -151,15 +151,18 @@ void
 checkpoint_compare(VerifyJob *job, int number, const VerifyChain *chain, const List *checkpoints)
 {
 	CoreError	error = {0};
-	const Key  *key = chain->pem ? keycache_get(chain->pem, strlen(chain->pem), &error) : NULL;
 	ListCell   *cell;
 
 	foreach(cell, checkpoints)
 	{
 		const Checkpoint *checkpoint = lfirst(cell);
+		const ChainKey *chosen;
+		const Key  *key;
 
 		if (strcmp(checkpoint->origin, chain->origin) != 0)
 			continue;
+		chosen = chain_terms_key(&chain->terms, (int64) checkpoint->block.height);
+		key = chosen ? keycache_get(chosen->pem, strlen(chosen->pem), &error) : NULL;
 		if (key != NULL &&
 			note_verify(checkpoint->note, strlen(checkpoint->note), checkpoint->block.name, key, &error) != KEY_VALID)
 			verify_job_report(job, number, (int64) checkpoint->block.height, PG_INT64_MAX, "bad checkpoint",
@@ -208,6 +211,23 @@ checkpoint_compare_remembered(VerifyJob *job, int number, const VerifyChain *cha
 		checkpoint_look(job, number, chain->origin, height, hash, "the chain as it was verified before");
 }
 
+void
+checkpoint_compare_named(VerifyJob *job, int number, const VerifyChain *chain)
+{
+	int64		newest = checkpoint_newest_height(chain->origin);
+	ListCell   *cell;
+
+	if (chain->terms.last_named && chain->terms.last_height <= newest)
+		checkpoint_look(job, number, chain->origin, chain->terms.last_height, chain->terms.last_hash, "the data centre's entry");
+	foreach(cell, chain->terms.keys)
+	{
+		const ChainKey *key = lfirst(cell);
+
+		if (key->named && key->from_height <= newest)
+			checkpoint_look(job, number, chain->origin, key->from_height - 1, key->follows, "the data centre's entry");
+	}
+}
+
 /*
  * Only what joins on to what was verified before counts; and nothing waits: another session that is about to remember
  * the same has its reason to.
@@ -222,7 +242,7 @@ checkpoint_remember(const VerifyChain *chain, const ChainCheck *end)
 	Datum		values[4] = {CStringGetTextDatum(chain->origin), Int64GetDatum(end->height),
 		Int64GetDatum((int64) end->range.size), chain_bytea(end->head, HASH_LEN)};
 
-	if (chain->pem == NULL || end->height < 0 || RecoveryInProgress() || XactReadOnly || IsolationUsesXactSnapshot() ||
+	if (chain->terms.keys == NIL || end->height < 0 || RecoveryInProgress() || XactReadOnly || IsolationUsesXactSnapshot() ||
 		chain->start.height > checkpoint_remembered_height(chain->origin))
 		return;
 	trusted_execute(&look, "SELECT FROM medchain.verified WHERE origin = $1 FOR UPDATE SKIP LOCKED", 1, types, values, NULL, false);

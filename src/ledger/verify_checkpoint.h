@@ -33,6 +33,9 @@ extern Datum checkpoint_origins(const List *checkpoints);
 extern void checkpoint_compare(VerifyJob *job, int number, const VerifyChain *chain, const List *checkpoints);
 
 /* The same for the block up to which the chain was verified last. */
+/* What the data centre named: the last block before a new key, or the last one that counts. */
+extern void checkpoint_compare_named(VerifyJob *job, int number, const VerifyChain *chain);
+
 extern void checkpoint_compare_remembered(VerifyJob *job, int number, const VerifyChain *chain);
 
 /* Height up to which the chain was verified, all of it and without a fault; -1: never. */

@@ -19,13 +19,19 @@
 typedef struct VerifyOrigin
 {
 	char		origin[NOTE_NAME_MAX + 1];
-	bool		has_key;		/* false: not configured, signatures are not checked */
-	char		pem[VERIFY_PEM_MAX];
+	int			first_key;		/* its keys are job's keys first_key .. first_key + nkeys - 1, by height */
+	int			nkeys;			/* 0: not configured, signatures are not checked */
 	pg_atomic_uint64 blocks;	/* checked so far */
 	pg_atomic_uint64 entries;
 	ChainCheck	end;			/* where the last segment ended */
 	bool		adrift;			/* there, end.range is not the tree's: too much was wrong */
 } VerifyOrigin;
+
+typedef struct VerifyKey
+{
+	int64		from_height;
+	char		pem[VERIFY_PEM_MAX];
+} VerifyKey;
 
 typedef struct VerifySegment
 {
@@ -52,13 +58,16 @@ typedef struct VerifyJob
 	int			progress;		/* slot in shared_state->verifications; -1: none */
 	pg_atomic_uint32 next_segment;
 	pg_atomic_uint32 nfaults;	/* found; those beyond the limit are not kept */
+	int			nkeys;
 	Size		origins_at;		/* offsets from the start of this struct */
+	Size		keys_at;
 	Size		segments_at;
 	Size		faults_at;
 	Size		size;
 } VerifyJob;
 
 #define verify_job_origin(job, i) (&((VerifyOrigin *) ((char *) (job) + (job)->origins_at))[i])
+#define verify_job_key(job, i) (&((VerifyKey *) ((char *) (job) + (job)->keys_at))[i])
 #define verify_job_segment(job, i) (&((VerifySegment *) ((char *) (job) + (job)->segments_at))[i])
 #define verify_job_fault(job, i) (&((VerifyFault *) ((char *) (job) + (job)->faults_at))[i])
 
@@ -83,7 +92,7 @@ extern bool verify_stand_at(const LocalNode *node, const char *origin, int64 hei
 typedef struct VerifyChain
 {
 	const char *origin;
-	const char *pem;			/* NULL: not configured */
+	ChainTerms	terms;			/* no keys: not configured */
 	ChainCheck	start;
 } VerifyChain;
 

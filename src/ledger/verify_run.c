@@ -154,13 +154,15 @@ verify_cut(const LocalNode *node, const VerifyChain *chain, int number, int64 en
 }
 
 static Size
-verify_job_size(int norigins, int nsegments, int fault_limit, VerifyJob *job)
+verify_job_size(int norigins, int nkeys, int nsegments, int fault_limit, VerifyJob *job)
 {
 	job->norigins = norigins;
+	job->nkeys = nkeys;
 	job->nsegments = nsegments;
 	job->fault_limit = fault_limit;
 	job->origins_at = MAXALIGN(sizeof(VerifyJob));
-	job->segments_at = job->origins_at + MAXALIGN(mul_size(sizeof(VerifyOrigin), norigins));
+	job->keys_at = job->origins_at + MAXALIGN(mul_size(sizeof(VerifyOrigin), norigins));
+	job->segments_at = job->keys_at + MAXALIGN(mul_size(sizeof(VerifyKey), nkeys));
 	job->faults_at = job->segments_at + MAXALIGN(mul_size(sizeof(VerifySegment), nsegments));
 	job->size = add_size(job->faults_at, mul_size(sizeof(VerifyFault), fault_limit));
 	return job->size;
@@ -170,6 +172,7 @@ static void
 verify_job_fill(VerifyJob *job, const VerifyJob *plan, const VerifyChain *chains, const List *segments)
 {
 	ListCell   *cell;
+	int			nkeys = 0;
 	int			i = 0;
 
 	*job = *plan;
@@ -181,9 +184,17 @@ verify_job_fill(VerifyJob *job, const VerifyJob *plan, const VerifyChain *chains
 
 		memset(origin, 0, sizeof(*origin));
 		strlcpy(origin->origin, chains[n].origin, sizeof(origin->origin));
-		origin->has_key = chains[n].pem != NULL;
-		if (origin->has_key && strlcpy(origin->pem, chains[n].pem, sizeof(origin->pem)) >= sizeof(origin->pem))
-			elog(ERROR, "key of \"%s\" is too long", chains[n].origin);
+		origin->first_key = nkeys;
+		origin->nkeys = list_length(chains[n].terms.keys);
+		foreach(cell, chains[n].terms.keys)
+		{
+			const ChainKey *known = lfirst(cell);
+			VerifyKey  *key = verify_job_key(job, nkeys++);
+
+			key->from_height = known->from_height;
+			if (strlcpy(key->pem, known->pem, sizeof(key->pem)) >= sizeof(key->pem))
+				elog(ERROR, "key of \"%s\" is too long", chains[n].origin);
+		}
 		pg_atomic_init_u64(&origin->blocks, 0);
 		pg_atomic_init_u64(&origin->entries, 0);
 	}
@@ -255,16 +266,20 @@ verify_run(const LocalNode *node, const VerifyChain *chains, int nchains, int fa
 	int64	   *entries = palloc0(sizeof(int64) * (Size) Max(nchains, 1));
 	int64		total = 0;
 	int64		length;
+	int			nkeys = 0;
 	int			workers = setting_verify_workers;
 
 	for (int i = 0; i < nchains; i++)
+	{
 		total += entries[i] = verify_chain_entries(&chains[i]);
+		nkeys += list_length(chains[i].terms.keys);
+	}
 	length = Min(SEGMENT_MAX, Max(SEGMENT_MIN, total / (Max(workers, 1) * SEGMENTS_PER_WORKER)));
 	if (workers == 0)
 		length = PG_INT64_MAX;
 	for (int i = 0; i < nchains; i++)
 		segments = verify_cut(node, &chains[i], i, entries[i], length, segments);
-	verify_job_size(nchains, list_length(segments), fault_limit, &plan);
+	verify_job_size(nchains, nkeys, list_length(segments), fault_limit, &plan);
 	plan.progress = progress;
 	verify_progress_walk(progress, nchains, total);
 

@@ -50,7 +50,6 @@ typedef struct Walk
 	int			number;			/* of the origin in the job */
 	VerifyOrigin *origin;
 	ChainCheck	check;
-	const Key  *key;
 	TileAudit	tiles;
 	ChainScan		entries;
 	bool		entry_ready;	/* entries stands at a row that was not looked at yet */
@@ -232,14 +231,38 @@ walk_report_root(Walk *walk, int64 height, int64 first, int64 size, const char *
 	walk_report(walk, height, first, what, "%s (entries %lld to %lld)", detail, (long long) first, (long long) last);
 }
 
+/* The key of the block of this height. The cache may forget a parsed key, so it is asked each time. */
+static const Key *
+walk_key(Walk *walk, int64 height)
+{
+	CoreError	error = {0};
+	const VerifyKey *chosen = NULL;
+	const Key  *key;
+
+	for (int i = 0; i < walk->origin->nkeys; i++)
+	{
+		const VerifyKey *candidate = verify_job_key(walk->job, walk->origin->first_key + i);
+
+		if (candidate->from_height <= height)
+			chosen = candidate;
+	}
+	if (chosen == NULL)
+		return NULL;
+	key = keycache_get(chosen->pem, strlen(chosen->pem), &error);
+	if (key == NULL)
+		elog(ERROR, "ledger key of \"%s\" is unusable: %s", walk->origin->origin, error.message);
+	return key;
+}
+
 /* The root can't be followed to this block: whatever else its note says. */
 static void
 walk_adopt(Walk *walk, const char *note, size_t len, const NoteBlock *block)
 {
 	size_t		textlen;
 	CoreError	error = {0};
+	const Key  *key = walk_key(walk, (int64) block->height);
 
-	if (walk->key != NULL && note_verify(note, len, walk->check.name, walk->key, &error) == KEY_INVALID)
+	if (key != NULL && note_verify(note, len, walk->check.name, key, &error) == KEY_INVALID)
 		walk_report(walk, (int64) block->height, PG_INT64_MAX, chain_fault_name(CHAIN_BAD_SIGNATURE),
 					"no valid signature by the key of \"%s\"", walk->check.name);
 	if (!note_text_length(note, len, &textlen, &error) || !hash_sha256(note, textlen, walk->check.head))
@@ -251,7 +274,7 @@ walk_adopt(Walk *walk, const char *note, size_t len, const NoteBlock *block)
 static void
 walk_header(Walk *walk, int64 height, const char *note, size_t len, int64 first, bool after_gap)
 {
-	const Key  *key = walk->key;
+	const Key  *key = walk_key(walk, height);
 	bool		root_fault = walk->adrift || walk->explained;
 
 	for (;;)
@@ -418,14 +441,6 @@ verify_segment(VerifyJob *job, const VerifySegment *segment)
 	walk.check = segment->start;
 	walk.next_seq = (int64) segment->start.range.size;
 	walk.scratch = AllocSetContextCreate(context, "medchain verify entry", ALLOCSET_DEFAULT_SIZES);
-	if (walk.origin->has_key)
-	{
-		CoreError	error = {0};
-
-		walk.key = keycache_get(walk.origin->pem, strlen(walk.origin->pem), &error);
-		if (walk.key == NULL)
-			elog(ERROR, "ledger key of \"%s\" is unusable: %s", walk.origin->origin, error.message);
-	}
 	tile_audit_init(&walk.tiles, walk.origin->origin);
 	scan_begin(&walk.entries, "entry", entry_columns, ENTRY_COLUMNS, walk.origin->origin, "seq",
 			   walk.next_seq, segment->end_size);

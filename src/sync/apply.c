@@ -88,26 +88,6 @@ apply_lookup(SPIPlanPtr *plan, const char *sql, const char *origin, int64 number
 	return SPI_processed > 0 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
 }
 
-/* What we have already: the same is fine, something else is evidence. */
-static bool
-apply_entry_known(const LocalNode *node, const char *source, const char *origin, int64 seq, const char *payload)
-{
-	static SPIPlanPtr plan = NULL;
-	char	   *known = apply_lookup(&plan, "SELECT payload FROM medchain.entry WHERE origin = $1 AND seq = $2", origin, seq);
-
-	if (known == NULL && strcmp(origin, node->node) != 0)
-		return false;
-	if (known == NULL || strcmp(known, payload) != 0)
-	{
-		char	   *detail = psprintf("entry %lld: %.400s", (long long) seq, payload);
-
-		encode_repair_utf8(detail);
-		chain_quarantine(source, origin, -1, known ? "differs from accepted entry" : "entry of our own chain that we never wrote",
-						 detail, NULL, 0, 0);
-	}
-	return true;
-}
-
 static void
 apply_hold_entry(const char *source, const char *origin, int64 seq, const char *payload)
 {
@@ -122,6 +102,30 @@ apply_hold_entry(const char *source, const char *origin, int64 seq, const char *
 	trusted_execute(&plan, "INSERT INTO medchain.held_entry (source, origin, seq, payload) VALUES ($1, $2, $3, $4) "
 					"ON CONFLICT (source, origin, seq) DO UPDATE SET payload = EXCLUDED.payload",
 					4, types, values, NULL, false);
+}
+
+/* What we have already: the same is fine, something else is evidence. */
+static bool
+apply_entry_known(const LocalNode *node, const char *source, const char *origin, int64 seq, const char *payload)
+{
+	static SPIPlanPtr plan = NULL;
+	char	   *known = apply_lookup(&plan, "SELECT payload FROM medchain.entry WHERE origin = $1 AND seq = $2", origin, seq);
+
+	if (known == NULL && strcmp(origin, node->node) != 0)
+		return false;
+	if (known == NULL || strcmp(known, payload) != 0)
+	{
+		char	   *detail;
+
+		/* it may be the one that counts, if the chain has got a new key that we have not heard of */
+		if (known != NULL && strcmp(origin, node->node) != 0)
+			apply_hold_entry(source, origin, seq, payload);
+		detail = psprintf("entry %lld: %.400s", (long long) seq, payload);
+		encode_repair_utf8(detail);
+		chain_quarantine(source, origin, -1, known ? "differs from accepted entry" : "entry of our own chain that we never wrote",
+						 detail, NULL, 0, 0);
+	}
+	return true;
 }
 
 PG_FUNCTION_INFO_V1(medchain_arrive_entry);
@@ -301,8 +305,13 @@ apply_keep(void)
 	uint64		count;
 
 	trusted_execute(&plan,
-					"SELECT DISTINCT h.origin FROM medchain.held_block h LEFT JOIN medchain.chain c ON c.origin = h.origin "
-					"WHERE h.height = coalesce(c.height, -1) + 1 ORDER BY h.origin", 0, NULL, NULL, NULL, false);
+					"SELECT h.origin FROM medchain.held_block h LEFT JOIN medchain.chain c ON c.origin = h.origin "
+					"WHERE h.height = coalesce(c.height, -1) + 1 "
+					"UNION SELECT k.member FROM medchain.ledger_key k JOIN medchain.chain c ON c.origin = k.member "
+					"WHERE k.follows IS NOT NULL AND k.from_height <= c.height "
+					"UNION SELECT q.origin FROM medchain.quarantine q JOIN medchain.chain c ON c.origin = q.origin AND q.height = c.height + 1 "
+					"JOIN medchain.ledger_key k ON k.member = q.origin AND k.from_height > 0 AND k.from_height <= q.height "
+					"WHERE q.reason IN ('bad signature', 'differs from accepted block') ORDER BY 1", 0, NULL, NULL, NULL, false);
 	origins = SPI_tuptable;
 	count = SPI_processed;
 	for (uint64 i = 0; i < count; i++)

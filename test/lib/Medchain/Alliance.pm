@@ -282,7 +282,7 @@ sub state
 	my ($self, $name) = @_;
 	my $rows = join(' UNION ALL ',
 		map { "SELECT '$_ ' || to_jsonb(x)::text FROM medchain.$_ x" }
-		  qw(claim member contract protocol protocol_grant data_index));
+		  qw(claim member contract ledger_key member_certificate exclusion examinee_key protocol protocol_grant data_index));
 	return $self->sql($name, qq{SET timezone = 'UTC'; SELECT r FROM ($rows) x(r) ORDER BY r COLLATE "C"});
 }
 
@@ -351,6 +351,109 @@ sub sign_note
 	my $public = substr(PostgreSQL::Test::Utils::slurp_file("$der/public"), -32);
 	my $id = substr(sha256("$signer\n\x01$public"), 0, 4);
 	return "$text\n\xe2\x80\x94 $signer " . encode_base64($id . PostgreSQL::Test::Utils::slurp_file("$der/signature"), '') . "\n";
+}
+
+# NEW.key and NEW.crt: a certificate of the CA for another name (CN), with a key of its own or, given one, that of NAME.
+sub certify
+{
+	my ($self, $new, $cn, %params) = @_;
+	my $days = $params{days} || 3650;
+	my $key = $self->pki("$new.key");
+	my $run = sub { PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "umask 077; $_[0] 2>/dev/null") };
+
+	$run->($params{key} ? "cp '" . $self->pki("$params{key}.key") . "' '$key'" : "openssl genpkey -algorithm ED25519 -out '$key'");
+	$run->("openssl req -new -key '$key' -subj '/O=Medchain test/CN=$cn' -out '$key.csr'");
+	PostgreSQL::Test::Utils::append_to_file("$key.ext", "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
+		. "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n");
+	$run->("openssl x509 -req -in '$key.csr' -CA '" . $self->pki('ca.crt') . "' -CAkey '" . $self->pki('ca.key')
+		. "' -CAcreateserial -days $days -extfile '$key.ext' -out '" . $self->pki("$new.crt") . "'");
+	return $self->certificate($new);
+}
+
+# A revocation list of the CA (or another), with NAME's certificate revoked at a time (YYMMDDHHMMSSZ).
+sub revoke
+{
+	my ($self, $name, $at, %params) = @_;
+	my $ca = $params{ca} || 'ca';
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $crt = $self->pki("$name.crt");
+	my ($serial) = `openssl x509 -in '$crt' -noout -serial` =~ /serial=(\w+)/;
+
+	PostgreSQL::Test::Utils::append_to_file("$dir/index.txt", "R\t491231235959Z\t$at,keyCompromise\t$serial\tunknown\t/CN=x\n");
+	PostgreSQL::Test::Utils::append_to_file("$dir/ca.cnf", "[ca]\ndefault_ca = c\n[c]\ndatabase = $dir/index.txt\ndefault_md = sha256\ncrlnumber = $dir/number\n");
+	PostgreSQL::Test::Utils::append_to_file("$dir/number", "01\n");
+	PostgreSQL::Test::Utils::system_or_bail('openssl', 'ca', '-gencrl', '-config', "$dir/ca.cnf", '-keyfile', $self->pki("$ca.key"),
+		'-cert', $self->pki("$ca.crt"), '-crldays', '30', '-out', "$dir/crl.pem");
+	return PostgreSQL::Test::Utils::slurp_file("$dir/crl.pem");
+}
+
+# The signature, in base64, that the openssl command makes with NAME's key over what a query at a node returns (bytea).
+sub sign_outside
+{
+	my ($self, $name, $node, $query) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+
+	PostgreSQL::Test::Utils::append_to_file("$dir/message", pack('H*', $self->sql($node, "SELECT encode(($query), 'hex')")));
+	PostgreSQL::Test::Utils::system_or_bail('openssl', 'pkeyutl', '-sign', '-rawin', '-inkey', $self->pki("$name.key"),
+		'-in', "$dir/message", '-out', "$dir/signature");
+	return encode_base64(PostgreSQL::Test::Utils::slurp_file("$dir/signature"), '');
+}
+
+# NAME signs its blocks with another key from now on.
+sub use_key
+{
+	my ($self, $name, $key) = @_;
+	my $file = $self->pki("$key.key");
+	$self->sql($name, "ALTER SYSTEM SET medchain.signing_key = '$file'");
+	$self->sql($name, 'SELECT pg_reload_conf()');
+	return;
+}
+
+# NAME hears nothing from these peers until they are followed again.
+sub unfollow
+{
+	my ($self, $name, @peers) = @_;
+	foreach my $peer (@peers)
+	{
+		my $subscription = $self->sql($name, "SELECT quote_ident(subscription) FROM medchain.peer WHERE member = '$peer'");
+		$self->sql($name, "ALTER SUBSCRIPTION $subscription DISABLE");
+		$self->wait_for($name, "SELECT count(*) FROM pg_stat_subscription WHERE subname = '$subscription' AND pid IS NOT NULL", '0');
+	}
+	return;
+}
+
+# ... one after the other, each until all that it has to say has arrived.
+sub follow
+{
+	my ($self, $name, @peers) = @_;
+	foreach my $peer (@peers)
+	{
+		my $subscription = $self->sql($name, "SELECT quote_ident(subscription) FROM medchain.peer WHERE member = '$peer'");
+		$self->sql($name, "ALTER SUBSCRIPTION $subscription ENABLE");
+		$self->cluster($peer)->wait_for_catchup($subscription);
+	}
+	return;
+}
+
+# An entry that NAME's database puts on its chain behind the extension's back: a body, with another time.
+sub forge_entry
+{
+	my ($self, $name, $kind, $body, $subject, $time) = @_;
+	my $payload = qq{jsonb_strip_nulls(jsonb_build_object('kind', '$kind', 'origin', '$name', 'id', gen_random_uuid(), 'time', medchain.ledger_time($time),
+		'actor', '$name', 'role', 'postgres', 'subject', $subject, 'body', ($body)::jsonb))::text};
+	$self->sql($name, "INSERT INTO medchain.pending (payload) SELECT $payload");
+	$self->sql($name, 'SELECT medchain.seal()');
+	return;
+}
+
+# Protocol of a member in the words of the ledger, signed by its node: a body for forge_entry().
+sub protocol_body
+{
+	my ($self, $name, $identity, $grantee, %more) = @_;
+	my $extra = $more{terms} || '{}';
+	return qq{medchain.sign_envelope('application/vnd.medchain.protocol+json', (jsonb_build_object('alliance', 'east', 'issuer', '$name',
+		'subject', encode(medchain.pseudonym('$identity'), 'hex'), 'text', 'forged', 'data_index', '[]'::jsonb, 'valid', '{}'::jsonb,
+		'grants', '[{"grantee": "$grantee", "operations": ["query"], "valid": {}}]'::jsonb) || '$extra'::jsonb)::text)};
 }
 
 # What must not be in any log: crashes, leaked resources, catalogs gone astray.  (Not in

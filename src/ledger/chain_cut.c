@@ -1,0 +1,234 @@
+/*
+ * chain_cut.c: taking blocks back, and looking again at blocks that were refused.
+ *
+ * After the loss of a member's key the data centre names the last block that the
+ * old one has signed.  A node that hears this late may have accepted more from
+ * whoever has the key now, or refused what the member has signed with its new one.
+ * So that all nodes come to the same chain in whatever order they hear things, the
+ * former goes to quarantine, its entries back to where they were held, and the latter is tried again.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "ledger/chain.h"
+#include "ledger/hooks.h"
+#include "core/keycache.h"
+#include "ledger/shared.h"
+#include "ledger/tile.h"
+#include "ledger/trusted.h"
+
+#define CUT_REASON "signed with a key that was replaced"
+#define RECONSIDER_MAX 16
+
+typedef struct CutBlock
+{
+	bool		found;
+	int64		size;
+	uint8_t		hash[HASH_LEN];
+	char	   *note;
+} CutBlock;
+
+static CutBlock
+cut_block(const char *origin, int64 height)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext context = CurrentMemoryContext;
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
+	CutBlock	block = {0};
+
+	trusted_execute(&plan, "SELECT size, hash, note FROM medchain.block WHERE origin = $1 AND height = $2", 2, types, values, NULL, false);
+	if (SPI_processed > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		bytea	   *hash = DatumGetByteaPP(SPI_getbinval(row, desc, 2, &isnull));
+
+		block.found = true;
+		block.size = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
+		memcpy(block.hash, VARDATA_ANY(hash), Min(HASH_LEN, VARSIZE_ANY_EXHDR(hash)));
+		block.note = MemoryContextStrdup(context, SPI_getvalue(row, desc, 3));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return block;
+}
+
+static void
+cut_execute(SPIPlanPtr *plan, const char *sql, const char *origin, int64 number)
+{
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(number)};
+
+	trusted_execute(plan, sql, 2, types, values, NULL, false);
+}
+
+/* The entries beyond size leave the ledger: our own are sealed again, others' are held for the block that counts. */
+static void
+cut_entries(const LocalNode *node, const char *origin, int64 size)
+{
+	static SPIPlanPtr again = NULL;
+	static SPIPlanPtr hold = NULL;
+	static SPIPlanPtr remove = NULL;
+	static SPIPlanPtr tiles = NULL;
+	static SPIPlanPtr last = NULL;
+
+	if (strcmp(origin, node->node) == 0)
+		cut_execute(&again, "INSERT INTO medchain.pending (payload) SELECT payload FROM medchain.entry "
+					"WHERE origin = $1 AND seq >= $2 ORDER BY seq", origin, size);
+	else
+		cut_execute(&hold, "INSERT INTO medchain.held_entry (source, origin, seq, payload) SELECT origin, origin, seq, payload "
+					"FROM medchain.entry WHERE origin = $1 AND seq >= $2 ON CONFLICT DO NOTHING", origin, size);
+	cut_execute(&remove, "DELETE FROM medchain.entry WHERE origin = $1 AND seq >= $2", origin, size);
+	cut_execute(&tiles, "DELETE FROM medchain.tile WHERE origin = $1 AND index * 256 >= ($2 >> (8 * level))", origin, size);
+	cut_execute(&last, "UPDATE medchain.tile SET hashes = substr(hashes, 1, ((($2 >> (8 * level)) - index * 256) * 32)::int) "
+				"WHERE origin = $1 AND (index + 1) * 256 > ($2 >> (8 * level))", origin, size);
+}
+
+/* Everything after the block of this height, newest last, to quarantine. */
+static void
+cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size)
+{
+	static SPIPlanPtr read = NULL;
+	static SPIPlanPtr remove = NULL;
+	static SPIPlanPtr memory = NULL;
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
+	SPITupleTable *blocks;
+	uint64		count;
+	int64		first = size;
+
+	trusted_execute(&read, "SELECT height, size, note FROM medchain.block WHERE origin = $1 AND height > $2 ORDER BY height",
+					2, types, values, NULL, false);
+	blocks = SPI_tuptable;
+	count = SPI_processed;
+	for (uint64 i = 0; i < count; i++)
+	{
+		bool		isnull;
+		int64		end = DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 2, &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		chain_quarantine(strcmp(origin, node->node) == 0 ? node->node : origin, origin,
+						 DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 1, &isnull)), CUT_REASON,
+						 "taken back from the ledger: the data centre names an earlier block as the last with this key",
+						 SPI_getvalue(blocks->vals[i], blocks->tupdesc, 3), first, end);
+		first = end;
+	}
+	SPI_freetuptable(blocks);
+	cut_execute(&remove, "DELETE FROM medchain.block WHERE origin = $1 AND height > $2", origin, height);
+	cut_execute(&memory, "DELETE FROM medchain.verified WHERE origin = $1 AND height > $2", origin, height);
+}
+
+static void
+chain_cut(const LocalNode *node, const char *origin, int64 height, const CutBlock *block, ChainCheck *check)
+{
+	ChainCheck	cut;
+
+	chain_start(node, origin, &cut);
+	if (block->found)
+	{
+		cut.height = height;
+		memcpy(cut.head, block->hash, HASH_LEN);
+		if (!tile_range(origin, (uint64) block->size, &cut.range))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("tree of chain \"%s\" is damaged", origin),
+					 errhint("medchain.rebuild_tiles() makes the tiles anew from the entries.")));
+	}
+	chain_writing = true;
+	PG_TRY();
+	{
+		cut_entries(node, origin, block->size);
+		cut_blocks(node, origin, height, block->size);
+	}
+	PG_FINALLY();
+	{
+		chain_writing = false;
+	}
+	PG_END_TRY();
+	chain_store(node, origin, &cut);
+	ledger_hooks.unfold(origin, block->size);
+	shared_state_changed();
+	*check = cut;
+}
+
+bool
+chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms *terms, ChainCheck *check)
+{
+	ListCell   *cell;
+
+	foreach(cell, terms->keys)
+	{
+		const ChainKey *key = lfirst(cell);
+		CutBlock	before = {0};
+		CutBlock	first;
+		const Key  *signer;
+		CoreError	error = {0};
+
+		if (!key->named || key->from_height > check->height)
+			continue;
+		if (key->from_height > 0)
+			before = cut_block(origin, key->from_height - 1);
+		first = cut_block(origin, key->from_height);
+		signer = keycache_get(key->pem, strlen(key->pem), &error);
+		if (!first.found || signer == NULL ||
+			note_verify(first.note, strlen(first.note), check->name, signer, &error) == KEY_VALID)
+			continue;
+
+		/* another fork altogether: what to keep of it, nobody has said */
+		if (key->from_height > 0 && (!before.found || !hash_equal(before.hash, key->follows)))
+			continue;
+		ereport(LOG,
+				(errmsg("medchain: chain \"%s\" is taken back to block %lld, the last before its new key",
+						origin, (long long) (key->from_height - 1))));
+		chain_cut(node, origin, key->from_height - 1, &before, check);
+		return true;
+	}
+	return false;
+}
+
+bool
+chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *terms, int64 height)
+{
+	static SPIPlanPtr read = NULL;
+	static SPIPlanPtr hold = NULL;
+	const ChainKey *chosen = chain_terms_key(terms, height);
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
+	ChainCheck	check;
+	SPITupleTable *refused;
+	uint64		count;
+	bool		again = false;
+
+	if (chosen == NULL || chosen->from_height == 0)
+		return false;
+	chain_start(node, origin, &check);
+	trusted_execute(&read, "SELECT id, note FROM medchain.quarantine WHERE origin = $1 AND height = $2 AND note IS NOT NULL "
+					"AND reason IN ('bad signature', 'differs from accepted block') ORDER BY id DESC LIMIT " CppAsString2(RECONSIDER_MAX),
+					2, types, values, NULL, false);
+	refused = SPI_tuptable;
+	count = SPI_processed;
+	for (uint64 i = 0; i < count; i++)
+	{
+		char	   *note = SPI_getvalue(refused->vals[i], refused->tupdesc, 2);
+		Oid			type = INT8OID;
+		bool		isnull;
+		Datum		id = SPI_getbinval(refused->vals[i], refused->tupdesc, 1, &isnull);
+		CoreError	error = {0};
+		const Key  *key = keycache_get(chosen->pem, strlen(chosen->pem), &error);
+
+		if (key == NULL || note_verify(note, strlen(note), check.name, key, &error) != KEY_VALID)
+			continue;
+		trusted_execute(&hold, "WITH taken AS (DELETE FROM medchain.quarantine WHERE id = $1 RETURNING source, origin, height, note) "
+						"INSERT INTO medchain.held_block (source, origin, height, note) SELECT source, origin, height, note FROM taken "
+						"ON CONFLICT (source, origin, height) DO UPDATE SET note = EXCLUDED.note", 1, &type, &id, NULL, false);
+		again = true;
+	}
+	SPI_freetuptable(refused);
+	return again;
+}
