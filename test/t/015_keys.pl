@@ -72,7 +72,7 @@ $alliance->wait_for($_, q{SELECT count(*) FROM medchain.quarantine WHERE origin 
 pass('what the old key signs later is refused');
 $alliance->wait_for_equal_heads(qw(dc en ha));
 is($alliance->sql('dc', q{SELECT origin, reason FROM medchain.rejections WHERE kind = 'rekey' ORDER BY origin}),
-	"dc|only the data centre and the member itself change its key\nen|change of key does not follow the key in force\nha|only the data centre and the member itself change its key",
+	"dc|no valid signature by the required key\nen|change of key does not follow the key in force\nha|only the data centre and the member itself change its key",
 	'a change of key that is repeated, or on another chain, has no effect') or diag($alliance->sql('dc', q{SELECT origin, reason FROM medchain.rejections WHERE kind = 'rekey'}));
 $alliance->follow('hb', qw(ha en dc));
 $alliance->wait_for_equal_heads;
