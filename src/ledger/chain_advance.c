@@ -206,8 +206,6 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 	}
 	else
 	{
-		if (strcmp(origin, node->data_center) != 0 && !ledger_hooks.may_seal(origin, first, chain_sealed_time(block)))
-			return TRIAL_INCOMPLETE;
 		if (chain_held_entries(source, origin, first, (int64) block->size) < (int64) block->size - first)
 			return TRIAL_INCOMPLETE;
 		*governance = false;
@@ -230,6 +228,11 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 			*detail = psprintf("the data centre names another block %lld", (long long) block->height);
 			return TRIAL_REFUSED;
 		}
+
+		/* last, as what is provably wrong must not wait */
+		if (fault == CHAIN_FINE && strcmp(origin, node->data_center) != 0 &&
+			!ledger_hooks.may_seal(origin, first, chain_sealed_time(block)))
+			return TRIAL_INCOMPLETE;
 	}
 	if (fault == CHAIN_FAILED)
 		ereport(ERROR,
