@@ -72,6 +72,9 @@ SELECT medchain.admit('hospital-c', 'chain_node', '');
 CALL test.wait_for($$ SELECT state = 'active' FROM medchain.members WHERE member = 'hospital-a' $$);
 CALL test.wait_for($$ SELECT state = 'verified' AND held_blocks = 0 FROM medchain.chains WHERE origin = 'hospital-a' $$);
 SELECT member, kind, state, capabilities, configured_by, ledger_algorithm FROM medchain.members ORDER BY 1;
+SET ROLE medchain_auditor;
+SELECT member, "position", subject, days_left > 3600 AS long, serial ~ '^([0-9A-F]{2}){8,20}$' AS serial, is_anchor FROM medchain.certificates ORDER BY 1, 2;
+RESET ROLE;
 CALL test.wait_for($$ SELECT count(*) = 2 FROM medchain.peers WHERE state = 'streaming' AND follower_state = 'following us' $$);
 SELECT member, state, follower_state FROM medchain.peers ORDER BY 1;
 

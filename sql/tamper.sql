@@ -88,7 +88,9 @@ SELECT what, t.* FROM (VALUES
     ('removed', 'DELETE FROM medchain.block WHERE ' || :'block', :height),
     ('newest removed', 'DELETE FROM medchain.block WHERE origin = ''data-centre'' AND height = ' || :head, :head - 1),
     ('all removed', 'DELETE FROM medchain.block WHERE origin = ''hospital-a''', NULL),
-    ('another genesis', 'UPDATE medchain.local_node SET genesis_hash = sha256(genesis_hash)', 0))
+    ('another genesis', 'UPDATE medchain.local_node SET genesis_hash = sha256(genesis_hash)', 0),
+    ('no genesis', 'UPDATE medchain.local_node SET genesis_hash = NULL', 0),
+    ('key of genesis', 'UPDATE medchain.local_node SET genesis_key = (SELECT ledger_key FROM medchain.member WHERE name = ''hospital-a'')', 0))
     c (what, statement, height), LATERAL test.tampered(replace(statement, 'UPDATE medchain.block SET note = (SELECT split_part(b.', 'UPDATE medchain.block b SET note = (SELECT split_part(b.'), height) t;
 
 --
@@ -98,7 +100,9 @@ SELECT what, t.* FROM (VALUES
     ('head', 'UPDATE medchain.chain SET head = sha256(head) WHERE origin = ''data-centre''', :head),
     ('tree', 'UPDATE medchain.chain SET frontier = overlay(frontier PLACING sha256(''x'') FROM length(frontier) - 31) WHERE origin = ''data-centre''', :head),
     ('size', 'UPDATE medchain.chain SET height = height - 1 WHERE origin = ''data-centre''', :head),
-    ('forward', 'UPDATE medchain.chain SET height = height + 1 WHERE origin = ''data-centre''', :head + 1))
+    ('forward', 'UPDATE medchain.chain SET height = height + 1 WHERE origin = ''data-centre''', :head + 1),
+    ('other size', 'UPDATE medchain.chain SET size = size + 1048576 WHERE origin = ''data-centre''', :head),
+    ('no head', 'ALTER TABLE medchain.chain ALTER head DROP NOT NULL; UPDATE medchain.chain SET head = NULL WHERE origin = ''data-centre''', :head))
     c (what, statement, height), LATERAL test.tampered(statement, height) t;
 
 --

@@ -13,7 +13,7 @@ DECLARE
     f regprocedure;
     rights CONSTANT jsonb := '{
         "PUBLIC": ["leaf_hash", "merkle_root", "verify_inclusion", "verify_consistency", "verify_signature", "verify_note",
-                   "verify_certificate", "certificate_facts", "key_facts", "current_member", "own_member", "may_query", "may_update",
+                   "verify_certificate", "certificate_path", "certificate_pem", "crl_pem", "certificate_facts", "key_facts", "current_member", "own_member", "may_query", "may_update",
                    "granted_subjects", "name_valid"],
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "configure_ledger", "bind_role", "connect_peer",
                    "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "ledger_table", "end_ledger_table", "protect_part",
@@ -41,7 +41,7 @@ $$;
 GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.protocol,
     medchain.protocol_grant, medchain.data_index, medchain.role_binding, medchain.row_table, medchain.row_column, medchain.pending, medchain.quarantine,
     medchain.held_block, medchain.local_node,
-    medchain.alliance, medchain.members, medchain.contracts, medchain.rejections, medchain.chains, medchain.peers, medchain.stat, medchain.verify_progress, medchain.active_grant
+    medchain.alliance, medchain.members, medchain.certificates, medchain.contracts, medchain.rejections, medchain.chains, medchain.peers, medchain.stat, medchain.verify_progress, medchain.active_grant
     TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.alliance, medchain.members, medchain.chains, medchain.protocols, medchain.rejections TO medchain_member;
 GRANT SELECT ON medchain.protocols TO medchain_admin, medchain_auditor;

@@ -27,7 +27,7 @@ BEGIN
             HINT = 'Run medchain.verify() to see what else is not.';
     END IF;
     -- its PEM in one spelling, whatever was between the lines when the member was admitted
-    SELECT CASE WHEN m.certificate IS NOT NULL THEN (certificate_facts(m.certificate)).canonical END AS certificate, coalesce(m.ledger_key, CASE WHEN n.data_center = proof ->> 'origin' THEN n.genesis_key END) AS ledger_key INTO holder
+    SELECT certificate_pem(convert_to(m.certificate, 'UTF8')) AS certificate, coalesce(m.ledger_key, CASE WHEN n.data_center = proof ->> 'origin' THEN n.genesis_key END) AS ledger_key INTO holder
         FROM local_node n LEFT JOIN member m ON m.name = proof ->> 'origin';
     RETURN jsonb_build_object('type', 'receipt', 'payload', text_of_entry, 'certificate', holder.certificate, 'ledger_key', holder.ledger_key)
            || (proof - '{leaf_hash, root_hash}'::text[]);

@@ -27,17 +27,36 @@ CREATE FUNCTION medchain.verify_note(note text, public_key text) RETURNS boolean
 COMMENT ON FUNCTION medchain.verify_note(text, text) IS 'does this C2SP signed note carry a valid signature by the key? Error if it is not a signed note';
 
 CREATE FUNCTION medchain.verify_certificate(certificate text, trust_anchors text, crls text DEFAULT NULL, at timestamptz DEFAULT now(),
-                                            OUT ok boolean, OUT reason text)
+                                            crl_policy text DEFAULT NULL, OUT ok boolean, OUT reason text)
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_verify_certificate';
-COMMENT ON FUNCTION medchain.verify_certificate(text, text, text, timestamptz) IS 'X.509 path (RFC 5280) from a certificate, intermediates behind it, to one of the trust anchors, all PEM; reason in OpenSSL''s words';
+COMMENT ON FUNCTION medchain.verify_certificate(text, text, text, timestamptz, text) IS 'X.509 path (RFC 5280) from a certificate, intermediates behind it, to one of the trust anchors, and not revoked by a list of its issuer, all PEM; reason in OpenSSL''s words. crl_policy: what a revocation list says outside of its own period: strict (nothing, so its issuer''s certificates are not accepted), last_known (its revocations); null: medchain.crl_policy';
+
+-- Files as they are: pg_read_binary_file(), or what a driver sends.
+CREATE FUNCTION medchain.verify_certificate(certificate bytea, trust_anchors bytea, crls bytea DEFAULT NULL, at timestamptz DEFAULT now(),
+                                            crl_policy text DEFAULT NULL, OUT ok boolean, OUT reason text)
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_verify_certificate';
+COMMENT ON FUNCTION medchain.verify_certificate(bytea, bytea, bytea, timestamptz, text) IS 'the same for certificates and revocation lists each in DER, or in PEM';
+
+CREATE FUNCTION medchain.certificate_path(certificate text, trust_anchors text, at timestamptz DEFAULT now(), OUT "position" int, OUT subject text,
+                                          OUT issuer text, OUT serial text, OUT not_before timestamptz, OUT not_after timestamptz,
+                                          OUT fingerprint bytea, OUT is_anchor boolean) RETURNS SETOF record
+    LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 3 AS 'MODULE_PATHNAME', 'medchain_certificate_path';
+COMMENT ON FUNCTION medchain.certificate_path(text, text, timestamptz) IS 'the certificates from this one (position 0) to its trust anchor, or as far as they are known, whether or not verify_certificate() accepts them; serial in hex, fingerprint is SHA-256 of the DER certificate';
+
+CREATE FUNCTION medchain.certificate_pem(certificate bytea) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_certificate_pem';
+COMMENT ON FUNCTION medchain.certificate_pem(bytea) IS 'a certificate in DER, or several in PEM, as PEM and nothing else: what admit() and others take';
+
+CREATE FUNCTION medchain.crl_pem(crl bytea) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_crl_pem';
+COMMENT ON FUNCTION medchain.crl_pem(bytea) IS 'the same for a revocation list in DER, or several in PEM';
 
 -- Internal: facts of certificates, keys, names and envelopes.
 
 CREATE FUNCTION medchain.certificate_facts(certificate text, OUT subject text, OUT issuer text, OUT not_before timestamptz,
-                                           OUT not_after timestamptz, OUT fingerprint bytea, OUT public_key text, OUT key_fingerprint text,
-                                           OUT canonical text)
+                                           OUT not_after timestamptz, OUT fingerprint bytea, OUT public_key text, OUT key_fingerprint text)
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_certificate_facts';
-COMMENT ON FUNCTION medchain.certificate_facts(text) IS 'what is in the first certificate of a PEM text; fingerprint is SHA-256 of the DER certificate, key_fingerprint hex SHA-256 of its SubjectPublicKeyInfo; canonical: all its certificates as OpenSSL spells them';
+COMMENT ON FUNCTION medchain.certificate_facts(text) IS 'what is in the first certificate of a PEM text; fingerprint is SHA-256 of the DER certificate, key_fingerprint hex SHA-256 of its SubjectPublicKeyInfo';
 
 CREATE FUNCTION medchain.key_facts(key text, OUT public_key text, OUT key_fingerprint text, OUT algorithm text)
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_key_facts';

@@ -19,6 +19,15 @@ SELECT m.name AS member, m.kind,
 FROM medchain.member m CROSS JOIN LATERAL medchain.certificate_facts(m.certificate) f;
 COMMENT ON VIEW medchain.members IS 'members of the alliance; state: admitted (contract offered), accepted (countersigned), active (ledger configured), expired';
 
+CREATE VIEW medchain.certificates AS
+SELECT m.name AS member, p."position", p.subject, p.issuer, p.serial, p.not_before, p.not_after,
+       floor(extract(epoch FROM p.not_after - now()) / 86400)::int AS days_left, p.is_anchor, encode(p.fingerprint, 'hex') AS fingerprint
+FROM medchain.member m
+     CROSS JOIN (SELECT c.body ->> 'trust_anchors' AS trust_anchors FROM medchain.claim c JOIN medchain.local_node n ON c.origin = n.data_center
+                 WHERE c.seq = 0 AND c.kind = 'genesis') g
+     CROSS JOIN LATERAL medchain.certificate_path(m.certificate, g.trust_anchors) p;
+COMMENT ON VIEW medchain.certificates IS 'the certificates of each member, from its own (position 0) up to the trust anchor, with serial number (hex), period, whole days left (negative: expired), SHA-256 fingerprint: for monitoring';
+
 CREATE VIEW medchain.contracts AS
 SELECT k.id AS contract, k.member, k.kind, k.capabilities, k.valid, k.offered, k.accepted, m.contract = k.id AS current
 FROM medchain.contract k LEFT JOIN medchain.member m ON m.name = k.member;

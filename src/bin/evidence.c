@@ -68,7 +68,7 @@ evidence_certificate(const Evidence *evidence, const char *name, const char *cer
 	char		reason[CORE_MESSAGE_LEN];
 
 	switch (certificate_verify(certificate, strlen(certificate), evidence->anchors, strlen(evidence->anchors),
-							   NULL, 0, at, reason, error))
+							   NULL, 0, CERTIFICATE_CRL_STRICT, at, reason, error))
 	{
 		case CERTIFICATE_VALID:
 			return true;

@@ -139,7 +139,7 @@ receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Optio
 		error_set(error, CORE_MALFORMED, "the checkpoint has no time");
 	else
 		switch (certificate_verify(receipt->certificate, strlen(receipt->certificate), options->anchors, strlen(options->anchors),
-								   NULL, 0, (int64_t) timegm(&sealed), reason, error))
+								   NULL, 0, CERTIFICATE_CRL_STRICT, (int64_t) timegm(&sealed), reason, error))
 		{
 			case CERTIFICATE_VALID:
 				fine = true;
@@ -151,7 +151,7 @@ receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Optio
 				break;
 		}
 	key_free_text(spelling);
-	certificate_free_text(certificate);
+	key_free_text(certificate);
 	key_free(certified);
 	key_free(key);
 	return fine;

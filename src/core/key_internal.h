@@ -19,4 +19,10 @@ struct Key
 /* Take over pkey (freed on failure); NULL unless it is of a kind and size we take. */
 extern Key *key_wrap(EVP_PKEY *pkey, CoreError *error);
 
+/* Is this a public key under which a signature proves something?  For keys that others gave us. */
+extern bool key_check_public(const Key *key, CoreError *error);
+
+/* Does OpenSSL start a verification with this key and our parameters?  May leave its error queue filled. */
+extern bool key_can_verify(const Key *key);
+
 #endif

@@ -1,19 +1,13 @@
 /*
- * key_load.c: public keys from PEM, private keys from a file or an OSSL_STORE URI.
+ * key_load.c: public keys from PEM, and which kinds of keys are taken.  Private keys are in key_private.c.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/store.h>
-#include <openssl/ui.h>
 #include <openssl/x509.h>
 
 #include "core/key_internal.h"
@@ -135,6 +129,7 @@ key_from_pem(const char *pem, size_t len, CoreError *error)
 	unsigned char *data = NULL;
 	long		datalen = 0;
 	EVP_PKEY   *pkey = NULL;
+	Key		   *key = NULL;
 
 	if (len > KEY_PEM_MAX)
 	{
@@ -158,155 +153,12 @@ key_from_pem(const char *pem, size_t len, CoreError *error)
 	OPENSSL_free(header);
 	OPENSSL_free(data);
 	BIO_free(bio);
-	return pkey ? key_wrap(pkey, error) : NULL;
-}
-
-/*
- * Open a private key file if nobody else can read it: be-secure-common.c,
- * check_ssl_key_file_permissions().  What was checked is what is read, so by descriptor.
- */
-static int
-key_open_file(const char *path, CoreError *error)
-{
-	struct stat st;
-	int			fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0)
-	{
-		error_set(error, CORE_ACCESS, "could not open private key file \"%s\": %s", path, strerror(errno));
-		return -1;
-	}
-	if (fstat(fd, &st) != 0)
-		error_set(error, CORE_ACCESS, "could not stat private key file \"%s\": %s", path, strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		error_set(error, CORE_ACCESS, "private key file \"%s\" is not a regular file", path);
-	else if (st.st_uid != geteuid() && st.st_uid != 0)
-		error_set(error, CORE_ACCESS, "private key file \"%s\" must be owned by the database user or root", path);
-	else if ((st.st_uid == geteuid() && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0) ||
-			 (st.st_uid != geteuid() && (st.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0))
-		error_set(error, CORE_ACCESS,
-				  "private key file \"%s\" has group or world access; it must have permissions u=rw (0600) or less if owned by the database user, or u=rw,g=r (0640) or less if owned by root",
-				  path);
-	else
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* A server has nobody to ask: an encrypted key is an error, and the fact is noted. */
-static int
-key_no_passphrase(char *buffer, int size, int rwflag, void *asked)
-{
-	(void) buffer;
-	(void) size;
-	(void) rwflag;
-	*(bool *) asked = true;
-	return -1;
-}
-
-/* "file:/p", "file:///p" and "file://localhost/p" are files, and so is whatever has no scheme; NULL for other URIs. */
-static const char *
-key_file_of_uri(const char *uri)
-{
-	size_t		scheme = strspn(uri, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
-
-	if (strncasecmp(uri, "file:", 5) == 0)
-	{
-		uri += 5;
-		if (strncmp(uri, "//localhost/", 12) == 0)
-			return uri + 11;
-		if (strncmp(uri, "///", 3) == 0)
-			return uri + 2;
-		return uri;
-	}
-	return scheme > 0 && uri[scheme] == ':' ? NULL : uri;
-}
-
-/* The first private key the store holds. */
-static EVP_PKEY *
-key_from_store(OSSL_STORE_CTX *store)
-{
-	EVP_PKEY   *pkey = NULL;
-
-	(void) OSSL_STORE_expect(store, OSSL_STORE_INFO_PKEY);
-	while (pkey == NULL && !OSSL_STORE_eof(store))
-	{
-		OSSL_STORE_INFO *info = OSSL_STORE_load(store);
-
-		if (info == NULL)
-			break;				/* an object that can't be read hides those behind it */
-		if (OSSL_STORE_INFO_get_type(info) == OSSL_STORE_INFO_PKEY)
-			pkey = OSSL_STORE_INFO_get1_PKEY(info);
-		OSSL_STORE_INFO_free(info);
-	}
-	return pkey;
-}
-
-/* A public key alone, or a token that does not let us sign, is noticed here and not at the first block. */
-static bool
-key_can_sign(const Key *key, CoreError *error)
-{
-	static const char probe[] = "medchain";
-	uint8_t		sig[KEY_SIGNATURE_MAX];
-	size_t		siglen;
-
-	return key_sign(key, probe, sizeof(probe), sig, &siglen, error) &&
-		key_verify(key, KEY_DEFAULT, probe, sizeof(probe), sig, siglen, error) == KEY_VALID;
-}
-
-Key *
-key_load_private(const char *uri, CoreError *error)
-{
-	const char *path = key_file_of_uri(uri);
-	BIO		   *bio = NULL;
-	OSSL_STORE_CTX *store = NULL;
-	UI_METHOD  *no_prompt;
-	bool		asked = false;
-	EVP_PKEY   *pkey = NULL;
-	Key		   *key = NULL;
-
-	if (path != NULL)
-	{
-		int			fd = key_open_file(path, error);
-
-		if (fd < 0)
-			return NULL;
-		bio = BIO_new_fd(fd, BIO_CLOSE);
-		if (bio == NULL)
-		{
-			close(fd);
-			error_set_openssl(error, CORE_INTERNAL, "could not read private key");
-			return NULL;
-		}
-	}
-	no_prompt = UI_UTIL_wrap_read_pem_callback(key_no_passphrase, 0);
-	if (no_prompt != NULL)
-	{
-		if (bio != NULL)
-			store = OSSL_STORE_attach(bio, "file", NULL, NULL, no_prompt, &asked, NULL, NULL, NULL);
-		else
-			store = OSSL_STORE_open(uri, no_prompt, &asked, NULL, NULL);
-	}
-	if (store != NULL)
-		pkey = key_from_store(store);
-	if (pkey == NULL && asked)
-	{
-		ERR_clear_error();
-		error_set(error, CORE_ACCESS, "private key \"%s\" is encrypted with a passphrase", uri);
-	}
-	else if (pkey == NULL)
-		error_set_openssl(error, CORE_ACCESS, "no private key in \"%s\"", uri);
-	OSSL_STORE_close(store);
-	UI_destroy_method(no_prompt);
-	BIO_free(bio);
-
 	if (pkey != NULL)
 		key = key_wrap(pkey, error);
-	if (key != NULL && !key_can_sign(key, error))
+	if (key != NULL && !key_check_public(key, error))
 	{
 		key_free(key);
 		key = NULL;
-		error_set(error, CORE_ACCESS, "the key in \"%s\" cannot sign: it is not a private key, or does not allow it", uri);
 	}
 	return key;
 }

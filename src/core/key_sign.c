@@ -56,8 +56,9 @@ key_parameters(EVP_PKEY_CTX *context, KeyAlgorithm algorithm)
 		case KEY_RSA_PKCS1_SHA256:
 			return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) > 0;
 		case KEY_RSA_PSS_SHA256:
-			/* the salt is as long as the digest, as in TLS 1.3 and JWA: one signature, one meaning */
+			/* the salt is as long as the digest, and MGF1 with the same, as in TLS 1.3 and JWA: one signature, one meaning */
 			return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) > 0 &&
+				EVP_PKEY_CTX_set_rsa_mgf1_md_name(context, "SHA256", NULL) > 0 &&
 				EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) > 0;
 		case KEY_SM2_SM3:
 			return EVP_PKEY_CTX_set1_id(context, KEY_SM2_ID, strlen(KEY_SM2_ID)) > 0;
@@ -124,13 +125,32 @@ key_signature_well_formed(const Key *key, KeyAlgorithm algorithm, const uint8_t 
 	}
 }
 
+static bool
+key_verify_start(const Key *key, KeyAlgorithm algorithm, EVP_MD_CTX *context)
+{
+	EVP_PKEY_CTX *parameters = NULL;
+	const EVP_MD *md;
+
+	return context != NULL && key_digest(algorithm, &md) &&
+		EVP_DigestVerifyInit(context, &parameters, md, NULL, key->pkey) == 1 &&
+		key_parameters(parameters, algorithm);
+}
+
+bool
+key_can_verify(const Key *key)
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool		fine = key_verify_start(key, key->algorithm, context);
+
+	EVP_MD_CTX_free(context);
+	return fine;
+}
+
 KeyVerdict
 key_verify(const Key *key, KeyAlgorithm algorithm, const void *message, size_t len,
 		   const uint8_t *sig, size_t siglen, CoreError *error)
 {
 	EVP_MD_CTX *context;
-	EVP_PKEY_CTX *parameters = NULL;
-	const EVP_MD *md;
 	KeyVerdict	verdict = KEY_ERROR;
 
 	if (!key_does(key, &algorithm))
@@ -145,9 +165,7 @@ key_verify(const Key *key, KeyAlgorithm algorithm, const void *message, size_t l
 		return KEY_INVALID;
 	}
 	context = EVP_MD_CTX_new();
-	if (context == NULL || !key_digest(algorithm, &md) ||
-		EVP_DigestVerifyInit(context, &parameters, md, NULL, key->pkey) != 1 ||
-		!key_parameters(parameters, algorithm))
+	if (!key_verify_start(key, algorithm, context))
 		error_set_openssl(error, CORE_INTERNAL, "could not verify with %s key", key_algorithm_name(algorithm));
 	else
 	{

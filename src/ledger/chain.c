@@ -15,7 +15,7 @@
 #include "compat.h"
 #include "ledger/chain.h"
 #include "ledger/hooks.h"
-#include "ledger/keycache.h"
+#include "core/keycache.h"
 #include "ledger/trusted.h"
 
 bool		chain_writing = false;
@@ -74,12 +74,13 @@ chain_start(const LocalNode *node, const char *origin, ChainCheck *check)
 	chain_check_init(check, name, strcmp(origin, node->data_center) == 0 ? zero : node->genesis_hash);
 }
 
-void
-chain_load(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check)
+bool
+chain_read(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check)
 {
 	static SPIPlanPtr plan_lock = NULL;
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(origin)};
+	bool		fine = true;
 
 	chain_start(node, origin, check);
 	if (mode == CHAIN_LOCK)
@@ -93,22 +94,40 @@ chain_load(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck
 	{
 		HeapTuple	row = SPI_tuptable->vals[0];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		bytea	   *head = DatumGetByteaPP(SPI_getbinval(row, desc, 3, &isnull));
-		bytea	   *frontier = DatumGetByteaPP(SPI_getbinval(row, desc, 4, &isnull));
+		Datum		columns[4];
+		bool		nulls[4];
 
-		check->height = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-		if (VARSIZE_ANY_EXHDR(head) != HASH_LEN ||
-			VARSIZE_ANY_EXHDR(frontier) % HASH_LEN != 0 ||
-			!tree_range_load(&check->range, DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull)),
-							 (uint8_t *) VARDATA_ANY(frontier), VARSIZE_ANY_EXHDR(frontier) / HASH_LEN))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("row of medchain.chain for \"%s\" is damaged", origin),
-					 errhint("Run medchain.verify() to see what else is.")));
-		memcpy(check->head, VARDATA_ANY(head), HASH_LEN);
+		for (int i = 0; i < 4; i++)
+		{
+			columns[i] = SPI_getbinval(row, desc, i + 1, &nulls[i]);
+			fine = fine && !nulls[i];
+		}
+		if (fine)
+		{
+			bytea	   *head = DatumGetByteaPP(columns[2]);
+			bytea	   *frontier = DatumGetByteaPP(columns[3]);
+
+			fine = VARSIZE_ANY_EXHDR(head) == HASH_LEN && VARSIZE_ANY_EXHDR(frontier) % HASH_LEN == 0 &&
+				tree_range_load(&check->range, (uint64) DatumGetInt64(columns[1]),
+								(uint8_t *) VARDATA_ANY(frontier), (int) VARSIZE_ANY_EXHDR(frontier) / HASH_LEN);
+			if (fine)
+				memcpy(check->head, VARDATA_ANY(head), HASH_LEN);
+		}
+		if (fine)
+			check->height = DatumGetInt64(columns[0]);
 	}
 	SPI_freetuptable(SPI_tuptable);
+	return fine;
+}
+
+void
+chain_load(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check)
+{
+	if (!chain_read(node, origin, mode, check))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("row of medchain.chain for \"%s\" is damaged", origin),
+				 errhint("Run medchain.verify() to see what else is.")));
 }
 
 Datum

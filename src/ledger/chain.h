@@ -39,7 +39,10 @@ typedef enum ChainLoad
 	CHAIN_SNAPSHOT				/* as the active snapshot sees it */
 } ChainLoad;
 
-/* Load the frontier of a chain, or the state before its first block. */
+/* The frontier of a chain, or the state before its first block; false if the row of medchain.chain makes no sense. */
+extern bool chain_read(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check);
+
+/* The same, with an ERROR instead. */
 extern void chain_load(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check);
 extern void chain_store(const LocalNode *node, const char *origin, const ChainCheck *check);
 

@@ -17,7 +17,7 @@
 
 #include "ledger/chain.h"
 #include "ledger/hooks.h"
-#include "ledger/keycache.h"
+#include "core/keycache.h"
 #include "ledger/payload.h"
 #include "ledger/shared.h"
 #include "ledger/tile.h"

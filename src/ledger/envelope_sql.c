@@ -15,7 +15,7 @@
 #include "compat.h"
 #include "core/encode.h"
 #include "core/envelope.h"
-#include "ledger/keycache.h"
+#include "core/keycache.h"
 
 #define ENVELOPE_SIGNATURES_MAX 16
 

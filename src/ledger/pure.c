@@ -9,23 +9,18 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 #include "compat.h"
-#include "core/certificate.h"
 #include "core/encode.h"
+#include "core/keycache.h"
 #include "core/note.h"
 #include "core/proof.h"
 #include "core/tree.h"
-#include "ledger/keycache.h"
 #include "ledger/pure.h"
-
-#define PURE_CERTIFICATE_HINT "Give certificates, and revocation lists, in PEM format (\"BEGIN CERTIFICATE\", \"BEGIN X509 CRL\"), and CA certificates as trust anchors."
-
-#define SECONDS_TO_2000 ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY)
 
 void
 pure_error(const CoreError *error, const char *hint)
@@ -38,7 +33,7 @@ pure_error(const CoreError *error, const char *hint)
 		code = ERRCODE_FEATURE_NOT_SUPPORTED;
 	ereport(ERROR,
 			(errcode(code),
-			 errmsg("%s", error->message),
+			 errmsg("%s", TextDatumGetCString(pure_text(error->message))),
 			 hint ? errhint("%s", hint) : 0));
 }
 
@@ -53,7 +48,7 @@ pure_key(text *pem)
 	return key;
 }
 
-static Datum
+Datum
 pure_bytea(const void *data, size_t len)
 {
 	bytea	   *result = palloc(VARHDRSZ + len);
@@ -61,6 +56,24 @@ pure_bytea(const void *data, size_t len)
 	SET_VARSIZE(result, VARHDRSZ + len);
 	memcpy(VARDATA(result), data, len);
 	return PointerGetDatum(result);
+}
+
+Datum
+pure_text(const char *utf8)
+{
+	int			len = (int) strlen(utf8);
+
+	/* names in certificates are whatever their authors put there: what is not UTF-8 must not get into a table */
+	if (!pg_verify_mbstr(PG_UTF8, utf8, len, true))
+	{
+		char	   *ascii = pstrdup(utf8);
+
+		for (int i = 0; i < len; i++)
+			if (IS_HIGHBIT_SET(ascii[i]))
+				ascii[i] = '?';
+		return CStringGetTextDatum(ascii);
+	}
+	return CStringGetTextDatum(pg_any_to_server(utf8, len, PG_UTF8));
 }
 
 static const uint8_t *
@@ -245,88 +258,6 @@ medchain_verify_note(PG_FUNCTION_ARGS)
 	if (verdict == KEY_ERROR)
 		pure_error(&error, "A signed note is text, a blank line, and signature lines, each of which ends with a newline.");
 	PG_RETURN_BOOL(verdict == KEY_VALID);
-}
-
-PG_FUNCTION_INFO_V1(medchain_verify_certificate);
-
-Datum
-medchain_verify_certificate(PG_FUNCTION_ARGS)
-{
-	text	   *certificate;
-	text	   *anchors;
-	text	   *crls = NULL;
-	TimestampTz at;
-	char		reason[CORE_MESSAGE_LEN];
-	CoreError	error = {0};
-	CertificateVerdict verdict;
-	TupleDesc	desc;
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
-		PG_RETURN_NULL();
-	certificate = PG_GETARG_TEXT_PP(0);
-	anchors = PG_GETARG_TEXT_PP(1);
-	if (!PG_ARGISNULL(2))
-		crls = PG_GETARG_TEXT_PP(2);
-	at = PG_GETARG_TIMESTAMPTZ(3);
-	if (TIMESTAMP_NOT_FINITE(at))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("a certificate cannot be verified at an infinite time")));
-
-	verdict = certificate_verify(VARDATA_ANY(certificate), VARSIZE_ANY_EXHDR(certificate),
-								 VARDATA_ANY(anchors), VARSIZE_ANY_EXHDR(anchors),
-								 crls ? VARDATA_ANY(crls) : NULL, crls ? VARSIZE_ANY_EXHDR(crls) : 0,
-								 at / USECS_PER_SEC + SECONDS_TO_2000, reason, &error);
-	if (verdict == CERTIFICATE_ERROR)
-		pure_error(&error, PURE_CERTIFICATE_HINT);
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	values[0] = BoolGetDatum(verdict == CERTIFICATE_VALID);
-	values[1] = CStringGetTextDatum(reason);
-	nulls[1] = reason[0] == '\0';
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
-}
-
-PG_FUNCTION_INFO_V1(medchain_certificate_facts);
-
-/* certificate_facts(text) -> (subject, issuer, not_before, not_after, fingerprint, public_key, key_fingerprint, canonical) */
-Datum
-medchain_certificate_facts(PG_FUNCTION_ARGS)
-{
-	text	   *certificate = PG_GETARG_TEXT_PP(0);
-	CertificateInfo info;
-	CoreError	error = {0};
-	const Key  *key;
-	char	   *pem;
-	char		fingerprint[65];
-	TupleDesc	desc;
-	Datum		values[8];
-	bool		nulls[8] = {false};
-
-	if (!certificate_info(VARDATA_ANY(certificate), VARSIZE_ANY_EXHDR(certificate), &info, &error))
-		pure_error(&error, PURE_CERTIFICATE_HINT);
-	key = pure_key(certificate);
-	pem = key_to_pem(key, &error);
-	if (pem == NULL || !key_fingerprint(key, fingerprint))
-		elog(ERROR, "could not read the key of a certificate: %s", error.message);
-	values[5] = CStringGetTextDatum(pem);
-	key_free_text(pem);
-	pem = certificate_to_pem(VARDATA_ANY(certificate), VARSIZE_ANY_EXHDR(certificate), &error);
-	if (pem == NULL)
-		elog(ERROR, "could not write a certificate: %s", error.message);
-	values[7] = CStringGetTextDatum(pem);
-	certificate_free_text(pem);
-	values[0] = CStringGetTextDatum(info.subject);
-	values[1] = CStringGetTextDatum(info.issuer);
-	values[2] = TimestampTzGetDatum((info.not_before - SECONDS_TO_2000) * USECS_PER_SEC);
-	values[3] = TimestampTzGetDatum((info.not_after - SECONDS_TO_2000) * USECS_PER_SEC);
-	values[4] = pure_bytea(info.fingerprint, HASH_LEN);
-	values[6] = CStringGetTextDatum(fingerprint);
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
 PG_FUNCTION_INFO_V1(medchain_key_facts);

@@ -11,6 +11,10 @@
 /* Raise a core error as a PostgreSQL error: bad input, unsupported, or OpenSSL's own failure. */
 extern void pure_error(const CoreError *error, const char *hint) pg_attribute_noreturn();
 
+/* Bytes as bytea, and text of src/core, which is UTF-8, in the database's encoding. */
+extern Datum pure_bytea(const void *data, size_t len);
+extern Datum pure_text(const char *utf8);
+
 /* The key in a PEM argument, owned by the key cache; ERROR if there is none. */
 extern const Key *pure_key(text *pem);
 

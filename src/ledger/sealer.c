@@ -22,14 +22,15 @@
 
 #include "compat.h"
 #include "core/chain_check.h"
+#include "core/keycache.h"
 #include "ledger/chain.h"
 #include "ledger/hooks.h"
-#include "ledger/keycache.h"
 #include "ledger/pending.h"
 #include "ledger/sealer.h"
 #include "ledger/settings.h"
 #include "ledger/shared.h"
 #include "ledger/signer.h"
+#include "ledger/signing_key.h"
 #include "ledger/tile.h"
 #include "ledger/trusted.h"
 #include "ledger/worker.h"
@@ -39,6 +40,7 @@
 #define SEALER_BLOCKS_PER_ROUND 16
 
 static Key *signing_key = NULL;
+static bool asked_in_vain = false;	/* for the key's passphrase: not again before somebody reloads */
 
 static void
 sealer_report(SharedDatabase *slot, SealerState state, const char *error)
@@ -68,11 +70,7 @@ sealer_load_key(SharedDatabase *slot)
 		key_free(signing_key);
 	signing_key = NULL;
 
-	if (setting_signing_key == NULL || setting_signing_key[0] == '\0')
-		error_set(&error, CORE_ACCESS, "medchain.signing_key is not set");
-	else
-		signing_key = key_load_private(setting_signing_key, &error);
-
+	signing_key = signing_key_load(&asked_in_vain, &error);
 	if (signing_key != NULL && !key_fingerprint(signing_key, fingerprint))
 		elog(ERROR, "could not compute the fingerprint of the signing key");
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
@@ -311,7 +309,7 @@ sealer_loop(SharedDatabase *slot)
 	{
 		long		timeout;
 
-		if (reloaded || signing_key == NULL)
+		if (reloaded || (signing_key == NULL && !asked_in_vain))
 			sealer_load_key(slot);
 		reloaded = false;
 		if (signing_key == NULL)

@@ -14,15 +14,24 @@
 #include "postmaster/bgworker_internals.h"
 #include "utils/guc.h"
 
+#include "core/certificate.h"
 #include "ledger/settings.h"
 
 char	   *setting_signing_key;
+char	   *setting_signing_key_passphrase_command;
 char	   *setting_pseudonym_key_file;
 int			setting_seal_interval;
 int			setting_block_max_entries;
 int			setting_seal_timeout;
 bool		setting_wait_for_seal;
 int			setting_verify_workers;
+int			setting_crl_policy;
+
+static const struct config_enum_entry crl_policies[] = {
+	{"strict", CERTIFICATE_CRL_STRICT, false},
+	{"last_known", CERTIFICATE_CRL_LAST_KNOWN, false},
+	{NULL, 0, false}
+};
 
 /* Half of the cores. */
 static int
@@ -40,6 +49,12 @@ settings_define(void)
 							   "Private key that signs this node's blocks, protocols and contracts.",
 							   "A file name or an OSSL_STORE URI; read by the sealer alone.",
 							   &setting_signing_key, "",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("medchain.signing_key_passphrase_command",
+							   "Command that writes the passphrase, or PIN, of medchain.signing_key.",
+							   "Run by the sealer, as ssl_passphrase_command is by the server: %p stands for a prompt.",
+							   &setting_signing_key_passphrase_command, "",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 
 	DefineCustomStringVariable("medchain.pseudonym_key_file",
@@ -77,6 +92,12 @@ settings_define(void)
 							"By default half of the cores. Zero: the session does it alone. max_parallel_workers and max_worker_processes limit it further.",
 							&setting_verify_workers, settings_default_workers(), 0, MAX_PARALLEL_WORKER_LIMIT,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("medchain.crl_policy",
+							 "What verify_certificate() takes from revocation lists that have expired or are not valid yet.",
+							 "strict: nothing, so that what their issuer issued is not accepted; last_known: the revocations in them.",
+							 &setting_crl_policy, CERTIFICATE_CRL_STRICT, crl_policies,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("medchain");
 }

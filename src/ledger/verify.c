@@ -22,7 +22,7 @@
 
 #include "compat.h"
 #include "ledger/chain.h"
-#include "ledger/keycache.h"
+#include "core/keycache.h"
 #include "ledger/tile_audit.h"
 #include "ledger/trusted.h"
 #include "ledger/verify_checkpoint.h"
@@ -79,8 +79,10 @@ verify_frontier(VerifyJob *job, int number, const LocalNode *node)
 	ChainCheck	stored;
 
 	/* by the snapshot of the walk, or a block sealed meanwhile would look like a fault */
-	chain_load(node, origin->origin, CHAIN_SNAPSHOT, &stored);
-	if (stored.height != end->height && end->height < 0)
+	if (!chain_read(node, origin->origin, CHAIN_SNAPSHOT, &stored))
+		verify_job_report(job, number, end->height, PG_INT64_MAX, "bad frontier",
+						  "row of medchain.chain is damaged");
+	else if (stored.height != end->height && end->height < 0)
 		verify_job_report(job, number, 0, PG_INT64_MAX, "missing block", "medchain.chain stands at height %lld, there is no block",
 						  (long long) stored.height);
 	else if (stored.height != end->height)
@@ -98,22 +100,40 @@ verify_frontier(VerifyJob *job, int number, const LocalNode *node)
 						  "tree in medchain.chain is not that of the entries");
 }
 
-/* The first block of the alliance is pinned, so that nobody can replace the whole chain. */
+/* The first block of the alliance and its key are pinned, so that nobody can replace the whole chain. */
 static void
 verify_genesis(VerifyJob *job, int number, const LocalNode *node)
 {
 	static SPIPlanPtr plan = NULL;
 	const char *origin = verify_job_origin(job, number)->origin;
-	Oid			types[2] = {TEXTOID, BYTEAOID};
-	Datum		values[2] = {CStringGetTextDatum(origin)};
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(origin)};
+	CoreError	error = {0};
+	const Key  *key;
+	char	   *note;
+	uint8_t		hash[HASH_LEN];
+	size_t		textlen;
 
-	if (!node->has_genesis || strcmp(origin, node->data_center) != 0)
+	if (strcmp(origin, node->data_center) != 0)
 		return;
-	values[1] = chain_bytea(node->genesis_hash, HASH_LEN);
-	trusted_read(&plan, "SELECT FROM medchain.block WHERE origin = $1 AND height = 0 AND hash <> $2", 2, types, values);
-	if (SPI_processed > 0)
+	trusted_read(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND height = 0 AND note IS NOT NULL", 1, types, values);
+	if (SPI_processed == 0)
+		return;					/* the walk has said so, if there should be one */
+	note = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (!node->has_genesis)
+		verify_job_report(job, number, 0, PG_INT64_MAX, "bad genesis",
+						  "medchain.local_node has lost the hash of the first block: no other chain could be checked");
+	else if (!note_text_length(note, strlen(note), &textlen, &error) || !hash_sha256(note, textlen, hash) ||
+			 !hash_equal(hash, node->genesis_hash))
 		verify_job_report(job, number, 0, PG_INT64_MAX, "bad genesis",
 						  "the first block is not the genesis block this node has joined");
+	else
+	{
+		key = keycache_get(node->genesis_key, strlen(node->genesis_key), &error);
+		if (key == NULL || note_verify(note, strlen(note), NULL, key, &error) != KEY_VALID)
+			verify_job_report(job, number, 0, PG_INT64_MAX, "bad genesis",
+							  "genesis_key in medchain.local_node is not the key that signed the first block");
+	}
 }
 
 /* What the walk has to have arrived at. */

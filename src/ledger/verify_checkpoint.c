@@ -12,8 +12,8 @@
 #include "utils/memutils.h"
 
 #include "core/encode.h"
+#include "core/keycache.h"
 #include "ledger/chain.h"
-#include "ledger/keycache.h"
 #include "ledger/trusted.h"
 #include "ledger/verify_checkpoint.h"
 

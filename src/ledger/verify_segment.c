@@ -16,7 +16,7 @@
 #include "utils/uuid.h"
 
 #include "compat.h"
-#include "ledger/keycache.h"
+#include "core/keycache.h"
 #include "ledger/payload_index.h"
 #include "ledger/scan.h"
 #include "ledger/shared.h"

@@ -61,8 +61,8 @@ main(void)
 	NoteBlock	block;
 
 	fixture_run("for k in a b; do openssl genpkey -algorithm ed25519 -out $k.key && chmod 600 $k.key; done");
-	key = key_load_private(fixture_path("a.key"), &error);
-	other = key_load_private(fixture_path("b.key"), &error);
+	key = key_load_private(fixture_path("a.key"), NULL, NULL, &error);
+	other = key_load_private(fixture_path("b.key"), NULL, NULL, &error);
 
 	chain_check_init(&check, "east/a", genesis);
 	for (int height = 0; height < 4; height++)

@@ -1,5 +1,9 @@
 /* Keys of every kind: RFC 8032 vectors, round trips, foreign signatures, malformed input, key files. */
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <openssl/crypto.h>
 
 #include "core/key.h"
 #include "fixture.h"
@@ -75,7 +79,7 @@ test_kind(const char *name, const char *generate, const char *sign, const char *
 	snprintf(label, sizeof(label), "%s: algorithm", name);
 	is_number(key_algorithm(public), algorithm, label);
 	snprintf(label, sizeof(label), "%s.key", name);
-	private = key_load_private(fixture_path(label), &error);
+	private = key_load_private(fixture_path(label), NULL, NULL, &error);
 	snprintf(label, sizeof(label), "%s: private key is read", name);
 	if (!ok(private != NULL, label))
 	{
@@ -162,7 +166,7 @@ static void
 refuse_file(const char *uri, const char *words, const char *name)
 {
 	CoreError	error = {0};
-	Key		   *key = key_load_private(uri, &error);
+	Key		   *key = key_load_private(uri, NULL, NULL, &error);
 
 	if (!ok(key == NULL && strstr(error.message, words) != NULL, name))
 		printf("# %s\n", error.message);
@@ -177,11 +181,11 @@ test_files(void)
 	char		uri[300];
 
 	snprintf(uri, sizeof(uri), "file:%s", fixture_path("ed.key"));
-	key = key_load_private(uri, &error);
+	key = key_load_private(uri, NULL, NULL, &error);
 	ok(key != NULL, "a file: URI is read");
 	key_free(key);
 	snprintf(uri, sizeof(uri), "file://%s", fixture_path("ed.key"));
-	key = key_load_private(uri, &error);
+	key = key_load_private(uri, NULL, NULL, &error);
 	ok(key != NULL, "one with an empty authority too");
 	key_free(key);
 
@@ -202,6 +206,82 @@ test_files(void)
 	refuse_file("pkcs11:object=none", "no private key", "a URI without a provider is an error");
 	fixture_run("mkfifo -m 600 fifo");
 	refuse_file(fixture_path("fifo"), "not a regular file", "a FIFO is an error, not a wait");
+}
+
+static int	prompts;
+
+static int
+passphrase(char *buffer, int size, void *arg)
+{
+	prompts++;
+	return arg ? snprintf(buffer, (size_t) size, "%s", (char *) arg) : -1;
+}
+
+static void
+test_passphrase(void)
+{
+	static const char *const files[] = {"encrypted.key", "legacy.key", "bag.p12"};
+	CoreError	error = {0};
+	Key		   *key;
+	char		label[100];
+
+	fixture_run("openssl ecparam -name prime256v1 -genkey -noout | openssl ec -aes128 -passout pass:secret -out legacy.key;"
+				" openssl req -x509 -key p256.key -subj /CN=x -days 2 -out p256.crt;"
+				" openssl pkcs12 -export -inkey p256.key -in p256.crt -passout pass:secret -out bag.p12; chmod 600 legacy.key bag.p12");
+	for (int i = 0; i < 3; i++)
+	{
+		prompts = 0;
+		key = key_load_private(fixture_path(files[i]), passphrase, "secret", &error);
+		snprintf(label, sizeof(label), "%s: is read with its passphrase", files[i]);
+		if (!ok(key != NULL, label))
+			printf("# %s\n", error.message);
+		snprintf(label, sizeof(label), "%s: asked for once", files[i]);
+		is_number(prompts, 1, label);
+		key_free(key);
+		key = key_load_private(fixture_path(files[i]), passphrase, "wrong", &error);
+		snprintf(label, sizeof(label), "%s: not with another", files[i]);
+		ok(key == NULL && strstr(error.message, "cannot be read with the passphrase given") != NULL && strstr(error.message, "wrong") == NULL, label);
+		key_free(key);
+		key = key_load_private(fixture_path(files[i]), passphrase, NULL, &error);
+		snprintf(label, sizeof(label), "%s: nor without", files[i]);
+		ok(key == NULL && strstr(error.message, "encrypted with a passphrase") != NULL, label);
+		key_free(key);
+	}
+	refuse_file("pkcs11:object=x?pin-value=1234", "contains a PIN", "a PIN does not belong into a URI");
+	key = key_load_private("pkcs11:object=x?pin-source=file:/secret/place", NULL, NULL, &error);
+	ok(key == NULL && strstr(error.message, "pkcs11:object=x") != NULL && strstr(error.message, "secret") == NULL, "what is behind ? is not shown");
+}
+
+/* In a process of its own: the leak checker has to look at this one. */
+static void
+test_protection(void)
+{
+	pid_t		child = fork();
+	int			status = -1;
+
+	if (child == 0)
+	{
+		CoreError	error = {0};
+		bool		fine = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1 && key_protect_process(&error) &&
+			prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 && CRYPTO_secure_malloc_initialized() == 1;
+		Key		   *key = key_load_private(fixture_path("rsa.key"), NULL, NULL, &error);
+		Key		   *other = key_load_private(fixture_path("ed.key"), NULL, NULL, &error);
+
+		fine = fine && key != NULL && other != NULL && CRYPTO_secure_used() > 0;
+		key_free(key);
+		key_free(other);
+		/* wiped and given back, for a key that is loaded again at each reload */
+		for (int i = 0; fine && i < 200; i++)
+		{
+			key = key_load_private(fixture_path("rsa.key"), NULL, NULL, &error);
+			fine = key != NULL && key_protect_process(&error);
+			key_free(key);
+		}
+		_exit(fine && CRYPTO_secure_used() == 0 ? 0 : 1);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		abort();
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "private keys are in memory that is not dumped, and leave it");
 }
 
 int
@@ -226,6 +306,8 @@ main(void)
 			  KEY_SM2_SM3);
 	test_malformed();
 	test_files();
+	test_passphrase();
+	test_protection();
 	ok(key_algorithm_from_name("sm2-sm3", &algorithm) && algorithm == KEY_SM2_SM3, "algorithms have names");
 	ok(!key_algorithm_from_name("rot13", &algorithm), "others are unknown");
 	is_string(key_algorithm_name(KEY_RSA_PSS_SHA256), "rsa-pss-sha256", "and back");

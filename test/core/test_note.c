@@ -78,7 +78,7 @@ test_block(void)
 	size_t		textlen;
 
 	fixture_run("openssl genpkey -algorithm ed25519 -out k.key && chmod 600 k.key");
-	key = key_load_private(fixture_path("k.key"), &error);
+	key = key_load_private(fixture_path("k.key"), NULL, NULL, &error);
 	memset(block.root, 0xab, HASH_LEN);
 	len = note_format_block(&block, text);
 	is_string(len > 0 ? text : NULL,

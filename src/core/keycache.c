@@ -1,24 +1,20 @@
 /*
  * keycache.c: a small per-process cache of parsed public keys.
  */
-#include "postgres.h"
-
-#include "utils/memutils.h"
+#include <string.h>
 
 #include "core/hash.h"
-#include "ledger/keycache.h"
-
-#define KEYCACHE_SIZE 32
+#include "core/keycache.h"
 
 typedef struct KeycacheSlot
 {
-	uint8_t		digest[HASH_LEN];	/* SHA-256 of the PEM text */
+	uint8_t		digest[HASH_LEN];	/* SHA-256 of the PEM text: a name that nobody can make another key answer to */
 	Key		   *key;			/* NULL: empty */
-	uint64		used;
+	uint64_t	used;
 } KeycacheSlot;
 
 static KeycacheSlot slots[KEYCACHE_SIZE];
-static uint64 clock_hand = 0;
+static uint64_t clock_hand = 0;
 
 const Key *
 keycache_get(const char *pem, size_t len, CoreError *error)

@@ -1,0 +1,20 @@
+/*
+ * certificate_internal.h: OpenSSL's objects behind certificate.h, for the files of src/core/ that deal in them.
+ */
+#ifndef MEDCHAIN_CORE_CERTIFICATE_INTERNAL_H
+#define MEDCHAIN_CORE_CERTIFICATE_INTERNAL_H
+
+#include <openssl/x509.h>
+
+#include "core/certificate.h"
+
+/* Push to the stack what a PEM text, or one DER object, holds: at least one; what: for the error. */
+extern bool certificate_read(const char *data, size_t len, const char *what, STACK_OF(X509) *stack, CoreError *error);
+extern bool certificate_read_crls(const char *data, size_t len, STACK_OF(X509_CRL) *stack, CoreError *error);
+
+/* Cut a text so that at most max bytes are left, and no half of a character. */
+extern void certificate_cut(char *utf8, size_t max);
+
+extern bool certificate_describe(X509 *certificate, CertificateInfo *info);
+
+#endif

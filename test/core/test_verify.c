@@ -1,0 +1,115 @@
+/*
+ * The offline verifier, on a receipt and an export that a server made (evidence/): accepted as they are, and with any
+ * byte changed, cut or added not.  What an alliance does is in test/t/012_offline.pl.
+ */
+#include "bin/payload.h"
+#include "bin/report.h"
+#include "tap.h"
+
+static char *
+slurp(const char *path, size_t *len)
+{
+	FILE	   *file = fopen(path, "rb");
+	char	   *text = calloc(1, 1 << 16);
+
+	*len = file != NULL && text != NULL ? fread(text, 1, (1 << 16) - 1, file) : 0;
+	if (file != NULL)
+		fclose(file);
+	return text;
+}
+
+static Verdict
+verify(const char *text, size_t len, const Options *options)
+{
+	Input		input = {.file = fmemopen((void *) text, len, "rb")};
+	CoreError	error = {0};
+	json_t	   *result = json_object();
+	Verdict		verdict = report_verify(&input, options, result, &error);
+
+	if (verdict != VERIFIED && error.message[0] == '\0')
+		verdict = VERIFIED;		/* without a reason it fails the test */
+	fclose(input.file);
+	input_free(&input);
+	json_decref(result);
+	return verdict;
+}
+
+static void
+every_byte(const char *path, const Options *options)
+{
+	size_t		len;
+	char	   *text = slurp(path, &len);
+	int			accepted = 0;
+
+	ok(len > 1000 && verify(text, len, options) == VERIFIED, path);
+	for (size_t i = 0; i < len; i++)
+	{
+		char		kept = text[i];
+
+		text[i] = (char) (kept ^ (i % 2 ? 0x01 : 0x20));
+		accepted += verify(text, len, options) == VERIFIED;
+		text[i] = kept;
+	}
+	is_number(accepted, 0, "it does not verify with any byte changed");
+	for (size_t i = 1; i < len; i += 7)
+		accepted += verify(text, i, options) == VERIFIED || verify(text + i, len - i, options) == VERIFIED;
+	is_number(accepted, 0, "nor cut anywhere");
+	for (size_t i = 0; i <= len; i += 7)
+	{
+		char		next = text[len];
+
+		memmove(text + i + 1, text + i, len - i);
+		text[i] = " 0-x\n{"[i / 7 % 6];
+		accepted += verify(text, len + 1, options) == VERIFIED;
+		memmove(text + i, text + i + 1, len - i);
+		text[len] = next;
+	}
+	is_number(accepted, 0, "nor with a byte more");
+	free(text);
+}
+
+/* Payloads: what the database takes, no more and no less. */
+static void
+payloads(void)
+{
+	static const char *const good[] = {
+		"{\"kind\":\"k\",\"origin\":\"o\"}",
+		" {\n\"origin\" : \"o\" ,\t\"x\":[1e400,-0.5E-7,123456789012345678901234567890,true,false,null,{},[],{\"a\":1,\"a\":2}],\"kind\":\"k\"} ",
+		"{\"\\u006bind\":\"\\u006b\",\"origin\":\"o\",\"\\ud834\\udd1e\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
+	};
+	static const char *const bad[] = {
+		"", "{", "{}", "[]", "\"k\"", "{\"kind\":\"k\"}", "{\"origin\":\"o\"}", "{\"kind\":\"k\",\"origin\":1}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"kind\":\"k\"}", "{\"kind\":\"k\",\"origin\":\"o\"}x", "{\"kind\":\"k\",\"origin\":\"o\",}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":01}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":1.}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":+1}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\\x\"}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\\u12g4\"}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\n\"}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":[1 2]}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":{\"a\"}}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":[}}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":tru}",
+	};
+	PayloadNames names;
+	char		deep[2000] = "{\"kind\":\"k\",\"origin\":\"o\",\"x\":";
+	size_t		at = strlen(deep);
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		ok(payload_names(good[i], strlen(good[i]), &names) && strcmp(names.kind, "k") == 0 && strcmp(names.origin, "o") == 0, "a payload");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ok(!payload_names(bad[i], strlen(bad[i]), &names), "no payload");
+	for (int depth = 511; depth <= 512; depth++)
+	{
+		memset(deep + at, '[', (size_t) depth);
+		memset(deep + at + depth, ']', (size_t) depth);
+		strcpy(deep + at + 2 * depth, "}");
+		ok(payload_names(deep, strlen(deep), &names) == (depth == 511), "512 levels are the limit");
+	}
+}
+
+int
+main(void)
+{
+	size_t		len;
+	Options		options = {.anchors = slurp("evidence/ca.crt", &len)};
+
+	every_byte("evidence/receipt", &options);
+	every_byte("evidence/export", &options);
+	payloads();
+	free(options.anchors);
+	return done_testing();
+}
