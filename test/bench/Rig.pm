@@ -59,7 +59,7 @@ sub stop { my ($self) = @_; $self->{alliance}->cluster('dc')->stop; return; }
 sub seconds
 {
 	my ($self, @sql) = @_;
-	my ($rc, $out, $err) = $self->{alliance}->try('dc', join(";\n", '\timing on', @sql) . ';');
+	my ($rc, $out, $err) = $self->{alliance}->try('dc', join("\n", '\timing on', map { "$_;" } @sql));
 	die $err if $rc;
 	my @times = $out =~ /^Time: ([0-9.]+) ms/mg;
 	return $times[-1] / 1000;
