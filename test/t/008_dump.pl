@@ -7,6 +7,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node', ha => 'chain_node');
+my ($rc, $err);
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump.sql';
 
 $alliance->establish;
@@ -16,6 +17,11 @@ $alliance->sql('dc', q{
 	INSERT INTO diagnosis SELECT i, 'P' || i, 'benign' FROM generate_series(1, 20) i;
 	SELECT medchain.protect('diagnosis', 'patient_id');
 	UPDATE diagnosis SET finding = 'malignant' WHERE case_no < 4;
+	CREATE TABLE device_log (id int PRIMARY KEY, gone int, what text, at timestamptz DEFAULT now());
+	INSERT INTO device_log (id, what) VALUES (1, 'installed');
+	ALTER TABLE device_log DROP COLUMN gone;
+	SELECT medchain.ledger_table('device_log', append_only => true);
+	ALTER TABLE device_log ADD COLUMN remark text DEFAULT 'none';
 	CREATE ROLE app_a LOGIN;
 	GRANT SELECT ON diagnosis TO app_a;
 	SELECT medchain.bind_role('app_a', 'ha')});
@@ -37,18 +43,25 @@ command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $cluster-
 is($cluster->safe_psql('restored', $content), $before, 'ledger and state are what they were');
 is($cluster->safe_psql('restored', 'SELECT count(*) FILTER (WHERE ok), count(*) FROM medchain.verify()'), '3|3', 'and verify');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.verify_table('diagnosis')}), '0', 'the protected table agrees with the ledger');
+is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.verify_table('device_log')}), '0', 'and so does a ledger table, with columns dropped and added');
+is($cluster->safe_psql('restored', q{SELECT (SELECT count(*) FROM medchain.pending), bool_and(watched = relation::oid) FROM medchain.row_table}), '0|t', 'restoring is not DDL for the ledger; what follows is');
 is($cluster->safe_psql('restored', 'SELECT string_agg(patient_id, \',\') FROM diagnosis', extra_params => [ '-U', 'app_a' ]), 'P1', 'row security holds');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM pg_trigger WHERE tgname IN ('medchain_capture', 'medchain_truncate', 'guard_row', 'guard_truncate', 'arrive', 'pending_leaf') AND tgenabled <> 'A'}),
 	'0', 'all triggers are there to stay');
 
 # what is added now is captured, sealed and verified as before
+$cluster->safe_psql('restored', q{INSERT INTO device_log (id, what) VALUES (2, 'moved'); ALTER TABLE device_log ADD COLUMN place text});
+is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.verify_table('device_log')}), '0', 'a ledger table goes on');
+is($cluster->safe_psql('restored', q{SELECT (SELECT count(*) FROM medchain.pending WHERE kind = 'table.alter') + (SELECT count(*) FROM medchain.entry WHERE kind = 'table.alter')}), 2, 'and its DDL is recorded');
+($rc, undef, $err) = $cluster->psql('restored', q{UPDATE device_log SET what = 'x'});
+like($err, qr/is append-only/, 'and it is append-only');
 $cluster->safe_psql('restored', q{SELECT medchain.start_workers()});
 $cluster->safe_psql('restored', q{UPDATE diagnosis SET finding = 'restored' WHERE case_no = 5});
 $cluster->safe_psql('restored', q{SELECT medchain.seal()});
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.entry WHERE kind = 'row.update'}), '4', 'the restored node goes on');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.verify_table('diagnosis')}), '0', 'table and ledger agree');
 is($cluster->safe_psql('restored', q{SELECT ok FROM medchain.verify('dc')}), 't', 'the chain verifies');
-my ($rc, undef, $err) = $cluster->psql('restored', q{INSERT INTO medchain.block SELECT origin, height + 100, size, root, previous, hash, sealed, note FROM medchain.block LIMIT 1});
+($rc, undef, $err) = $cluster->psql('restored', q{INSERT INTO medchain.block SELECT origin, height + 100, size, root, previous, hash, sealed, note FROM medchain.block LIMIT 1});
 like($err, qr/written by medchain alone/, 'and is closed to rows from outside again');
 $cluster->safe_psql('postgres', 'DROP DATABASE restored');
 pass('a database with workers in it can be dropped');
