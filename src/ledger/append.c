@@ -1,8 +1,8 @@
 /*
- * append.c: put an entry on this node's chain, and wait for it where asked to.
+ * append.c: put an entry on this node's chain.
  *
- * Nothing here is shared between sessions but a flag: the leaf hash is
- * computed in the inserting session, order and tree are the sealer's business.
+ * Nothing here is shared between sessions: the leaf hash is computed in the
+ * inserting session, order and tree are the sealer's business; commit.c tells it.
  * append_entry() writes the row itself; the trigger on medchain.pending does the same
  * for rows that come another way, from a dump or by hand.
  */
@@ -10,15 +10,12 @@
 
 #include "access/heapam.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -30,115 +27,16 @@
 #include "compat.h"
 #include "ledger/append.h"
 #include "ledger/chain.h"
+#include "ledger/commit.h"
 #include "ledger/hooks.h"
 #include "ledger/payload.h"
 #include "ledger/pseudonym.h"
-#include "ledger/settings.h"
 #include "ledger/shared.h"
 #include "ledger/trusted.h"
 
 #define APPEND_KIND_MAX 63
-#define APPEND_WAIT_SLICE 100	/* milliseconds between looks at cancel requests */
 
 LedgerHooks ledger_hooks;
-
-static bool appended = false;	/* in this transaction */
-static bool wait_at_commit = false;
-static bool callback_registered = false;
-
-/*
- * After our commit is visible: wait until the sealer has served our ticket.
- *
- * Locks are still held, interrupts are held off, and an error would be a PANIC, just as in
- * SyncRepWaitForLSN(): cancel and shutdown requests end the wait with a warning.
- */
-static void
-append_wait(SharedDatabase *slot, uint64 ticket)
-{
-	TimestampTz start = GetCurrentTimestamp();
-	const char *problem = NULL;
-
-	ConditionVariablePrepareToSleep(&slot->changed);
-	while (pg_atomic_read_u64(&slot->sealed) < ticket)
-	{
-		if (ProcDiePending || QueryCancelPending)
-		{
-			problem = "the wait was canceled";
-			if (QueryCancelPending)
-				QueryCancelPending = false;
-			break;
-		}
-		if (setting_seal_timeout > 0 &&
-			TimestampDifferenceExceeds(start, GetCurrentTimestamp(), setting_seal_timeout))
-		{
-			problem = "medchain.seal_timeout has passed";
-			break;
-		}
-		ConditionVariableTimedSleep(&slot->changed, APPEND_WAIT_SLICE, PG_WAIT_EXTENSION);
-	}
-	ConditionVariableCancelSleep();
-
-	if (problem)
-	{
-		char		error[SHARED_ERROR_LEN];
-
-		LWLockAcquire(shared_state->lock, LW_SHARED);
-		strlcpy(error, slot->error, sizeof(error));
-		LWLockRelease(shared_state->lock);
-		ereport(WARNING,
-				(errmsg("transaction is committed, but its ledger entries are not sealed yet: %s", problem),
-				 error[0] ? errdetail("The sealer reports: %s", error) : 0,
-				 errhint("The entries are sealed as soon as the sealer runs; see medchain.stat.")));
-	}
-}
-
-static void
-append_xact_callback(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_COMMIT:
-			if (appended)
-			{
-				SharedDatabase *slot = shared_database();
-				uint64		ticket = 0;
-
-				if (wait_at_commit)
-					ticket = pg_atomic_add_fetch_u64(&slot->tickets, 1);
-
-				/* Only the first one after a round has to wake the sealer. */
-				if (pg_atomic_exchange_u32(&slot->dirty, 1) == 0)
-				{
-					pg_atomic_write_u64(&slot->dirty_since, (uint64) GetCurrentTimestamp());
-					shared_wake(slot, WORKER_SEALER);
-				}
-				else if (wait_at_commit)
-					shared_wake(slot, WORKER_SEALER);
-				if (wait_at_commit)
-				{
-					appended = wait_at_commit = false;
-					append_wait(slot, ticket);
-				}
-			}
-			appended = wait_at_commit = false;
-			break;
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-			appended = wait_at_commit = false;
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-append_no_node(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("this database is not a node of an alliance"),
-			 errhint("Call medchain.found_alliance() or medchain.join_alliance() first.")));
-}
 
 /* Eight random bytes, nothing secret: drawn from OpenSSL one at a time they would cost as much as writing the row. */
 static void
@@ -194,8 +92,7 @@ append_node_name(Oid schema)
 		return cached_name;
 	cached_relation = InvalidOid;
 	trusted_begin(&scope);
-	if (!chain_local_node(&node))
-		append_no_node();
+	chain_require_node(&node);
 	strlcpy(cached_name, node.node, NAMEDATALEN);
 	if (!node.is_new)
 		cached_relation = relation;
@@ -230,18 +127,6 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 	row = heap_form_tuple(RelationGetDescr(pending), values, nulls);
 	simple_heap_insert(pending, row);
 	table_close(pending, RowExclusiveLock);
-}
-
-/* From here on, this transaction's commit has to tell the sealer. */
-static void
-append_note(void)
-{
-	if (!callback_registered)
-	{
-		RegisterXactCallback(append_xact_callback, NULL);
-		callback_registered = true;
-	}
-	appended = true;
 }
 
 /* The payload, with what the row's columns say of it in fields; body: JSON. */
@@ -284,10 +169,8 @@ append_entry(const char *kind, const char *body, const uint8_t *subject, bool wa
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("invalid entry: %s", reason)));
 	append_insert(schema, &fields, payload);
-	append_note();
+	commit_note(wait);
 	*id = fields.id;
-	if (wait || setting_wait_for_seal)
-		wait_at_commit = true;
 }
 
 void
@@ -298,9 +181,7 @@ append_own_entry(const char *kind, const char *body, const uint8_t *subject)
 	char	   *payload = append_build(schema, kind, body, subject, &fields);
 
 	append_insert(schema, &fields, payload);
-	append_note();
-	if (setting_wait_for_seal)
-		wait_at_commit = true;
+	commit_note(false);
 }
 
 /*
@@ -385,54 +266,8 @@ medchain_pending_leaf(PG_FUNCTION_ARGS)
 	columns[5] = SPI_fnumber(desc, "leaf_hash");
 	values[5] = PointerGetDatum(leaf);
 
-	append_note();
+	commit_note(false);
 	return PointerGetDatum(heap_modify_tuple_by_cols(trigger->tg_trigtuple, desc, 6, columns, values, nulls));
-}
-
-/* Wait, as an ordinary interruptible statement, for everything committed before now. */
-static void
-append_seal(SharedDatabase *slot)
-{
-	uint64		ticket = pg_atomic_add_fetch_u64(&slot->tickets, 1);
-
-	shared_wake(slot, WORKER_SEALER);
-	ConditionVariablePrepareToSleep(&slot->changed);
-	while (pg_atomic_read_u64(&slot->sealed) < ticket)
-	{
-		char		error[SHARED_ERROR_LEN] = "";
-
-		LWLockAcquire(shared_state->lock, LW_SHARED);
-		if (slot->state == SEALER_FAILED)
-			strlcpy(error, slot->error, sizeof(error));
-		LWLockRelease(shared_state->lock);
-		if (error[0])
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("the sealer cannot seal"),
-					 errdetail("%s", error),
-					 errhint("Nothing is lost: entries stay in medchain.pending until the sealer can go on.")));
-		ConditionVariableSleep(&slot->changed, PG_WAIT_EXTENSION);
-	}
-	ConditionVariableCancelSleep();
-}
-
-PG_FUNCTION_INFO_V1(medchain_seal);
-
-Datum
-medchain_seal(PG_FUNCTION_ARGS)
-{
-	TrustedScope scope;
-	LocalNode	node;
-	bool		is_node;
-
-	shared_require();
-	trusted_begin(&scope);
-	is_node = chain_local_node(&node);
-	trusted_end(&scope);
-	if (!is_node)
-		append_no_node();
-	append_seal(shared_database());
-	PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(medchain_append_raw);

@@ -56,6 +56,16 @@ chain_local_node(LocalNode *node)
 	return true;
 }
 
+void
+chain_require_node(LocalNode *node)
+{
+	if (!chain_local_node(node))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this database is not a node of an alliance"),
+				 errhint("Call medchain.found_alliance() or medchain.join_alliance() first.")));
+}
+
 static void
 chain_name(const LocalNode *node, const char *origin, char *name)
 {

@@ -31,6 +31,9 @@ typedef struct LocalNode
 /* False if this database has not founded or joined an alliance. Needs a trusted scope; palloc'd in the caller's context. */
 extern bool chain_local_node(LocalNode *node);
 
+/* The same; raises object_not_in_prerequisite_state instead. */
+extern void chain_require_node(LocalNode *node);
+
 /* The state of a chain before its first block. */
 extern void chain_start(const LocalNode *node, const char *origin, ChainCheck *check);
 

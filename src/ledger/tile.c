@@ -438,11 +438,7 @@ medchain_rebuild_tiles(PG_FUNCTION_ARGS)
 	int64		count;
 
 	trusted_begin(&scope);
-	if (!chain_local_node(&node))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this database is not a node of an alliance"),
-				 errhint("Call medchain.found_alliance() or medchain.join_alliance() first.")));
+	chain_require_node(&node);
 	/* locked: nothing is appended to it meanwhile */
 	chain_load(&node, origin, CHAIN_LOCK, &frontier);
 	if (frontier.height < 0)

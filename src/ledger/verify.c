@@ -358,11 +358,7 @@ medchain_verify(PG_FUNCTION_ARGS)
 				 errmsg("max_faults must be between 1 and %d", VERIFY_FAULTS_MAX)));
 	InitMaterializedSRF(fcinfo, 0);
 	trusted_begin(&scope);
-	if (!chain_local_node(&node))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("this database is not a node of an alliance"),
-				 errhint("Call medchain.found_alliance() or medchain.join_alliance() first.")));
+	chain_require_node(&node);
 	if (!PG_ARGISNULL(2))
 		request.checkpoints = checkpoint_parse(PG_GETARG_ARRAYTYPE_P(2), &node, request.only);
 	progress = verify_progress_begin();

@@ -1,0 +1,167 @@
+/*
+ * commit.c: what the commit of a transaction that appended entries does: it wakes the sealer, and waits for it
+ * where asked to.
+ *
+ * Sessions share nothing for it but a flag, and a ticket where somebody waits.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "ledger/chain.h"
+#include "ledger/commit.h"
+#include "ledger/settings.h"
+#include "ledger/shared.h"
+#include "ledger/trusted.h"
+
+#define COMMIT_WAIT_SLICE 100	/* milliseconds between looks at cancel requests */
+
+static bool appended = false;	/* in this transaction */
+static bool wait_at_commit = false;
+static bool callback_registered = false;
+
+/*
+ * After our commit is visible: wait until the sealer has served our ticket.
+ *
+ * Locks are still held, interrupts are held off, and an error would be a PANIC, just as in
+ * SyncRepWaitForLSN(): cancel and shutdown requests end the wait with a warning.
+ */
+static void
+commit_wait(SharedDatabase *slot, uint64 ticket)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	const char *problem = NULL;
+
+	ConditionVariablePrepareToSleep(&slot->changed);
+	while (pg_atomic_read_u64(&slot->sealed) < ticket)
+	{
+		if (ProcDiePending || QueryCancelPending)
+		{
+			problem = "the wait was canceled";
+			if (QueryCancelPending)
+				QueryCancelPending = false;
+			break;
+		}
+		if (setting_seal_timeout > 0 &&
+			TimestampDifferenceExceeds(start, GetCurrentTimestamp(), setting_seal_timeout))
+		{
+			problem = "medchain.seal_timeout has passed";
+			break;
+		}
+		ConditionVariableTimedSleep(&slot->changed, COMMIT_WAIT_SLICE, PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+
+	if (problem)
+	{
+		char		error[SHARED_ERROR_LEN];
+
+		LWLockAcquire(shared_state->lock, LW_SHARED);
+		strlcpy(error, slot->error, sizeof(error));
+		LWLockRelease(shared_state->lock);
+		ereport(WARNING,
+				(errmsg("transaction is committed, but its ledger entries are not sealed yet: %s", problem),
+				 error[0] ? errdetail("The sealer reports: %s", error) : 0,
+				 errhint("The entries are sealed as soon as the sealer runs; see medchain.stat.")));
+	}
+}
+
+static void
+commit_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			if (appended)
+			{
+				SharedDatabase *slot = shared_database();
+				uint64		ticket = 0;
+
+				if (wait_at_commit)
+					ticket = pg_atomic_add_fetch_u64(&slot->tickets, 1);
+
+				/* Only the first one after a round has to wake the sealer. */
+				if (pg_atomic_exchange_u32(&slot->dirty, 1) == 0)
+				{
+					pg_atomic_write_u64(&slot->dirty_since, (uint64) GetCurrentTimestamp());
+					shared_wake(slot, WORKER_SEALER);
+				}
+				else if (wait_at_commit)
+					shared_wake(slot, WORKER_SEALER);
+				if (wait_at_commit)
+				{
+					appended = wait_at_commit = false;
+					commit_wait(slot, ticket);
+				}
+			}
+			appended = wait_at_commit = false;
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			appended = wait_at_commit = false;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+commit_note(bool wait)
+{
+	if (!callback_registered)
+	{
+		RegisterXactCallback(commit_callback, NULL);
+		callback_registered = true;
+	}
+	appended = true;
+	if (wait || setting_wait_for_seal)
+		wait_at_commit = true;
+}
+
+/* Wait, as an ordinary interruptible statement, for everything committed before now. */
+static void
+commit_seal(SharedDatabase *slot)
+{
+	uint64		ticket = pg_atomic_add_fetch_u64(&slot->tickets, 1);
+
+	shared_wake(slot, WORKER_SEALER);
+	ConditionVariablePrepareToSleep(&slot->changed);
+	while (pg_atomic_read_u64(&slot->sealed) < ticket)
+	{
+		char		error[SHARED_ERROR_LEN] = "";
+
+		LWLockAcquire(shared_state->lock, LW_SHARED);
+		if (slot->state == SEALER_FAILED)
+			strlcpy(error, slot->error, sizeof(error));
+		LWLockRelease(shared_state->lock);
+		if (error[0])
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the sealer cannot seal"),
+					 errdetail("%s", error),
+					 errhint("Nothing is lost: entries stay in medchain.pending until the sealer can go on.")));
+		ConditionVariableSleep(&slot->changed, PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+}
+
+PG_FUNCTION_INFO_V1(medchain_seal);
+
+Datum
+medchain_seal(PG_FUNCTION_ARGS)
+{
+	TrustedScope scope;
+	LocalNode	node;
+
+	shared_require();
+	trusted_begin(&scope);
+	chain_require_node(&node);
+	trusted_end(&scope);
+	commit_seal(shared_database());
+	PG_RETURN_VOID();
+}
