@@ -28,7 +28,8 @@ my $sustained = $ENV{BENCH_SUSTAINED} || ($quick ? 5 : 60);
 my $entries   = $ENV{BENCH_ENTRIES}   || ($quick ? 50000 : 500000);
 my @growth    = split(' ', $ENV{BENCH_GROWTH} || ($quick ? '10000 30000' : '10000 100000 1000000'));
 
-my $rig = Rig->new;
+# at most 2 GB are written between two checkpoints
+my $rig = Rig->new(wal_segments => $quick ? 16 : 128);
 
 # A body that makes a payload of 300 bytes, and the text of such a payload.
 my $text    = 'x' x 138;
@@ -108,7 +109,7 @@ sub append
 		foreach my $clients (1, 8)
 		{
 			my %load    = (clients => $clients, seconds => $seconds, async => $async);
-			my $figures = Rig::rounds($rounds,
+			my $figures = $rig->rounds($rounds,
 				a      => sub { $rig->tps($insert->('plain'), %load) },
 				append => sub { $rig->tps($append, %load) },
 				b      => sub { $rig->tps($insert->('row_chain'), %load) },
@@ -139,6 +140,7 @@ sub sustained
 
 	heading("$sustained s of durable appends by 8 clients");
 	$rig->sql('SELECT medchain.seal()');
+	$rig->recycle_wal;
 	defined($pid = fork) or die "fork: $!";
 	if ($pid == 0)
 	{
@@ -214,7 +216,7 @@ sub ledger
 		foreach my $case ([ insert => $insert ], [ update => $update ])
 		{
 			my ($name, $script) = @$case;
-			my $figures = Rig::rounds($rounds,
+			my $figures = $rig->rounds($rounds,
 				plain  => sub { $rig->tps($script->('t_plain'), %load) },
 				ledger => sub { $rig->tps($script->('t_ledger'), %load) });
 			my @ratios = Rig::ratios($figures, 'ledger', 'plain');
@@ -264,9 +266,8 @@ sub verify
 	$large = verify_memory();
 	# as autovacuum leaves it a minute later; its own turn would fall into the measurement
 	$rig->sql('VACUUM ANALYZE medchain.entry');
-	$rig->sql('CHECKPOINT');
 	my $count   = $rig->sql('SELECT count(*) FROM medchain.entry');
-	my $figures = Rig::rounds($rounds,
+	my $figures = $rig->rounds($rounds,
 		sha => sub { openssl_messages(320) },
 		map { my $workers = $_; ($workers => sub { $count / $rig->seconds("SET medchain.verify_workers = $workers", $verify) }) } 0, 1, 2);
 	my @limit = Rig::ratios($figures, 1, 'sha');
@@ -318,7 +319,7 @@ sub growth
 	{
 		fill(max(0, $size - $rig->sql('SELECT count(*) FROM medchain.entry')));
 		# beside a plain insert, for the machine is not the same from one minute to the next
-		my $figures = Rig::rounds($rounds,
+		my $figures = $rig->rounds($rounds,
 			a      => sub { $rig->tps("INSERT INTO plain_growth (payload) VALUES ('$payload');", clients => 8, seconds => $seconds, async => 1) },
 			append => sub { $rig->tps("SELECT medchain.append('bench', '$body');", clients => 8, seconds => $seconds, async => 1) });
 		my @ratios = Rig::ratios($figures, 'append', 'a');
