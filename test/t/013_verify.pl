@@ -39,11 +39,40 @@ cancel('holding');
 $holder->finish;
 is($alliance->sql('dc', 'SET medchain.verify_workers = 2; SELECT ok FROM medchain.verify()'), 't', 'and it can start again');
 
+# ----- canceled, while its workers are at work: by somebody who looks for them a thousand times a second
+
+$alliance->sql('dc', q{SELECT count(medchain.append('visit', to_json(i))) FROM generate_series(1, 180000) i});
+$alliance->sql('dc', 'SELECT medchain.seal()');
+my $watcher = q{
+	DO $$
+	BEGIN
+		FOR i IN 1 .. 60000 LOOP
+			PERFORM pg_cancel_backend(leader_pid) FROM pg_stat_activity WHERE backend_type = 'parallel worker' AND leader_pid IS NOT NULL LIMIT 1;
+			EXIT WHEN FOUND;
+			PERFORM pg_sleep(0.001);
+			PERFORM pg_stat_clear_snapshot();
+		END LOOP;
+	END$$};
+foreach my $try (1 .. 10)
+{
+	my $canceler = session('watching', $watcher);
+	$alliance->wait_for('dc', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'watching'});
+	$err = '';
+	session('verifying', 'SET medchain.verify_workers = 2; SELECT * FROM medchain.verify()')->finish;
+	$canceler->finish;
+	# it may have been through before the other had its turn
+	last if $err =~ /canceling/;
+}
+like($err, qr/canceling statement due to user request/, 'it can be canceled while its workers are at work');
+$alliance->wait_for('dc', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'parallel worker'});
+is($alliance->sql('dc', 'SELECT count(*) FROM medchain.verify_progress'), 0, 'which end, and nothing stays');
+is($alliance->sql('dc', 'SET medchain.verify_workers = 2; SELECT entries, ok FROM medchain.verify()'), '200001|t', 'and it starts again');
+
 # ----- read-only
 
 my $unfolded = 'the state was not folded again: the transaction is read-only';
-is($alliance->sql('dc', 'BEGIN READ ONLY; SELECT entries, ok, detail FROM medchain.verify()'), "20001|t|$unfolded", 'read-only, it says what it could not do');
-is($alliance->sql('dc', 'BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT entries, ok FROM medchain.verify()'), '20001|t', 'in a serializable transaction');
+is($alliance->sql('dc', 'BEGIN READ ONLY; SELECT entries, ok, detail FROM medchain.verify()'), "200001|t|$unfolded", 'read-only, it says what it could not do');
+is($alliance->sql('dc', 'BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT entries, ok FROM medchain.verify()'), '200001|t', 'in a serializable transaction');
 
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
@@ -53,10 +82,10 @@ $alliance->sql('dc', q{SELECT medchain.append('visit', '"streamed"')});
 $alliance->sql('dc', 'SELECT medchain.seal()');
 $node->wait_for_catchup($standby);
 my $checkpoint = $alliance->sql('dc', 'SELECT medchain.checkpoint()');
-is($standby->safe_psql($alliance->dbname('dc'), 'SET medchain.verify_workers = 2; SELECT entries, ok, detail FROM medchain.verify()'), "20002|t|$unfolded", 'on a standby');
+is($standby->safe_psql($alliance->dbname('dc'), 'SET medchain.verify_workers = 2; SELECT entries, ok, detail FROM medchain.verify()'), "200002|t|$unfolded", 'on a standby');
 is($standby->safe_psql($alliance->dbname('dc'), "SELECT ok FROM medchain.verify(checkpoints => ARRAY['$checkpoint'])"), 't', 'which has the checkpoint of its primary');
 is($standby->safe_psql($alliance->dbname('dc'), 'SELECT medchain.checkpoint()'), $checkpoint, 'and gives the same');
-is($standby->safe_psql($alliance->dbname('dc'), q{SELECT jsonb_array_length(medchain.receipt(id) -> 'hashes') FROM medchain.entry WHERE payload ~ 'streamed'}), 6,
+is($standby->safe_psql($alliance->dbname('dc'), q{SELECT jsonb_array_length(medchain.receipt(id) -> 'hashes') FROM medchain.entry WHERE payload ~ 'streamed'}), 7,
 	'receipts come from there, too');
 
 $alliance->check_logs;
