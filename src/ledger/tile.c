@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "core/proof.h"
 #include "ledger/chain.h"
+#include "ledger/scan.h"
 #include "ledger/tile.h"
 #include "ledger/trusted.h"
 
@@ -162,48 +163,32 @@ tile_entry_damaged(const char *origin, int64 seq, const char *how)
 			 errhint("Run medchain.verify() to see what else is.")));
 }
 
-/* Level 0: the leaf hashes themselves, as many as there are in a row. */
+/* Level 0: the leaf hashes themselves, as many as there are in a row.  A proof spends most of its time here. */
 static void
 tile_read_leaves(TileReader *reader, Tile *tile)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
-	Datum		values[3];
+	static const ScanColumn columns[] = {{"seq", INT8OID}, {"leaf_hash", BYTEAOID}};
+	ChainScan	scan;
 	int64		first = (int64) tile->index * TREE_TILE_WIDTH;
 	int			wanted = (int) Min(TREE_TILE_WIDTH, reader->size - (uint64) first);
-	SPITupleTable *rows;
-	uint64		found;
+	const char *problem = NULL;
 
 	tile->hashes = MemoryContextAlloc(reader->context, (size_t) wanted * HASH_LEN);
-	values[0] = CStringGetTextDatum(reader->origin);
-	values[1] = Int64GetDatum(first);
-	values[2] = Int64GetDatum(first + wanted);
-	trusted_read(&plan, "SELECT seq, leaf_hash FROM medchain.entry WHERE origin = $1 AND seq >= $2 AND seq < $3 ORDER BY seq",
-				 3, types, values);
-	rows = SPI_tuptable;
-	found = SPI_processed;
-	for (tile->count = 0; tile->count < wanted; tile->count++)
+	scan_begin(&scan, "entry", columns, lengthof(columns), reader->origin, "seq", first, first + wanted);
+	while (tile->count < wanted && problem == NULL)
 	{
-		bool		isnull;
-		int			i = tile->count;
 		bytea	   *leaf;
 
-		if (i >= found || DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull)) != first + i)
-		{
-			if (reader->missing_ok)
-				break;
-			tile_entry_damaged(reader->origin, first + i, "is missing");
-		}
-		leaf = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
-		if (isnull || VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
-		{
-			if (reader->missing_ok)
-				break;
-			tile_entry_damaged(reader->origin, first + i, "has a damaged leaf hash");
-		}
-		memcpy(tile->hashes + (size_t) i * HASH_LEN, VARDATA_ANY(leaf), HASH_LEN);
+		if (!scan_next(&scan) || DatumGetInt64(scan.values[0]) != first + tile->count)
+			problem = "is missing";
+		else if (scan.nulls[1] || (leaf = DatumGetByteaPP(scan.values[1]), VARSIZE_ANY_EXHDR(leaf) != HASH_LEN))
+			problem = "has a damaged leaf hash";
+		else
+			memcpy(tile->hashes + (size_t) tile->count++ * HASH_LEN, VARDATA_ANY(leaf), HASH_LEN);
 	}
-	SPI_freetuptable(rows);
+	scan_end(&scan);
+	if (problem != NULL && !reader->missing_ok)
+		tile_entry_damaged(reader->origin, first + tile->count, problem);
 }
 
 static const Tile *

@@ -301,7 +301,7 @@ sub proof
 			times float8[];
 		BEGIN
 			FOR i IN 1 .. 220 LOOP
-				SELECT id INTO entry FROM medchain.entry WHERE origin = 'dc' AND seq = floor(random() * n)::bigint;
+				SELECT id INTO entry FROM medchain.entry WHERE origin = 'dc' AND seq = (SELECT floor(random() * n)::bigint);
 				t := clock_timestamp();
 				PERFORM medchain.inclusion_proof(entry);
 				IF i > 20 THEN
