@@ -53,7 +53,20 @@ payload_append_uuid(StringInfo out, const pg_uuid_t *id)
 	char		hex[ENCODE_HEX_SIZE(UUID_LEN)];
 
 	encode_hex(id->data, UUID_LEN, hex);
-	appendStringInfo(out, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+	for (int i = 0; i < UUID_LEN * 2; i++)
+	{
+		if (i == 8 || i == 12 || i == 16 || i == 20)
+			appendStringInfoCharMacro(out, '-');
+		appendStringInfoCharMacro(out, hex[i]);
+	}
+}
+
+static char *
+payload_digits(char *at, int value, int width, char then)
+{
+	at = pg_ultostr_zeropad(at, (uint32) value, width);
+	*at = then;
+	return at + 1;
 }
 
 static void
@@ -61,13 +74,21 @@ payload_append_time(StringInfo out, TimestampTz time)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
+	char		text[PAYLOAD_TIME_LEN];
+	char	   *at;
 
-	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year < 1 || tm.tm_year > 9999)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp out of range")));
-	appendStringInfo(out, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ",
-					 tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
+	at = payload_digits(text, tm.tm_year, 4, '-');
+	at = payload_digits(at, tm.tm_mon, 2, '-');
+	at = payload_digits(at, tm.tm_mday, 2, 'T');
+	at = payload_digits(at, tm.tm_hour, 2, ':');
+	at = payload_digits(at, tm.tm_min, 2, ':');
+	at = payload_digits(at, tm.tm_sec, 2, '.');
+	at = payload_digits(at, (int) fsec, 6, 'Z');
+	appendBinaryStringInfo(out, text, (int) (at - text));
 }
 
 char *

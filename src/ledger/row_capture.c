@@ -71,7 +71,11 @@ capture_hex(StringInfo body, const char *name, const uint8_t hash[HASH_LEN])
 	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
 
 	encode_hex(hash, HASH_LEN, hex);
-	appendStringInfo(body, ",\"%s\":\"%s\"", name, hex);
+	appendStringInfoString(body, ",\"");
+	appendStringInfoString(body, name);
+	appendStringInfoString(body, "\":\"");
+	appendBinaryStringInfo(body, hex, 2 * HASH_LEN);
+	appendStringInfoChar(body, '"');
 }
 
 /* One entry; now: what the row is, or NULL; was: what it was before, or NULL. */
