@@ -193,8 +193,20 @@ pending_begin_insert(Mover *mover)
 	mover->target = compat_result_relation(mover->estate, mover->entry);
 	ExecOpenIndices(mover->target, false);
 	mover->bulk = GetBulkInsertState();
-	for (int i = 0; i < PENDING_BATCH; i++)
+}
+
+/* Slots are made as they are needed: most rounds have few entries. */
+static TupleTableSlot *
+pending_slot(Mover *mover, int i)
+{
+	if (mover->slots[i] == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(mover->caller);
+
 		mover->slots[i] = table_slot_create(mover->entry, NULL);
+		MemoryContextSwitchTo(old);
+	}
+	return mover->slots[i];
 }
 
 static void
@@ -202,7 +214,7 @@ pending_end(Mover *mover)
 {
 	if (mover->estate != NULL)
 	{
-		for (int i = 0; i < PENDING_BATCH; i++)
+		for (int i = 0; i < PENDING_BATCH && mover->slots[i] != NULL; i++)
 			ExecDropSingleTupleTableSlot(mover->slots[i]);
 		FreeBulkInsertState(mover->bulk);
 		ExecCloseIndices(mover->target);
@@ -234,7 +246,7 @@ pending_move(const char *origin, int64 first_seq, int64 limit, int64 block, Pend
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(mover.context);
 		for (int i = 0; i < batch; i++)
-			pending_take(&mover, &rows[at + i], name, first_seq + at + i, mover.slots[i]);
+			pending_take(&mover, &rows[at + i], name, first_seq + at + i, pending_slot(&mover, i));
 		pending_insert(&mover, batch);
 		for (int i = 0; i < batch; i++)
 			pending_tell(&mover, i, at + i + 1 == count, moved, state);
