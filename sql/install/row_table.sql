@@ -27,6 +27,7 @@ CREATE TABLE medchain.row_column (
     name      text NOT NULL,                -- on the ledger
     type      text NOT NULL,
     since     int NOT NULL,
+    filled    boolean NOT NULL DEFAULT false,  -- rows that were there when it was added may have had a value in it at once
     PRIMARY KEY (relation, attribute),
     UNIQUE (relation, name)
 );
@@ -171,6 +172,10 @@ BEGIN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('table %s has no primary key', relation),
             HINT = 'The ledger has to be able to name its rows: add a primary key.';
+    ELSIF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate) THEN
+        RAISE feature_not_supported USING
+            MESSAGE = format('primary key of table %s is deferrable', relation),
+            DETAIL = 'Two rows could have the same key for a while, and the ledger could not tell them apart.';
     END IF;
     RETURN key;
 END
