@@ -109,14 +109,17 @@ capture_append(const RowTable *table, const char *kind, const RowImage *now, con
 	return append_own_entry(kind, body.data, subject);
 }
 
-/* The same for what the statement at work, or a trigger or function in it, has done as that command of the transaction. */
+/* The same for what the trigger was called for. */
 static void
-capture_append_change(Relation relation, CommandId command, const RowTable *table, const char *kind, const RowImage *now,
-					  const RowImage *was)
+capture_append_change(TriggerData *trigger, const RowTable *table, const char *kind, const RowImage *now, const RowImage *was)
 {
+	HeapTuple	tuple = trigger->tg_trigtuple;
+	bool		is_insert = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
 	AppendedAt	at = capture_append(table, kind, now, was);
 
-	row_order_keep(relation, (now ? now : was)->id, command, &at);
+	/* the tuple is as it is in the table: an old one says who replaced it, a new one who made it */
+	row_order_keep(trigger->tg_relation, is_insert ? NULL : tuple, (now ? now : was)->id,
+				   is_insert ? HeapTupleHeaderGetCmin(tuple->t_data) : HeapTupleHeaderGetCmax(tuple->t_data), &at);
 }
 
 static bool
@@ -136,7 +139,6 @@ medchain_capture(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	RowImage	was;
 	RowImage	now;
-	CommandId	command;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		elog(ERROR, "medchain_capture: not called as an AFTER ROW trigger");
@@ -155,27 +157,22 @@ medchain_capture(PG_FUNCTION_ARGS)
 				 errmsg("table \"%s\" is append-only", RelationGetRelationName(relation)),
 				 errdetail("Its rows are on the ledger and are neither changed nor deleted.")));
 
-	/* both tuples are as they are in the table: the old one says who replaced it, the new one who made it */
-	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		command = HeapTupleHeaderGetCmin(trigger->tg_trigtuple->t_data);
-	else
-		command = HeapTupleHeaderGetCmax(trigger->tg_trigtuple->t_data);
 	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		row_image(table, desc, trigger->tg_trigtuple, table->version, &was);
 	if (!TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		row_image(table, desc, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? trigger->tg_trigtuple : trigger->tg_newtuple,
 				  table->version, &now);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		capture_append_change(relation, command, table, "row.insert", &now, NULL);
+		capture_append_change(trigger, table, "row.insert", &now, NULL);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		capture_append_change(relation, command, table, "row.delete", NULL, &was);
+		capture_append_change(trigger, table, "row.delete", NULL, &was);
 	else if (hash_equal(was.id, now.id) && capture_same_text(was.identity, now.identity))
-		capture_append_change(relation, command, table, "row.update", &now, &was);
+		capture_append_change(trigger, table, "row.update", &now, &was);
 	else
 	{
 		/* moved to another key, or another subject: the end of one history and the start of another */
-		capture_append_change(relation, command, table, "row.delete", NULL, &was);
-		capture_append_change(relation, command, table, "row.insert", &now, NULL);
+		capture_append_change(trigger, table, "row.delete", NULL, &was);
+		capture_append_change(trigger, table, "row.insert", &now, NULL);
 	}
 	return PointerGetDatum(NULL);
 }

@@ -8,7 +8,10 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "fmgr.h"
+#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -69,8 +72,20 @@ row_order_remember(EarlyRow *row, CommandId command, const AppendedAt *at)
 	*place = entry;
 }
 
+/*
+ * May a statement that is still at work have done something earlier to this row?  Then it has the table open as well, as
+ * has each scan; and we are in a trigger of it, or in a function it calls that finds what it has just written.
+ */
+static bool
+row_order_may_be_early(Relation relation, HeapTuple was)
+{
+	return relation->rd_refcnt > 1 &&
+		(DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > 1 ||
+		 (was != NULL && TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(was->t_data))));
+}
+
 void
-row_order_keep(Relation relation, const uint8_t id[HASH_LEN], CommandId command, AppendedAt *at)
+row_order_keep(Relation relation, HeapTuple was, const uint8_t id[HASH_LEN], CommandId command, AppendedAt *at)
 {
 	bool		known = early != NULL && early_of == GetTopTransactionIdIfAny();
 	EarlyRow   *row;
@@ -79,8 +94,7 @@ row_order_keep(Relation relation, const uint8_t id[HASH_LEN], CommandId command,
 	if (known && (row = hash_search(early, id, HASH_FIND, NULL)) != NULL)
 		row_order_pass(row->first, command);
 
-	/* in the hands of one statement alone: nothing of it is still to come */
-	if (relation->rd_refcnt < 2)
+	if (!row_order_may_be_early(relation, was))
 		return;
 	if (!known)
 		row_order_start();
