@@ -186,7 +186,19 @@ DROP COLLATION mine CASCADE;
 SELECT fault, detail FROM medchain.verify_table('made');
 INSERT INTO made VALUES (2, 2);
 SELECT fault, detail FROM medchain.verify_table('made');
+-- its owner has another name, and then is another one, which no event trigger sees
+CREATE ROLE regress_first_owner;
+CREATE ROLE regress_other_owner;
+ALTER TABLE made OWNER TO regress_first_owner;
+ALTER ROLE regress_first_owner RENAME TO regress_same_owner;
+SELECT fault, detail FROM medchain.verify_table('made');
+REASSIGN OWNED BY regress_same_owner TO regress_other_owner;
+SELECT fault, detail FROM medchain.verify_table('made');
+ALTER TABLE made ADD COLUMN z int;
+SELECT fault, detail FROM medchain.verify_table('made');
 DROP TABLE made;
+DROP ROLE regress_same_owner;
+DROP ROLE regress_other_owner;
 -- a partition is one in whatever way names are quoted
 CREATE TABLE quoted (id int PRIMARY KEY) PARTITION BY RANGE (id);
 CREATE TABLE quoted_1 PARTITION OF quoted FOR VALUES FROM (0) TO (10);
@@ -195,6 +207,17 @@ SET quote_all_identifiers = on;
 DROP TABLE quoted_1;
 RESET quote_all_identifiers;
 DROP TABLE quoted;
+
+-- medchain was made to forget a table
+CREATE TABLE forgotten (id int PRIMARY KEY);
+SELECT medchain.ledger_table('forgotten');
+BEGIN;
+DELETE FROM medchain.row_table WHERE relation = 'forgotten'::regclass;
+SELECT row_key, fault, test.masked(detail) AS detail FROM medchain.verify_table('forgotten');
+ROLLBACK;
+SELECT medchain.end_ledger_table('forgotten');
+SELECT * FROM medchain.verify_table('forgotten');
+DROP TABLE forgotten;
 
 DROP FUNCTION again(), touch(int), nothing_much(), look(text) CASCADE;
 DROP TYPE pair, span, shade, colour, tiny;

@@ -71,6 +71,23 @@ AS $$
 $$;
 COMMENT ON FUNCTION medchain.row_description(regclass) IS 'internal: what DDL can change about a ledger table and the ledger has to know';
 
+CREATE FUNCTION medchain.describe_row_table(p_relation regclass) RETURNS void
+    LANGUAGE sql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+    UPDATE row_table t SET description = row_description(p_relation), owner = (SELECT c.relowner FROM pg_class c WHERE c.oid = p_relation)
+        WHERE t.relation = p_relation
+$$;
+COMMENT ON FUNCTION medchain.describe_row_table(regclass) IS 'internal: what a ledger table is now is what the ledger knows of it';
+
+-- What it was, with its owner's name of today: no event trigger sees that a role is renamed.
+CREATE FUNCTION medchain.known_description(p_table medchain.row_table) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT p_table.description || CASE WHEN c.relowner = p_table.owner THEN jsonb_build_object('owner', pg_get_userbyid(c.relowner)) ELSE '{}' END
+        FROM pg_class c WHERE c.oid = p_table.relation
+$$;
+COMMENT ON FUNCTION medchain.known_description(medchain.row_table) IS 'internal: description of a ledger table to compare its present one with';
+
 -- Definitions stay here: they may hold values.
 CREATE FUNCTION medchain.row_changes(p_before jsonb, p_after jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
@@ -196,11 +213,21 @@ BEGIN
         -- On the way from a dump: as soon as the table is what it was when it was dumped, it is watched again.
         IF after - 'owner' = t.description - 'owner' THEN
             UPDATE row_column r SET number = a.attnum FROM pg_attribute a WHERE r.relation = p_relation AND a.attrelid = p_relation AND a.attname = r.attribute;
-            UPDATE row_table x SET watched = p_relation, description = after WHERE x.relation = p_relation;
+            UPDATE row_table x SET watched = p_relation WHERE x.relation = p_relation;
+            PERFORM describe_row_table(p_relation);
         END IF;
         RETURN;
     END IF;
-    IF after = t.description AND NOT t.rewritten THEN
+    IF after = known_description(t) AND NOT t.rewritten THEN
+        RETURN;
+    END IF;
+    -- Our doing, or was it somebody else's, committed since we looked?  (null: the table is gone)
+    IF has_table_privilege(p_relation, 'SELECT') IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT * INTO t FROM row_table x WHERE x.relation = p_relation FOR UPDATE;
+    after := row_description(p_relation);
+    IF t.description IS NULL OR (after = known_description(t) AND NOT t.rewritten) THEN
         RETURN;
     END IF;
     UPDATE row_table x SET description = NULL WHERE x.relation = p_relation;
@@ -215,7 +242,11 @@ BEGIN
             HINT = format('Call medchain.%s() first. Another index can take its place in one ALTER TABLE.',
                           CASE WHEN t.subject_column IS NULL THEN 'end_ledger_table' ELSE 'unprotect' END);
     END IF;
-    SELECT jsonb_strip_nulls(jsonb_build_object('relation', x.ledger_name, 'command', p_command, 'changes', row_changes(t.description, after),
+    IF fresh THEN
+        -- ALTER TYPE has not locked it: rows would come meanwhile whose old text is on the ledger behind the new baseline
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', p_relation);
+    END IF;
+    SELECT jsonb_strip_nulls(jsonb_build_object('relation', x.ledger_name, 'command', p_command, 'changes', row_changes(known_description(t), after),
                'version', x.version, 'baseline', nullif(fresh, false),
                'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C") FROM row_column c WHERE c.relation = p_relation)))
         INTO body FROM row_table x WHERE x.relation = p_relation;
@@ -224,7 +255,7 @@ BEGIN
     IF fresh THEN
         RAISE NOTICE 'rows of % have new commitments on the ledger: %', p_relation, row_record('row.baseline', p_relation, p_relation);
     END IF;
-    UPDATE row_table x SET description = row_description(p_relation) WHERE x.relation = p_relation;
+    PERFORM describe_row_table(p_relation);
 END
 $$;
 COMMENT ON FUNCTION medchain.observe_table(regclass, text) IS 'internal: put on the ledger what a command did to a ledger table';

@@ -16,6 +16,7 @@ CREATE TABLE medchain.row_table (
     version         int NOT NULL,
     watched         oid,                    -- of the relation whose DDL is recorded; another one: it was restored from a dump
     description     jsonb,                  -- as row_description() had it last; null: medchain itself is changing the table
+    owner           oid,                    -- of the relation then, who may be called otherwise by now
     rewritten       boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE medchain.row_table IS 'local: ledger tables, those under protect() included';
@@ -239,7 +240,7 @@ BEGIN
         EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_capture', part);
         PERFORM equip_truncate(part);
     END LOOP;
-    UPDATE row_table t SET description = row_description(t.relation) WHERE t.relation = register_row_table.relation;
+    PERFORM describe_row_table(register_row_table.relation);
 END
 $$;
 COMMENT ON FUNCTION medchain.register_row_table(regclass, name, boolean, boolean) IS 'internal: note that a table''s rows are on the ledger, commit to those it has, and capture what changes them';

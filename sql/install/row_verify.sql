@@ -16,12 +16,28 @@ AS $$
 DECLARE
     t row_table;
     local text := (SELECT node FROM local_node);
+    kinds CONSTANT text[] := '{protect, unprotect, table.ledger, table.alter, table.end, table.drop}';
+    name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = verify_table.relation);
+    word uuid;
+    is_known boolean;
 BEGIN
     IF EXISTS (SELECT FROM row_table x WHERE x.relation = verify_table.relation) THEN
         EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', verify_table.relation);
     END IF;
     SELECT * INTO t FROM row_table x WHERE x.relation = verify_table.relation;
     IF NOT FOUND THEN
+        -- unless the ledger says otherwise: somebody has made medchain forget the table
+        SELECT w.id, w.kind IN ('protect', 'table.ledger', 'table.alter') INTO word, is_known FROM (
+            SELECT false AS late, e.seq, e.id, e.kind, e.payload FROM entry e WHERE e.origin = local AND e.kind = ANY (kinds)
+            UNION ALL
+            SELECT true, e.seq, e.id, e.kind, e.payload FROM pending e WHERE e.kind = ANY (kinds)) w
+            WHERE w.payload::jsonb -> 'body' ->> 'relation' = name
+            ORDER BY w.late DESC, w.seq DESC LIMIT 1;
+        IF is_known AND NOT EXISTS (SELECT FROM row_table x JOIN pg_class c ON c.oid = x.relation
+                                    WHERE x.ledger_name = name) THEN
+            RETURN QUERY SELECT NULL::text, 'not captured'::text, format('by entry %s its rows are on the ledger, but medchain.row_table does not know it', word);
+            RETURN;
+        END IF;
         RAISE undefined_object USING
             MESSAGE = format('rows of table %s are not on the ledger', verify_table.relation),
             HINT = 'Call medchain.ledger_table() or medchain.protect() first.';
@@ -39,7 +55,7 @@ BEGIN
         FROM unnest('{medchain_observe_ddl, medchain_observe_drop, medchain_observe_rewrite}'::text[]) n LEFT JOIN pg_event_trigger g ON g.evtname = n
         WHERE g.evtenabled IS DISTINCT FROM 'A'
     UNION ALL
-    (SELECT NULL, 'changed', format('%s: %s', c ->> 'item', c ->> 'change') FROM jsonb_array_elements(row_changes(t.description, row_description(t.relation))) c
+    (SELECT NULL, 'changed', format('%s: %s', c ->> 'item', c ->> 'change') FROM jsonb_array_elements(row_changes(known_description(t), row_description(t.relation))) c
      WHERE t.watched = t.relation::oid ORDER BY 3);
 
     -- One statement, and so one snapshot: entries are sealed all the time.
