@@ -109,17 +109,28 @@ capture_append(const RowTable *table, const char *kind, const RowImage *now, con
 	return append_own_entry(kind, body.data, subject);
 }
 
-/* The same for what the trigger was called for. */
+/*
+ * The command of this transaction that the trigger was called for.  The tuple is as it is in the table: an old one says who
+ * replaced it, a new one who made it, unless COPY FREEZE did, which nothing in its transaction comes before.
+ */
+static CommandId
+capture_command(TriggerData *trigger)
+{
+	HeapTupleHeader header = trigger->tg_trigtuple->t_data;
+
+	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		return HeapTupleHeaderGetCmax(header);
+	return HeapTupleHeaderXminFrozen(header) ? FirstCommandId : HeapTupleHeaderGetCmin(header);
+}
+
+/* The entry for it. */
 static void
 capture_append_change(TriggerData *trigger, const RowTable *table, const char *kind, const RowImage *now, const RowImage *was)
 {
-	HeapTuple	tuple = trigger->tg_trigtuple;
-	bool		is_insert = TRIGGER_FIRED_BY_INSERT(trigger->tg_event);
 	AppendedAt	at = capture_append(table, kind, now, was);
 
-	/* the tuple is as it is in the table: an old one says who replaced it, a new one who made it */
-	row_order_keep(trigger->tg_relation, is_insert ? NULL : tuple, (now ? now : was)->id,
-				   is_insert ? HeapTupleHeaderGetCmin(tuple->t_data) : HeapTupleHeaderGetCmax(tuple->t_data), &at);
+	row_order_keep(trigger->tg_relation, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : trigger->tg_trigtuple,
+				   (now ? now : was)->id, capture_command(trigger), &at);
 }
 
 static bool
