@@ -20,6 +20,7 @@ DECLARE
     name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = verify_table.relation);
     word uuid;
     is_known boolean;
+    changes jsonb;
 BEGIN
     IF EXISTS (SELECT FROM row_table x WHERE x.relation = verify_table.relation) THEN
         EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', verify_table.relation);
@@ -43,6 +44,13 @@ BEGIN
             HINT = 'Call medchain.ledger_table() or medchain.protect() first.';
     END IF;
 
+    -- DDL on a function or a type, which does not lock the table, may have committed between the two looks
+    FOR attempt IN 1 .. 3 LOOP
+        changes := row_changes(known_description(t), row_description(t.relation));
+        EXIT WHEN changes = '[]';
+        SELECT * INTO t FROM row_table x WHERE x.relation = verify_table.relation;
+    END LOOP;
+
     -- what keeps changes from being seen in the first place
     RETURN QUERY
     SELECT NULL::text, 'not captured'::text, format('trigger medchain_capture on %s is %s', p, CASE WHEN g.oid IS NULL THEN 'missing' ELSE 'not enabled always' END)
@@ -55,7 +63,7 @@ BEGIN
         FROM unnest('{medchain_observe_ddl, medchain_observe_drop, medchain_observe_rewrite}'::text[]) n LEFT JOIN pg_event_trigger g ON g.evtname = n
         WHERE g.evtenabled IS DISTINCT FROM 'A'
     UNION ALL
-    (SELECT NULL, 'changed', format('%s: %s', c ->> 'item', c ->> 'change') FROM jsonb_array_elements(row_changes(known_description(t), row_description(t.relation))) c
+    (SELECT NULL, 'changed', format('%s: %s', c ->> 'item', c ->> 'change') FROM jsonb_array_elements(changes) c
      WHERE t.watched = t.relation::oid ORDER BY 3);
 
     -- One statement, and so one snapshot: entries are sealed all the time.
