@@ -121,6 +121,7 @@ SELECT bool_and(root = medchain.merkle_root(ARRAY(SELECT convert_to(e.payload, '
 SELECT medchain.checkpoint() = (SELECT note FROM medchain.block WHERE origin = 'data-centre' ORDER BY height DESC LIMIT 1) AS checkpoint_is_head,
        medchain.checkpoint('data-centre') = medchain.checkpoint() AS same;
 SELECT medchain.checkpoint('nobody');
+SELECT count(*) FROM medchain.export('nobody');
 SELECT origin, ok, entries = (SELECT size FROM medchain.chain WHERE origin = 'data-centre') AS all_entries, blocks = (SELECT height + 1 FROM medchain.chain WHERE origin = 'data-centre') AS all_blocks, height, fault
     FROM medchain.verify('data-centre');
 SELECT ok, blocks, entries BETWEEN 1 AND 3 AS entries FROM medchain.verify('data-centre', (SELECT height FROM medchain.chain WHERE origin = 'data-centre'));

@@ -15,6 +15,8 @@ AS $$
                CASE WHEN c.height > m.last_height THEN coalesce((SELECT b.size FROM block b WHERE b.origin = c.origin AND b.height = m.last_height), 0) ELSE c.size END AS size
         FROM local_node n CROSS JOIN chain c LEFT JOIN member m ON m.name = c.origin
         WHERE least(c.height, m.last_height) >= 0 AND (m.ledger_key IS NOT NULL OR c.origin = n.data_center)
+        -- an error, if there is no such chain: the others would not be what was asked for
+        AND ($1 IS NULL OR checkpoint($1) IS NOT NULL)
         AND ($1 IS NULL OR c.origin = $1 OR c.origin = n.data_center OR m.kind = 'end_node')),
     line AS (
         SELECT c.rank, e.origin, e.seq AS position, 0 AS part,

@@ -12,8 +12,24 @@ CREATE FUNCTION medchain.row_parts(relation regclass) RETURNS TABLE (relid regcl
     AS $$ SELECT p, CASE WHEN p = $1 THEN '' ELSE ' on ' || p::text END FROM table_and_partitions($1) p $$;
 COMMENT ON FUNCTION medchain.row_parts(regclass) IS 'internal: a table and its partitions, and how to speak of what is on them';
 
+CREATE FUNCTION medchain.row_types(relation regclass) RETURNS TABLE (type oid)
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+AS $$
+    WITH RECURSIVE types (type) AS (
+        SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+        UNION
+        SELECT p.part FROM types t JOIN pg_type y ON y.oid = t.type CROSS JOIN LATERAL (
+            SELECT y.typelem WHERE y.typcategory = 'A'
+            UNION ALL SELECT y.typbasetype WHERE y.typtype = 'd'
+            UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE y.oid IN (r.rngtypid, r.rngmultitypid)
+            UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE y.typtype = 'c' AND a.attrelid = y.typrelid AND a.attnum > 0 AND NOT a.attisdropped) p (part))
+    SELECT t.type FROM types t
+$$;
+COMMENT ON FUNCTION medchain.row_types(regclass) IS 'internal: types of a table''s columns, and those that they are made of';
+
 CREATE FUNCTION medchain.row_description(relation regclass) RETURNS jsonb
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'iso_8601' SET timezone = 'UTC'
+    SET quote_all_identifiers = off
 AS $$
     SELECT jsonb_object_agg(d.item, d.value) FROM (
         SELECT i.item, i.value FROM pg_class c, LATERAL (VALUES
@@ -27,11 +43,15 @@ AS $$
                || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
             FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
         UNION ALL
-        -- renaming one changes what the rows say
-        SELECT 'labels of ' || format_type(a.atttypid, NULL), string_agg(DISTINCT quote_ident(e.enumlabel), ',')
-            FROM pg_attribute a JOIN pg_enum e ON e.enumtypid = a.atttypid WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped GROUP BY a.atttypid
+        -- what changes here changes what rows say, however deep in the type of a column
+        SELECT 'labels of ' || format_type(t.type, NULL), string_agg(quote_ident(e.enumlabel), ',' ORDER BY e.enumlabel COLLATE "C")
+            FROM row_types($1) t JOIN pg_enum e ON e.enumtypid = t.type GROUP BY t.type
         UNION ALL
-        SELECT 'primary key', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname COLLATE "C")
+        SELECT 'attributes of ' || format_type(t.type, NULL), string_agg(format_type(a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
+            FROM row_types($1) t JOIN pg_type y ON y.oid = t.type AND y.typtype = 'c'
+            JOIN pg_attribute a ON a.attrelid = y.typrelid AND a.attnum > 0 AND NOT a.attisdropped GROUP BY t.type
+        UNION ALL
+        SELECT 'primary key', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname COLLATE "C") || CASE WHEN bool_and(i.indimmediate) THEN '' ELSE ' deferrable' END
             FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
             WHERE i.indrelid = $1 AND i.indisprimary HAVING count(*) > 0
         UNION ALL
@@ -50,6 +70,23 @@ AS $$
         SELECT format('rule %I', r.rulename), md5(pg_get_ruledef(r.oid) || r.ev_enabled::text) FROM pg_rewrite r WHERE r.ev_class = $1) d
 $$;
 COMMENT ON FUNCTION medchain.row_description(regclass) IS 'internal: what DDL can change about a ledger table and the ledger has to know';
+
+CREATE FUNCTION medchain.describe_row_table(p_relation regclass) RETURNS void
+    LANGUAGE sql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+    UPDATE row_table t SET description = row_description(p_relation), owner = (SELECT c.relowner FROM pg_class c WHERE c.oid = p_relation)
+        WHERE t.relation = p_relation
+$$;
+COMMENT ON FUNCTION medchain.describe_row_table(regclass) IS 'internal: what a ledger table is now is what the ledger knows of it';
+
+-- What it was, with its owner's name of today: no event trigger sees that a role is renamed.
+CREATE FUNCTION medchain.known_description(p_table medchain.row_table) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT p_table.description || CASE WHEN c.relowner = p_table.owner THEN jsonb_build_object('owner', pg_get_userbyid(c.relowner)) ELSE '{}' END
+        FROM pg_class c WHERE c.oid = p_table.relation
+$$;
+COMMENT ON FUNCTION medchain.known_description(medchain.row_table) IS 'internal: description of a ledger table to compare its present one with';
 
 -- Definitions stay here: they may hold values.
 CREATE FUNCTION medchain.row_changes(p_before jsonb, p_after jsonb) RETURNS jsonb
@@ -96,7 +133,9 @@ BEGIN
                 WHERE t.relation = p_table.relation AND c.now <> c.attribute AND (c.attribute = ANY (t.key_columns) OR c.attribute = t.subject_column);
         END IF;
     END LOOP;
-    FOR c IN SELECT a.attname::text AS name, a.attnum, format_type(a.atttypid, a.atttypmod) AS type FROM pg_attribute a
+    FOR c IN SELECT a.attname::text AS name, a.attnum, format_type(a.atttypid, a.atttypmod) AS type,
+                    a.atthasdef OR a.attidentity <> '' OR EXISTS (SELECT FROM pg_type y WHERE y.oid = a.atttypid AND y.typtype = 'd') AS filled
+             FROM pg_attribute a
              WHERE a.attrelid = p_table.relation AND a.attnum > 0 AND NOT a.attisdropped
              AND NOT EXISTS (SELECT FROM row_column r WHERE r.relation = a.attrelid AND r.number = a.attnum) ORDER BY a.attnum LOOP
         -- a name that another column has on the ledger is not given twice
@@ -104,11 +143,13 @@ BEGIN
         WHILE EXISTS (SELECT FROM row_column r WHERE r.relation = p_table.relation AND r.name = item) LOOP
             item := item || '#';
         END LOOP;
-        INSERT INTO row_column (relation, attribute, number, name, type, since) VALUES (p_table.relation, c.name, c.attnum, item, c.type, p_table.version + 1);
+        INSERT INTO row_column (relation, attribute, number, name, type, since, filled)
+            VALUES (p_table.relation, c.name, c.attnum, item, c.type, p_table.version + 1, c.filled);
         added := true;
     END LOOP;
     fresh := fresh OR EXISTS (SELECT FROM jsonb_each_text(p_table.description) b WHERE b.key ^@ 'labels of '
-                              AND NOT string_to_array(b.value, ',') <@ string_to_array(coalesce(p_after ->> b.key, ''), ','));
+                              AND NOT string_to_array(b.value, ',') <@ string_to_array(coalesce(p_after ->> b.key, ''), ',')
+                              OR b.key ^@ 'attributes of ' AND b.value IS DISTINCT FROM p_after ->> b.key);
     UPDATE row_table t SET version = t.version + 1, rewritten = false WHERE t.relation = p_table.relation AND (added OR fresh);
     RETURN fresh;
 END
@@ -162,21 +203,50 @@ BEGIN
     IF t.description IS NULL THEN
         RETURN;
     END IF;
+    IF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'r' WHERE p_relation IN (i.inhparent, i.inhrelid)) THEN
+        RAISE feature_not_supported USING
+            MESSAGE = format('rows of %s are on the ledger, it cannot take part in table inheritance', p_relation),
+            DETAIL = 'Queries of the parent table would pass by what is put on the child tables.';
+    END IF;
     after := row_description(p_relation);
     IF t.watched <> p_relation::oid THEN
         -- On the way from a dump: as soon as the table is what it was when it was dumped, it is watched again.
         IF after - 'owner' = t.description - 'owner' THEN
             UPDATE row_column r SET number = a.attnum FROM pg_attribute a WHERE r.relation = p_relation AND a.attrelid = p_relation AND a.attname = r.attribute;
-            UPDATE row_table x SET watched = p_relation, description = after WHERE x.relation = p_relation;
+            UPDATE row_table x SET watched = p_relation WHERE x.relation = p_relation;
+            PERFORM describe_row_table(p_relation);
         END IF;
         RETURN;
     END IF;
-    IF after = t.description AND NOT t.rewritten THEN
+    IF after = known_description(t) AND NOT t.rewritten THEN
+        RETURN;
+    END IF;
+    -- Our doing, or was it somebody else's, committed since we looked?  (null: the table is gone)
+    IF has_table_privilege(p_relation, 'SELECT') IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT * INTO t FROM row_table x WHERE x.relation = p_relation FOR UPDATE;
+    after := row_description(p_relation);
+    IF t.description IS NULL OR (after = known_description(t) AND NOT t.rewritten) THEN
         RETURN;
     END IF;
     UPDATE row_table x SET description = NULL WHERE x.relation = p_relation;
     fresh := observe_columns(t, after);
-    SELECT jsonb_strip_nulls(jsonb_build_object('relation', x.ledger_name, 'command', p_command, 'changes', row_changes(t.description, after),
+    IF (SELECT array_agg(a.attname::text ORDER BY a.attname COLLATE "C")
+        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+        WHERE i.indrelid = p_relation AND i.indisprimary AND i.indimmediate)
+       IS DISTINCT FROM (SELECT array_agg(k ORDER BY k COLLATE "C") FROM row_table x, unnest(x.key_columns) k WHERE x.relation = p_relation) THEN
+        RAISE dependent_objects_still_exist USING
+            MESSAGE = format('primary key of %s cannot be dropped or changed', p_relation),
+            DETAIL = 'The ledger names rows by it.',
+            HINT = format('Call medchain.%s() first. Another index can take its place in one ALTER TABLE.',
+                          CASE WHEN t.subject_column IS NULL THEN 'end_ledger_table' ELSE 'unprotect' END);
+    END IF;
+    IF fresh THEN
+        -- ALTER TYPE has not locked it: rows would come meanwhile whose old text is on the ledger behind the new baseline
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', p_relation);
+    END IF;
+    SELECT jsonb_strip_nulls(jsonb_build_object('relation', x.ledger_name, 'command', p_command, 'changes', row_changes(known_description(t), after),
                'version', x.version, 'baseline', nullif(fresh, false),
                'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C") FROM row_column c WHERE c.relation = p_relation)))
         INTO body FROM row_table x WHERE x.relation = p_relation;
@@ -185,13 +255,13 @@ BEGIN
     IF fresh THEN
         RAISE NOTICE 'rows of % have new commitments on the ledger: %', p_relation, row_record('row.baseline', p_relation, p_relation);
     END IF;
-    UPDATE row_table x SET description = row_description(p_relation) WHERE x.relation = p_relation;
+    PERFORM describe_row_table(p_relation);
 END
 $$;
 COMMENT ON FUNCTION medchain.observe_table(regclass, text) IS 'internal: put on the ledger what a command did to a ledger table';
 
 CREATE FUNCTION medchain.observe_ddl() RETURNS event_trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
     r regclass;
@@ -209,7 +279,7 @@ $$;
 COMMENT ON FUNCTION medchain.observe_ddl() IS 'event trigger: put on the ledger what DDL did to ledger tables';
 
 CREATE FUNCTION medchain.observe_drop() RETURNS event_trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
     o record;
@@ -227,12 +297,13 @@ BEGIN
         END IF;
     END LOOP;
     -- what was in them cannot be told any more
-    FOR o IN SELECT d.object_identity, r.relation FROM pg_event_trigger_dropped_objects() d
-             JOIN row_table r ON r.description ? ('partition ' || d.object_identity)
+    FOR o IN SELECT p.name, r.relation FROM pg_event_trigger_dropped_objects() d
+             CROSS JOIN LATERAL (SELECT format('%I.%I', d.schema_name, d.object_name) AS name) p
+             JOIN row_table r ON r.description ? ('partition ' || p.name)
              JOIN pg_class c ON c.oid = r.relation
              WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 LOOP
         RAISE dependent_objects_still_exist USING
-            MESSAGE = format('partition %s of %s cannot be dropped: its rows are on the ledger', o.object_identity, o.relation),
+            MESSAGE = format('partition %s of %s cannot be dropped: its rows are on the ledger', o.name, o.relation),
             HINT = 'Detach it first, so that the ledger says which rows are gone.';
     END LOOP;
 END
@@ -254,7 +325,11 @@ COMMENT ON FUNCTION medchain.observe_rewrite() IS 'event trigger: remember that 
 CREATE EVENT TRIGGER medchain_observe_ddl ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'DROP TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'DROP TRIGGER',
                  'CREATE POLICY', 'ALTER POLICY', 'DROP POLICY', 'CREATE RULE', 'ALTER RULE', 'DROP RULE', 'ALTER TYPE', 'DROP TYPE',
-                 'DROP DOMAIN', 'ALTER SCHEMA', 'DROP SCHEMA', 'DROP OWNED', 'DROP FUNCTION', 'DROP ROUTINE', 'DROP EXTENSION')
+                 'ALTER DOMAIN', 'DROP DOMAIN', 'ALTER SCHEMA', 'DROP SCHEMA', 'DROP OWNED', 'ALTER EXTENSION', 'DROP EXTENSION',
+                 -- what definitions name by another name from now on, and what takes columns, triggers or policies along
+                 'ALTER FUNCTION', 'ALTER ROUTINE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER FOREIGN TABLE', 'ALTER SEQUENCE',
+                 'DROP FUNCTION', 'DROP ROUTINE', 'DROP VIEW', 'DROP MATERIALIZED VIEW', 'DROP FOREIGN TABLE', 'DROP SEQUENCE',
+                 'DROP COLLATION', 'DROP OPERATOR', 'DROP CAST', 'DROP LANGUAGE')
     EXECUTE FUNCTION medchain.observe_ddl();
 CREATE EVENT TRIGGER medchain_observe_drop ON sql_drop EXECUTE FUNCTION medchain.observe_drop();
 CREATE EVENT TRIGGER medchain_observe_rewrite ON table_rewrite EXECUTE FUNCTION medchain.observe_rewrite();

@@ -16,6 +16,7 @@ CREATE TABLE medchain.row_table (
     version         int NOT NULL,
     watched         oid,                    -- of the relation whose DDL is recorded; another one: it was restored from a dump
     description     jsonb,                  -- as row_description() had it last; null: medchain itself is changing the table
+    owner           oid,                    -- of the relation then, who may be called otherwise by now
     rewritten       boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE medchain.row_table IS 'local: ledger tables, those under protect() included';
@@ -27,6 +28,7 @@ CREATE TABLE medchain.row_column (
     name      text NOT NULL,                -- on the ledger
     type      text NOT NULL,
     since     int NOT NULL,
+    filled    boolean NOT NULL DEFAULT false,  -- rows that were there when it was added may have had a value in it at once
     PRIMARY KEY (relation, attribute),
     UNIQUE (relation, name)
 );
@@ -171,6 +173,10 @@ BEGIN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('table %s has no primary key', relation),
             HINT = 'The ledger has to be able to name its rows: add a primary key.';
+    ELSIF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate) THEN
+        RAISE feature_not_supported USING
+            MESSAGE = format('primary key of table %s is deferrable', relation),
+            DETAIL = 'Two rows could have the same key for a while, and the ledger could not tell them apart.';
     END IF;
     RETURN key;
 END
@@ -234,7 +240,7 @@ BEGIN
         EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_capture', part);
         PERFORM equip_truncate(part);
     END LOOP;
-    UPDATE row_table t SET description = row_description(t.relation) WHERE t.relation = register_row_table.relation;
+    PERFORM describe_row_table(register_row_table.relation);
 END
 $$;
 COMMENT ON FUNCTION medchain.register_row_table(regclass, name, boolean, boolean) IS 'internal: note that a table''s rows are on the ledger, commit to those it has, and capture what changes them';

@@ -2,23 +2,54 @@
  * row_verify.sql: comparing ledger tables with the ledger, and proving one row.
  */
 
+-- Columns that were empty when they were added leave the commitment to a row as it was.
+CREATE FUNCTION medchain.row_comparable(relation regclass, before int, after int) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN before = after OR NOT EXISTS (SELECT FROM medchain.row_column c WHERE c.relation = $1 AND c.filled AND c.since > before AND c.since <= after);
+COMMENT ON FUNCTION medchain.row_comparable(regclass, int, int) IS 'internal: is the commitment to a row by a table''s later version the same as by an earlier one, if the row is the same?';
+
 CREATE FUNCTION medchain.verify_table(relation regclass, OUT row_key text, OUT fault text, OUT detail text)
     RETURNS SETOF record
-    -- not VOLATILE: all of it by one snapshot, or entries would be sealed in between
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp SET row_security = off
+    -- VOLATILE: by a snapshot as of when the table is locked, as one from before a TRUNCATE or rewrite would show it empty
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp SET row_security = off SET quote_all_identifiers = off
 AS $$
 DECLARE
     t row_table;
     local text := (SELECT node FROM local_node);
-    start_late boolean;
-    start_seq bigint;
+    kinds CONSTANT text[] := '{protect, unprotect, table.ledger, table.alter, table.end, table.drop}';
+    name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = verify_table.relation);
+    word uuid;
+    is_known boolean;
+    changes jsonb;
 BEGIN
+    IF EXISTS (SELECT FROM row_table x WHERE x.relation = verify_table.relation) THEN
+        EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', verify_table.relation);
+    END IF;
     SELECT * INTO t FROM row_table x WHERE x.relation = verify_table.relation;
     IF NOT FOUND THEN
+        -- unless the ledger says otherwise: somebody has made medchain forget the table
+        SELECT w.id, w.kind IN ('protect', 'table.ledger', 'table.alter') INTO word, is_known FROM (
+            SELECT false AS late, e.seq, e.id, e.kind, e.payload FROM entry e WHERE e.origin = local AND e.kind = ANY (kinds)
+            UNION ALL
+            SELECT true, e.seq, e.id, e.kind, e.payload FROM pending e WHERE e.kind = ANY (kinds)) w
+            WHERE w.payload::jsonb -> 'body' ->> 'relation' = name
+            ORDER BY w.late DESC, w.seq DESC LIMIT 1;
+        IF is_known AND NOT EXISTS (SELECT FROM row_table x JOIN pg_class c ON c.oid = x.relation
+                                    WHERE x.ledger_name = name) THEN
+            RETURN QUERY SELECT NULL::text, 'not captured'::text, format('by entry %s its rows are on the ledger, but medchain.row_table does not know it', word);
+            RETURN;
+        END IF;
         RAISE undefined_object USING
             MESSAGE = format('rows of table %s are not on the ledger', verify_table.relation),
             HINT = 'Call medchain.ledger_table() or medchain.protect() first.';
     END IF;
+
+    -- DDL on a function or a type, which does not lock the table, may have committed between the two looks
+    FOR attempt IN 1 .. 3 LOOP
+        changes := row_changes(known_description(t), row_description(t.relation));
+        EXIT WHEN changes = '[]';
+        SELECT * INTO t FROM row_table x WHERE x.relation = verify_table.relation;
+    END LOOP;
 
     -- what keeps changes from being seen in the first place
     RETURN QUERY
@@ -32,43 +63,48 @@ BEGIN
         FROM unnest('{medchain_observe_ddl, medchain_observe_drop, medchain_observe_rewrite}'::text[]) n LEFT JOIN pg_event_trigger g ON g.evtname = n
         WHERE g.evtenabled IS DISTINCT FROM 'A'
     UNION ALL
-    (SELECT NULL, 'changed', format('%s: %s', c ->> 'item', c ->> 'change') FROM jsonb_array_elements(row_changes(t.description, row_description(t.relation))) c
+    (SELECT NULL, 'changed', format('%s: %s', c ->> 'item', c ->> 'change') FROM jsonb_array_elements(changes) c
      WHERE t.watched = t.relation::oid ORDER BY 3);
 
-    -- Its newest word about the table as a whole; the name may have been another table's before.
-    SELECT w.late, w.seq INTO start_late, start_seq FROM (
-        SELECT false AS late, e.seq, e.kind, e.payload FROM entry e WHERE e.origin = local AND e.kind IN ('protect', 'table.ledger', 'table.alter')
-        UNION ALL
-        SELECT true, e.seq, e.kind, e.payload FROM pending e WHERE e.kind IN ('protect', 'table.ledger', 'table.alter')) w
-        WHERE w.payload::jsonb -> 'body' ->> 'relation' = t.ledger_name AND (w.kind <> 'table.alter' OR w.payload::jsonb -> 'body' ? 'baseline')
-        ORDER BY w.late DESC, w.seq DESC LIMIT 1;
-
+    -- One statement, and so one snapshot: entries are sealed all the time.
     RETURN QUERY EXECUTE format($query$
-        WITH word AS (
-            SELECT w.late, w.seq, w.id, w.kind, r.row_id, r.version, r.commitment, r.previous FROM (
-                SELECT false AS late, e.seq, e.id, e.kind, e.payload FROM entry e WHERE e.origin = $1 AND e.kind = ANY (%1$L::text[]) AND NOT $2 AND e.seq > $3
+        -- the newest word about the table as a whole; the name may have been another table's before
+        WITH start AS MATERIALIZED (
+            SELECT w.late, w.seq FROM (
+                SELECT false AS late, e.seq, e.kind, e.payload FROM entry e WHERE e.origin = $1 AND e.kind IN ('protect', 'table.ledger', 'table.alter')
                 UNION ALL
-                SELECT true, e.seq, e.id, e.kind, e.payload FROM pending e WHERE e.kind = ANY (%1$L::text[]) AND (NOT $2 OR e.seq > $3)) w,
-                LATERAL row_entry(w.payload) r WHERE r.relation = $4),
+                SELECT true, e.seq, e.kind, e.payload FROM pending e WHERE e.kind IN ('protect', 'table.ledger', 'table.alter')) w
+            WHERE w.payload::jsonb -> 'body' ->> 'relation' = $2 AND (w.kind <> 'table.alter' OR w.payload::jsonb -> 'body' ? 'baseline')
+            ORDER BY w.late DESC, w.seq DESC LIMIT 1),
+        word AS (
+            SELECT w.late, w.seq, w.id, w.kind, r.row_id, r.version, r.commitment, r.previous FROM (
+                SELECT false AS late, e.seq, e.id, e.kind, e.payload FROM entry e WHERE e.origin = $1 AND e.kind = ANY (%1$L::text[])
+                    AND NOT EXISTS (SELECT FROM start s WHERE s.late) AND e.seq > coalesce((SELECT s.seq FROM start s), -1)
+                UNION ALL
+                SELECT true, e.seq, e.id, e.kind, e.payload FROM pending e WHERE e.kind = ANY (%1$L::text[])
+                    AND e.seq > coalesce((SELECT s.seq FROM start s WHERE s.late), -1)) w,
+                LATERAL row_entry(w.payload) r WHERE r.relation = $2),
         told AS MATERIALIZED (
             SELECT w.*, lag(w.kind) OVER history AS before_kind, lag(w.version) OVER history AS before_version,
                    lag(w.commitment) OVER history AS before, lag(w.id) OVER history AS before_id,
                    lead(w.id) OVER history IS NULL AS newest
             FROM word w WINDOW history AS (PARTITION BY w.row_id ORDER BY w.late, w.seq)),
+        -- FULL JOIN, as that is never done by comparing each row with each entry, however few the planner takes them for
         live AS MATERIALIZED (
-            SELECT d.row_id, d.row_key, x AS whole, s.id, s.kind, s.commitment,
-                   CASE WHEN s.version = $6 THEN d.commitment ELSE (row_digest($5, x, s.version)).commitment END AS found
-            FROM %2$s x CROSS JOIN LATERAL row_digest($5, x, $6) d LEFT JOIN told s ON s.row_id = d.row_id AND s.newest),
+            SELECT coalesce(d.row_id, s.row_id) AS row_id, d.row_key, d.row_id IS NOT NULL AS is_there, s.id, s.kind, s.commitment,
+                   CASE WHEN s.version = $4 THEN d.commitment ELSE (row_digest($3, d.whole, s.version)).commitment END AS found
+            -- x.*, as x alone would be a column where there is one of that name
+            FROM (SELECT (x.*)::%2$s AS whole, g.* FROM %2$s x CROSS JOIN LATERAL row_digest($3, x.*, $4) g) d
+                 FULL JOIN (SELECT * FROM told WHERE newest) s ON s.row_id = d.row_id),
         faults AS (
             SELECT l.row_id, l.row_key,
-                   CASE WHEN l.id IS NULL OR l.kind = 'row.delete' THEN 'added' ELSE 'changed' END AS fault,
-                   CASE WHEN l.id IS NULL THEN 'the ledger knows nothing of this row'
+                   CASE WHEN NOT l.is_there THEN 'removed' WHEN l.id IS NULL OR l.kind = 'row.delete' THEN 'added' ELSE 'changed' END AS fault,
+                   CASE WHEN NOT l.is_there THEN format('entry %%s says that there is such a row', l.id)
+                        WHEN l.id IS NULL THEN 'the ledger knows nothing of this row'
                         WHEN l.kind = 'row.delete' THEN format('entry %%s says that the row was deleted', l.id)
                         ELSE format('content differs from the commitment in entry %%s', l.id) END AS detail
-            FROM live l WHERE l.id IS NULL OR l.kind = 'row.delete' OR l.commitment IS DISTINCT FROM l.found
-            UNION ALL
-            SELECT s.row_id, NULL, 'removed', format('entry %%s says that there is such a row', s.id)
-            FROM told s WHERE s.newest AND s.kind <> 'row.delete' AND NOT EXISTS (SELECT FROM live l WHERE l.row_id = s.row_id)
+            FROM live l
+            WHERE CASE WHEN l.is_there THEN l.id IS NULL OR l.kind = 'row.delete' OR l.commitment IS DISTINCT FROM l.found ELSE l.kind <> 'row.delete' END
             UNION ALL
             -- what was covered up since by a change that was seen
             SELECT s.row_id, NULL,
@@ -79,12 +115,13 @@ BEGIN
             FROM told s
             WHERE (s.kind = 'row.insert' AND s.before_kind <> 'row.delete')
                OR (s.kind IN ('row.update', 'row.delete') AND (s.before_kind IS NULL OR s.before_kind = 'row.delete'
-                   OR (s.version = s.before_version AND s.previous IS DISTINCT FROM s.before))))
+                   OR (row_comparable($3, s.before_version, s.version) AND s.previous IS DISTINCT FROM s.before))))
         SELECT coalesce(f.row_key, l.row_key, k.row_key, encode(f.row_id, 'hex')), f.fault, f.detail
-        FROM faults f LEFT JOIN live l ON f.row_key IS NULL AND l.row_id = f.row_id
-             LEFT JOIN LATERAL (SELECT x.row_key FROM row_key x WHERE x.relation = $5 AND x.row_id = f.row_id AND f.row_key IS NULL LIMIT 1) k ON true
+        FROM faults f LEFT JOIN live l ON f.row_key IS NULL AND l.is_there AND l.row_id = f.row_id
+             LEFT JOIN (SELECT DISTINCT ON (x.row_id) x.row_id, x.row_key FROM row_key x
+                        WHERE x.relation = $3 AND x.row_id IN (SELECT g.row_id FROM faults g WHERE g.row_key IS NULL)) k ON k.row_id = f.row_id
         ORDER BY 1, 2, 3$query$, row_kinds(), t.relation)
-        USING local, coalesce(start_late, false), coalesce(start_seq, -1), t.ledger_name, t.relation, t.version;
+        USING local, t.ledger_name, t.relation, t.version;
 END
 $$;
 COMMENT ON FUNCTION medchain.verify_table(regclass) IS 'compare a ledger table with the commitments on the ledger: a row for each row that was changed, added or removed behind medchain''s back, also where a later change has covered it up, and for what keeps changes from being seen (row_key null); none if all is well';
@@ -165,7 +202,7 @@ BEGIN
     SELECT e."time", substr(e.kind, 5), e.actor, e.payload::jsonb ->> 'role', e.id, CASE WHEN NOT e.late THEN e.seq END,
            (SELECT b.sealed FROM block b WHERE NOT e.late AND b.origin = n.node AND b.size > e.seq ORDER BY b.size, b.height LIMIT 1),
            e.commitment,
-           CASE WHEN e.kind IN ('row.update', 'row.delete') AND e.version = lag(e.version) OVER w AND e.previous IS DISTINCT FROM lag(e.commitment) OVER w
+           CASE WHEN e.kind IN ('row.update', 'row.delete') AND row_comparable(t.relation, lag(e.version) OVER w, e.version) AND e.previous IS DISTINCT FROM lag(e.commitment) OVER w
                 THEN 'the row had been changed unseen' END
     FROM row_table t CROSS JOIN local_node n
          CROSS JOIN LATERAL row_entries(('x' || encode(substr(id, 1, 8), 'hex'))::bit(64)::bigint, t.ledger_name, id) e

@@ -54,6 +54,23 @@ main_read_file(const char *path, size_t *len)
 	return data;
 }
 
+/* Trust anchors; exits with 2 if there is none in the file, as then nothing could be said of any evidence. */
+static char *
+main_read_anchors(const char *path)
+{
+	size_t		len;
+	char	   *anchors = main_read_file(path, &len);
+	CertificateInfo first;
+	CoreError	error = {0};
+
+	if (!certificate_info(anchors, len, &first, &error))
+	{
+		fprintf(stderr, "medchain-verify: trust anchors in \"%s\": %s\n", path, error.message);
+		exit(UNUSABLE);
+	}
+	return anchors;
+}
+
 static void
 main_add_checkpoint(Options *options, const char *path)
 {
@@ -88,7 +105,6 @@ main(int argc, char **argv)
 	Input		input = {.file = stdin};
 	CoreError	error = {0};
 	json_t	   *result = json_object();
-	size_t		len;
 	int			option;
 	Verdict		verdict;
 
@@ -96,7 +112,7 @@ main(int argc, char **argv)
 		switch (option)
 		{
 			case 'a':
-				options.anchors = main_read_file(optarg, &len);
+				options.anchors = main_read_anchors(optarg);
 				break;
 			case 'c':
 				main_add_checkpoint(&options, optarg);

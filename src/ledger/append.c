@@ -104,7 +104,7 @@ append_node_name(Oid schema)
  * Put a row into medchain.pending, which has no index, no default but its identity and no trigger that would
  * not do the same: this is the path that has to be as cheap as an insert can be.
  */
-static void
+static AppendedAt
 append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 {
 	Relation	pending = table_open(get_relname_relid("pending", schema), RowExclusiveLock);
@@ -112,10 +112,12 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 	bool		nulls[8] = {false};
 	uint8_t		leaf[HASH_LEN];
 	HeapTuple	row;
+	AppendedAt	at;
 
 	if (!hash_leaf(payload, strlen(payload), leaf))
 		elog(ERROR, "could not compute SHA-256");
-	values[0] = Int64GetDatum(nextval_internal(get_relname_relid("pending_seq_seq", schema), false));
+	at.seq = nextval_internal(get_relname_relid("pending_seq_seq", schema), false);
+	values[0] = Int64GetDatum(at.seq);
 	values[1] = UUIDPGetDatum(&fields->id);
 	values[2] = CStringGetTextDatum(fields->kind);
 	values[3] = TimestampTzGetDatum(fields->time);
@@ -126,7 +128,9 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 	values[7] = chain_bytea(leaf, HASH_LEN);
 	row = heap_form_tuple(RelationGetDescr(pending), values, nulls);
 	simple_heap_insert(pending, row);
+	at.tid = row->t_self;
 	table_close(pending, RowExclusiveLock);
+	return at;
 }
 
 /* The payload, with what the row's columns say of it in fields; body: JSON. */
@@ -173,15 +177,16 @@ append_entry(const char *kind, const char *body, const uint8_t *subject, bool wa
 	*id = fields.id;
 }
 
-void
+AppendedAt
 append_own_entry(const char *kind, const char *body, const uint8_t *subject)
 {
 	Oid			schema = get_namespace_oid("medchain", false);
 	PayloadFields fields;
 	char	   *payload = append_build(schema, kind, body, subject, &fields);
+	AppendedAt	at = append_insert(schema, &fields, payload);
 
-	append_insert(schema, &fields, payload);
 	commit_note(false);
+	return at;
 }
 
 /*

@@ -5,6 +5,7 @@
 #define MEDCHAIN_LEDGER_APPEND_H
 
 #include "postgres.h"
+#include "storage/itemptr.h"
 #include "utils/uuid.h"
 #include "core/hash.h"
 
@@ -18,7 +19,14 @@
 extern void append_entry(const char *kind, const char *body, const uint8_t *subject,
 						 bool wait, pg_uuid_t *id);
 
+/* Where in medchain.pending an entry has been put. */
+typedef struct AppendedAt
+{
+	int64		seq;
+	ItemPointerData tid;
+} AppendedAt;
+
 /* The same for bodies that medchain wrote itself, which need no look whether they can be read; never waits by itself. */
-extern void append_own_entry(const char *kind, const char *body, const uint8_t *subject);
+extern AppendedAt append_own_entry(const char *kind, const char *body, const uint8_t *subject);
 
 #endif

@@ -8,13 +8,16 @@
 
 #include "access/detoast.h"
 #include "access/heapam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -257,4 +260,28 @@ pending_move(const char *origin, int64 first_seq, int64 limit, int64 block, Pend
 	pfree(rows);
 	pending_end(&mover);
 	return count;
+}
+
+void
+pending_move_last(AppendedAt *at)
+{
+	Relation	pending = pending_open("pending", RowExclusiveLock);
+	HeapTupleData old = {.t_self = at->tid};
+	HeapTuple	row;
+	Buffer		buffer;
+	int			column = PENDING_SEQ;
+	Datum		value;
+	bool		isnull = false;
+
+	/* it may be of this very command */
+	CommandCounterIncrement();
+	if (!heap_fetch(pending, SnapshotSelf, &old, &buffer, false))
+		elog(ERROR, "row of medchain.pending has vanished");
+	at->seq = nextval_internal(get_relname_relid("pending_seq_seq", trusted_schema(false)), false);
+	value = Int64GetDatum(at->seq);
+	row = heap_modify_tuple_by_cols(&old, RelationGetDescr(pending), 1, &column, &value, &isnull);
+	ReleaseBuffer(buffer);
+	simple_heap_update(pending, &at->tid, row);
+	at->tid = row->t_self;
+	table_close(pending, NoLock);
 }

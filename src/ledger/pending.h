@@ -6,6 +6,8 @@
 
 #include "postgres.h"
 
+#include "ledger/append.h"
+
 /* An entry that was moved. */
 typedef struct PendingEntry
 {
@@ -25,5 +27,8 @@ typedef void (*PendingMoved) (void *state, const PendingEntry *entry);
  */
 extern int64 pending_move(const char *origin, int64 first_seq, int64 limit, int64 block,
 						  PendingMoved moved, void *state);
+
+/* Put an entry of this transaction, which is there and nowhere else, behind all the others. */
+extern void pending_move_last(AppendedAt *at);
 
 #endif

@@ -29,6 +29,7 @@
 #include "ledger/chain.h"
 #include "ledger/pseudonym.h"
 #include "ledger/row_commitment.h"
+#include "ledger/row_order.h"
 #include "ledger/trusted.h"
 
 #define CAPTURE_FETCH 1000		/* rows read from a cursor at once */
@@ -79,7 +80,7 @@ capture_hex(StringInfo body, const char *name, const uint8_t hash[HASH_LEN])
 }
 
 /* One entry; now: what the row is, or NULL; was: what it was before, or NULL. */
-static void
+static AppendedAt
 capture_append(const RowTable *table, const char *kind, const RowImage *now, const RowImage *was)
 {
 	const RowImage *row = now ? now : was;
@@ -109,7 +110,31 @@ capture_append(const RowTable *table, const char *kind, const RowImage *now, con
 	if (was != NULL)
 		capture_hex(&body, "previous", was->commitment);
 	appendStringInfoChar(&body, '}');
-	append_own_entry(kind, body.data, subject);
+	return append_own_entry(kind, body.data, subject);
+}
+
+/*
+ * The command of this transaction that the trigger was called for.  The tuple is as it is in the table: an old one says who
+ * replaced it, a new one who made it, unless COPY FREEZE did, which nothing in its transaction comes before.
+ */
+static CommandId
+capture_command(TriggerData *trigger)
+{
+	HeapTupleHeader header = trigger->tg_trigtuple->t_data;
+
+	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		return HeapTupleHeaderGetCmax(header);
+	return HeapTupleHeaderXminFrozen(header) ? FirstCommandId : HeapTupleHeaderGetCmin(header);
+}
+
+/* The entry for it. */
+static void
+capture_append_change(TriggerData *trigger, const RowTable *table, const char *kind, const RowImage *now, const RowImage *was)
+{
+	AppendedAt	at = capture_append(table, kind, now, was);
+
+	row_order_keep(trigger->tg_relation, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : trigger->tg_trigtuple,
+				   (now ? now : was)->id, capture_command(trigger), &at);
 }
 
 static bool
@@ -124,6 +149,7 @@ Datum
 medchain_capture(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Relation	relation;
 	const RowTable *table;
 	TupleDesc	desc;
 	RowImage	was;
@@ -131,18 +157,19 @@ medchain_capture(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		elog(ERROR, "medchain_capture: not called as an AFTER ROW trigger");
-	desc = RelationGetDescr(trigger->tg_relation);
-	table = row_table_get(trigger->tg_relation);
+	relation = trigger->tg_relation;
+	desc = RelationGetDescr(relation);
+	table = row_table_get(relation);
 	if (table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" has a trigger of medchain, which knows nothing of the table",
-						RelationGetRelationName(trigger->tg_relation)),
+						RelationGetRelationName(relation)),
 				 errhint("Drop the trigger \"%s\", or call medchain.ledger_table().", trigger->tg_trigger->tgname)));
 	if (table->append_only && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("table \"%s\" is append-only", RelationGetRelationName(trigger->tg_relation)),
+				 errmsg("table \"%s\" is append-only", RelationGetRelationName(relation)),
 				 errdetail("Its rows are on the ledger and are neither changed nor deleted.")));
 
 	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
@@ -151,16 +178,16 @@ medchain_capture(PG_FUNCTION_ARGS)
 		row_image(table, desc, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? trigger->tg_trigtuple : trigger->tg_newtuple,
 				  table->version, &now);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		capture_append(table, "row.insert", &now, NULL);
+		capture_append_change(trigger, table, "row.insert", &now, NULL);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		capture_append(table, "row.delete", NULL, &was);
+		capture_append_change(trigger, table, "row.delete", NULL, &was);
 	else if (hash_equal(was.id, now.id) && capture_same_text(was.identity, now.identity))
-		capture_append(table, "row.update", &now, &was);
+		capture_append_change(trigger, table, "row.update", &now, &was);
 	else
 	{
 		/* moved to another key, or another subject: the end of one history and the start of another */
-		capture_append(table, "row.delete", NULL, &was);
-		capture_append(table, "row.insert", &now, NULL);
+		capture_append_change(trigger, table, "row.delete", NULL, &was);
+		capture_append_change(trigger, table, "row.insert", &now, NULL);
 	}
 	return PointerGetDatum(NULL);
 }
@@ -190,9 +217,7 @@ medchain_row_record(PG_FUNCTION_ARGS)
 
 	/* the caller has locked the table: what it holds is what the newest snapshot sees, not what the transaction's does */
 	PushActiveSnapshot(GetLatestSnapshot());
-	cursor = SPI_cursor_open_with_args(NULL, psprintf("SELECT x FROM %s x", quote_qualified_identifier(
-															 get_namespace_name(RelationGetNamespace(source)),
-															 RelationGetRelationName(source))),
+	cursor = SPI_cursor_open_with_args(NULL, psprintf("SELECT %s FROM %s x", row_table_whole("x", source), row_table_sql_name(source)),
 									   0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
 	for (;;)
 	{

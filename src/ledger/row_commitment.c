@@ -15,6 +15,7 @@
 #include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "compat.h"
 #include "ledger/pseudonym.h"
@@ -40,6 +41,7 @@ static const char *const fixed_settings[][2] = {
 	{"extra_float_digits", "1"},
 	{"bytea_output", "hex"},
 	{"xmlbinary", "base64"},
+	{"quote_all_identifiers", "off"},
 	{"lc_monetary", "C"},
 };
 
@@ -210,9 +212,33 @@ row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, Row
 	row_commit(table, image);
 }
 
-void
-row_id_of_key(const RowTable *table, TupleDesc desc, char **values, uint8_t id[HASH_LEN])
+/*
+ * The type's input function may run somebody's code, the constraint of a domain: with the rights of the table's owner,
+ * as an index over the table would, and not with those of the SECURITY DEFINER function that asks.
+ */
+static Datum
+row_key_read(Relation relation, Form_pg_attribute attribute, char *text)
 {
+	Oid			input;
+	Oid			parameter;
+	Oid			user;
+	int			context;
+	int			nestlevel = NewGUCNestLevel();
+	Datum		value;
+
+	getTypeInputInfo(attribute->atttypid, &input, &parameter);
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(relation->rd_rel->relowner, context | SECURITY_RESTRICTED_OPERATION);
+	value = OidInputFunctionCall(input, text, parameter, attribute->atttypmod);
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(user, context);
+	return value;
+}
+
+void
+row_id_of_key(const RowTable *table, Relation relation, char **values, uint8_t id[HASH_LEN])
+{
+	TupleDesc	desc = RelationGetDescr(relation);
 	Datum	   *datums = palloc0(sizeof(Datum) * (size_t) desc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * (size_t) desc->natts);
 	RowImage	image;
@@ -223,11 +249,8 @@ row_id_of_key(const RowTable *table, TupleDesc desc, char **values, uint8_t id[H
 		if (table->columns[i].is_key)
 		{
 			int			at = table->columns[i].attribute - 1;
-			Oid			input;
-			Oid			parameter;
 
-			getTypeInputInfo(TupleDescAttr(desc, at)->atttypid, &input, &parameter);
-			datums[at] = OidInputFunctionCall(input, values[n++], parameter, TupleDescAttr(desc, at)->atttypmod);
+			datums[at] = row_key_read(relation, TupleDescAttr(desc, at), values[n++]);
 			nulls[at] = false;
 		}
 	row_image(table, desc, heap_form_tuple(desc, datums, nulls), table->version, &image);

@@ -139,9 +139,7 @@ row_proof_find(Relation relation, const RowTable *table, char **key, MemoryConte
 	HeapTupleHeader header = NULL;
 
 	initStringInfo(&query);
-	appendStringInfo(&query, "SELECT x FROM %s x WHERE",
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-												RelationGetRelationName(relation)));
+	appendStringInfo(&query, "SELECT %s FROM %s x WHERE", row_table_whole("x", relation), row_table_sql_name(relation));
 	for (int i = 0; i < table->ncolumns; i++)
 		if (table->columns[i].is_key)
 		{
@@ -289,7 +287,7 @@ medchain_row_id(PG_FUNCTION_ARGS)
 	char	  **key = row_proof_key(table, PG_GETARG_ARRAYTYPE_P(1));
 	uint8_t		id[HASH_LEN];
 
-	row_id_of_key(table, RelationGetDescr(relation), key, id);
+	row_id_of_key(table, relation, key, id);
 	table_close(relation, NoLock);
 	return chain_bytea(id, HASH_LEN);
 }

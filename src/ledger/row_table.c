@@ -224,6 +224,18 @@ row_table_as(Relation relation, Oid root)
 	return table;
 }
 
+const char *
+row_table_sql_name(Relation relation)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)), RelationGetRelationName(relation));
+}
+
+const char *
+row_table_whole(const char *alias, Relation relation)
+{
+	return psprintf("(%s.*)::%s", alias, row_table_sql_name(relation));
+}
+
 PG_FUNCTION_INFO_V1(medchain_row_table_changed);
 
 /* AFTER ROW trigger of the tables that are read here, whose first column is the relation: every session reads anew. */

@@ -52,4 +52,8 @@ extern const RowTable *row_table_get(Relation relation);
 /* The same for rows of a relation that has the columns of the ledger table root; ERROR if root is none. */
 extern const RowTable *row_table_as(Relation relation, Oid root);
 
+/* For SQL texts: the relation's name, and a whole row of it; the alias alone would be a column, where there is one of that name. */
+extern const char *row_table_sql_name(Relation relation);
+extern const char *row_table_whole(const char *alias, Relation relation);
+
 #endif

@@ -152,6 +152,7 @@ verifies_ok($receipt, [ @given, '-c', "$dir/kept.note" ], 'it is of the checkpoi
 refuses_ok($receipt, [ @given, '-c', "$dir/kept-dc.note" ], 2, qr/verify an export/, 'of another it says nothing');
 refuses_ok($receipt, [ @given, '-c', "$dir/forged-here.note" ], 1, qr/another block/, 'and it is not of a different block');
 refuses_ok($receipt, [], 2, qr/--anchors/, 'it needs trust anchors');
+refuses_ok($receipt, [ '-a', "$dir/kept.note" ], 2, qr/trust anchors in .*kept\.note/, 'which a file without certificates has not');
 refuses_ok($receipt, [ '-a', $alliance->pki('rogue-ca.crt') ], 1, qr/certificate is not accepted/, 'the right ones');
 refuses_ok($receipt . $receipt, \@given, 2, qr/follows/, 'one receipt at a time');
 refuses_ok($receipt =~ s/later/lAter/r, \@given, 1, qr/proof does not lead/, 'another payload is not in the tree');
