@@ -29,6 +29,8 @@ SELECT name, crls, v.ok, test.masked(v.reason) AS reason FROM (VALUES ('revoked'
     LATERAL medchain.verify_certificate(test.pem(name), test.pem('ca'), pg_temp.crl(VARIADIC crls)) v;
 SELECT v.ok, test.masked(v.reason) AS reason FROM unnest('{sm2-ca, sm2-ca-empty}'::text[]) WITH ORDINALITY c (crl, i),
     LATERAL medchain.verify_certificate(test.pem('sm'), test.pem('sm2-ca'), pg_temp.crl(crl)) v ORDER BY i;
+SELECT f.certificates, r.reason FROM medchain.crl_facts(pg_temp.crl('sm2-ca'), test.pem('sm2-ca')) f,
+    medchain.crl_revocation(pg_temp.crl('sm2-ca'), test.pem('sm'), test.pem('sm2-ca')) r;
 -- expired ones: by argument, or by the setting, which is the superuser's
 SELECT name, policy, v.ok, test.masked(v.reason) AS reason FROM unnest('{data-centre, revoked}'::text[]) name, unnest('{strict, last_known, NULL}'::text[]) policy,
     LATERAL medchain.verify_certificate(test.pem(name), test.pem('ca'), pg_temp.crl('ca-old'), crl_policy => policy) v ORDER BY 1, 2;

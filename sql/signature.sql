@@ -42,3 +42,10 @@ SELECT count(*), count(*) FILTER (WHERE ok) AS ok FROM generate_series(1, 200) i
 SELECT setseed(0.5);
 SELECT DISTINCT pg_temp.verdict(k.key, NULL, '00', (SELECT string_agg(lpad(to_hex((random() * 255)::int), 2, '0'), '') FROM generate_series(1, len + (i - i)))) AS verdict
     FROM (SELECT DISTINCT ON (length(key)) key FROM vector WHERE verdict = 'key' ORDER BY length(key), key) k, generate_series(1, 20) i, unnest('{1,8,63,64,65,70,71,72,256,384,2000}'::int[]) len;
+
+-- one key, however its point is written: uncompressed, hybrid, compressed
+SELECT count(*), count(DISTINCT k.key_fingerprint) AS keys, count(DISTINCT k.public_key) AS texts
+    FROM unnest(ARRAY['MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEJtI6TObzmQ1orIT5bZc3ErP/GDpEn4qYUEh8IuQ7oOf7oRkkFZK5qaU9tqqKRfGeoXEgC1NgUvmvSBw6Co82WQ==',
+        'MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAHJtI6TObzmQ1orIT5bZc3ErP/GDpEn4qYUEh8IuQ7oOf7oRkkFZK5qaU9tqqKRfGeoXEgC1NgUvmvSBw6Co82WQ==',
+        'MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgADJtI6TObzmQ1orIT5bZc3ErP/GDpEn4qYUEh8IuQ7oOc=']) s,
+    LATERAL medchain.key_facts(E'-----BEGIN PUBLIC KEY-----\n' || s || E'\n-----END PUBLIC KEY-----\n') k;

@@ -33,7 +33,7 @@ _PG_init(void)
 	ledger_hooks.ledger_terms = fold_ledger_terms;
 	ledger_hooks.may_seal = fold_may_seal;
 	ledger_hooks.keep = apply_keep;
-	ledger_hooks.current_member = identity_current_member;
+	ledger_hooks.session_member = identity_session_member;
 
 	if (!process_shared_preload_libraries_in_progress)
 		return;					/* only the pure functions will work, and the others say why */

@@ -8,7 +8,7 @@ CREATE FUNCTION medchain.require_node(kinds medchain.member_kind[], what text) R
 AS $$
 DECLARE
     local local_node;
-    acting text := current_member();
+    acting text := session_member();   -- who is suspended must not pass for this node's own
     own_kind member_kind;
 BEGIN
     SELECT * INTO local FROM local_node;
@@ -21,7 +21,7 @@ BEGIN
     IF acting <> local.node AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = session_user) THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('%s is for "%s" itself', what, local.node),
-            DETAIL = format('This session acts for "%s".', acting);
+            DETAIL = format(CASE WHEN current_member() IS NULL THEN 'This session is that of "%s", who takes no part now.' ELSE 'This session acts for "%s".' END, acting);
     END IF;
     SELECT m.kind INTO own_kind FROM member m WHERE m.name = local.node;
     IF kinds IS NOT NULL AND own_kind = ANY (kinds) IS NOT TRUE THEN
@@ -63,6 +63,23 @@ END
 $$;
 COMMENT ON FUNCTION medchain.require_capability(text, text) IS 'internal: error unless this node''s contract allows that now';
 
+-- Error if a list on the ledger revokes this certificate.
+CREATE FUNCTION medchain.refuse_revoked(member text, certificate text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    revocation record;
+BEGIN
+    SELECT * INTO revocation FROM certificate_revocation(refuse_revoked.certificate);
+    IF revocation.revoked IS NOT NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('certificate of "%s" is not accepted: it was revoked', refuse_revoked.member),
+            DETAIL = format('A revocation list on the ledger says so, since %s: %s.', ledger_time(revocation.revoked), revocation.reason);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.refuse_revoked(text, text) IS 'internal: error if a certificate was revoked';
+
 -- Terms of a contract; what is null is as in the member's contract in force, or else by its kind and certificate.
 CREATE FUNCTION medchain.contract_terms(member text, kind medchain.member_kind, certificate text, capabilities text[], valid tstzrange) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
@@ -100,6 +117,7 @@ BEGIN
             MESSAGE = format('certificate of "%s" is not accepted: %s', contract_terms.member, reason),
             HINT = 'It must lead to the alliance''s trust anchors, be valid now, and be for digital signatures.';
     END IF;
+    PERFORM refuse_revoked(contract_terms.member, contract_terms.certificate);
     SELECT * INTO facts FROM certificate_facts(contract_terms.certificate);
     IF EXISTS (SELECT FROM member_certificate c WHERE c.fingerprint = facts.fingerprint AND c.member <> contract_terms.member) THEN
         RAISE duplicate_object USING

@@ -6,10 +6,13 @@
  * SET ROLE, SET SESSION AUTHORIZATION nor a SECURITY DEFINER function changes
  * who is acting, so none of them can widen what may be seen.
  *
- * A certificate of a member decides even if that member takes part no longer
- * (then nobody is acting): the role binding must not be a way around a
- * suspension.  A certificate that no member ever had is none of our business,
- * and the role binding counts.
+ * A certificate of a member decides even if that member takes part no longer, or
+ * if it was replaced (then nobody is acting): the role binding must not be a way
+ * around a suspension, nor around a change of key that was stolen.  A certificate
+ * that no member ever had is none of our business, and the role binding counts.
+ *
+ * Nobody acting is not the same as nobody bound: what a member who is suspended
+ * leaves behind here has its name on it, and never that of this node.
  */
 #include "postgres.h"
 
@@ -36,7 +39,8 @@ typedef struct Identity
 	bool		known;			/* the rest is as of generation, for user */
 	uint64		generation;
 	Oid			user;
-	char	   *name;			/* NULL: nobody */
+	char	   *bound;			/* whose session it is; NULL: nobody's */
+	bool		active;			/* that member takes part, and within validity it is acting */
 	Validity	validity;		/* of the membership */
 } Identity;
 
@@ -45,8 +49,8 @@ static Identity identity;
 /* What a query for the member found. */
 typedef struct Found
 {
-	bool		any;			/* a member, taking part or not */
-	char	   *name;			/* NULL: not taking part */
+	char	   *name;			/* NULL: no member, taking part or not */
+	bool		active;
 	Validity	validity;
 } Found;
 
@@ -55,10 +59,10 @@ identity_found(TupleTableSlot *slot, void *arg)
 {
 	Found	   *found = (Found *) arg;
 
-	found->any = true;
-	if (!DatumGetBool(slot->tts_values[2]))
-		return;
 	found->name = MemoryContextStrdup(TopMemoryContext, TextDatumGetCString(slot->tts_values[0]));
+	found->active = DatumGetBool(slot->tts_values[2]);
+	if (!found->active)
+		return;
 	found->validity = VALIDITY_ALWAYS;
 	validity_restrict(&found->validity, slot->tts_values[1]);
 }
@@ -95,8 +99,9 @@ identity_by_certificate(Found *found)
 	memcpy(VARDATA(argument), fingerprint, HASH_LEN);
 	values[0] = PointerGetDatum(argument);
 	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
-				 "SELECT m.name, m.valid, m.takes_part AS active"
+				 "SELECT m.name, m.valid, m.takes_part AND m.fingerprint = $1 AS active"
 				 " FROM medchain.member m WHERE m.fingerprint = $1"
+				 " OR m.name IN (SELECT c.member FROM medchain.member_certificate c WHERE c.fingerprint = $1)"
 				 " ORDER BY active DESC, m.name COLLATE \"C\" LIMIT 1",
 				 1, types, values, identity_found, found);
 	pfree(argument);
@@ -127,53 +132,58 @@ identity_load(uint64 generation, Oid user)
 	Found		found = {0};
 
 	identity.known = false;
-	if (identity.name)
+	if (identity.bound)
 	{
-		pfree(identity.name);
-		identity.name = NULL;
+		pfree(identity.bound);
+		identity.bound = NULL;
 	}
 
 #ifdef USE_OPENSSL
 	identity_by_certificate(&found);
 #endif
-	if (!found.any)
+	if (found.name == NULL)
 		identity_by_role(user, &found);
 
-	identity.name = found.name;
+	identity.bound = found.name;
+	identity.active = found.active;
 	identity.validity = found.validity;
 	identity.generation = generation;
 	identity.user = user;
 	identity.known = true;
 }
 
-const char *
-identity_member_name(void)
+/* Look again if the state has changed, or who logged in.  False in workers: they act for the node. */
+static bool
+identity_refresh(void)
 {
 	uint64		generation;
 	Oid			user;
-	TimestampTz clock;
 
-	/* workers act for the node, and parallel workers do not know the client's certificate */
+	/* parallel workers do not know the client's certificate */
 	if (MyProcPort == NULL)
-		return NULL;
-
+		return false;
 	generation = statement_generation();
 	user = GetAuthenticatedUserId();
 	if (!identity.known || identity.generation != generation || identity.user != user)
 		identity_load(generation, user);
+	return true;
+}
 
-	if (identity.name == NULL)
+const char *
+identity_member_name(void)
+{
+	if (!identity_refresh() || identity.bound == NULL || !identity.active)
 		return NULL;
-	clock = statement_clock();
-	return validity_contains(&identity.validity, clock) ? identity.name : NULL;
+	return validity_contains(&identity.validity, statement_clock()) ? identity.bound : NULL;
 }
 
 char *
-identity_current_member(void)
+identity_session_member(bool *acting)
 {
 	const char *name = identity_member_name();
 
-	return name ? pstrdup(name) : NULL;
+	*acting = name != NULL;
+	return identity_refresh() && identity.bound ? pstrdup(identity.bound) : NULL;
 }
 
 PG_FUNCTION_INFO_V1(medchain_current_member);
@@ -182,6 +192,19 @@ Datum
 medchain_current_member(PG_FUNCTION_ARGS)
 {
 	const char *name = identity_member_name();
+
+	if (name == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(name));
+}
+
+PG_FUNCTION_INFO_V1(medchain_session_member);
+
+Datum
+medchain_session_member(PG_FUNCTION_ARGS)
+{
+	bool		acting;
+	char	   *name = identity_session_member(&acting);
 
 	if (name == NULL)
 		PG_RETURN_NULL();

@@ -6,10 +6,13 @@
 
 #include "postgres.h"
 
-/* Name of the member, palloc'd, or NULL: ledger_hooks.current_member. */
-extern char *identity_current_member(void);
-
-/* The same, not copied: valid until the next call. */
+/* Name of the member, or NULL; valid until the next call. */
 extern const char *identity_member_name(void);
+
+/*
+ * The member whose session this is by certificate or role, palloc'd, or NULL; *acting: it takes part now, and is what
+ * identity_member_name() says.  ledger_hooks.session_member.
+ */
+extern char *identity_session_member(bool *acting);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * certificate.c: certificates and revocation lists from PEM or DER, and what is in them.  Paths are in certificate_path.c.
  */
+#include <limits.h>
 #include <string.h>
 
 #include <openssl/bio.h>
@@ -62,9 +63,9 @@ certificate_take_crl(const unsigned char *der, long len, void *stack)
 	return false;
 }
 
-/* All PEM blocks of a text, which must be of one type.  Text before, between and behind them is a comment, as usual. */
+/* All PEM blocks of a text, max at most, which must be of one type.  Text before, between and behind them is a comment, as usual. */
 static bool
-certificate_read_pem(const char *text, size_t len, const char *type, const char *what,
+certificate_read_pem(const char *text, size_t len, const char *type, const char *what, int max,
 					 CertificateTake take, void *stack, CoreError *error)
 {
 	BIO		   *bio = BIO_new_mem_buf(text, (int) len);
@@ -92,8 +93,8 @@ certificate_read_pem(const char *text, size_t len, const char *type, const char 
 				fine = error_set(error, CORE_MALFORMED, "no PEM block \"%s\" in %s", type, what);
 			break;
 		}
-		if (++count > CERTIFICATE_COUNT_MAX)
-			fine = error_set(error, CORE_UNSUPPORTED, "more than %d PEM blocks in %s", CERTIFICATE_COUNT_MAX, what);
+		if (++count > max)
+			fine = error_set(error, CORE_UNSUPPORTED, "more than %d PEM blocks in %s", max, what);
 		else if (strcmp(name, type) != 0)
 			fine = error_set(error, CORE_MALFORMED, "PEM block %d in %s is \"%.40s\" and not \"%s\"",
 							 count, what, name, type);
@@ -115,7 +116,7 @@ certificate_read_any(const char *data, size_t len, const char *type, const char 
 	if (len > CERTIFICATE_MAX)
 		return error_set(error, CORE_UNSUPPORTED, "%s longer than %d bytes", what, CERTIFICATE_MAX);
 	if (len == 0 || (unsigned char) data[0] != 0x30)
-		return certificate_read_pem(data, len, type, what, take, stack, error);
+		return certificate_read_pem(data, len, type, what, CERTIFICATE_COUNT_MAX, take, stack, error);
 	if (!take((const unsigned char *) data, (long) len, stack))
 		return error_set_openssl(error, CORE_MALFORMED, "invalid DER in %s", what);
 	return true;
@@ -125,6 +126,13 @@ bool
 certificate_read(const char *data, size_t len, const char *what, STACK_OF(X509) *stack, CoreError *error)
 {
 	return certificate_read_any(data, len, PEM_STRING_X509, what, certificate_take, stack, error);
+}
+
+bool
+certificate_read_many(const char *text, size_t len, const char *what, STACK_OF(X509) *stack, CoreError *error)
+{
+	return len <= INT_MAX ? certificate_read_pem(text, len, PEM_STRING_X509, what, INT_MAX, certificate_take, stack, error) :
+		error_set(error, CORE_UNSUPPORTED, "%s longer than %d bytes", what, INT_MAX);
 }
 
 bool

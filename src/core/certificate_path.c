@@ -82,12 +82,8 @@ path_issuer(X509_STORE_CTX *context, int depth)
 	return sk_X509_value(chain, depth < last ? depth + 1 : last);
 }
 
-/*
- * X509_CRL_verify(), and for lists signed with SM2, whose digest includes the signer's user id, which OpenSSL can be told
- * for certificates only, the same by hand.
- */
-static bool
-path_crl_is_of(X509_CRL *crl, X509 *issuer)
+bool
+certificate_crl_is_of(X509_CRL *crl, X509 *issuer)
 {
 	EVP_PKEY   *pkey = X509_get0_pubkey(issuer);
 	const ASN1_BIT_STRING *signature;
@@ -130,7 +126,7 @@ path_issuer_is_silent(X509 *issuer, const Path *path)
 	{
 		X509_CRL   *crl = sk_X509_CRL_value(path->crls, i);
 
-		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)) == 0 && path_crl_is_of(crl, issuer))
+		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)) == 0 && certificate_crl_is_of(crl, issuer))
 			return false;
 	}
 	return true;
@@ -156,7 +152,7 @@ path_fault_is_none(X509_STORE_CTX *context, Path *path)
 			path->outdated = X509_STORE_CTX_get0_current_crl(context);
 			return path->policy == CERTIFICATE_CRL_LAST_KNOWN;
 		case X509_V_ERR_CRL_SIGNATURE_FAILURE:
-			return path_crl_is_of(path_current_crl(path), path_issuer(context, depth));
+			return certificate_crl_is_of(path_current_crl(path), path_issuer(context, depth));
 		default:
 			return false;
 	}

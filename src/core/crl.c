@@ -14,6 +14,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "core/certificate_internal.h"
 #include "core/crl.h"
 #include "core/key_internal.h"
 
@@ -21,20 +22,6 @@ static const char *const crl_reasons[] = {
 	"unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation",
 	"certificateHold", "unspecified", "removeFromCRL", "privilegeWithdrawn", "aACompromise"
 };
-
-/* SM2 signatures cover the signer's user id, which OpenSSL does not assume by itself. */
-static ASN1_OCTET_STRING *
-crl_sm2_id(void)
-{
-	ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
-
-	if (id != NULL && ASN1_OCTET_STRING_set(id, (const unsigned char *) KEY_SM2_ID, (int) strlen(KEY_SM2_ID)) != 1)
-	{
-		ASN1_OCTET_STRING_free(id);
-		return NULL;
-	}
-	return id;
-}
 
 static X509_CRL *
 crl_read(const char *text, size_t len, CoreError *error)
@@ -65,31 +52,6 @@ crl_read(const char *text, size_t len, CoreError *error)
 	return crl;
 }
 
-/* All certificates of a PEM text, in order. */
-static STACK_OF(X509) *
-crl_read_certificates(const char *text, size_t len, CoreError *error)
-{
-	BIO		   *bio = len <= CERTIFICATE_MAX ? BIO_new_mem_buf(text, (int) len) : NULL;
-	STACK_OF(X509) *stack = sk_X509_new_null();
-	X509	   *certificate;
-
-	while (bio != NULL && stack != NULL && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
-	{
-		if (X509_get_signature_nid(certificate) == NID_SM2_with_SM3)
-			X509_set0_distinguishing_id(certificate, crl_sm2_id());
-		if (sk_X509_push(stack, certificate) <= 0)
-		{
-			X509_free(certificate);
-			break;
-		}
-	}
-	BIO_free(bio);
-	ERR_clear_error();
-	if (stack == NULL || sk_X509_num(stack) == 0)
-		error_set(error, CORE_MALFORMED, "no valid PEM block \"CERTIFICATE\"");
-	return stack;
-}
-
 /* Is that certificate's key the one that signed the list, as a CA that may? */
 static bool
 crl_signed_by(X509_CRL *crl, X509 *issuer)
@@ -97,7 +59,7 @@ crl_signed_by(X509_CRL *crl, X509 *issuer)
 	bool		may = X509_check_ca(issuer) != 0 &&
 		((X509_get_extension_flags(issuer) & EXFLAG_KUSAGE) == 0 || (X509_get_key_usage(issuer) & KU_CRL_SIGN) != 0);
 	bool		fine = may && X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)) == 0 &&
-		X509_CRL_verify(crl, X509_get0_pubkey(issuer)) == 1;
+		certificate_crl_is_of(crl, issuer);
 
 	ERR_clear_error();
 	return fine;
@@ -136,19 +98,19 @@ bool
 crl_info(const char *crl_text, size_t crl_len, const char *issuers, size_t issuers_len, CrlInfo *info, CoreError *error)
 {
 	X509_CRL   *crl = crl_read(crl_text, crl_len, error);
-	STACK_OF(X509) *candidates = NULL;
+	STACK_OF(X509) *candidates = sk_X509_new_null();
 	BIO		   *bio = BIO_new(BIO_s_mem());
-	bool		fine = crl != NULL;
+	bool		fine = crl != NULL && candidates != NULL;
 
 	memset(info, 0, sizeof(*info));
 	if (fine && issuers != NULL)
 	{
 		bool		found = false;
 
-		candidates = crl_read_certificates(issuers, issuers_len, error);
-		for (int i = 0; i < sk_X509_num(candidates) && !found; i++)
+		fine = certificate_read_many(issuers, issuers_len, "certificates", candidates, error);
+		for (int i = 0; fine && i < sk_X509_num(candidates) && !found; i++)
 			found = crl_signed_by(crl, sk_X509_value(candidates, i));
-		fine = found || error_set(error, CORE_MALFORMED, "the revocation list is not signed by a CA of the alliance that may sign such lists");
+		fine = fine && (found || error_set(error, CORE_MALFORMED, "the revocation list is not signed by a CA of the alliance that may sign such lists"));
 	}
 	if (fine)
 	{
@@ -163,6 +125,13 @@ crl_info(const char *crl_text, size_t crl_len, const char *issuers, size_t issue
 		if (!crl_time(X509_CRL_get0_lastUpdate(crl), &info->this_update) ||
 			(info->has_next_update && !crl_time(X509_CRL_get0_nextUpdate(crl), &info->next_update)))
 			fine = error_set(error, CORE_MALFORMED, "the revocation list has no valid time");
+		for (int i = 0; fine && i < info->certificates; i++)
+		{
+			int64_t		since;
+
+			fine = crl_time(X509_REVOKED_get0_revocationDate(sk_X509_REVOKED_value(revoked, i)), &since) ||
+				error_set(error, CORE_MALFORMED, "revocation %d of the list has no valid time", i + 1);
+		}
 	}
 	BIO_free(bio);
 	sk_X509_pop_free(candidates, X509_free);
@@ -203,11 +172,16 @@ crl_find(const char *crl_text, size_t crl_len, const char *certificates, size_t 
 		 const char *anchors, size_t anchors_len, CrlRevocation *revocation, CoreError *error)
 {
 	X509_CRL   *crl = crl_read(crl_text, crl_len, error);
-	STACK_OF(X509) *path = crl ? crl_read_certificates(certificates, certificates_len, error) : NULL;
-	STACK_OF(X509) *roots = path ? crl_read_certificates(anchors, anchors_len, error) : NULL;
-	X509	   *certificate = sk_X509_num(path) > 0 ? sk_X509_value(path, 0) : NULL;
-	bool		fine = crl != NULL && certificate != NULL && sk_X509_num(roots) > 0;
+	STACK_OF(X509) *path = sk_X509_new_null();
+	STACK_OF(X509) *roots = sk_X509_new_null();
+	X509	   *certificate;
+	bool		fine;
 
+	/* as for their verification: what passed there must not fail here */
+	fine = crl != NULL && path != NULL && roots != NULL &&
+		certificate_read(certificates, certificates_len, "certificate", path, error) &&
+		certificate_read(anchors, anchors_len, "trust anchors", roots, error);
+	certificate = fine ? sk_X509_value(path, 0) : NULL;
 	memset(revocation, 0, sizeof(*revocation));
 	/* up the path; the number of steps is bounded, as an intermediate may have signed itself */
 	for (int step = 0; fine && certificate != NULL && step <= sk_X509_num(path); step++)

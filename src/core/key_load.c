@@ -120,6 +120,17 @@ key_decode_block(const char *name, const unsigned char *data, long len, CoreErro
 	return pkey;
 }
 
+/* A point of an elliptic curve can be written in three ways: one key must not pass for three when it is compared as text. */
+static bool
+key_respell(Key *key, CoreError *error)
+{
+	if (key->algorithm != KEY_ECDSA_P256_SHA256 && key->algorithm != KEY_SM2_SM3)
+		return true;
+	return EVP_PKEY_set_utf8_string_param(key->pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+										  OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) == 1 ||
+		error_set_openssl(error, CORE_INTERNAL, "could not read elliptic curve key");
+}
+
 Key *
 key_from_pem(const char *pem, size_t len, CoreError *error)
 {
@@ -155,7 +166,7 @@ key_from_pem(const char *pem, size_t len, CoreError *error)
 	BIO_free(bio);
 	if (pkey != NULL)
 		key = key_wrap(pkey, error);
-	if (key != NULL && !key_check_public(key, error))
+	if (key != NULL && (!key_check_public(key, error) || !key_respell(key, error)))
 	{
 		key_free(key);
 		key = NULL;

@@ -139,12 +139,13 @@ append_build(Oid schema, const char *kind, const char *body, const uint8_t *subj
 {
 	const char *node;
 	char	   *member;
+	bool		acting;
 
 	shared_require();
 	PreventCommandIfReadOnly("medchain.append()");
 	PreventCommandIfParallelMode("medchain.append()");
 	node = append_node_name(schema);
-	member = ledger_hooks.current_member();
+	member = ledger_hooks.session_member(&acting);
 	memset(fields, 0, sizeof(*fields));
 	fields->kind = unconstify(char *, kind);
 	fields->origin = unconstify(char *, node);
@@ -346,6 +347,20 @@ append_check_kind(const char *kind)
 				 errhint("Use the function made for it, or another kind.")));
 }
 
+/* On the chain of another node, a member who is suspended, say, has nothing to say; on its own it says it for itself. */
+static void
+append_check_member(void)
+{
+	bool		acting;
+	char	   *member = ledger_hooks.session_member(&acting);
+
+	if (member != NULL && !acting && strcmp(member, append_node_name(get_namespace_oid("medchain", false))) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("\"%s\" takes no part in the alliance now", member),
+				 errdetail("Its membership, its contract or the certificate of this session is not in force.")));
+}
+
 PG_FUNCTION_INFO_V1(medchain_append);
 
 /* append(kind text, payload json, subject text) -> uuid */
@@ -362,6 +377,7 @@ medchain_append(PG_FUNCTION_ARGS)
 				 errmsg("kind and payload must not be null")));
 	kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	append_check_kind(kind);
+	append_check_member();
 	if (!PG_ARGISNULL(2))
 	{
 		text	   *subject = PG_GETARG_TEXT_PP(2);

@@ -34,8 +34,8 @@ typedef struct LedgerHooks
 	/* One round of the keeper, in a transaction of its own: accept what was held. */
 	void		(*keep) (void);
 
-	/* Member on whose behalf this session acts, palloc'd, or NULL. */
-	char	   *(*current_member) (void);
+	/* Member whose session this is, palloc'd, or NULL; *acting: it takes part now, and the session acts for it. */
+	char	   *(*session_member) (bool *acting);
 } LedgerHooks;
 
 extern LedgerHooks ledger_hooks;
