@@ -290,7 +290,7 @@ CREATE FUNCTION medchain.crl_issuers(p_seq bigint) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
-    RETURN medchain.genesis_anchors() || coalesce((SELECT pg_catalog.string_agg(c.body ->> 'certificate', E'\n' ORDER BY c.seq) FROM claim c, medchain.local_node n
+    RETURN medchain.genesis_anchors() || coalesce(E'\n' || (SELECT pg_catalog.string_agg(c.body ->> 'certificate', E'\n' ORDER BY c.seq) FROM claim c, medchain.local_node n
         WHERE c.origin = n.data_center AND c.kind IN ('genesis', 'contract', 'rekey') AND c.effective AND c.seq < p_seq
         AND pg_catalog.length(c.body ->> 'certificate') - pg_catalog.length(pg_catalog.replace(c.body ->> 'certificate', 'BEGIN CERTIFICATE', '')) > 20), '');
 END

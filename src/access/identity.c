@@ -6,10 +6,10 @@
  * SET ROLE, SET SESSION AUTHORIZATION nor a SECURITY DEFINER function changes
  * who is acting, so none of them can widen what may be seen.
  *
- * A certificate of a member decides even if that member takes part no longer
- * (then nobody is acting): the role binding must not be a way around a
- * suspension.  A certificate that no member ever had is none of our business,
- * and the role binding counts.
+ * A certificate of a member decides even if that member takes part no longer, or
+ * has another one by now (then nobody is acting): the role binding must not be a
+ * way around a suspension, nor for who has found a lost key.  A certificate that
+ * no member ever had is none of our business, and the role binding counts.
  */
 #include "postgres.h"
 
@@ -95,8 +95,9 @@ identity_by_certificate(Found *found)
 	memcpy(VARDATA(argument), fingerprint, HASH_LEN);
 	values[0] = PointerGetDatum(argument);
 	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
-				 "SELECT m.name, m.valid, m.takes_part AS active"
-				 " FROM medchain.member m WHERE m.fingerprint = $1"
+				 "SELECT m.name, m.valid, m.takes_part AND m.fingerprint = c.fingerprint AS active"
+				 " FROM medchain.member_certificate c JOIN medchain.member m ON m.name = c.member"
+				 " WHERE c.fingerprint = $1"
 				 " ORDER BY active DESC, m.name COLLATE \"C\" LIMIT 1",
 				 1, types, values, identity_found, found);
 	pfree(argument);

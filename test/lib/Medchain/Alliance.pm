@@ -27,7 +27,9 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha256);
+use IPC::Run;
 use MIME::Base64 qw(decode_base64 encode_base64);
+use POSIX qw(strftime);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -353,20 +355,51 @@ sub sign_note
 	return "$text\n\xe2\x80\x94 $signer " . encode_base64($id . PostgreSQL::Test::Utils::slurp_file("$der/signature"), '') . "\n";
 }
 
-# NEW.key and NEW.crt: a certificate of the CA for another name (CN), with a key of its own or, given one, that of NAME.
+# What the user id of GB/T 32918 is called by the openssl command.
+my $sm2_id = 'distid:1234567812345678';
+
+# A command without its chatter; dies with it when that fails.
+sub quietly
+{
+	my (@command) = @_;
+	my $output = '';
+
+	IPC::Run::run(\@command, '<', \'', '>', \$output, '2>', \$output) or die "@command: $output";
+	return;
+}
+
+# NEW.key and NEW.crt: a certificate for a name (CN).  Parameters: type of its key (ed25519, ec, rsa, sm2), or "key", a
+# NAME with whose key it shall be; "subject" beyond a name; "ends", in seconds since 1970; the "ca", whose certificate
+# is appended where it is an intermediate.
 sub certify
 {
 	my ($self, $new, $cn, %params) = @_;
-	my $days = $params{days} || 3650;
-	my $key = $self->pki("$new.key");
-	my $run = sub { PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "umask 077; $_[0] 2>/dev/null") };
+	my %generate = (
+		ed25519 => [ '-algorithm', 'ED25519' ],
+		ec      => [ '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256' ],
+		rsa     => [ '-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048' ],
+		sm2     => [ '-algorithm', 'SM2' ]);
+	my $type = $params{type} || 'ed25519';
+	my $ca = $params{ca} || 'ca';
+	my ($key, $crt) = map { $self->pki("$new.$_") } qw(key crt);
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my @end = $params{ends} ? ('-enddate', strftime('%Y%m%d%H%M%SZ', gmtime $params{ends})) : ('-days', 3650);
 
-	$run->($params{key} ? "cp '" . $self->pki("$params{key}.key") . "' '$key'" : "openssl genpkey -algorithm ED25519 -out '$key'");
-	$run->("openssl req -new -key '$key' -subj '/O=Medchain test/CN=$cn' -out '$key.csr'");
-	PostgreSQL::Test::Utils::append_to_file("$key.ext", "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
+	unlink $key, $crt;
+	PostgreSQL::Test::Utils::append_to_file($key, $params{key} ? PostgreSQL::Test::Utils::slurp_file($self->pki("$params{key}.key")) : '');
+	chmod 0600, $key;
+	quietly('openssl', 'genpkey', @{ $generate{$type} }, '-out', $key) unless $params{key};
+	PostgreSQL::Test::Utils::append_to_file("$dir/index.txt$_->[0]", $_->[1]) foreach [ '', '' ], [ '.attr', "unique_subject = no\n" ];
+	PostgreSQL::Test::Utils::append_to_file("$dir/ca.cnf", "[ca]\ndefault_ca = c\n[c]\ndatabase = $dir/index.txt\nnew_certs_dir = $dir\nrand_serial = yes\n"
+		. "policy = any\nx509_extensions = member\nstring_mask = utf8only\n[any]\norganizationName = optional\norganizationalUnitName = optional\ncommonName = optional\n"
+		. "[req]\ndistinguished_name = name\nstring_mask = utf8only\n[name]\n[member]\nbasicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
 		. "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n");
-	$run->("openssl x509 -req -in '$key.csr' -CA '" . $self->pki('ca.crt') . "' -CAkey '" . $self->pki('ca.key')
-		. "' -CAcreateserial -days $days -extfile '$key.ext' -out '" . $self->pki("$new.crt") . "'");
+	quietly('openssl', 'req', '-new', '-utf8', '-config', "$dir/ca.cnf", '-key', $key, '-subj', $params{subject} || "/O=Medchain test/CN=$cn",
+		($type eq 'sm2' ? ('-sm3', '-sigopt', $sm2_id) : ()), '-out', "$dir/request");
+	quietly('openssl', 'ca', '-batch', '-notext', '-utf8', '-config', "$dir/ca.cnf", '-keyfile', $self->pki("$ca.key"), '-cert', $self->pki("$ca.crt"),
+		($type eq 'sm2' ? ('-vfyopt', $sm2_id) : ()), ($ca =~ /^sm2/ ? ('-md', 'sm3', '-sigopt', $sm2_id) : ('-md', 'sha256')),
+		@end, '-in', "$dir/request", '-out', $crt);
+	PostgreSQL::Test::Utils::append_to_file($crt, PostgreSQL::Test::Utils::slurp_file($self->pki("$ca.crt"))) unless $ca =~ /ca$/;
 	return $self->certificate($new);
 }
 
