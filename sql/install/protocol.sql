@@ -190,9 +190,11 @@ BEGIN
                 MESSAGE = 'the examinee''s signature is not one of a key registered for him over the protocol',
                 HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same arguments; give the signature in base64.';
         END IF;
-    ELSIF keys <> '{}' AND terms::jsonb -> 'grants' <> '[]' AND policy_at('examinee_signature', local.node, 9223372036854775807) = 'required' THEN
+    END IF;
+    IF terms::jsonb -> 'grants' <> '[]' AND policy_at('examinee_signature', local.node, 9223372036854775807) = 'required'
+       AND NOT examinee_signed(local.node, 9223372036854775807, decode(terms::jsonb ->> 'subject', 'hex'), envelope) THEN
         RAISE insufficient_privilege USING
-            MESSAGE = 'the examinee has a key and has to sign this protocol',
+            MESSAGE = 'the examinee has a key and has to sign this protocol with it',
             HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same arguments; give the signature in base64 as examinee_signature.';
     END IF;
     RETURN envelope;
