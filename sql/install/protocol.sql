@@ -268,7 +268,8 @@ BEGIN
     ELSIF p.revoked IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = 'the protocol is revoked already';
     END IF;
-    denied := revocation_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp());
+    denied := coalesce(exclusion_reason(local.node, 9223372036854775807, clock_timestamp()),
+                       revocation_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp()));
     IF denied IS NOT NULL THEN
         RAISE insufficient_privilege USING MESSAGE = denied, DETAIL = format('It was issued by "%s".', p.issuer);
     END IF;
@@ -292,7 +293,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no protocol %s', log_diagnosis.protocol);
     END IF;
-    denied := note_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp());
+    denied := coalesce(exclusion_reason(local.node, 9223372036854775807, clock_timestamp()),
+                       note_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp()));
     IF denied IS NOT NULL THEN
         RAISE insufficient_privilege USING MESSAGE = denied;
     END IF;

@@ -58,7 +58,8 @@ END
 $$;
 COMMENT ON FUNCTION medchain.exclusion_reason(text, bigint, timestamptz) IS 'internal: why an entry of that chain has no effect whatever it says';
 
--- May the author of this entry use that capability in it?  Null if so; p_denied: the words for a contract without it.
+-- May the author of this entry use that capability (null: has he any contract) in it?  Null if so; p_denied: the words for
+-- a contract without it.
 CREATE FUNCTION medchain.standing_reason(p_origin text, p_seq bigint, p_time timestamptz, p_sealed timestamptz,
                                          p_capability text, p_denied text) RETURNS text
     LANGUAGE plpgsql STABLE

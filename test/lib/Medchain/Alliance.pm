@@ -177,11 +177,14 @@ sub conninfo
 	return sprintf('host=%s port=%d dbname=%s user=sync', $cluster->host, $cluster->port, $self->dbname($name));
 }
 
+# The trust anchors are those of make-pki named here, its CA if none is.
 sub found
 {
-	my ($self) = @_;
+	my ($self, @anchors) = @_;
 	my $dc = $self->data_center;
-	my ($certificate, $anchors) = ($self->certificate($dc), $self->certificate('ca'));
+	my ($certificate, $anchors) = ($self->certificate($dc), join("\n", map { $self->certificate($_) } (@anchors ? @anchors : 'ca')));
+	$self->{anchors} = PostgreSQL::Test::Utils::tempdir() . '/anchors';
+	PostgreSQL::Test::Utils::append_to_file($self->{anchors}, "$anchors\n");
 	return $self->sql($dc, "SELECT medchain.found_alliance('east', '$dc', '$certificate', '$anchors')");
 }
 
@@ -219,6 +222,21 @@ sub configure
 	my ($self, $end_node, $name) = @_;
 	$self->wait_for($end_node, "SELECT EXISTS (SELECT FROM medchain.member WHERE name = '$name')");
 	return $self->sql($end_node, "SELECT medchain.configure_ledger('$name')");
+}
+
+# NAME hears nothing while something happens among these; then from each in turn, until it knows all and derives the same.
+sub hears_late
+{
+	my ($self, $name, $peers, $happens) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	$self->unfollow($name, @$peers);
+	$happens->();
+	$self->wait_for_equal_heads(@$peers);
+	$self->follow($name, @$peers);
+	$self->wait_for_equal_heads(@$peers, $name);
+	$self->equal_ok(@$peers, $name);
+	return;
 }
 
 # Everything up to an alliance of these members (by default all) in which everybody follows everybody.
@@ -323,6 +341,22 @@ sub verify_ok
 	return;
 }
 
+# Tests: what each of these nodes exports, the offline verifier finds in order.
+sub verifies_offline_ok
+{
+	my ($self, $title, @names) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	foreach my $name (@names)
+	{
+		my $export = $self->sql($name, 'SELECT medchain.export()') . "\n";
+		my ($out, $err) = ('', '');
+		my $run = IPC::Run::run([ 'src/bin/medchain-verify', '-a', $self->{anchors} ], '<', \$export, '>', \$out, '2>', \$err);
+		ok($run && $out =~ /^verified$/m, "$title: an export of $name verifies offline") or diag($out . $err);
+	}
+	return;
+}
+
 # SQL as a superuser who has switched the ledger's triggers off; they are on again afterwards.
 sub forge
 {
@@ -379,7 +413,7 @@ sub certify
 		ec      => [ '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256' ],
 		rsa     => [ '-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048' ],
 		sm2     => [ '-algorithm', 'SM2' ]);
-	my $type = $params{type} || 'ed25519';
+	my $type = ($params{key} ? $self->{type}{ $params{key} } : $params{type}) || 'ed25519';
 	my $ca = $params{ca} || 'ca';
 	my ($key, $crt) = map { $self->pki("$new.$_") } qw(key crt);
 	my $dir = PostgreSQL::Test::Utils::tempdir();
@@ -400,6 +434,7 @@ sub certify
 		($type eq 'sm2' ? ('-vfyopt', $sm2_id) : ()), ($ca =~ /^sm2/ ? ('-md', 'sm3', '-sigopt', $sm2_id) : ('-md', 'sha256')),
 		@end, '-in', "$dir/request", '-out', $crt);
 	PostgreSQL::Test::Utils::append_to_file($crt, PostgreSQL::Test::Utils::slurp_file($self->pki("$ca.crt"))) unless $ca =~ /ca$/;
+	$self->{type}{$new} = $type;
 	return $self->certificate($new);
 }
 
@@ -425,9 +460,11 @@ sub sign_outside
 {
 	my ($self, $name, $node, $query) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $type = $self->{type}{$name} || 'ed25519';
+	my @digest = $type eq 'ed25519' ? () : $type eq 'sm2' ? ('-digest', 'sm3', '-pkeyopt', $sm2_id) : ('-digest', 'sha256');
 
 	PostgreSQL::Test::Utils::append_to_file("$dir/message", pack('H*', $self->sql($node, "SELECT encode(($query), 'hex')")));
-	PostgreSQL::Test::Utils::system_or_bail('openssl', 'pkeyutl', '-sign', '-rawin', '-inkey', $self->pki("$name.key"),
+	PostgreSQL::Test::Utils::system_or_bail('openssl', 'pkeyutl', '-sign', '-rawin', @digest, '-inkey', $self->pki("$name.key"),
 		'-in', "$dir/message", '-out', "$dir/signature");
 	return encode_base64(PostgreSQL::Test::Utils::slurp_file("$dir/signature"), '');
 }
@@ -437,8 +474,18 @@ sub use_key
 {
 	my ($self, $name, $key) = @_;
 	my $file = $self->pki("$key.key");
-	$self->sql($name, "ALTER SYSTEM SET medchain.signing_key = '$file'");
-	$self->sql($name, 'SELECT pg_reload_conf()');
+	my $database = $self->dbname($name);
+
+	if ($database eq 'postgres')
+	{
+		$self->sql($name, "ALTER SYSTEM SET medchain.signing_key = '$file'");
+		$self->sql($name, 'SELECT pg_reload_conf()');
+		return;
+	}
+	# one of several in its cluster: what is set for a database counts for a sealer that starts
+	$self->sql($name, "ALTER DATABASE $database SET medchain.signing_key = '$file'");
+	$self->sql($name, q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE backend_type = 'medchain sealer' AND datname = current_database()});
+	$self->sql($name, 'SELECT medchain.start_workers()');
 	return;
 }
 
