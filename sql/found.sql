@@ -13,14 +13,14 @@ SELECT * FROM test.error_of($$ SELECT medchain.found_alliance('east', 'data-cent
 -- a file that others can read is refused, as the server refuses such an ssl_key_file
 SELECT test.key_file('open') AS file, format('cp %s %s', test.key_file('data-centre'), test.key_file('open')) AS copy,
        format('chmod 644 %s', test.key_file('open')) AS open, format('chmod 600 %s', test.key_file('open')) AS close \gset
-COPY (SELECT) TO PROGRAM :'copy';
-COPY (SELECT) TO PROGRAM :'open';
+COPY (SELECT WHERE false) TO PROGRAM :'copy';
+COPY (SELECT WHERE false) TO PROGRAM :'open';
 ALTER SYSTEM SET medchain.signing_key = :'file';
 SELECT pg_reload_conf();
 CALL test.wait_for($$ SELECT error ~ 'access' FROM medchain.sealer_status() $$);
 SELECT state, test.masked(error) AS error, key_fingerprint FROM medchain.sealer_status();
 -- the sealer tries again by itself
-COPY (SELECT) TO PROGRAM :'close';
+COPY (SELECT WHERE false) TO PROGRAM :'close';
 CALL test.use_key('data-centre');
 SELECT state, error FROM medchain.sealer_status();
 

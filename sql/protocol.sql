@@ -56,15 +56,10 @@ SELECT kind, e.payload::jsonb -> 'body' ->> 'payloadType' AS type, o.reason, o.p
 \set terms '''P0002'', ''Signed at home.'', ''[{"grantee": "hospital-a", "operations": ["query"]}]'''
 SELECT convert_from(medchain.protocol_envelope(:terms), 'UTF8') AS bytes \gset
 SELECT :'bytes' ^@ 'DSSEv1 38 application/vnd.medchain.protocol+json ' AS dsse;
-CREATE TABLE signed (signature text);
-SELECT format('COPY signed FROM PROGRAM %L', format('printf %%s %s | base64 -d >%s/bytes && openssl pkeyutl -sign -rawin -inkey %s -in %2$s/bytes | base64 -w0',
-       translate(encode(convert_to(:'bytes', 'UTF8'), 'base64'), E'\n', ''), current_setting('medchain_test.pki'), test.key_file('end-node'))) AS sign \gset
-:sign;
-SELECT signature FROM signed \gset
+SELECT test.sign_outside('end-node', convert_to(:'bytes', 'UTF8')) AS signature \gset
 SELECT medchain.issue_protocol('P0002', 'Signed elsewhere.', '[{"grantee": "hospital-a", "operations": ["query"]}]', signature => :'signature');
 SELECT medchain.issue_protocol(:terms, signature => :'signature') AS p2 \gset
 SELECT state, identity FROM medchain.protocols WHERE protocol = :'p2';
-DROP TABLE signed;
 
 --
 -- Amending

@@ -365,16 +365,21 @@ END
 $$;
 COMMENT ON FUNCTION medchain.revocation_reason(text, bigint, text, timestamptz, timestamptz) IS 'internal: why a revocation has no effect';
 
--- Who has a part in a protocol writes into its log, and an auditor into every one.
+-- Who has a part in a protocol writes into its log, and an auditor into every one; not without a contract.
 CREATE FUNCTION medchain.note_reason(p_origin text, p_seq bigint, p_about text, p_time timestamptz, p_sealed timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     issuer text;
+    reason text;
 BEGIN
     SELECT c.origin INTO issuer FROM claim c WHERE c.about = p_about AND c.kind = 'protocol' AND c.effective;
     IF NOT FOUND THEN
         RETURN 'there is no such protocol';
+    END IF;
+    reason := medchain.standing_reason(p_origin, p_seq, p_time, p_sealed, NULL, 'the author has no part in this protocol');
+    IF reason IS NOT NULL THEN
+        RETURN reason;
     END IF;
     IF p_origin = issuer OR medchain.standing_reason(p_origin, p_seq, p_time, p_sealed, 'audit', '') IS NULL
        OR EXISTS (SELECT FROM claim c, pg_catalog.jsonb_array_elements(c.body -> 'grants') g

@@ -50,7 +50,7 @@ BEGIN
     ELSIF coalesce(m.expelled, m.ended, m.suspended) IS NOT NULL THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('"%s" %s', m.name, CASE WHEN m.expelled IS NOT NULL THEN 'was expelled' WHEN m.ended IS NOT NULL THEN 'has no contract any more' ELSE 'is suspended' END),
-            DETAIL = nullif('Reason: ' || m.departure, 'Reason: ');
+            DETAIL = 'Reason: ' || coalesce(nullif(m.departure, ''), 'none was given') || '.';
     ELSIF m.revoked <= clock_timestamp() OR NOT m.takes_part THEN
         RAISE insufficient_privilege USING MESSAGE = format('the certificate of "%s" was revoked', m.name),
             HINT = 'It needs a new certificate, and the data centre''s rekey().';
@@ -102,6 +102,10 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'an alliance has one data centre, which founded it';
     END IF;
     SELECT * INTO m FROM medchain.member x WHERE x.name = contract_terms.member;
+    IF NOT FOUND AND (contract_terms.kind IS NULL OR contract_terms.certificate IS NULL) THEN
+        RAISE undefined_object USING MESSAGE = format('there is no member "%s"', contract_terms.member),
+            HINT = 'A contract with a new member needs its kind and certificate.';
+    END IF;
     SELECT * INTO current FROM medchain.contract k WHERE k.id = m.contract;
     IF m.expelled IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = format('"%s" was expelled', m.name),
@@ -165,12 +169,6 @@ END
 $$;
 COMMENT ON FUNCTION medchain.seal_contract(text, text, text) IS 'internal: DSSE envelope of a contract';
 
-CREATE FUNCTION medchain.contract_envelope(member text, kind medchain.member_kind DEFAULT NULL, certificate text DEFAULT NULL,
-                                           capabilities text[] DEFAULT NULL, valid tstzrange DEFAULT NULL) RETURNS bytea
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
-    AS $$ SELECT envelope_bytes('application/vnd.medchain.contract+json', contract_terms($1, $2, $3, $4, $5)) $$;
-COMMENT ON FUNCTION medchain.contract_envelope(text, medchain.member_kind, text, text[], tstzrange) IS 'data centre: the bytes (DSSE pre-authentication encoding) to be signed outside the database for admit(), or for amend_contract() when kind and certificate are left out';
-
 CREATE FUNCTION medchain.contract_envelope(contract uuid) RETURNS bytea
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
@@ -178,6 +176,9 @@ DECLARE
     payload text;
 BEGIN
     PERFORM require_node(NULL, 'contract_envelope()');
+    IF contract_envelope.contract IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'contract must not be null';
+    END IF;
     SELECT o.payload INTO payload FROM contract k JOIN local_node n ON true JOIN entry e ON e.origin = n.data_center AND e.seq = k.offered_seq
         CROSS JOIN LATERAL open_envelope(e.payload::jsonb -> 'body', NULL, 'application/vnd.medchain.contract+json') o
         WHERE k.id = contract_envelope.contract;
@@ -188,6 +189,25 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION medchain.contract_envelope(uuid) IS 'the bytes (DSSE pre-authentication encoding) of an offered contract, for the member to countersign outside the database: join_alliance(), accept_contract()';
+
+-- An id in quotes is text to PostgreSQL, and so ends here too.
+CREATE FUNCTION medchain.contract_envelope(member text, kind medchain.member_kind DEFAULT NULL, certificate text DEFAULT NULL,
+                                           capabilities text[] DEFAULT NULL, valid tstzrange DEFAULT NULL) RETURNS bytea
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    IF contract_envelope.member IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'member, or contract, must not be null';
+    ELSIF num_nonnulls(contract_envelope.kind, contract_envelope.certificate, contract_envelope.capabilities, contract_envelope.valid) = 0
+          AND contract_envelope.member ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+          AND NOT EXISTS (SELECT FROM medchain.member m WHERE m.name = contract_envelope.member) THEN
+        RETURN contract_envelope(contract_envelope.member::uuid);
+    END IF;
+    RETURN envelope_bytes('application/vnd.medchain.contract+json',
+                          contract_terms(contract_envelope.member, contract_envelope.kind, contract_envelope.certificate, contract_envelope.capabilities, contract_envelope.valid));
+END
+$$;
+COMMENT ON FUNCTION medchain.contract_envelope(text, medchain.member_kind, text, text[], tstzrange) IS 'data centre: the bytes (DSSE pre-authentication encoding) to be signed outside the database for admit(), or for amend_contract() when kind and certificate are left out; given the id of a contract and nothing else, the same as contract_envelope(uuid)';
 
 CREATE FUNCTION medchain.admit(member text, kind medchain.member_kind, certificate text, capabilities text[] DEFAULT NULL,
                                valid tstzrange DEFAULT NULL, signature text DEFAULT NULL) RETURNS uuid
@@ -226,7 +246,8 @@ DECLARE
     k medchain.contract;
     terms text;
 BEGIN
-    SELECT * INTO k FROM medchain.contract x WHERE x.member = local.node AND x.id = coalesce(accept_contract.contract, x.id) ORDER BY x.offered_seq DESC LIMIT 1;
+    SELECT * INTO k FROM medchain.contract x WHERE x.member = local.node AND x.id = coalesce(accept_contract.contract, x.id)
+        ORDER BY x.ended IS NOT NULL, x.offered_seq DESC LIMIT 1;
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no such contract with "%s"', local.node), HINT = 'See the view medchain.contracts.';
     ELSIF k.accepted IS NOT NULL OR k.ended IS NOT NULL THEN

@@ -30,6 +30,9 @@ DECLARE
     m medchain.member;
 BEGIN
     PERFORM require_capability('admit', what);
+    IF require_governor.member IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'member must not be null';
+    END IF;
     SELECT * INTO m FROM medchain.member x WHERE x.name = require_governor.member;
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no member "%s"', require_governor.member);
@@ -113,9 +116,11 @@ DECLARE
     local local_node := require_node('{data_center}', 'set_policy()');
 BEGIN
     PERFORM require_capability('admit', 'setting policies');
-    IF set_policy.policy IS DISTINCT FROM 'examinee_signature' THEN
+    IF set_policy.policy IS NULL OR set_policy.value IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'policy and value must not be null';
+    ELSIF set_policy.policy <> 'examinee_signature' THEN
         RAISE invalid_parameter_value USING MESSAGE = format('there is no policy "%s"', set_policy.policy), HINT = 'The policy is "examinee_signature".';
-    ELSIF set_policy.value IS NULL OR set_policy.value NOT IN ('required', 'optional') THEN
+    ELSIF set_policy.value NOT IN ('required', 'optional') THEN
         RAISE invalid_parameter_value USING MESSAGE = format('policy "%s" is "required" or "optional"', set_policy.policy);
     END IF;
     RETURN append_governance('policy', jsonb_build_object('policy', set_policy.policy, 'value', set_policy.value,

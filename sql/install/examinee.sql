@@ -72,6 +72,9 @@ DECLARE
     local local_node := require_node('{data_center}', 'withdraw_examinee_key()');
 BEGIN
     PERFORM require_capability('admit', 'withdrawing keys of examinees');
+    IF withdraw_examinee_key.subject IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'subject must not be null';
+    END IF;
     IF NOT EXISTS (SELECT FROM examinee_key k WHERE k.subject = pseudonym(withdraw_examinee_key.subject) AND k.withdrawn IS NULL) THEN
         RAISE undefined_object USING MESSAGE = 'this examinee has no key';
     END IF;

@@ -190,9 +190,11 @@ BEGIN
                 MESSAGE = 'the examinee''s signature is not one of a key registered for him over the protocol',
                 HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same arguments; give the signature in base64.';
         END IF;
-    ELSIF keys <> '{}' AND terms::jsonb -> 'grants' <> '[]' AND policy_at('examinee_signature', local.node, 9223372036854775807) = 'required' THEN
+    END IF;
+    IF terms::jsonb -> 'grants' <> '[]' AND policy_at('examinee_signature', local.node, 9223372036854775807) = 'required'
+       AND NOT examinee_signed(local.node, 9223372036854775807, decode(terms::jsonb ->> 'subject', 'hex'), envelope) THEN
         RAISE insufficient_privilege USING
-            MESSAGE = 'the examinee has a key and has to sign this protocol',
+            MESSAGE = 'the examinee has a key and has to sign this protocol with it',
             HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same arguments; give the signature in base64 as examinee_signature.';
     END IF;
     RETURN envelope;
@@ -266,7 +268,8 @@ BEGIN
     ELSIF p.revoked IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = 'the protocol is revoked already';
     END IF;
-    denied := revocation_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp());
+    denied := coalesce(exclusion_reason(local.node, 9223372036854775807, clock_timestamp()),
+                       revocation_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp()));
     IF denied IS NOT NULL THEN
         RAISE insufficient_privilege USING MESSAGE = denied, DETAIL = format('It was issued by "%s".', p.issuer);
     END IF;
@@ -290,7 +293,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no protocol %s', log_diagnosis.protocol);
     END IF;
-    denied := note_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp());
+    denied := coalesce(exclusion_reason(local.node, 9223372036854775807, clock_timestamp()),
+                       note_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp()));
     IF denied IS NOT NULL THEN
         RAISE insufficient_privilege USING MESSAGE = denied;
     END IF;

@@ -14,6 +14,9 @@ DECLARE
     key record;
     reason text;
 BEGIN
+    IF rekey_terms.member IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'member must not be null';
+    END IF;
     SELECT * INTO m FROM medchain.member x WHERE x.name = rekey_terms.member;
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no member "%s"', rekey_terms.member);
@@ -67,7 +70,8 @@ END
 $$;
 COMMENT ON FUNCTION medchain.rekey_envelope(text, text, text, bigint) IS 'the bytes (DSSE pre-authentication encoding) to be signed with the new key for rekey(); last_height: after the loss of the old key, the last block that it has signed';
 
-CREATE FUNCTION medchain.rekey(member text, certificate text, public_key text DEFAULT NULL, proof text DEFAULT NULL, last_height bigint DEFAULT NULL) RETURNS uuid
+CREATE FUNCTION medchain.rekey(member text, certificate text, public_key text DEFAULT NULL, proof text DEFAULT NULL, last_height bigint DEFAULT NULL,
+                               certificate_proof text DEFAULT NULL) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
 DECLARE
@@ -91,14 +95,17 @@ BEGIN
     terms := rekey_terms(rekey.member, rekey.certificate, rekey.public_key,
                          CASE WHEN NOT own THEN rekey_point(rekey.member, rekey.last_height) END);
     envelope := sign_envelope(type, terms)::jsonb;
-    IF rekey.proof IS NOT NULL THEN
-        envelope := jsonb_set(envelope, '{signatures}', envelope -> 'signatures' || jsonb_build_array(jsonb_build_object('sig', rekey.proof)));
-    END IF;
+    envelope := jsonb_set(envelope, '{signatures}', envelope -> 'signatures' || (make_envelope(type, terms, ARRAY[rekey.proof, rekey.certificate_proof]) -> 'signatures'));
     SELECT o.reason INTO reason FROM open_envelope(envelope, terms::jsonb ->> 'public_key', type) o;
     IF reason IS NOT NULL THEN
         RAISE invalid_parameter_value USING
             MESSAGE = CASE WHEN rekey.proof IS NULL THEN 'a new key needs a proof that its holder has it' ELSE 'the proof is not a signature of the new key: ' || reason END,
             HINT = 'Sign the bytes that medchain.rekey_envelope() returns for the same arguments with the new key, and give the signature in base64.';
+    END IF;
+    SELECT o.reason INTO reason FROM open_envelope(envelope, rekey.certificate, type) o;
+    IF reason IS NOT NULL THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'the certificate''s key, which is not the new one, has to sign too: ' || reason,
+            HINT = 'Give its signature over medchain.rekey_envelope(), in base64, as certificate_proof.';
     END IF;
     IF NOT own THEN
         IF (SELECT f.public_key FROM certificate_facts(rekey.certificate) f) <> terms::jsonb ->> 'public_key' THEN
@@ -112,4 +119,4 @@ BEGIN
     RETURN append_governance('rekey', envelope);
 END
 $$;
-COMMENT ON FUNCTION medchain.rekey(text, text, text, text, bigint) IS 'the member itself: sign its blocks with a new key from the next one on (public_key; by default the certificate''s), or go on with the same key and a new certificate; data centre, after loss: from the block after last_height on. proof: base64, signature of a new key over rekey_envelope()';
+COMMENT ON FUNCTION medchain.rekey(text, text, text, text, bigint, text) IS 'the member itself: sign its blocks with a new key from the next one on (public_key; by default the certificate''s), or go on with the same key and a new certificate; data centre, after loss: from the block after last_height on. proof: base64, signature of a new key over rekey_envelope(); certificate_proof: the same by the certificate''s key, where that is another one';

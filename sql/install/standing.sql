@@ -58,7 +58,8 @@ END
 $$;
 COMMENT ON FUNCTION medchain.exclusion_reason(text, bigint, timestamptz) IS 'internal: why an entry of that chain has no effect whatever it says';
 
--- May the author of this entry use that capability in it?  Null if so; p_denied: the words for a contract without it.
+-- May the author of this entry use that capability (null: has he any contract) in it?  Null if so; p_denied: the words for
+-- a contract without it.
 CREATE FUNCTION medchain.standing_reason(p_origin text, p_seq bigint, p_time timestamptz, p_sealed timestamptz,
                                          p_capability text, p_denied text) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -223,7 +224,13 @@ BEGIN
     ELSIF p_body ->> 'certificate' IS NULL THEN
         RETURN 'certificate is not accepted: it is missing';
     END IF;
-    RETURN 'certificate is not accepted: ' || medchain.certificate_reason(p_body ->> 'certificate', medchain.genesis_anchors(), p_time);
+    reason := medchain.certificate_reason(p_body ->> 'certificate', medchain.genesis_anchors(), p_time);
+    IF reason IS NOT NULL THEN
+        RETURN 'certificate is not accepted: ' || reason;
+    END IF;
+    -- whose certificate it is has signed too: nobody takes that of another
+    SELECT o.reason INTO reason FROM medchain.open_envelope(envelope, p_body ->> 'certificate', type) o;
+    RETURN 'key of the certificate: ' || reason;
 EXCEPTION WHEN data_exception OR feature_not_supported THEN
     RETURN SQLERRM;
 END
@@ -290,9 +297,10 @@ CREATE FUNCTION medchain.crl_issuers(p_seq bigint) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
-    RETURN medchain.genesis_anchors() || coalesce((SELECT pg_catalog.string_agg(c.body ->> 'certificate', E'\n' ORDER BY c.seq) FROM claim c, medchain.local_node n
-        WHERE c.origin = n.data_center AND c.kind IN ('genesis', 'contract', 'rekey') AND c.effective AND c.seq < p_seq
-        AND pg_catalog.length(c.body ->> 'certificate') - pg_catalog.length(pg_catalog.replace(c.body ->> 'certificate', 'BEGIN CERTIFICATE', '')) > 20), '');
+    -- what comes first in a certificate's text is no CA; the same intermediates come with many
+    RETURN medchain.genesis_anchors() || coalesce(E'\n' || (SELECT pg_catalog.string_agg(DISTINCT b.pem[1], E'\n') FROM claim c CROSS JOIN medchain.local_node n
+        CROSS JOIN LATERAL pg_catalog.regexp_matches(c.body ->> 'certificate', '-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----', 'g') WITH ORDINALITY b (pem, i)
+        WHERE c.origin = n.data_center AND c.kind IN ('genesis', 'contract', 'rekey') AND c.effective AND c.seq < p_seq AND b.i > 1), '');
 END
 $$;
 COMMENT ON FUNCTION medchain.crl_issuers(bigint) IS 'internal: certificates of the CAs whose revocation lists count: the trust anchors, and the intermediates that came with certificates';
@@ -400,30 +408,39 @@ END
 $$;
 COMMENT ON FUNCTION medchain.withdrawal_reason(text, bigint, bytea, jsonb, timestamptz) IS 'internal: why the withdrawal of an examinee''s keys has no effect';
 
--- Where the policy says so: a protocol that gives somebody access needs the signature of an examinee who has a key.
--- A key that another end node registered counts for earlier protocols too: their times are their author's word.
-CREATE FUNCTION medchain.examinee_signed_reason(p_origin text, p_seq bigint, p_subject bytea, p_body jsonb) RETURNS text
+-- Has an examinee signed who has keys?  A key that another end node registered counts for earlier protocols too: their
+-- times are their author's word.
+CREATE FUNCTION medchain.examinee_signed(p_origin text, p_seq bigint, p_subject bytea, p_envelope jsonb) RETURNS boolean
     LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     registrar record;
-    envelope jsonb;
 BEGIN
-    IF p_body -> 'grants' = '[]' OR medchain.policy_at('examinee_signature', p_origin, p_seq) IS DISTINCT FROM 'required' THEN
-        RETURN NULL;
-    END IF;
-    envelope := medchain.claim_envelope(p_origin, p_seq);
     FOR registrar IN SELECT k.origin, pg_catalog.array_agg(k.public_key ORDER BY k.seq DESC) AS keys FROM examinee_key k
                      WHERE k.subject = p_subject AND (k.origin <> p_origin OR k.seq < p_seq)
                      AND (k.withdrawn_at IS NULL OR p_seq < coalesce((k.withdrawn_at -> p_origin ->> 'size')::bigint, 0))
                      GROUP BY k.origin LOOP
         -- on one's own chain the newest before it; of others, where no order says which was the newest, any
         IF NOT EXISTS (SELECT FROM pg_catalog.unnest(CASE WHEN registrar.origin = p_origin THEN registrar.keys[1:1] ELSE registrar.keys END) k(pem)
-                       CROSS JOIN LATERAL medchain.open_envelope(envelope, k.pem, 'application/vnd.medchain.protocol+json') o WHERE o.reason IS NULL) THEN
-            RETURN 'the examinee has a key and has not signed';
+                       CROSS JOIN LATERAL medchain.open_envelope(p_envelope, k.pem, 'application/vnd.medchain.protocol+json') o WHERE o.reason IS NULL) THEN
+            RETURN false;
         END IF;
     END LOOP;
-    RETURN NULL;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION medchain.examinee_signed(text, bigint, bytea, jsonb) IS 'internal: is the envelope of a protocol at that point of a chain signed with the examinee''s keys, if there are any?';
+
+-- Where the policy says so: a protocol that gives somebody access needs the signature of an examinee who has a key.
+CREATE FUNCTION medchain.examinee_signed_reason(p_origin text, p_seq bigint, p_subject bytea, p_body jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    IF p_body -> 'grants' = '[]' OR medchain.policy_at('examinee_signature', p_origin, p_seq) IS DISTINCT FROM 'required'
+       OR medchain.examinee_signed(p_origin, p_seq, p_subject, medchain.claim_envelope(p_origin, p_seq)) THEN
+        RETURN NULL;
+    END IF;
+    RETURN 'the examinee has a key and has not signed';
 END
 $$;
 COMMENT ON FUNCTION medchain.examinee_signed_reason(text, bigint, bytea, jsonb) IS 'internal: why a protocol lacks the examinee''s signature; null if it needs none or has it';

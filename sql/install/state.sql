@@ -51,7 +51,6 @@ CREATE TABLE medchain.member (
     last_hash      bytea,
     takes_part     boolean NOT NULL DEFAULT false   -- within "valid", it does now
 );
-CREATE INDEX member_fingerprint ON medchain.member (fingerprint);
 COMMENT ON TABLE medchain.member IS 'members of the alliance as the ledger says';
 
 CREATE TABLE medchain.contract (
@@ -96,6 +95,7 @@ CREATE TABLE medchain.member_certificate (
     PRIMARY KEY (cause_origin, cause_seq)
 );
 CREATE INDEX member_certificate_member ON medchain.member_certificate (member);
+CREATE INDEX member_certificate_fingerprint ON medchain.member_certificate (fingerprint);
 COMMENT ON TABLE medchain.member_certificate IS 'every certificate that each member has had, and from which entry of its chain on';
 
 CREATE TABLE medchain.exclusion (

@@ -55,6 +55,44 @@ BEGIN
 END
 $$;
 
+-- The same for several calls of medchain's functions.
+CREATE OR REPLACE FUNCTION test.errors_of(VARIADIC calls text[]) RETURNS TABLE (call text, field text, content text)
+    LANGUAGE sql
+AS $$
+    SELECT test.masked(c), e.field, e.content FROM unnest(calls) WITH ORDINALITY x (c, i), LATERAL test.error_of('SELECT medchain.' || c) e
+        ORDER BY i, array_position('{error, detail, hint, "no error"}', e.field)
+$$;
+
+-- The signature, in base64, that the openssl command makes with a key of make-pki: Ed25519, or with these further options.
+CREATE OR REPLACE FUNCTION test.sign_outside(name text, message bytea, options text DEFAULT '') RETURNS text
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    signature text;
+BEGIN
+    CREATE TEMP TABLE signed (signature text);
+    EXECUTE format('COPY signed FROM PROGRAM %L', format('printf %%s %s | base64 -d >%s/bytes && openssl pkeyutl -sign -rawin %s -inkey %s -in %2$s/bytes | base64 -w0',
+        translate(encode(message, 'base64'), E'\n', ''), current_setting('medchain_test.pki'), options, test.key_file(name)));
+    SELECT s.signature INTO signature FROM signed s;
+    DROP TABLE signed;
+    RETURN signature;
+END
+$$;
+
+-- DSSE v1: what is signed of a payload of that type.
+CREATE OR REPLACE FUNCTION test.pae(type text, payload text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT convert_to(format('DSSEv1 %s %s %s %s', octet_length(type), type, octet_length(payload), payload), 'UTF8')
+$$;
+
+-- ... of an envelope on the ledger.
+CREATE OR REPLACE FUNCTION test.pae(envelope jsonb) RETURNS bytea
+    LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT test.pae(envelope ->> 'payloadType', convert_from(decode(envelope ->> 'payload', 'base64'), 'UTF8'))
+$$;
+
 -- Waits, at most a minute, until a query returns true.
 CREATE OR REPLACE PROCEDURE test.wait_for(condition text)
     LANGUAGE plpgsql

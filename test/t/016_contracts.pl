@@ -13,18 +13,8 @@ my @all = $alliance->members;
 $alliance->establish;
 sub key_of { my ($name) = @_; return q{'} . $alliance->certificate($name) . q{'}; }
 
-# late hears nothing while something happens; then first from those named here, the data centre last
-sub late_hears_of
-{
-	my ($what) = @_;
-	$alliance->unfollow('late', qw(dc en ha));
-	$what->();
-	$alliance->wait_for_equal_heads(qw(dc en ha));
-	$alliance->follow('late', qw(ha en dc));
-	$alliance->wait_for_equal_heads;
-	$alliance->equal_ok;
-	return;
-}
+# late hears of it from these in turn, the data centre last
+sub late_hears_of { my ($what) = @_; return $alliance->hears_late('late', [qw(ha en dc)], $what); }
 
 # ----- contracts are amended and ended
 

@@ -27,7 +27,9 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha256);
+use IPC::Run;
 use MIME::Base64 qw(decode_base64 encode_base64);
+use POSIX qw(strftime);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -175,11 +177,14 @@ sub conninfo
 	return sprintf('host=%s port=%d dbname=%s user=sync', $cluster->host, $cluster->port, $self->dbname($name));
 }
 
+# The trust anchors are those of make-pki named here, its CA if none is.
 sub found
 {
-	my ($self) = @_;
+	my ($self, @anchors) = @_;
 	my $dc = $self->data_center;
-	my ($certificate, $anchors) = ($self->certificate($dc), $self->certificate('ca'));
+	my ($certificate, $anchors) = ($self->certificate($dc), join("\n", map { $self->certificate($_) } (@anchors ? @anchors : 'ca')));
+	$self->{anchors} = PostgreSQL::Test::Utils::tempdir() . '/anchors';
+	PostgreSQL::Test::Utils::append_to_file($self->{anchors}, "$anchors\n");
 	return $self->sql($dc, "SELECT medchain.found_alliance('east', '$dc', '$certificate', '$anchors')");
 }
 
@@ -217,6 +222,21 @@ sub configure
 	my ($self, $end_node, $name) = @_;
 	$self->wait_for($end_node, "SELECT EXISTS (SELECT FROM medchain.member WHERE name = '$name')");
 	return $self->sql($end_node, "SELECT medchain.configure_ledger('$name')");
+}
+
+# NAME hears nothing while something happens among these; then from each in turn, until it knows all and derives the same.
+sub hears_late
+{
+	my ($self, $name, $peers, $happens) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	$self->unfollow($name, @$peers);
+	$happens->();
+	$self->wait_for_equal_heads(@$peers);
+	$self->follow($name, @$peers);
+	$self->wait_for_equal_heads(@$peers, $name);
+	$self->equal_ok(@$peers, $name);
+	return;
 }
 
 # Everything up to an alliance of these members (by default all) in which everybody follows everybody.
@@ -321,6 +341,22 @@ sub verify_ok
 	return;
 }
 
+# Tests: what each of these nodes exports, the offline verifier finds in order.
+sub verifies_offline_ok
+{
+	my ($self, $title, @names) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	foreach my $name (@names)
+	{
+		my $export = $self->sql($name, 'SELECT medchain.export()') . "\n";
+		my ($out, $err) = ('', '');
+		my $run = IPC::Run::run([ 'src/bin/medchain-verify', '-a', $self->{anchors} ], '<', \$export, '>', \$out, '2>', \$err);
+		ok($run && $out =~ /^verified$/m, "$title: an export of $name verifies offline") or diag($out . $err);
+	}
+	return;
+}
+
 # SQL as a superuser who has switched the ledger's triggers off; they are on again afterwards.
 sub forge
 {
@@ -353,20 +389,52 @@ sub sign_note
 	return "$text\n\xe2\x80\x94 $signer " . encode_base64($id . PostgreSQL::Test::Utils::slurp_file("$der/signature"), '') . "\n";
 }
 
-# NEW.key and NEW.crt: a certificate of the CA for another name (CN), with a key of its own or, given one, that of NAME.
+# What the user id of GB/T 32918 is called by the openssl command.
+my $sm2_id = 'distid:1234567812345678';
+
+# A command without its chatter; dies with it when that fails.
+sub quietly
+{
+	my (@command) = @_;
+	my $output = '';
+
+	IPC::Run::run(\@command, '<', \'', '>', \$output, '2>', \$output) or die "@command: $output";
+	return;
+}
+
+# NEW.key and NEW.crt: a certificate for a name (CN).  Parameters: type of its key (ed25519, ec, rsa, sm2), or "key", a
+# NAME with whose key it shall be; "subject" beyond a name; "ends", in seconds since 1970; the "ca", whose certificate
+# is appended where it is an intermediate.
 sub certify
 {
 	my ($self, $new, $cn, %params) = @_;
-	my $days = $params{days} || 3650;
-	my $key = $self->pki("$new.key");
-	my $run = sub { PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "umask 077; $_[0] 2>/dev/null") };
+	my %generate = (
+		ed25519 => [ '-algorithm', 'ED25519' ],
+		ec      => [ '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256' ],
+		rsa     => [ '-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048' ],
+		sm2     => [ '-algorithm', 'SM2' ]);
+	my $type = ($params{key} ? $self->{type}{ $params{key} } : $params{type}) || 'ed25519';
+	my $ca = $params{ca} || 'ca';
+	my ($key, $crt) = map { $self->pki("$new.$_") } qw(key crt);
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my @end = $params{ends} ? ('-enddate', strftime('%Y%m%d%H%M%SZ', gmtime $params{ends})) : ('-days', 3650);
 
-	$run->($params{key} ? "cp '" . $self->pki("$params{key}.key") . "' '$key'" : "openssl genpkey -algorithm ED25519 -out '$key'");
-	$run->("openssl req -new -key '$key' -subj '/O=Medchain test/CN=$cn' -out '$key.csr'");
-	PostgreSQL::Test::Utils::append_to_file("$key.ext", "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
+	unlink $key, $crt;
+	PostgreSQL::Test::Utils::append_to_file($key, $params{key} ? PostgreSQL::Test::Utils::slurp_file($self->pki("$params{key}.key")) : '');
+	chmod 0600, $key;
+	quietly('openssl', 'genpkey', @{ $generate{$type} }, '-out', $key) unless $params{key};
+	PostgreSQL::Test::Utils::append_to_file("$dir/index.txt$_->[0]", $_->[1]) foreach [ '', '' ], [ '.attr', "unique_subject = no\n" ];
+	PostgreSQL::Test::Utils::append_to_file("$dir/ca.cnf", "[ca]\ndefault_ca = c\n[c]\ndatabase = $dir/index.txt\nnew_certs_dir = $dir\nrand_serial = yes\n"
+		. "policy = any\nx509_extensions = member\nstring_mask = utf8only\n[any]\norganizationName = optional\norganizationalUnitName = optional\ncommonName = optional\n"
+		. "[req]\ndistinguished_name = name\nstring_mask = utf8only\n[name]\n[member]\nbasicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
 		. "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n");
-	$run->("openssl x509 -req -in '$key.csr' -CA '" . $self->pki('ca.crt') . "' -CAkey '" . $self->pki('ca.key')
-		. "' -CAcreateserial -days $days -extfile '$key.ext' -out '" . $self->pki("$new.crt") . "'");
+	quietly('openssl', 'req', '-new', '-utf8', '-config', "$dir/ca.cnf", '-key', $key, '-subj', $params{subject} || "/O=Medchain test/CN=$cn",
+		($type eq 'sm2' ? ('-sm3', '-sigopt', $sm2_id) : ()), '-out', "$dir/request");
+	quietly('openssl', 'ca', '-batch', '-notext', '-utf8', '-config', "$dir/ca.cnf", '-keyfile', $self->pki("$ca.key"), '-cert', $self->pki("$ca.crt"),
+		($type eq 'sm2' ? ('-vfyopt', $sm2_id) : ()), ($ca =~ /^sm2/ ? ('-md', 'sm3', '-sigopt', $sm2_id) : ('-md', 'sha256')),
+		@end, '-in', "$dir/request", '-out', $crt);
+	PostgreSQL::Test::Utils::append_to_file($crt, PostgreSQL::Test::Utils::slurp_file($self->pki("$ca.crt"))) unless $ca =~ /ca$/;
+	$self->{type}{$new} = $type;
 	return $self->certificate($new);
 }
 
@@ -392,9 +460,11 @@ sub sign_outside
 {
 	my ($self, $name, $node, $query) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $type = $self->{type}{$name} || 'ed25519';
+	my @digest = $type eq 'ed25519' ? () : $type eq 'sm2' ? ('-digest', 'sm3', '-pkeyopt', $sm2_id) : ('-digest', 'sha256');
 
 	PostgreSQL::Test::Utils::append_to_file("$dir/message", pack('H*', $self->sql($node, "SELECT encode(($query), 'hex')")));
-	PostgreSQL::Test::Utils::system_or_bail('openssl', 'pkeyutl', '-sign', '-rawin', '-inkey', $self->pki("$name.key"),
+	PostgreSQL::Test::Utils::system_or_bail('openssl', 'pkeyutl', '-sign', '-rawin', @digest, '-inkey', $self->pki("$name.key"),
 		'-in', "$dir/message", '-out', "$dir/signature");
 	return encode_base64(PostgreSQL::Test::Utils::slurp_file("$dir/signature"), '');
 }
@@ -404,8 +474,18 @@ sub use_key
 {
 	my ($self, $name, $key) = @_;
 	my $file = $self->pki("$key.key");
-	$self->sql($name, "ALTER SYSTEM SET medchain.signing_key = '$file'");
-	$self->sql($name, 'SELECT pg_reload_conf()');
+	my $database = $self->dbname($name);
+
+	if ($database eq 'postgres')
+	{
+		$self->sql($name, "ALTER SYSTEM SET medchain.signing_key = '$file'");
+		$self->sql($name, 'SELECT pg_reload_conf()');
+		return;
+	}
+	# one of several in its cluster: what is set for a database counts for a sealer that starts
+	$self->sql($name, "ALTER DATABASE $database SET medchain.signing_key = '$file'");
+	$self->sql($name, q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE backend_type = 'medchain sealer' AND datname = current_database()});
+	$self->sql($name, 'SELECT medchain.start_workers()');
 	return;
 }
 
