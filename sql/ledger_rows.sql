@@ -208,6 +208,11 @@ DROP TABLE quoted_1;
 RESET quote_all_identifiers;
 DROP TABLE quoted;
 
+-- The identity behind a pseudonym was exchanged: grants would open somebody else's rows
+BEGIN;
+INSERT INTO medchain.subject_identity (pseudonym, identity) VALUES (sha256('somebody'), 'somebody');
+SELECT ok, fault, test.masked(detail) AS detail FROM medchain.verify('data-centre');
+ROLLBACK;
 -- medchain was made to forget a table
 CREATE TABLE forgotten (id int PRIMARY KEY);
 SELECT medchain.ledger_table('forgotten');

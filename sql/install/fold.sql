@@ -314,7 +314,12 @@ BEGIN
                       WHERE a.value IS DISTINCT FROM b.value)) END
     FROM (SELECT * FROM medchain_image i WHERE i.relation <> 'entry') l
          FULL JOIN (SELECT * FROM medchain.fold_image()) r ON r.relation = l.relation AND r.key = l.key AND r.origin = l.origin
-    WHERE l.content IS DISTINCT FROM r.content;
+    WHERE l.content IS DISTINCT FROM r.content
+    UNION ALL
+    -- not folded, but it decides whose rows a grant opens
+    SELECT n.node, pg_catalog.format('subject_identity %s: this is not the pseudonym of the identity', pg_catalog.encode(s.pseudonym, 'hex'))
+    FROM medchain.subject_identity s CROSS JOIN medchain.local_node n
+    WHERE pg_catalog.current_setting('medchain.pseudonym_key_file') <> '' AND medchain.pseudonym(s.identity) <> s.pseudonym;
 
     FOREACH name IN ARRAY medchain.fold_tables() || '{entry, medchain_image}' LOOP
         EXECUTE pg_catalog.format('DROP TABLE pg_temp.%I', name);
