@@ -156,7 +156,23 @@ ALTER TABLE grown ADD COLUMN x text DEFAULT 'x';
 UPDATE grown SET w = 'seen';
 SELECT row_key, fault FROM medchain.verify_table('grown');
 SELECT operation, fault FROM medchain.row_history('grown', 1);
+-- also what is done to the values that a default has given
+ALTER TABLE grown ADD COLUMN y text DEFAULT 'y', ADD COLUMN z text;
+ALTER TABLE grown DISABLE TRIGGER medchain_capture;
+UPDATE grown SET y = 'unseen' WHERE id < 3;
+ALTER TABLE grown ENABLE ALWAYS TRIGGER medchain_capture;
+UPDATE grown SET v = 'seen' WHERE id > 1;
+SELECT row_key, fault FROM medchain.verify_table('grown');
+SELECT operation, fault FROM medchain.row_history('grown', 2);
 DROP TABLE grown;
+
+-- Rows that a crash takes away are none for the ledger
+CREATE UNLOGGED TABLE fleeting (id int PRIMARY KEY);
+SELECT * FROM test.error_of($$ SELECT medchain.ledger_table('fleeting') $$);
+ALTER TABLE fleeting SET LOGGED;
+SELECT medchain.ledger_table('fleeting');
+ALTER TABLE fleeting SET UNLOGGED;
+DROP TABLE fleeting;
 
 -- Many rows that are gone are named in one go
 CREATE TABLE many (id int PRIMARY KEY);

@@ -18,7 +18,7 @@ DECLARE
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract", "accept_contract", "end_contract",
                    "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy", "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger", "bind_role", "connect_peer",
                    "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "ledger_table", "end_ledger_table", "protect_part",
-                   "register_row_table", "forget_row_table", "drop_row_triggers", "check_row_table", "table_and_partitions",
+                   "register_row_table", "forget_row_table", "drop_row_triggers", "check_row_table", "require_logged", "table_and_partitions",
                    "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values", "start_workers", "sealer_status", "seal", "verify", "verify_progress", "verify_table",
                    "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof", "consistency_proof", "receipt", "rebuild_tiles"],
         "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "register_examinee_key", "examinee_key_envelope", "log_diagnosis",

@@ -2,9 +2,10 @@
  * row_ddl.sql: what DDL does to a ledger table is an entry as well.
  *
  * Event triggers compare row_description() with what it was.  Commands that leave it as it is (an index, a comment,
- * a restore of a dump on its way to the same table) are none of the ledger's business.  New columns make a new version of
- * the table; rows keep their commitments until they are changed.  Where DDL takes content away or changes it, all rows
- * get a new baseline, for nothing can be compared with the old commitments any more: the entry says so.
+ * a restore of a dump on its way to the same table) are none of the ledger's business.  New columns that are empty make a
+ * new version of the table; commitments to the rows stay what they are.  New ones with a default are an update of every
+ * row.  Where DDL takes content away or changes it, all rows get a new baseline, for nothing can be compared with the old
+ * commitments any more: the entry says so.
  */
 
 CREATE FUNCTION medchain.row_parts(relation regclass) RETURNS TABLE (relid regclass, part text)
@@ -102,14 +103,15 @@ AS $$
 $$;
 COMMENT ON FUNCTION medchain.row_changes(jsonb, jsonb) IS 'internal: differences of two descriptions of a ledger table, as the ledger has them';
 
--- The columns as they are now; does every row need a new baseline because of what happened to them?
-CREATE FUNCTION medchain.observe_columns(p_table medchain.row_table, p_after jsonb) RETURNS boolean
+-- The columns as they are now; the kind of entry that every row gets because of what happened to them, or null.
+CREATE FUNCTION medchain.observe_columns(p_table medchain.row_table, p_after jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
     c record;
     fresh boolean := p_table.rewritten;
     added boolean := false;
+    filled boolean := false;
     item text;
 BEGIN
     FOR c IN SELECT r.attribute, r.number, r.type, a.attname::text AS now, format_type(a.atttypid, a.atttypmod) AS type_now
@@ -143,18 +145,20 @@ BEGIN
         WHILE EXISTS (SELECT FROM row_column r WHERE r.relation = p_table.relation AND r.name = item) LOOP
             item := item || '#';
         END LOOP;
-        INSERT INTO row_column (relation, attribute, number, name, type, since, filled)
-            VALUES (p_table.relation, c.name, c.attnum, item, c.type, p_table.version + 1, c.filled);
+        INSERT INTO row_column (relation, attribute, number, name, type, since)
+            VALUES (p_table.relation, c.name, c.attnum, item, c.type, p_table.version + 1);
         added := true;
+        filled := filled OR c.filled;
     END LOOP;
     fresh := fresh OR EXISTS (SELECT FROM jsonb_each_text(p_table.description) b WHERE b.key ^@ 'labels of '
                               AND NOT string_to_array(b.value, ',') <@ string_to_array(coalesce(p_after ->> b.key, ''), ',')
                               OR b.key ^@ 'attributes of ' AND b.value IS DISTINCT FROM p_after ->> b.key);
     UPDATE row_table t SET version = t.version + 1, rewritten = false WHERE t.relation = p_table.relation AND (added OR fresh);
-    RETURN fresh;
+    -- what is done past the trigger to the values that a default has given would not be seen otherwise
+    RETURN CASE WHEN fresh THEN 'row.baseline' WHEN filled THEN 'row.update' END;
 END
 $$;
-COMMENT ON FUNCTION medchain.observe_columns(medchain.row_table, jsonb) IS 'internal: follow what DDL did to the columns of a ledger table; true if its rows need a new baseline';
+COMMENT ON FUNCTION medchain.observe_columns(medchain.row_table, jsonb) IS 'internal: follow what DDL did to the columns of a ledger table; the kind of entry that each of its rows needs, if any';
 
 -- Partitions come with their rows and go with them.
 CREATE FUNCTION medchain.observe_partitions(p_table medchain.row_table, p_fresh boolean) RETURNS void
@@ -196,6 +200,7 @@ AS $$
 DECLARE
     t row_table;
     after jsonb;
+    each text;
     fresh boolean;
     body jsonb;
 BEGIN
@@ -208,6 +213,7 @@ BEGIN
             MESSAGE = format('rows of %s are on the ledger, it cannot take part in table inheritance', p_relation),
             DETAIL = 'Queries of the parent table would pass by what is put on the child tables.';
     END IF;
+    PERFORM require_logged(p_relation);
     after := row_description(p_relation);
     IF t.watched <> p_relation::oid THEN
         -- On the way from a dump: as soon as the table is what it was when it was dumped, it is watched again.
@@ -231,7 +237,8 @@ BEGIN
         RETURN;
     END IF;
     UPDATE row_table x SET description = NULL WHERE x.relation = p_relation;
-    fresh := observe_columns(t, after);
+    each := observe_columns(t, after);
+    fresh := coalesce(each = 'row.baseline', false);
     IF (SELECT array_agg(a.attname::text ORDER BY a.attname COLLATE "C")
         FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
         WHERE i.indrelid = p_relation AND i.indisprimary AND i.indimmediate)
@@ -252,8 +259,8 @@ BEGIN
         INTO body FROM row_table x WHERE x.relation = p_relation;
     PERFORM append_raw('table.alter', body::text, NULL, false);
     PERFORM observe_partitions(t, fresh);
-    IF fresh THEN
-        RAISE NOTICE 'rows of % have new commitments on the ledger: %', p_relation, row_record('row.baseline', p_relation, p_relation);
+    IF each IS NOT NULL THEN
+        RAISE NOTICE 'rows of % have new commitments on the ledger: %', p_relation, row_record(each, p_relation, p_relation);
     END IF;
     PERFORM describe_row_table(p_relation);
 END

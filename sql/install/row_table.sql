@@ -28,7 +28,6 @@ CREATE TABLE medchain.row_column (
     name      text NOT NULL,                -- on the ledger
     type      text NOT NULL,
     since     int NOT NULL,
-    filled    boolean NOT NULL DEFAULT false,  -- rows that were there when it was added may have had a value in it at once
     PRIMARY KEY (relation, attribute),
     UNIQUE (relation, name)
 );
@@ -100,7 +99,7 @@ COMMENT ON FUNCTION medchain.capture() IS 'trigger: put the change of a ledger t
 
 CREATE FUNCTION medchain.row_record(kind text, source regclass, root regclass) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_row_record';
-COMMENT ON FUNCTION medchain.row_record(text, regclass, regclass) IS 'internal: an entry for each row that source has now, as one of ledger table root; returns how many';
+COMMENT ON FUNCTION medchain.row_record(text, regclass, regclass) IS 'internal: an entry for each row that source has now, as one of ledger table root: row.baseline, row.delete, or row.update of what they were by the version before; returns how many';
 
 CREATE FUNCTION medchain.capture_truncate() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp SET row_security = off
@@ -132,6 +131,23 @@ CREATE FUNCTION medchain.table_and_partitions(relation regclass) RETURNS SETOF r
     AS $$ SELECT $1 UNION SELECT t.relid FROM pg_partition_tree($1) t $$;
 COMMENT ON FUNCTION medchain.table_and_partitions(regclass) IS 'internal: a table and its partitions';
 
+CREATE FUNCTION medchain.require_logged(relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE STRICT SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    part regclass;
+BEGIN
+    SELECT p INTO part FROM table_and_partitions(require_logged.relation) p JOIN pg_class c ON c.oid = p WHERE c.relpersistence = 'u' LIMIT 1;
+    IF FOUND THEN
+        RAISE feature_not_supported USING
+            MESSAGE = format('%s is unlogged', part),
+            DETAIL = 'After a crash its rows would be gone, and the ledger would say that they are there.',
+            HINT = format('ALTER TABLE %s SET LOGGED first.', part);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.require_logged(regclass) IS 'internal: error if a table or a partition of it does not survive a crash';
+
 CREATE FUNCTION medchain.check_row_table(relation regclass) RETURNS text[]
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
@@ -162,6 +178,7 @@ BEGIN
             MESSAGE = format('table %s is a ledger table already', relation),
             HINT = 'Call medchain.end_ledger_table() first.';
     END IF;
+    PERFORM require_logged(c.oid);
     SELECT t.oid::regclass INTO foreign_part FROM table_and_partitions(c.oid) p JOIN pg_class t ON t.oid = p WHERE t.relkind = 'f' LIMIT 1;
     IF FOUND THEN
         RAISE feature_not_supported USING MESSAGE = format('partition %s is a foreign table', foreign_part);

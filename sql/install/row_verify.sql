@@ -2,12 +2,6 @@
  * row_verify.sql: comparing ledger tables with the ledger, and proving one row.
  */
 
--- Columns that were empty when they were added leave the commitment to a row as it was.
-CREATE FUNCTION medchain.row_comparable(relation regclass, before int, after int) RETURNS boolean
-    LANGUAGE sql STABLE
-    RETURN before = after OR NOT EXISTS (SELECT FROM medchain.row_column c WHERE c.relation = $1 AND c.filled AND c.since > before AND c.since <= after);
-COMMENT ON FUNCTION medchain.row_comparable(regclass, int, int) IS 'internal: is the commitment to a row by a table''s later version the same as by an earlier one, if the row is the same?';
-
 CREATE FUNCTION medchain.verify_table(relation regclass, OUT row_key text, OUT fault text, OUT detail text)
     RETURNS SETOF record
     -- VOLATILE: by a snapshot as of when the table is locked, as one from before a TRUNCATE or rewrite would show it empty
@@ -85,7 +79,7 @@ BEGIN
                     AND e.seq > coalesce((SELECT s.seq FROM start s WHERE s.late), -1)) w,
                 LATERAL row_entry(w.payload) r WHERE r.relation = $2),
         told AS MATERIALIZED (
-            SELECT w.*, lag(w.kind) OVER history AS before_kind, lag(w.version) OVER history AS before_version,
+            SELECT w.*, lag(w.kind) OVER history AS before_kind,
                    lag(w.commitment) OVER history AS before, lag(w.id) OVER history AS before_id,
                    lead(w.id) OVER history IS NULL AS newest
             FROM word w WINDOW history AS (PARTITION BY w.row_id ORDER BY w.late, w.seq)),
@@ -115,7 +109,7 @@ BEGIN
             FROM told s
             WHERE (s.kind = 'row.insert' AND s.before_kind <> 'row.delete')
                OR (s.kind IN ('row.update', 'row.delete') AND (s.before_kind IS NULL OR s.before_kind = 'row.delete'
-                   OR (row_comparable($3, s.before_version, s.version) AND s.previous IS DISTINCT FROM s.before))))
+                   OR s.previous IS DISTINCT FROM s.before)))
         SELECT coalesce(f.row_key, l.row_key, k.row_key, encode(f.row_id, 'hex')), f.fault, f.detail
         FROM faults f LEFT JOIN live l ON f.row_key IS NULL AND l.is_there AND l.row_id = f.row_id
              LEFT JOIN (SELECT DISTINCT ON (x.row_id) x.row_id, x.row_key FROM row_key x
@@ -202,7 +196,7 @@ BEGIN
     SELECT e."time", substr(e.kind, 5), e.actor, e.payload::jsonb ->> 'role', e.id, CASE WHEN NOT e.late THEN e.seq END,
            (SELECT b.sealed FROM block b WHERE NOT e.late AND b.origin = n.node AND b.size > e.seq ORDER BY b.size, b.height LIMIT 1),
            e.commitment,
-           CASE WHEN e.kind IN ('row.update', 'row.delete') AND row_comparable(t.relation, lag(e.version) OVER w, e.version) AND e.previous IS DISTINCT FROM lag(e.commitment) OVER w
+           CASE WHEN e.kind IN ('row.update', 'row.delete') AND e.previous IS DISTINCT FROM lag(e.commitment) OVER w
                 THEN 'the row had been changed unseen' END
     FROM row_table t CROSS JOIN local_node n
          CROSS JOIN LATERAL row_entries(('x' || encode(substr(id, 1, 8), 'hex'))::bit(64)::bigint, t.ledger_name, id) e

@@ -196,13 +196,15 @@ PG_FUNCTION_INFO_V1(medchain_row_record);
 
 /*
  * row_record(kind text, source regclass, root regclass) -> bigint: an entry for every row that source has now, as one of
- * the ledger table root: row.baseline for rows that came with it, row.delete for those that leave.
+ * the ledger table root: row.baseline for rows that came with it, row.delete for those that leave, row.update for those
+ * that DDL has just given a new column with something in it, which the table's version before knew nothing of.
  */
 Datum
 medchain_row_record(PG_FUNCTION_ARGS)
 {
 	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	bool		leaving = strcmp(kind, "row.delete") == 0;
+	bool		filled = strcmp(kind, "row.update") == 0;
 	Relation	source = table_open(PG_GETARG_OID(1), AccessShareLock);
 	const RowTable *table;
 	TrustedScope scope;
@@ -233,11 +235,14 @@ medchain_row_record(PG_FUNCTION_ARGS)
 			HeapTupleHeader header = DatumGetHeapTupleHeader(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
 			HeapTupleData whole = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
 			RowImage	row;
+			RowImage	before;
 
 			CHECK_FOR_INTERRUPTS();
 			caller = MemoryContextSwitchTo(context);
 			row_image(table, RelationGetDescr(source), &whole, table->version, &row);
-			capture_append(table, kind, leaving ? NULL : &row, leaving ? &row : NULL);
+			if (filled)
+				row_image(table, RelationGetDescr(source), &whole, table->version - 1, &before);
+			capture_append(table, kind, leaving ? NULL : &row, leaving ? &row : filled ? &before : NULL);
 			MemoryContextSwitchTo(caller);
 			MemoryContextReset(context);
 			count++;
