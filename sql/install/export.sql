@@ -3,14 +3,18 @@
  *
  * One JSON object per line: what alliance it is; entries, each chain's in their
  * order, with the blocks that close over them; how much there was.  The data
- * centre's chain comes first and the end nodes' next, because they say which key
- * signs the others.
+ * centre's chain comes first, and each of the others behind that of the end node which says
+ * what key signs it.
  */
 CREATE FUNCTION medchain.export(origin text DEFAULT NULL) RETURNS SETOF text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
-    WITH chosen AS MATERIALIZED (
-        SELECT c.origin, CASE WHEN c.origin = n.data_center THEN 0 WHEN m.kind = 'end_node' THEN 1 ELSE 2 END AS rank,
+    WITH RECURSIVE configured AS (
+        SELECT n.data_center AS name, 0 AS rank FROM local_node n
+        UNION ALL
+        SELECT m.name, c.rank + 1 FROM configured c JOIN member m ON m.configured_by = c.name AND m.name <> m.configured_by),
+    chosen AS MATERIALIZED (
+        SELECT c.origin, coalesce((SELECT k.rank FROM configured k WHERE k.name = c.origin), 1000000) AS rank,
                least(c.height, m.last_height) AS height,
                CASE WHEN c.height > m.last_height THEN coalesce((SELECT b.size FROM block b WHERE b.origin = c.origin AND b.height = m.last_height), 0) ELSE c.size END AS size
         FROM local_node n CROSS JOIN chain c LEFT JOIN member m ON m.name = c.origin
@@ -29,7 +33,7 @@ AS $$
         UNION ALL
         SELECT -1, '', 0, 0, jsonb_build_object('type', 'export', 'alliance', n.alliance, 'data_center', n.data_center)::text FROM local_node n
         UNION ALL
-        SELECT 3, '', 0, 0, jsonb_build_object('type', 'end', 'chains', count(*), 'entries', coalesce(sum(c.size), 0), 'blocks', coalesce(sum(c.height + 1), 0))::text
+        SELECT 1000001, '', 0, 0, jsonb_build_object('type', 'end', 'chains', count(*), 'entries', coalesce(sum(c.size), 0), 'blocks', coalesce(sum(c.height + 1), 0))::text
         FROM chosen c)
     SELECT content FROM line ORDER BY rank, origin COLLATE "C", position, part
 $$;

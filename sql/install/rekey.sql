@@ -82,7 +82,11 @@ DECLARE
     envelope jsonb;
     reason text;
 BEGIN
-    IF own AND rekey.last_height IS NOT NULL THEN
+    -- as the sealer sees it, which stops a minute before the end
+    IF own AND local.node <> local.data_center AND NOT may_seal(local.node, 9223372036854775807, clock_timestamp() + interval '1 minute') THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = format('the certificate of "%s" has expired or was revoked, and nothing is sealed with it any more', local.node),
+            HINT = 'If it has expired, the data centre offers a contract with the new certificate, medchain.admit(), to be countersigned with medchain.accept_contract(); if it was revoked, the data centre calls medchain.rekey().';
+    ELSIF own AND rekey.last_height IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = 'after the loss of a key, rekey() is for the data centre',
             HINT = 'Give the data centre''s administrator the certificate, last_height, and the proof over rekey_envelope() with that last_height.';
     ELSIF NOT own THEN

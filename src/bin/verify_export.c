@@ -1,8 +1,8 @@
 /*
  * verify_export.c: walk the chains of an export, in constant memory.
  *
- * The data centre's chain comes first, then the end nodes', then the others',
- * so that each chain's key is known when its first block arrives.
+ * The data centre's chain comes first, and each other one behind that of the end
+ * node which configured it, so that its key is known when its first block arrives.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -271,6 +271,13 @@ is(ask($expires, $sees), 'nobody:', 'expired: an open session acts for nobody');
 like(over_tls('nobody', 'brief', $who), qr/expired|alert/, 'and a new one is refused');
 is($alliance->sql('dc', q{SELECT state FROM medchain.members WHERE member = 'brief'}), 'expired', 'the view says so');
 
+# it seals nothing any more, and what it has sealed verifies
+$alliance->sql('brief', q{SELECT medchain.append('visit', '1')});
+$alliance->wait_for('brief', q{SELECT sealer = 'failed' AND sealer_error ~ 'certificate of "brief" has expired' FROM medchain.stat});
+is($alliance->sql('dc', q{SELECT ok, blocks > 0 FROM medchain.verify('brief')}), 't|t', 'the blocks of before verify');
+system_or_bail('make', '-s', '-C', 'src/bin');
+$alliance->verifies_offline_ok('when a certificate has expired', 'dc');
+
 $_->{in} .= "\\q\n" foreach values %open, $bound, $second, $expires;
 $_->{psql}->finish foreach values %open, $bound, $second, $expires;
 $alliance->verify_ok('dc');
