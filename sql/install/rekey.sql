@@ -27,6 +27,7 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = format('certificate of "%s" is not accepted: %s', m.name, reason),
             HINT = 'It must lead to the alliance''s trust anchors, be valid now, and be for digital signatures.';
     END IF;
+    PERFORM refuse_revoked(m.name, rekey_terms.certificate);
     SELECT * INTO key FROM key_facts(coalesce(rekey_terms.public_key, rekey_terms.certificate));
     IF EXISTS (SELECT FROM ledger_key k WHERE k.public_key = key.public_key AND (k.member <> m.name OR key.public_key <> m.ledger_key)) THEN
         RAISE duplicate_object USING MESSAGE = 'this public key is, or was, that of a ledger',
@@ -100,14 +101,11 @@ BEGIN
             MESSAGE = CASE WHEN rekey.proof IS NULL THEN 'a new key needs a proof that its holder has it' ELSE 'the proof is not a signature of the new key: ' || reason END,
             HINT = 'Sign the bytes that medchain.rekey_envelope() returns for the same arguments with the new key, and give the signature in base64.';
     END IF;
-    IF NOT own THEN
-        IF (SELECT f.public_key FROM certificate_facts(rekey.certificate) f) <> terms::jsonb ->> 'public_key' THEN
-            RAISE invalid_parameter_value USING MESSAGE = 'after the loss of a key, the new one must be the certificate''s';
-        ELSIF NOT EXISTS (SELECT FROM contract k CROSS JOIN LATERAL certificate_facts(k.certificate) f
-                          WHERE k.member = rekey.member AND f.subject = (SELECT g.subject FROM certificate_facts(rekey.certificate) g)) THEN
-            RAISE invalid_parameter_value USING MESSAGE = 'the certificate is for another name than the member''s contract',
-                DETAIL = (SELECT format('It is for "%s".', g.subject) FROM certificate_facts(rekey.certificate) g);
-        END IF;
+    IF NOT own AND (SELECT f.public_key FROM certificate_facts(rekey.certificate) f) <> terms::jsonb ->> 'public_key' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'after the loss of a key, the new one must be the certificate''s';
+    ELSIF NOT certificate_is_of(rekey.certificate, rekey.member, NULL) THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'the certificate is for another name than the member''s contract',
+            DETAIL = (SELECT format('It is for "%s".', g.subject) FROM certificate_facts(rekey.certificate) g);
     END IF;
     RETURN append_governance('rekey', envelope);
 END
