@@ -87,3 +87,12 @@ SELECT member, state FROM medchain.members ORDER BY 1;
 -- refused entries are no part of an examinee's log
 SELECT DISTINCT kind FROM medchain.diagnosis_log('P0001') ORDER BY 1;
 SELECT origin, ok, fault, detail FROM medchain.verify() ORDER BY 1;
+
+-- a chain that is taken back from its first block on: so is the countersignature in it
+\c :data_centre
+BEGIN;
+SET LOCAL search_path = pg_catalog, medchain, pg_temp;
+SELECT accepted, takes_part FROM medchain.member WHERE name = 'hospital-a';
+SELECT medchain.fold_forget('hospital-a', 0);
+SELECT accepted, takes_part FROM medchain.member WHERE name = 'hospital-a';
+ROLLBACK;

@@ -110,11 +110,13 @@ END
 $$;
 COMMENT ON FUNCTION medchain.genesis_anchors() IS 'internal: trust anchors of the alliance, PEM, from genesis';
 
--- A certificate under the alliance's anchors, as OpenSSL says; malformed ones are a reason as well.
+-- A certificate under the alliance's anchors, as OpenSSL says; malformed ones are a reason as well, and so is a key of a
+-- kind that nothing is signed with here.
 CREATE FUNCTION medchain.certificate_reason(p_certificate text, p_anchors text, p_at timestamptz) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
 AS $$
 BEGIN
+    PERFORM medchain.certificate_facts(p_certificate);
     RETURN (SELECT v.reason FROM medchain.verify_certificate(p_certificate, p_anchors, NULL, p_at) v);
 EXCEPTION WHEN data_exception OR feature_not_supported THEN
     RETURN SQLERRM;
@@ -285,7 +287,7 @@ BEGIN
     END IF;
     FOR item IN SELECT pg_catalog.jsonb_array_elements(p_terms -> 'grants') LOOP
         period := medchain.period_of(item -> 'valid');
-        IF pg_catalog.jsonb_typeof(item -> 'grantee') IS DISTINCT FROM 'string'
+        IF pg_catalog.jsonb_typeof(item -> 'grantee') IS DISTINCT FROM 'string' OR medchain.name_valid(item ->> 'grantee') IS NOT TRUE
            OR pg_catalog.jsonb_typeof(item -> 'operations') IS DISTINCT FROM 'array'
            OR NOT item -> 'operations' <@ '["query", "update"]'
            OR period IS NULL OR pg_catalog.isempty(period)
@@ -365,19 +367,18 @@ END
 $$;
 COMMENT ON FUNCTION medchain.revocation_reason(text, bigint, text, timestamptz, timestamptz) IS 'internal: why a revocation has no effect';
 
--- Who has a part in a protocol writes into its log, and an auditor into every one; not without a contract.
+-- Who has a part in a protocol writes into its log, and an auditor into every one, while his contract is in force.
 CREATE FUNCTION medchain.note_reason(p_origin text, p_seq bigint, p_about text, p_time timestamptz, p_sealed timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     issuer text;
-    reason text;
+    reason text := medchain.standing_reason(p_origin, p_seq, p_time, p_sealed, NULL, 'the author has no part in this protocol');
 BEGIN
     SELECT c.origin INTO issuer FROM claim c WHERE c.about = p_about AND c.kind = 'protocol' AND c.effective;
     IF NOT FOUND THEN
         RETURN 'there is no such protocol';
     END IF;
-    reason := medchain.standing_reason(p_origin, p_seq, p_time, p_sealed, NULL, 'the author has no part in this protocol');
     IF reason IS NOT NULL THEN
         RETURN reason;
     END IF;

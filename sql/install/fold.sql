@@ -34,7 +34,8 @@ BEGIN
     END IF;
     INSERT INTO claim (origin, seq, id, kind, "time", height, sealed, about, subject, body, effective, reason)
     VALUES (e.origin, e.seq, e.id, e.kind, e.time, b.height, b.sealed,
-            coalesce(CASE e.kind
+            -- no name is as long as that, and an index takes no longer ones
+            pg_catalog.left(coalesce(CASE e.kind
                 WHEN 'acceptance' THEN e.origin
                 WHEN 'protocol' THEN e.id::text
                 WHEN 'amendment' THEN body ->> 'protocol'
@@ -44,7 +45,7 @@ BEGIN
                 WHEN 'policy' THEN body ->> 'policy'
                 WHEN 'examinee_key' THEN body ->> 'subject'
                 WHEN 'examinee_withdrawal' THEN pg_catalog.encode(e.subject, 'hex')
-                ELSE body ->> 'member' END, ''),
+                ELSE body ->> 'member' END, ''), 100),
             e.subject, body, false, 'not judged yet')
     ON CONFLICT (origin, seq) DO NOTHING;
 END
@@ -139,8 +140,8 @@ END
 $$;
 COMMENT ON FUNCTION medchain.fold_settle_protocol(text) IS 'internal: judge all claims about a protocol again and derive it';
 
--- Derive what depends on the claims of one chain in a range, or on members who changed by them.
-CREATE FUNCTION medchain.fold_settle(p_origin text, p_first bigint, p_last bigint) RETURNS void
+-- Derive what depends on the claims of one chain in a range, or on members who changed by them, or by claims that are gone.
+CREATE FUNCTION medchain.fold_settle(p_origin text, p_first bigint, p_last bigint, p_gone boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -150,7 +151,7 @@ DECLARE
     protocols text[];
     subjects bytea[];
 BEGIN
-    IF EXISTS (SELECT FROM claim x WHERE x.origin = p_origin AND x.seq BETWEEN p_first AND p_last AND x.kind = ANY (medchain.member_kinds())) THEN
+    IF p_gone OR EXISTS (SELECT FROM claim x WHERE x.origin = p_origin AND x.seq BETWEEN p_first AND p_last AND x.kind = ANY (medchain.member_kinds())) THEN
         changed := medchain.fold_settle_members();
     END IF;
     touched := medchain.fold_settle_examinees(p_origin, p_first, p_last, changed);
@@ -164,9 +165,10 @@ BEGIN
         PERFORM medchain.fold_settle_protocol(c.about);
     END LOOP;
 
-    -- an end node's right to revoke comes from a protocol of its own for the same subject, which may be among these
+    -- an end node's right to revoke comes from a protocol of its own for the same subject, which may be among these, and
+    -- have gained or lost its effect
     FOR c IN SELECT DISTINCT r.about FROM claim r JOIN claim p ON p.about = r.about AND p.kind = 'protocol'
-             WHERE r.kind = 'revocation' AND NOT r.effective AND p.subject = ANY (subjects) LOOP
+             WHERE r.kind = 'revocation' AND r.origin <> p.origin AND p.subject = ANY (subjects) LOOP
         PERFORM medchain.fold_settle_protocol(c.about);
     END LOOP;
 
@@ -181,7 +183,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.fold_settle(text, bigint, bigint) IS 'internal: derive the state that depends on this range of claims';
+COMMENT ON FUNCTION medchain.fold_settle(text, bigint, bigint, boolean) IS 'internal: derive the state that depends on this range of claims';
 
 CREATE FUNCTION medchain.fold_claims(p_origin text, p_first bigint, p_last bigint) RETURNS void
     LANGUAGE plpgsql
@@ -211,7 +213,7 @@ BEGIN
            pg_catalog.array_agg(DISTINCT x.subject) FILTER (WHERE x.subject IS NOT NULL)
         INTO protocols, subjects FROM claim x WHERE x.origin = p_origin AND x.seq >= p_first;
     DELETE FROM claim x WHERE x.origin = p_origin AND x.seq >= p_first;
-    PERFORM medchain.fold_settle(p_origin, 0, 9223372036854775807);
+    PERFORM medchain.fold_settle(p_origin, 0, 9223372036854775807, true);
     FOR c IN SELECT x.about FROM pg_catalog.unnest(protocols) x(about)
              UNION SELECT x.about FROM claim x WHERE x.kind = 'protocol' AND x.subject = ANY (subjects) LOOP
         PERFORM medchain.fold_settle_protocol(c.about);

@@ -14,18 +14,21 @@ CREATE FUNCTION medchain.member_kinds() RETURNS text[]
     AS $$ SELECT ARRAY['genesis', 'contract', 'acceptance', 'configure', 'suspend', 'reinstate', 'expel', 'ending', 'rekey', 'crl'] $$;
 COMMENT ON FUNCTION medchain.member_kinds() IS 'internal: kinds of entries that are about members';
 
-CREATE FUNCTION medchain.fold_certificate(p_member text, p_certificate text, p_from bigint, p_origin text, p_seq bigint) RETURNS void
+-- p_at: when it was presented, and is known to have been valid.  It ends with the first of the CAs on its path then.
+CREATE FUNCTION medchain.fold_certificate(p_member text, p_certificate text, p_at timestamptz, p_from bigint, p_origin text, p_seq bigint) RETURNS void
     LANGUAGE plpgsql
 AS $$
+DECLARE
+    term tstzrange := (SELECT pg_catalog.tstzrange(max(p.not_before), min(p.not_after), '[]')
+                       FROM medchain.certificate_path(p_certificate, medchain.genesis_anchors(), p_at) p);
 BEGIN
     INSERT INTO member_certificate (member, fingerprint, certificate, period, valid, from_seq, revoked, revoke_reason, cause_origin, cause_seq)
-        SELECT p_member, f.fingerprint, p_certificate, pg_catalog.tstzrange(f.not_before, f.not_after, '[]'),
-               pg_catalog.tstzrange(f.not_before, f.not_after, '[]') * pg_catalog.tstzrange(NULL, r.revoked), p_from, r.revoked, r.reason, p_origin, p_seq
+        SELECT p_member, f.fingerprint, p_certificate, term, term * pg_catalog.tstzrange(NULL, r.revoked), p_from, r.revoked, r.reason, p_origin, p_seq
         FROM medchain.certificate_facts(p_certificate) f, medchain.certificate_revocation(p_certificate) r
         ON CONFLICT (cause_origin, cause_seq) DO NOTHING;
 END
 $$;
-COMMENT ON FUNCTION medchain.fold_certificate(text, text, bigint, text, bigint) IS 'internal: a certificate that a member has from an entry of its chain on';
+COMMENT ON FUNCTION medchain.fold_certificate(text, text, timestamptz, bigint, text, bigint) IS 'internal: a certificate that a member has from an entry of its chain on';
 
 -- The keys of one chain, from the first on: each change has to follow the key that is in force where it stands.
 CREATE FUNCTION medchain.fold_keys(p_member text, p_key text) RETURNS void
@@ -46,9 +49,9 @@ BEGIN
             UPDATE claim x SET effective = verdict IS NULL, reason = verdict WHERE x.origin = c.origin AND x.seq = c.seq
                 AND (x.effective, x.reason) IS DISTINCT FROM (verdict IS NULL, verdict);
             CONTINUE WHEN verdict IS NOT NULL;
-            -- what is excluded changes the key that blocks are signed with, and nobody's standing
-            IF medchain.exclusion_reason(c.origin, c.seq, c.time) IS NULL THEN
-                PERFORM medchain.fold_certificate(p_member, c.body ->> 'certificate', c.seq, c.origin, c.seq);
+            -- what is excluded, or has somebody else's name on it, changes the key that blocks are signed with, and nobody's standing
+            IF medchain.exclusion_reason(c.origin, c.seq, c.time) IS NULL AND medchain.certificate_is_of(c.body ->> 'certificate', p_member, NULL) THEN
+                PERFORM medchain.fold_certificate(p_member, c.body ->> 'certificate', c.time, c.seq, c.origin, c.seq);
             END IF;
         END IF;
         SELECT f.public_key INTO key FROM medchain.key_facts(c.body ->> 'public_key') f;
@@ -70,7 +73,7 @@ BEGIN
     PERFORM medchain.fold_judge_kinds('{genesis}');
     SELECT c.* INTO g FROM claim c WHERE c.kind = 'genesis' AND c.effective;
     IF FOUND THEN
-        PERFORM medchain.fold_certificate(g.origin, g.body ->> 'certificate', 0, g.origin, g.seq);
+        PERFORM medchain.fold_certificate(g.origin, g.body ->> 'certificate', g.time, 0, g.origin, g.seq);
         PERFORM medchain.fold_keys(g.origin, (SELECT f.public_key FROM medchain.certificate_facts(g.body ->> 'certificate') f));
     END IF;
 END
@@ -95,10 +98,10 @@ BEGIN
     WHERE c.kind = 'suspend' AND c.effective
     UNION ALL
     SELECT p.key, c.seq, (p.value ->> 'size')::bigint, (r.body -> 'last' ->> 'size')::bigint, 'empty', 'the author''s certificate was revoked'
-    FROM claim c CROSS JOIN LATERAL pg_catalog.jsonb_each(c.body -> 'last') p
+    FROM claim c CROSS JOIN LATERAL pg_catalog.jsonb_each(c.body -> 'last') p      -- the data centre cannot stop its own chain
          LEFT JOIN LATERAL (SELECT x.body FROM claim x WHERE x.kind = 'rekey' AND x.effective AND x.origin = c.origin
                             AND x.about = p.key AND x.seq > c.seq ORDER BY x.seq LIMIT 1) r ON true
-    WHERE c.kind = 'crl' AND c.effective;
+    WHERE c.kind = 'crl' AND c.effective AND p.key <> c.origin;
 END
 $$;
 COMMENT ON FUNCTION medchain.fold_exclusions() IS 'internal: derive which parts of chains have no effect';
@@ -147,7 +150,9 @@ END
 $$;
 COMMENT ON FUNCTION medchain.fold_members() IS 'internal: derive members from their contracts';
 
--- Configure ledgers, one at a time in an order that does not depend on arrival; each may enable further ones.
+-- Configure ledgers, one at a time in an order that does not depend on arrival; each may enable further ones.  Times are
+-- their authors' word, so an end node could be before any other: a key for which the CA vouches, in the member's contract,
+-- comes first.
 CREATE FUNCTION medchain.fold_configurations() RETURNS void
     LANGUAGE plpgsql
 AS $$
@@ -164,7 +169,10 @@ BEGIN
     LOOP
         SELECT x.* INTO c FROM claim x JOIN member m ON m.name = x.about AND m.configured_by IS NULL
             WHERE x.kind = 'configure' AND medchain.authority_reason(x.origin, x.seq) IS NULL
-            ORDER BY x.time, x.origin COLLATE "C", x.seq LIMIT 1;
+            ORDER BY (SELECT min(k.offered_seq) FROM contract k CROSS JOIN LATERAL medchain.certificate_facts(k.certificate) f
+                      CROSS JOIN LATERAL medchain.key_facts(x.body ->> 'public_key') y
+                      WHERE k.member = x.about AND k.ended_seq IS DISTINCT FROM 0 AND f.public_key = y.public_key) NULLS LAST,
+                     x.time, x.origin COLLATE "C", x.seq LIMIT 1;
         EXIT WHEN NOT FOUND;
         PERFORM medchain.fold_keys(c.about, (SELECT f.public_key FROM medchain.key_facts(c.body ->> 'public_key') f));
         UPDATE member m SET configured_by = c.origin WHERE m.name = c.about;
@@ -241,15 +249,18 @@ BEGIN
     FOR pass IN 1 .. 2 LOOP
         DELETE FROM member_certificate;
         PERFORM medchain.fold_data_center();
-        PERFORM medchain.fold_judge_kinds(CASE pass WHEN 1 THEN '{contract, suspend, reinstate, expel, crl}' ELSE '{contract, suspend, reinstate, expel}' END::text[]);
+        PERFORM medchain.fold_judge_kinds('{contract, suspend, reinstate, expel}');
         PERFORM medchain.fold_judge(c.origin, c.seq) FROM (SELECT x.origin, x.seq FROM claim x WHERE x.kind = 'rekey' AND x.origin = center
                                                            AND x.about <> center ORDER BY x.seq OFFSET 0) c;
+        IF pass = 1 THEN
+            PERFORM medchain.fold_judge_kinds('{crl}');     -- may be signed by a CA that came with one of those
+        END IF;
     END LOOP;
     PERFORM medchain.fold_exclusions();
     PERFORM medchain.fold_judge_kinds('{ending}');
     PERFORM medchain.fold_contracts();
-    PERFORM medchain.fold_certificate(c.member, c.certificate, NULL, center, c.offered_seq) FROM contract c ORDER BY c.offered_seq;
-    PERFORM medchain.fold_certificate(c.about, c.body ->> 'certificate', (c.body -> 'last' ->> 'size')::bigint, c.origin, c.seq)
+    PERFORM medchain.fold_certificate(c.member, c.certificate, c.offered, NULL, center, c.offered_seq) FROM contract c ORDER BY c.offered_seq;
+    PERFORM medchain.fold_certificate(c.about, c.body ->> 'certificate', c.time, (c.body -> 'last' ->> 'size')::bigint, c.origin, c.seq)
         FROM claim c WHERE c.kind = 'rekey' AND c.effective AND c.origin = center AND c.about <> center ORDER BY c.seq;
 
     -- a countersignature may be by a key that its ledger has got, and lets an end node configure ledgers
@@ -279,7 +290,8 @@ DECLARE
     c record;
     touched bytea[] := '{}';
 BEGIN
-    FOR c IN SELECT x.origin, x.seq FROM claim x WHERE x.kind = 'policy' AND x.origin = p_origin AND x.seq BETWEEN p_first AND p_last ORDER BY x.seq LOOP
+    FOR c IN SELECT x.origin, x.seq FROM claim x WHERE x.kind = 'policy'
+             AND ((x.origin = p_origin AND x.seq BETWEEN p_first AND p_last) OR x.origin = ANY (p_changed)) ORDER BY x.origin COLLATE "C", x.seq LOOP
         IF medchain.fold_judge(c.origin, c.seq) THEN
             touched := ARRAY(SELECT DISTINCT k.subject FROM examinee_key k);
         END IF;
@@ -290,7 +302,7 @@ BEGIN
         touched := touched || c.subject;
     END LOOP;
     FOR c IN SELECT x.origin, x.seq FROM claim x WHERE x.kind IN ('examinee_key', 'examinee_withdrawal') AND x.subject IS NULL
-             AND x.origin = p_origin AND x.seq BETWEEN p_first AND p_last LOOP
+             AND ((x.origin = p_origin AND x.seq BETWEEN p_first AND p_last) OR x.origin = ANY (p_changed)) LOOP
         PERFORM medchain.fold_judge(c.origin, c.seq);
     END LOOP;
     RETURN touched;

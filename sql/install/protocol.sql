@@ -189,6 +189,11 @@ BEGIN
             RAISE invalid_parameter_value USING
                 MESSAGE = 'the examinee''s signature is not one of a key registered for him over the protocol',
                 HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same arguments; give the signature in base64.';
+        ELSIF policy_at('examinee_signature', local.node, 9223372036854775807) = 'required'
+              AND examinee_signed_before(local.node, 9223372036854775807, decode(terms::jsonb ->> 'subject', 'hex'), terms::jsonb) THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = 'the examinee has signed these very terms before, and his signature counts once',
+                HINT = 'Change the text or the period, and let him sign again.';
         END IF;
     END IF;
     IF terms::jsonb -> 'grants' <> '[]' AND policy_at('examinee_signature', local.node, 9223372036854775807) = 'required'

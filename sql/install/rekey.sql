@@ -30,6 +30,7 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = format('certificate of "%s" is not accepted: %s', m.name, reason),
             HINT = 'It must lead to the alliance''s trust anchors, be valid now, and be for digital signatures.';
     END IF;
+    PERFORM refuse_revoked(m.name, rekey_terms.certificate);
     SELECT * INTO key FROM key_facts(coalesce(rekey_terms.public_key, rekey_terms.certificate));
     IF EXISTS (SELECT FROM ledger_key k WHERE k.public_key = key.public_key AND (k.member <> m.name OR key.public_key <> m.ledger_key)) THEN
         RAISE duplicate_object USING MESSAGE = 'this public key is, or was, that of a ledger',
@@ -111,14 +112,11 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'the certificate''s key, which is not the new one, has to sign too: ' || reason,
             HINT = 'Give its signature over medchain.rekey_envelope(), in base64, as certificate_proof.';
     END IF;
-    IF NOT own THEN
-        IF (SELECT f.public_key FROM certificate_facts(rekey.certificate) f) <> terms::jsonb ->> 'public_key' THEN
-            RAISE invalid_parameter_value USING MESSAGE = 'after the loss of a key, the new one must be the certificate''s';
-        ELSIF NOT EXISTS (SELECT FROM contract k CROSS JOIN LATERAL certificate_facts(k.certificate) f
-                          WHERE k.member = rekey.member AND f.subject = (SELECT g.subject FROM certificate_facts(rekey.certificate) g)) THEN
-            RAISE invalid_parameter_value USING MESSAGE = 'the certificate is for another name than the member''s contract',
-                DETAIL = (SELECT format('It is for "%s".', g.subject) FROM certificate_facts(rekey.certificate) g);
-        END IF;
+    IF NOT own AND (SELECT f.public_key FROM certificate_facts(rekey.certificate) f) <> terms::jsonb ->> 'public_key' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'after the loss of a key, the new one must be the certificate''s';
+    ELSIF NOT certificate_is_of(rekey.certificate, rekey.member, NULL) THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'the certificate is for another name than the member''s contract',
+            DETAIL = (SELECT format('It is for "%s".', g.subject) FROM certificate_facts(rekey.certificate) g);
     END IF;
     RETURN append_governance('rekey', envelope);
 END

@@ -47,6 +47,19 @@ END
 $$;
 COMMENT ON FUNCTION medchain.member_may(text, text, timestamptz) IS 'internal: does this member take part, by the newest state, with this capability at that time?';
 
+-- The CA vouches for names: a certificate is a member's if it is made out to the name in one of its contracts (of the data
+-- centre, in genesis); up to an entry of the data centre's chain, if that is given.
+CREATE FUNCTION medchain.certificate_is_of(p_certificate text, p_member text, p_seq bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM medchain.certificate_facts(p_certificate) f, claim c CROSS JOIN LATERAL medchain.certificate_facts(c.body ->> 'certificate') g
+                   WHERE c.kind IN ('genesis', 'contract') AND c.effective AND c.about = p_member AND c.seq < coalesce(p_seq, c.seq + 1)
+                   AND f.subject = g.subject);
+END
+$$;
+COMMENT ON FUNCTION medchain.certificate_is_of(text, text, bigint) IS 'internal: is a certificate made out to the name in one of that member''s contracts?';
+
 CREATE FUNCTION medchain.exclusion_reason(p_member text, p_seq bigint, p_time timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
@@ -58,8 +71,8 @@ END
 $$;
 COMMENT ON FUNCTION medchain.exclusion_reason(text, bigint, timestamptz) IS 'internal: why an entry of that chain has no effect whatever it says';
 
--- May the author of this entry use that capability (null: has he any contract) in it?  Null if so; p_denied: the words for
--- a contract without it.
+-- May the author of this entry use that capability in it?  Null if so; p_denied: the words for a contract without it.
+-- Without a capability: is his contract in force there?
 CREATE FUNCTION medchain.standing_reason(p_origin text, p_seq bigint, p_time timestamptz, p_sealed timestamptz,
                                          p_capability text, p_denied text) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -69,7 +82,7 @@ DECLARE
     c record;
 BEGIN
     IF p_origin = (SELECT n.data_center FROM medchain.local_node n) THEN
-        IF NOT p_capability = ANY (medchain.default_capabilities('data_center')) THEN
+        IF p_capability IS NOT NULL AND NOT p_capability = ANY (medchain.default_capabilities('data_center')) THEN
             RETURN p_denied;
         ELSIF NOT medchain.certified_at(p_origin, p_time) THEN
             RETURN 'the data centre''s certificate was not valid then';
@@ -77,11 +90,11 @@ BEGIN
         RETURN NULL;
     END IF;
     SELECT * INTO k FROM contract x WHERE x.member = p_origin AND x.accepted_seq < p_seq ORDER BY x.offered_seq DESC LIMIT 1;
-    IF NOT FOUND OR NOT p_capability = ANY (k.capabilities) OR NOT EXISTS (SELECT FROM ledger_key l WHERE l.member = p_origin) THEN
+    IF NOT FOUND OR (p_capability IS NOT NULL AND NOT p_capability = ANY (k.capabilities)) OR NOT EXISTS (SELECT FROM ledger_key l WHERE l.member = p_origin) THEN
         RETURN p_denied;
     ELSIF k.ended_seq <= p_seq THEN
         RETURN 'the author''s contract was ended';
-    ELSIF NOT k.valid @> p_time THEN
+    ELSIF NOT k.valid @> p_time OR NOT k.valid @> p_sealed THEN
         RETURN 'the author''s contract was not valid then';
     END IF;
     SELECT * INTO c FROM member_certificate x WHERE x.member = p_origin AND x.from_seq <= p_seq
@@ -255,8 +268,7 @@ BEGIN
     SELECT * INTO facts FROM medchain.certificate_facts(p_body ->> 'certificate');
     IF facts.public_key IS DISTINCT FROM (SELECT f.public_key FROM medchain.key_facts(p_body ->> 'public_key') f) THEN
         RETURN 'the new key is not the certificate''s';
-    ELSIF NOT EXISTS (SELECT FROM claim c CROSS JOIN LATERAL medchain.certificate_facts(c.body ->> 'certificate') f
-                      WHERE c.kind = 'contract' AND c.effective AND c.about = p_about AND c.seq < p_seq AND f.subject = facts.subject) THEN
+    ELSIF NOT medchain.certificate_is_of(p_body ->> 'certificate', p_about, p_seq) THEN
         RETURN 'the certificate is for another name than the member''s contract';
     ELSIF EXISTS (SELECT FROM claim c WHERE c.kind = 'rekey' AND c.effective AND c.origin = p_origin AND c.about = p_about AND c.seq < p_seq
                   AND (c.body -> 'last' ->> 'height')::bigint > (p_body -> 'last' ->> 'height')::bigint) THEN
@@ -408,39 +420,56 @@ END
 $$;
 COMMENT ON FUNCTION medchain.withdrawal_reason(text, bigint, bytea, jsonb, timestamptz) IS 'internal: why the withdrawal of an examinee''s keys has no effect';
 
--- Has an examinee signed who has keys?  A key that another end node registered counts for earlier protocols too: their
--- times are their author's word.
+-- A signature is consent once: what was revoked or amended since must not come back with it.  The terms name the issuer, so
+-- that the entry which it was made for is on the same chain.
+CREATE FUNCTION medchain.examinee_signed_before(p_origin text, p_seq bigint, p_subject bytea, p_body jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM claim c, examinee_key k
+                   CROSS JOIN LATERAL medchain.open_envelope(medchain.claim_envelope(c.origin, c.seq), k.public_key, 'application/vnd.medchain.protocol+json') o
+                   WHERE c.kind IN ('protocol', 'amendment') AND c.origin = p_origin AND c.subject = p_subject AND c.seq < p_seq AND c.body = p_body
+                   AND k.subject = p_subject AND o.reason IS NULL);
+END
+$$;
+COMMENT ON FUNCTION medchain.examinee_signed_before(text, bigint, bytea, jsonb) IS 'internal: is there an earlier entry of these very terms with the examinee''s signature?';
+
+-- Has an examinee signed who has keys?  Null: he has none.  A key that another end node registered counts for earlier
+-- protocols too: their times are their author's word.
 CREATE FUNCTION medchain.examinee_signed(p_origin text, p_seq bigint, p_subject bytea, p_envelope jsonb) RETURNS boolean
     LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     registrar record;
+    signed boolean;
 BEGIN
     FOR registrar IN SELECT k.origin, pg_catalog.array_agg(k.public_key ORDER BY k.seq DESC) AS keys FROM examinee_key k
                      WHERE k.subject = p_subject AND (k.origin <> p_origin OR k.seq < p_seq)
                      AND (k.withdrawn_at IS NULL OR p_seq < coalesce((k.withdrawn_at -> p_origin ->> 'size')::bigint, 0))
                      GROUP BY k.origin LOOP
         -- on one's own chain the newest before it; of others, where no order says which was the newest, any
-        IF NOT EXISTS (SELECT FROM pg_catalog.unnest(CASE WHEN registrar.origin = p_origin THEN registrar.keys[1:1] ELSE registrar.keys END) k(pem)
-                       CROSS JOIN LATERAL medchain.open_envelope(p_envelope, k.pem, 'application/vnd.medchain.protocol+json') o WHERE o.reason IS NULL) THEN
-            RETURN false;
-        END IF;
+        signed := EXISTS (SELECT FROM pg_catalog.unnest(CASE WHEN registrar.origin = p_origin THEN registrar.keys[1:1] ELSE registrar.keys END) k(pem)
+                          CROSS JOIN LATERAL medchain.open_envelope(p_envelope, k.pem, 'application/vnd.medchain.protocol+json') o WHERE o.reason IS NULL);
+        EXIT WHEN NOT signed;
     END LOOP;
-    RETURN true;
+    RETURN signed;
 END
 $$;
-COMMENT ON FUNCTION medchain.examinee_signed(text, bigint, bytea, jsonb) IS 'internal: is the envelope of a protocol at that point of a chain signed with the examinee''s keys, if there are any?';
+COMMENT ON FUNCTION medchain.examinee_signed(text, bigint, bytea, jsonb) IS 'internal: is the envelope of a protocol at that point of a chain signed with the examinee''s keys? null: there are none';
 
 -- Where the policy says so: a protocol that gives somebody access needs the signature of an examinee who has a key.
 CREATE FUNCTION medchain.examinee_signed_reason(p_origin text, p_seq bigint, p_subject bytea, p_body jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
 AS $$
+DECLARE
+    signed boolean;
 BEGIN
-    IF p_body -> 'grants' = '[]' OR medchain.policy_at('examinee_signature', p_origin, p_seq) IS DISTINCT FROM 'required'
-       OR medchain.examinee_signed(p_origin, p_seq, p_subject, medchain.claim_envelope(p_origin, p_seq)) THEN
+    IF p_body -> 'grants' = '[]' OR medchain.policy_at('examinee_signature', p_origin, p_seq) IS DISTINCT FROM 'required' THEN
         RETURN NULL;
     END IF;
-    RETURN 'the examinee has a key and has not signed';
+    signed := medchain.examinee_signed(p_origin, p_seq, p_subject, medchain.claim_envelope(p_origin, p_seq));
+    RETURN CASE WHEN NOT signed THEN 'the examinee has a key and has not signed'
+                WHEN signed AND medchain.examinee_signed_before(p_origin, p_seq, p_subject, p_body) THEN 'the examinee''s signature is that of an earlier entry' END;
 END
 $$;
 COMMENT ON FUNCTION medchain.examinee_signed_reason(text, bigint, bytea, jsonb) IS 'internal: why a protocol lacks the examinee''s signature; null if it needs none or has it';

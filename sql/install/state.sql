@@ -85,7 +85,7 @@ CREATE TABLE medchain.member_certificate (
     member        text NOT NULL,
     fingerprint   bytea NOT NULL,
     certificate   text NOT NULL,
-    period        tstzrange NOT NULL,   -- that it is made out for
+    period        tstzrange NOT NULL,   -- that it, and every CA above it, is made out for
     valid         tstzrange NOT NULL,   -- the same, to where it was revoked
     from_seq      bigint,               -- on the member's chain: in force from this entry on; null: offered only
     revoked       timestamptz,

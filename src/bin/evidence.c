@@ -287,10 +287,9 @@ evidence_contract(Evidence *evidence, int64_t height, json_t *payload, CoreError
 	{
 		member = evidence_member(evidence, name);
 		if (member == NULL)
-		{
 			member = evidence_add(evidence, name);
-			member->first_certificate = strdup(certificate);
-		}
+		if (member->ncontracted < EVIDENCE_CHANGES_MAX)
+			member->contracted[member->ncontracted++] = strdup(certificate);
 		evidence_keep(&member->certificate, certificate);
 		evidence_keep(&member->valid_from, evidence_string(json_object_get(terms, "valid"), "from"));
 		evidence_keep(&member->valid_to, evidence_string(json_object_get(terms, "valid"), "to"));
@@ -306,7 +305,29 @@ evidence_contract(Evidence *evidence, int64_t height, json_t *payload, CoreError
 	return fine;
 }
 
-/* An end node names a member's ledger key: if it may, at that time; and of several configurations the earliest counts. */
+/* The first of its contracts whose certificate has this key, for which the CA vouches then; behind all of them any other. */
+static int
+evidence_rank(const Member *member, const Key *key)
+{
+	int			rank = 0;
+	bool		found = false;
+
+	while (!found && rank < member->ncontracted)
+	{
+		Key		   *contracted = key_from_pem(member->contracted[rank], strlen(member->contracted[rank]), NULL);
+
+		found = contracted != NULL && key_same(contracted, key);
+		key_free(contracted);
+		if (!found)
+			rank++;
+	}
+	return found ? rank : EVIDENCE_CHANGES_MAX;
+}
+
+/*
+ * An end node names a member's ledger key: if it may, at that time.  Of several configurations that for a key in a
+ * contract counts, and else the earliest.
+ */
 static bool
 evidence_configure(Evidence *evidence, const char *origin, uint64_t seq, json_t *payload, CoreError *error)
 {
@@ -318,20 +339,26 @@ evidence_configure(Evidence *evidence, const char *origin, uint64_t seq, json_t 
 	Member	   *member = name != NULL ? evidence_member(evidence, name) : NULL;
 	CoreError	refused = {0};
 	Key		   *key;
+	int			rank;
 	bool		same;
 
 	if (time == NULL || author == NULL || !author->configures || !evidence_counts(author, seq) || member == NULL || pem == NULL ||
 		(author->valid_from != NULL && strcmp(time, author->valid_from) < 0) ||
 		(author->valid_to != NULL && strcmp(time, author->valid_to) >= 0) ||
 		!evidence_certificate(evidence, origin, author->certificate, evidence_time(payload), &refused) ||
-		(member->nkeys > 0 && (member->configured == NULL || strcmp(member->configured, time) <= 0)) ||
+		(member->nkeys > 0 && member->configured == NULL) ||
 		(key = key_from_pem(pem, strlen(pem), NULL)) == NULL)
 		return true;
 	same = member->nkeys > 0 && key_same(key, member->keys[0].key);
+	rank = evidence_rank(member, key);
 	key_free(key);
+	if (member->configured != NULL &&
+		(rank > member->configured_rank || (rank == member->configured_rank && strcmp(member->configured, time) <= 0)))
+		return true;
 	if (member->used && !same)
-		return error_set(error, CORE_MALFORMED, "the ledger of \"%.60s\", which came before, was configured earlier with another key", name);
+		return error_set(error, CORE_MALFORMED, "the ledger of \"%.60s\", which came before, was configured with another key", name);
 	evidence_keep(&member->configured, time);
+	member->configured_rank = rank;
 	return same || evidence_configured(member, pem, error);
 }
 
@@ -380,7 +407,8 @@ evidence_free(Evidence *evidence)
 			key_free(member->keys[i].key);
 		for (int i = 0; i < member->nlost; i++)
 			key_free(member->lost[i].key);
-		free(member->first_certificate);
+		for (int i = 0; i < member->ncontracted; i++)
+			free(member->contracted[i]);
 		free(member->certificate);
 		free(member->valid_from);
 		free(member->valid_to);

@@ -36,11 +36,13 @@ typedef struct Member
 {
 	char	   *name;
 	char	   *certificate;	/* PEM, of the newest contract */
-	char	   *first_certificate;	/* of the first one */
+	char	   *contracted[EVIDENCE_CHANGES_MAX];	/* those of all its contracts, as far as there is room */
+	int			ncontracted;
 	bool		configures;		/* an end node whose contract lets it configure ledgers */
 	char	   *valid_from;		/* of its contract, as the ledger spells times; NULL: open */
 	char	   *valid_to;
 	char	   *configured;		/* when it was configured by an end node; NULL: by contract */
+	int			configured_rank;	/* of that key: lower counts before higher */
 	bool		used;			/* blocks were verified with its keys */
 	LedgerKey	keys[EVIDENCE_CHANGES_MAX]; /* by height */
 	int			nkeys;			/* 0: not configured (yet) */

@@ -91,10 +91,10 @@ evidence_rekey(Evidence *evidence, const char *origin, int64_t height, json_t *p
 		int64_t		last = -1;
 
 		/* the CA vouches: see lost_key_reason() in sql/install/standing.sql */
-		fine = strcmp(origin, evidence->data_center) == 0 && !member->expelled && member->first_certificate != NULL &&
+		fine = strcmp(origin, evidence->data_center) == 0 && !member->expelled && member->ncontracted > 0 &&
 			evidence_point(terms, &last, change.follows, &size) && certified != NULL && key_same(certified, key) &&
 			certificate_info(certificate, strlen(certificate), &now, NULL) &&
-			certificate_info(member->first_certificate, strlen(member->first_certificate), &then, NULL) &&
+			certificate_info(member->contracted[0], strlen(member->contracted[0]), &then, NULL) &&
 			strcmp(now.subject, then.subject) == 0 &&
 			(member->nlost == 0 || member->lost[member->nlost - 1].from_height <= last + 1);
 		key_free(certified);

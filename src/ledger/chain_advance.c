@@ -275,7 +275,10 @@ chain_accept(const LocalNode *node, const char *origin, const char *source, cons
 	}
 }
 
-/* The held rows that an accepted block makes superfluous; another block for the same height is evidence. */
+/*
+ * The held rows that an accepted block makes superfluous; another block for the same height is evidence, and stays with its
+ * entries, as it may yet prove to be the one that counts: see chain_reconsider().
+ */
 static void
 chain_clear_held(const char *origin, const ChainCheck *check)
 {
@@ -295,8 +298,12 @@ chain_clear_held(const char *origin, const ChainCheck *check)
 					"WHERE height = $2 AND sha256(convert_to(substr(note, 1, position(E'\\n\\n' IN note)), 'UTF8')) <> $3",
 					3, types, values, NULL, false);
 	values[1] = Int64GetDatum((int64) check->range.size);
-	trusted_execute(&entries, "DELETE FROM medchain.held_entry WHERE origin = $1 AND seq < $2",
-					2, types, values, NULL, false);
+	values[2] = Int64GetDatum(check->height);
+	types[2] = INT8OID;
+	trusted_execute(&entries, "DELETE FROM medchain.held_entry WHERE origin = $1 AND seq < $2 AND source NOT IN "
+					"(SELECT q.source FROM medchain.quarantine q WHERE q.origin = $1 AND q.height = $3 "
+					" AND q.reason = 'differs from accepted block')",
+					3, types, values, NULL, false);
 }
 
 static void
@@ -387,7 +394,7 @@ chain_advance(const char *origin)
 				}
 			}
 			SPI_freetuptable(held);
-			if (!progress && list_length(terms.keys) > 1)
+			if (!progress)
 				progress = chain_reconsider(&node, origin, &terms, check.height + 1);
 		}
 		MemoryContextSwitchTo(caller);

@@ -5,7 +5,8 @@
  * old one has signed.  A node that hears this late may have accepted more from
  * whoever has the key now, or refused what the member has signed with its new one.
  * So that all nodes come to the same chain in whatever order they hear things, the
- * former goes to quarantine, its entries back to where they were held, and the latter is tried again.
+ * former goes to quarantine, its entries back to where they were held, and the latter is tried again.  So it is when an
+ * end node's configuration of a ledger arrives that counts before the one that was known.
  */
 #include "postgres.h"
 
@@ -92,7 +93,7 @@ cut_entries(const LocalNode *node, const char *origin, int64 size)
 
 /* Everything after the block of this height, newest last, to quarantine. */
 static void
-cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size)
+cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size, const char *detail)
 {
 	static SPIPlanPtr read = NULL;
 	static SPIPlanPtr remove = NULL;
@@ -115,8 +116,7 @@ cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size)
 		CHECK_FOR_INTERRUPTS();
 		chain_quarantine(strcmp(origin, node->node) == 0 ? node->node : origin, origin,
 						 DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 1, &isnull)), CUT_REASON,
-						 "taken back from the ledger: the data centre names an earlier block as the last with this key",
-						 SPI_getvalue(blocks->vals[i], blocks->tupdesc, 3), first, end);
+						 detail, SPI_getvalue(blocks->vals[i], blocks->tupdesc, 3), first, end);
 		first = end;
 	}
 	SPI_freetuptable(blocks);
@@ -125,7 +125,7 @@ cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size)
 }
 
 static void
-chain_cut(const LocalNode *node, const char *origin, int64 height, const CutBlock *block, ChainCheck *check)
+chain_cut(const LocalNode *node, const char *origin, int64 height, const CutBlock *block, const char *detail, ChainCheck *check)
 {
 	ChainCheck	cut;
 
@@ -144,7 +144,7 @@ chain_cut(const LocalNode *node, const char *origin, int64 height, const CutBloc
 	PG_TRY();
 	{
 		cut_entries(node, origin, block->size);
-		cut_blocks(node, origin, height, block->size);
+		cut_blocks(node, origin, height, block->size, detail);
 	}
 	PG_FINALLY();
 	{
@@ -170,7 +170,9 @@ chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms
 		const Key  *signer;
 		CoreError	error = {0};
 
-		if (!key->named || key->from_height > check->height)
+		/* a key that the member chose on its chain is judged with the chain; nobody else takes away what we sealed ourselves */
+		if (key->from_height > check->height ||
+			(!key->named && (key->from_height > 0 || strcmp(origin, node->node) == 0 || strcmp(origin, node->data_center) == 0)))
 			continue;
 		if (key->from_height > 0)
 			before = cut_block(origin, key->from_height - 1);
@@ -186,7 +188,9 @@ chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms
 		ereport(LOG,
 				(errmsg("medchain: chain \"%s\" is taken back to block %lld, the last before its new key",
 						origin, (long long) (key->from_height - 1))));
-		chain_cut(node, origin, key->from_height - 1, &before, check);
+		chain_cut(node, origin, key->from_height - 1, &before,
+				  key->named ? "taken back from the ledger: the data centre names an earlier block as the last with this key" :
+				  "taken back from the ledger: it is configured with another key", check);
 		return true;
 	}
 	return false;
@@ -205,7 +209,7 @@ chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *te
 	uint64		count;
 	bool		again = false;
 
-	if (chosen == NULL || chosen->from_height == 0)
+	if (chosen == NULL)
 		return false;
 	chain_start(node, origin, &check);
 	trusted_execute(&read, "SELECT id, note FROM medchain.quarantine WHERE origin = $1 AND height = $2 AND note IS NOT NULL "

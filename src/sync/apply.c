@@ -297,6 +297,10 @@ medchain_arrive_block(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/*
+ * Chains with something to do: the next block is here; or the data centre, or another end node's configuration, has
+ * changed what the chain is signed with, so that blocks may have to be taken back, or refused ones tried again.
+ */
 void
 apply_keep(void)
 {
@@ -305,13 +309,16 @@ apply_keep(void)
 	uint64		count;
 
 	trusted_execute(&plan,
+					"WITH contested AS (SELECT about AS member FROM medchain.claim WHERE kind = 'configure' AND NOT effective) "
 					"SELECT h.origin FROM medchain.held_block h LEFT JOIN medchain.chain c ON c.origin = h.origin "
 					"WHERE h.height = coalesce(c.height, -1) + 1 "
 					"UNION SELECT k.member FROM medchain.ledger_key k JOIN medchain.chain c ON c.origin = k.member "
 					"WHERE k.follows IS NOT NULL AND k.from_height <= c.height "
-					"UNION SELECT q.origin FROM medchain.quarantine q JOIN medchain.chain c ON c.origin = q.origin AND q.height = c.height + 1 "
-					"JOIN medchain.ledger_key k ON k.member = q.origin AND k.from_height > 0 AND k.from_height <= q.height "
-					"WHERE q.reason IN ('bad signature', 'differs from accepted block') ORDER BY 1", 0, NULL, NULL, NULL, false);
+					"UNION SELECT c.origin FROM medchain.chain c JOIN contested t ON t.member = c.origin "
+					"UNION SELECT q.origin FROM medchain.quarantine q LEFT JOIN medchain.chain c ON c.origin = q.origin "
+					"JOIN medchain.ledger_key k ON k.member = q.origin AND k.from_height <= q.height "
+					"WHERE q.height = coalesce(c.height, -1) + 1 AND q.reason IN ('bad signature', 'differs from accepted block') "
+					"AND (k.from_height > 0 OR q.origin IN (SELECT t.member FROM contested t)) ORDER BY 1", 0, NULL, NULL, NULL, false);
 	origins = SPI_tuptable;
 	count = SPI_processed;
 	for (uint64 i = 0; i < count; i++)

@@ -21,25 +21,6 @@
 
 #define REMOTE_APPLICATION "medchain"
 
-/* ERROR, with the peer's words, if it can't be reached. */
-static WalReceiverConn *
-remote_connect(const char *conninfo)
-{
-	char	   *error = NULL;
-	WalReceiverConn *connection;
-
-	load_file("libpqwalreceiver", false);
-	compat_walrcv_check_conninfo(conninfo);
-	connection = compat_walrcv_connect(conninfo, REMOTE_APPLICATION, &error);
-	if (connection == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("could not connect to the peer"),
-				 errdetail("%s", error ? error : "unknown error"),
-				 errhint("The peer needs a role with LOGIN and REPLICATION that is a member of medchain_peer, and a line in pg_hba.conf for this database.")));
-	return connection;
-}
-
 /* First column of the first row, or NULL; ERROR if the command fails there. */
 static char *
 remote_value(WalReceiverConn *connection, const char *sql)
@@ -73,6 +54,57 @@ remote_value(WalReceiverConn *connection, const char *sql)
 	}
 	walrcv_clear_result(result);
 	return value;
+}
+
+/*
+ * Who may call us, and is no superuser, names the database that our connection goes to, and what he has put there is
+ * called: with the right conninfo, and this server's own way into itself, he would be its superuser.
+ */
+static void
+remote_refuse_superuser(WalReceiverConn *connection)
+{
+	bool		refused = true;
+
+	if (superuser_arg(GetOuterUserId()))
+		return;
+	PG_TRY();
+	{
+		char	   *superuser = remote_value(connection, "SELECT r.rolsuper::pg_catalog.text FROM pg_catalog.pg_roles r "
+											 "WHERE r.rolname OPERATOR(pg_catalog.=) session_user");
+
+		refused = superuser == NULL || strcmp(superuser, "false") != 0;
+	}
+	PG_FINALLY();
+	{
+		if (refused)
+			walrcv_disconnect(connection);
+	}
+	PG_END_TRY();
+	if (refused)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the login at the peer is a superuser there"),
+				 errhint("Use one with REPLICATION that is a member of medchain_peer and nothing else; superusers may use others.")));
+}
+
+/* ERROR, with the peer's words, if it can't be reached. */
+static WalReceiverConn *
+remote_connect(const char *conninfo)
+{
+	char	   *error = NULL;
+	WalReceiverConn *connection;
+
+	load_file("libpqwalreceiver", false);
+	compat_walrcv_check_conninfo(conninfo);
+	connection = compat_walrcv_connect(conninfo, REMOTE_APPLICATION, &error);
+	if (connection == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("could not connect to the peer"),
+				 errdetail("%s", error ? error : "unknown error"),
+				 errhint("The peer needs a role with LOGIN and REPLICATION that is a member of medchain_peer, and a line in pg_hba.conf for this database.")));
+	remote_refuse_superuser(connection);
+	return connection;
 }
 
 PG_FUNCTION_INFO_V1(medchain_remote_call);
