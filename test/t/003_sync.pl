@@ -36,7 +36,8 @@ $alliance->sql('ha', q{SELECT medchain.append('visit', '{}', 'P1')});
 $alliance->sql('ha', 'SELECT medchain.seal()');
 foreach my $name (qw(dc en))
 {
-	$alliance->wait_for($name, q{SELECT held_blocks FROM medchain.chains WHERE origin = 'ha'}, '2');
+	# the first copies of the two tables come one after the other
+	$alliance->wait_for($name, q{SELECT held_blocks, waiting_entries FROM medchain.chains WHERE origin = 'ha'}, '2|2');
 	is($alliance->sql($name, q{SELECT state, height, entries, waiting_entries, lag > '0' FROM medchain.chains WHERE origin = 'ha'}),
 		'held, not configured|||2|t', "$name holds the chain that is not configured");
 	is($alliance->sql($name, q{SELECT count(*) FROM medchain.entry WHERE origin = 'ha'}), '0', "$name has none of its entries in the ledger");

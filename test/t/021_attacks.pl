@@ -102,7 +102,7 @@ $alliance->sql('dc', q{
 my $protocol = $alliance->sql('en', q{SELECT medchain.issue_protocol('P1', 'text', '[{"grantee": "hb", "operations": ["query"]}, {"grantee": "ha", "operations": ["query"]}]')});
 $alliance->wait_for_equal_heads;
 my $public = q{(SELECT public_key FROM medchain.ledger_key WHERE member = 'ha')};
-$alliance->fails_like('ha', 'SELECT medchain.rekey(\'ha\', ' . quoted('hb') . ", public_key => $public)", qr/is for another name than the member's contract/, 'a certificate of another name is refused');
+$alliance->fails_like('ha', 'SELECT medchain.rekey(\'ha\', ' . quoted('hb') . ", public_key => $public)", qr/the certificate's key, which is not the new one, has to sign too/, 'a certificate is taken by nobody but who has its key');
 late_hears_of(sub {
 	$alliance->sql('ha', "SELECT medchain.append_raw('rekey', medchain.sign_envelope('application/vnd.medchain.rekey+json', medchain.rekey_terms('ha', "
 		. quoted('hb') . ", $public, NULL)), NULL, true)");
