@@ -99,9 +99,8 @@ identity_by_certificate(Found *found)
 	memcpy(VARDATA(argument), fingerprint, HASH_LEN);
 	values[0] = PointerGetDatum(argument);
 	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
-				 "SELECT m.name, m.valid, m.takes_part AND m.fingerprint = $1 AS active"
-				 " FROM medchain.member m WHERE m.fingerprint = $1"
-				 " OR m.name IN (SELECT c.member FROM medchain.member_certificate c WHERE c.fingerprint = $1)"
+				 "SELECT m.name, m.valid, m.takes_part AND m.fingerprint = c.fingerprint AS active"
+				 " FROM medchain.member_certificate c JOIN medchain.member m ON m.name = c.member WHERE c.fingerprint = $1"
 				 " ORDER BY active DESC, m.name COLLATE \"C\" LIMIT 1",
 				 1, types, values, identity_found, found);
 	pfree(argument);

@@ -70,6 +70,7 @@ evidence_rekey(Evidence *evidence, const char *origin, int64_t height, json_t *p
 	const char *previous = evidence_string(terms, "previous");
 	Member	   *member = name != NULL ? evidence_member(evidence, name) : NULL;
 	Key		   *key = pem != NULL ? key_from_pem(pem, strlen(pem), NULL) : NULL;
+	Key		   *certified = certificate != NULL ? key_from_pem(certificate, strlen(certificate), NULL) : NULL;
 	const LedgerKey *current = author ? evidence_key(author, height + 1) : NULL;
 	char		fingerprint[65];
 	CoreError	refused = {0};
@@ -78,7 +79,8 @@ evidence_rekey(Evidence *evidence, const char *origin, int64_t height, json_t *p
 	uint64_t	size;
 	bool		fine = member != NULL && key != NULL && certificate != NULL && alliance != NULL &&
 		strcmp(alliance, evidence->alliance) == 0 && evidence_signed(envelope, REKEY_TYPE, key) &&
-		evidence_certificate(evidence, name, certificate, evidence_time(payload), &refused);
+		evidence_certificate(evidence, name, certificate, evidence_time(payload), &refused) &&
+		certified != NULL && evidence_signed(envelope, REKEY_TYPE, certified);
 
 	if (fine && own)
 		fine = previous != NULL && key_fingerprint(current->key, fingerprint) && strcmp(previous, fingerprint) == 0 &&
@@ -87,20 +89,19 @@ evidence_rekey(Evidence *evidence, const char *origin, int64_t height, json_t *p
 	{
 		CertificateInfo now;
 		CertificateInfo then;
-		Key		   *certified = key_from_pem(certificate, strlen(certificate), NULL);
 		int64_t		last = -1;
 
 		/* the CA vouches: see lost_key_reason() in sql/install/standing.sql */
 		fine = strcmp(origin, evidence->data_center) == 0 && !member->expelled && member->ncontracted > 0 &&
-			evidence_point(terms, &last, change.follows, &size) && certified != NULL && key_same(certified, key) &&
+			evidence_point(terms, &last, change.follows, &size) && key_same(certified, key) &&
 			certificate_info(certificate, strlen(certificate), &now, NULL) &&
 			certificate_info(member->contracted[0], strlen(member->contracted[0]), &then, NULL) &&
 			strcmp(now.subject, then.subject) == 0 &&
 			(member->nlost == 0 || member->lost[member->nlost - 1].from_height <= last + 1);
-		key_free(certified);
 		change.from_height = last + 1;
 		change.named = fine && last >= 0;
 	}
+	key_free(certified);
 	json_decref(terms);
 	if (!fine)
 	{

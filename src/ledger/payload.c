@@ -47,20 +47,6 @@ typedef struct PayloadReader
 	char	   *values[FIELD_COUNT];	/* NULL unless a string */
 } PayloadReader;
 
-static void
-payload_append_uuid(StringInfo out, const pg_uuid_t *id)
-{
-	char		hex[ENCODE_HEX_SIZE(UUID_LEN)];
-
-	encode_hex(id->data, UUID_LEN, hex);
-	for (int i = 0; i < UUID_LEN * 2; i++)
-	{
-		if (i == 8 || i == 12 || i == 16 || i == 20)
-			appendStringInfoCharMacro(out, '-');
-		appendStringInfoCharMacro(out, hex[i]);
-	}
-}
-
 static char *
 payload_digits(char *at, int value, int width, char then)
 {
@@ -103,7 +89,7 @@ payload_build(const char *kind, const char *origin, const pg_uuid_t *id, Timesta
 	appendStringInfoString(&out, ",\"origin\":");
 	escape_json(&out, origin);
 	appendStringInfoString(&out, ",\"id\":\"");
-	payload_append_uuid(&out, id);
+	appendStringInfoString(&out, DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id))));
 	appendStringInfoString(&out, "\",\"time\":\"");
 	payload_append_time(&out, time);
 	appendStringInfoString(&out, "\",\"actor\":");

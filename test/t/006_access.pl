@@ -12,19 +12,9 @@ my $alliance = Medchain::Alliance->new(
 my $pki = $alliance->pki('');
 
 # a certificate of the alliance's CA that carries a member's name, with a key of its own
-system_or_bail('openssl', 'req', '-newkey', 'ed25519', '-nodes', '-keyout', "$pki/lookalike.key", '-subj', '/O=Medchain test/CN=ha', '-out', "$pki/lookalike.csr");
-system_or_bail('openssl', 'x509', '-req', '-in', "$pki/lookalike.csr", '-CA', "$pki/ca.crt", '-CAkey', "$pki/ca.key", '-set_serial', '4711', '-days', '30', '-out', "$pki/lookalike.crt");
-chmod 0600, "$pki/lookalike.key";
+$alliance->certify('lookalike', 'ha');
 
-my $dc = $alliance->start('dc', conf => qq{
-listen_addresses = '127.0.0.1'
-ssl = on
-ssl_cert_file = '$pki/dc-tls.crt'
-ssl_key_file = '$pki/dc-tls.key'
-ssl_ca_file = '$pki/ca.crt'
-});
-$dc->append_conf('pg_hba.conf', 'hostssl all all 127.0.0.1/32 trust clientcert=verify-ca');
-$dc->reload;
+my $dc = $alliance->start_tls('dc');
 $alliance->establish;
 
 $alliance->sql('dc', q{
@@ -54,15 +44,8 @@ sub as_role
 	return $alliance->sql('dc', $sql, extra_params => [ '-U', $role ]);
 }
 
-# A session over TLS, with a certificate or without.
-sub over_tls
-{
-	my ($role, $certificate, $sql) = @_;
-	my $connstr = sprintf("host=dc hostaddr=127.0.0.1 port=%d dbname=postgres user=%s sslmode=verify-full sslrootcert=%s/ca.crt", $dc->port, $role, $pki);
-	$connstr .= " sslcert=$pki/$certificate.crt sslkey=$pki/$certificate.key";
-	my ($rc, $out, $err) = $dc->psql('postgres', $sql, connstr => $connstr, on_error_die => 0);
-	return $rc == 0 ? $out : $err;
-}
+# What comes out of a session with a certificate, errors included.
+sub over_tls { return $alliance->over_tls('dc', @_); }
 
 # ----- by role
 

@@ -53,15 +53,7 @@ sub with_nul
 	system_or_bail('openssl', 'x509', '-inform', 'DER', '-in', "$dir/der", '-out', "$pki/$name.crt");
 }
 
-my $dc = $alliance->start('dc', conf => qq{
-listen_addresses = '127.0.0.1'
-ssl = on
-ssl_cert_file = '$pki/dc-tls.crt'
-ssl_key_file = '$pki/dc-tls.key'
-ssl_ca_file = '$pki/ca.crt'
-});
-$dc->append_conf('pg_hba.conf', 'hostssl all all 127.0.0.1/32 trust clientcert=verify-ca');
-$dc->reload;
+my $dc = $alliance->start_tls('dc');
 
 # The others share a server, and speak to the data centre alone.
 my $others = Medchain::Alliance->new_cluster('others', conf => "max_worker_processes = 40\nmax_logical_replication_workers = 20\n");
@@ -83,27 +75,14 @@ $alliance->certify('brief', 'brief', ends => time + 30);
 enter('brief');
 $alliance->wait_for('dc', q{SELECT state = 'active' FROM medchain.members WHERE member = 'brief'});
 
-# A connection over TLS, with that certificate.
-sub connstr
-{
-	my ($role, $certificate, $options) = @_;
-	return sprintf("host=dc hostaddr=127.0.0.1 port=%d dbname=postgres user=%s sslmode=verify-full sslrootcert=%s/ca.crt sslcert=%s/%s.crt sslkey=%s/%s.key options='%s'",
-		$dc->port, $role, $pki, $pki, $certificate, $pki, $certificate, $options || '');
-}
-
-# What comes out of a session that does this, errors included.
-sub over_tls
-{
-	my ($role, $certificate, $sql, $options) = @_;
-	my ($rc, $out, $err) = $dc->psql('postgres', $sql, connstr => connstr($role, $certificate, $options), on_error_die => 0);
-	return $rc == 0 ? $out : $err;
-}
+# What comes out of a session with a certificate, errors included.
+sub over_tls { return $alliance->over_tls('dc', @_); }
 
 # A session that stays open.
 sub session
 {
 	my $self = { in => '', out => '' };
-	$self->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-d', connstr(@_) ], '<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{out},
+	$self->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-d', $alliance->tls_connstr('dc', @_) ], '<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{out},
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	return $self;
 }

@@ -11,27 +11,14 @@ my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node', ba
 	late => 'chain_node', others => ['examinee']);
 my $pki = $alliance->pki('');
 
-my $dc = $alliance->start('dc', conf => qq{
-listen_addresses = '127.0.0.1'
-ssl = on
-ssl_cert_file = '$pki/dc-tls.crt'
-ssl_key_file = '$pki/dc-tls.key'
-ssl_ca_file = '$pki/ca.crt'
-});
-$dc->append_conf('pg_hba.conf', 'hostssl all all 127.0.0.1/32 trust clientcert=verify-ca');
-$dc->reload;
+my $dc = $alliance->start_tls('dc');
 $alliance->establish(qw(dc en bad ha late));
 
 sub quoted { my ($name) = @_; return q{'} . $alliance->certificate($name) . q{'}; }
 sub as_role { my ($role, $sql) = @_; return $alliance->try('dc', $sql, extra_params => [ '-U', $role ]); }
 
-sub over_tls
-{
-	my ($role, $certificate, $sql) = @_;
-	my $connstr = sprintf("host=dc hostaddr=127.0.0.1 port=%d dbname=postgres user=%s sslmode=verify-full sslrootcert=%s/ca.crt", $dc->port, $role, $pki);
-	my ($rc, $out, $err) = $dc->psql('postgres', $sql, connstr => "$connstr sslcert=$pki/$certificate.crt sslkey=$pki/$certificate.key", on_error_die => 0);
-	return $rc == 0 ? $out : $err;
-}
+# What comes out of a session with a certificate, errors included.
+sub over_tls { return $alliance->over_tls('dc', @_); }
 
 # late hears nothing while something happens; then first from bad, the data centre last
 sub late_hears_of
@@ -106,7 +93,15 @@ $alliance->fails_like('ha', 'SELECT medchain.rekey(\'ha\', ' . quoted('hb') . ",
 late_hears_of(sub {
 	$alliance->sql('ha', "SELECT medchain.append_raw('rekey', medchain.sign_envelope('application/vnd.medchain.rekey+json', medchain.rekey_terms('ha', "
 		. quoted('hb') . ", $public, NULL)), NULL, true)");
+	# nor is it another key for the chain
+	my ($other, $key) = (quoted('hb'), q{(SELECT public_key FROM medchain.key_facts(} . quoted('examinee') . '))');
+	my $proof = $alliance->sign_outside('examinee', 'ha', "SELECT medchain.rekey_envelope('ha', $other, $key)");
+	$alliance->sql('ha', qq{SELECT medchain.append_raw('rekey', jsonb_set(e, '{signatures}', e -> 'signatures' || '[{"sig": "$proof"}]')::text, NULL, true)
+		FROM (SELECT medchain.sign_envelope('application/vnd.medchain.rekey+json', medchain.rekey_terms('ha', $other, $key, NULL))::jsonb) x (e)});
+	$alliance->sql('ha', q{SELECT medchain.append('visit', '"with the same key"')});
+	$alliance->sql('ha', 'SELECT medchain.seal()');
 });
+$alliance->verifies_offline_ok('a key that the certificate knows nothing of', 'dc');
 is($alliance->sql($_, q{SELECT count(DISTINCT fingerprint) = count(*) FROM medchain.member}), 't', "$_: and gives no identity when it is on the chain nevertheless") foreach qw(dc late);
 is(over_tls('nobody', 'hb', 'SELECT medchain.current_member()'), 'hb', 'its owner acts for itself still');
 

@@ -132,6 +132,43 @@ sub start
 	return $cluster;
 }
 
+# The same for a cluster of its own that is open to TLS connections from this machine, with a certificate of the CA.
+sub start_tls
+{
+	my ($self, $name) = @_;
+	my ($crt, $key, $ca) = map { $self->pki($_) } "$name-tls.crt", "$name-tls.key", 'ca.crt';
+	my $cluster = $self->start($name, conf => qq{
+listen_addresses = '127.0.0.1'
+ssl = on
+ssl_cert_file = '$crt'
+ssl_key_file = '$key'
+ssl_ca_file = '$ca'
+});
+
+	$cluster->append_conf('pg_hba.conf', 'hostssl all all 127.0.0.1/32 trust clientcert=verify-ca');
+	$cluster->reload;
+	return $cluster;
+}
+
+# Connection string of a role with a certificate.
+sub tls_connstr
+{
+	my ($self, $name, $role, $certificate, $options) = @_;
+	my ($ca, $crt, $key) = map { $self->pki($_) } 'ca.crt', "$certificate.crt", "$certificate.key";
+
+	return sprintf("host=%s hostaddr=127.0.0.1 port=%d dbname=%s user=%s sslmode=verify-full sslrootcert=%s sslcert=%s sslkey=%s options='%s'",
+		$name, $self->cluster($name)->port, $self->dbname($name), $role, $ca, $crt, $key, $options || '');
+}
+
+# What comes out of such a session, errors included.
+sub over_tls
+{
+	my ($self, $name, $role, $certificate, $sql, $options) = @_;
+	my ($rc, $out, $err) = $self->cluster($name)->psql($self->dbname($name), $sql,
+		connstr => $self->tls_connstr($name, $role, $certificate, $options), on_error_die => 0);
+	return $rc == 0 ? $out : $err;
+}
+
 # Stdout of SQL run at a node as its superuser; dies when that fails.
 sub sql
 {
