@@ -14,7 +14,8 @@ GRANT CREATE ON SCHEMA public TO regress_owner;
 --
 SET ROLE regress_owner;
 CREATE TABLE diagnosis (case_no int PRIMARY KEY, patient_id text NOT NULL, result text);
-CREATE TABLE visit (id int, at date, patient_id varchar(20), PRIMARY KEY (at, id)) PARTITION BY RANGE (at);
+CREATE TABLE visit (id int, at date, patient_id varchar(20),
+    PRIMARY KEY (at, id)) PARTITION BY RANGE (at);
 CREATE TABLE visit_2025 PARTITION OF visit FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE TABLE visit_2026 PARTITION OF visit FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE TABLE numbered (id int PRIMARY KEY, patient int);
@@ -23,8 +24,11 @@ CREATE TABLE parent (id int PRIMARY KEY, patient_id text);
 CREATE TABLE child () INHERITS (parent);
 CREATE TEMP TABLE temporary (id int PRIMARY KEY, patient_id text);
 CREATE VIEW a_view AS SELECT * FROM diagnosis;
-SELECT t AS relation, e.field, e.content FROM unnest('{no_key, parent, child, temporary, a_view, visit_2025, pg_class, medchain.entry}'::text[]) WITH ORDINALITY x (t, i),
-    LATERAL test.error_of(format('SELECT medchain.protect(%L, ''patient_id'')', t)) e ORDER BY i, field DESC;
+SELECT t AS relation, e.field, e.content
+    FROM unnest(ARRAY['no_key', 'parent', 'child', 'temporary', 'a_view', 'visit_2025', 'pg_class',
+        'medchain.entry']) WITH ORDINALITY x (t, i),
+    LATERAL test.error_of(format('SELECT medchain.protect(%L, ''patient_id'')', t)) e ORDER BY i,
+        field DESC;
 SELECT medchain.protect('diagnosis', 'nobody');
 SELECT medchain.protect('nothing', 'patient_id');
 SELECT medchain.protect(NULL, 'patient_id');
@@ -35,7 +39,8 @@ DROP VIEW a_view;
 DROP TABLE no_key, parent, child, temporary;
 
 INSERT INTO diagnosis SELECT i, 'P' || 1000 + i, 'open' FROM generate_series(1, 9) i;
-INSERT INTO visit SELECT i, date '2025-10-01' + 20 * i, 'P' || 1000 + i FROM generate_series(1, 9) i;
+INSERT INTO visit SELECT i, date '2025-10-01' + 20 * i, 'P' || 1000 + i
+    FROM generate_series(1, 9) i;
 INSERT INTO numbered SELECT i, 40 + i FROM generate_series(1, 3) i;
 -- only the owner, and a superuser
 \c - regress_nobody
@@ -48,28 +53,38 @@ SELECT medchain.protect('diagnosis', 'patient_id');
 SELECT count(*) AS owner_sees FROM diagnosis;
 TRUNCATE diagnosis;
 TRUNCATE visit_2025;
-GRANT SELECT, INSERT, UPDATE, DELETE ON diagnosis, visit, visit_2025, numbered TO regress_a, regress_dc, regress_nobody;
+GRANT SELECT, INSERT, UPDATE, DELETE ON diagnosis, visit, visit_2025, numbered TO regress_a,
+    regress_dc, regress_nobody;
 \c - :superuser
 SELECT medchain.seal();
-SELECT kind, count(*), count(subject) AS with_subject FROM medchain.entry WHERE kind ~ '^(row[.]|protect)' GROUP BY 1 ORDER BY 1;
-SELECT * FROM medchain.verify_table('diagnosis') UNION ALL SELECT * FROM medchain.verify_table('visit') UNION ALL SELECT * FROM medchain.verify_table('numbered');
+SELECT kind, count(*), count(subject) AS with_subject FROM medchain.entry
+    WHERE kind ~ '^(row[.]|protect)' GROUP BY 1 ORDER BY 1;
+SELECT * FROM medchain.verify_table('diagnosis') UNION ALL SELECT *
+    FROM medchain.verify_table('visit') UNION ALL SELECT * FROM medchain.verify_table('numbered');
 SELECT medchain.bind_role('regress_a', 'nobody');
-SELECT medchain.bind_role('regress_a', 'hospital-a') IS NOT NULL AND medchain.bind_role('regress_dc', 'data-centre') IS NOT NULL AS bound;
+SELECT medchain.bind_role('regress_a', 'hospital-a') IS NOT NULL
+    AND medchain.bind_role('regress_dc', 'data-centre') IS NOT NULL AS bound;
 
 --
 -- Grants
 --
 \c regress_end_node
-CREATE FUNCTION test.grant_a(subject text, terms jsonb, valid tstzrange DEFAULT NULL) RETURNS uuid LANGUAGE sql AS $$
-    SELECT medchain.issue_protocol(subject, 'access', jsonb_build_array('{"grantee": "hospital-a"}' || terms), '[]', valid) $$;
+CREATE FUNCTION test.grant_a(subject text, terms jsonb, valid tstzrange DEFAULT NULL) RETURNS uuid
+    LANGUAGE sql AS $$
+    SELECT medchain.issue_protocol(subject, 'access', jsonb_build_array('{"grantee": "hospital-a"}'
+        || terms), '[]', valid) $$;
 SELECT count(test.grant_a(s, t)) AS issued FROM (VALUES
     ('P1001', '{"operations": ["query", "update"]}'::jsonb), ('P1002', '{"operations": ["query"]}'),
-    ('P1003', '{"operations": ["query", "update"], "valid": "[2020-01-01, 2021-01-01)"}'), ('P1004', '{"operations": ["query", "update"], "valid": "[2999-01-01,)"}'),
-    ('P1006', '{"operations": ["query", "update"], "records": ["public.visit"]}'), ('P1007', '{"operations": ["update"]}'), ('42', '{"operations": ["query"]}')) g (s, t);
-SELECT count(test.grant_a('P1003', '{"operations": ["query"]}', '[2020-01-01, 2021-01-01)')) AS issued;
+    ('P1003', '{"operations": ["query", "update"], "valid": "[2020-01-01, 2021-01-01)"}'),
+        ('P1004', '{"operations": ["query", "update"], "valid": "[2999-01-01,)"}'),
+    ('P1006', '{"operations": ["query", "update"], "records": ["public.visit"]}'),
+        ('P1007', '{"operations": ["update"]}'), ('42', '{"operations": ["query"]}')) g (s, t);
+SELECT count(test.grant_a('P1003', '{"operations": ["query"]}', '[2020-01-01, 2021-01-01)'))
+    AS issued;
 SELECT test.grant_a('P1005', '{"operations": ["query", "update"]}') AS p5 \gset
 SELECT medchain.revoke_protocol(:'p5', 'over') AS revocation \gset
-SELECT medchain.issue_protocol('P1008', 'to somebody who takes no part yet', '[{"grantee": "hospital-b", "operations": ["query"]}]') IS NOT NULL AS issued;
+SELECT medchain.issue_protocol('P1008', 'to somebody who takes no part yet',
+    '[{"grantee": "hospital-b", "operations": ["query"]}]') IS NOT NULL AS issued;
 SELECT medchain.append('remark', '"grants end"') IS NOT NULL AS appended;
 SELECT medchain.seal();
 \c :data_centre
@@ -77,12 +92,14 @@ CALL test.wait_for($$ SELECT EXISTS (SELECT FROM medchain.entry WHERE payload ~ 
 
 -- as nobody's member
 \c - regress_nobody
-SELECT medchain.current_member() IS NULL AS nobody, (SELECT count(*) FROM diagnosis) AS diagnoses, (SELECT count(*) FROM visit) AS visits, medchain.granted_subjects();
+SELECT medchain.current_member() IS NULL AS nobody, (SELECT count(*) FROM diagnosis) AS diagnoses,
+    (SELECT count(*) FROM visit) AS visits, medchain.granted_subjects();
 INSERT INTO diagnosis VALUES (100, 'P1001', 'forged');
 
 -- the data centre's own people: they enter records, and see by grants like everybody else
 \c - regress_dc
-SELECT medchain.current_member(), medchain.own_member(), (SELECT count(*) FROM diagnosis) AS diagnoses;
+SELECT medchain.current_member(), medchain.own_member(), (SELECT count(*) FROM diagnosis)
+    AS diagnoses;
 INSERT INTO diagnosis VALUES (10, 'P1010', 'open');
 UPDATE diagnosis SET result = 'forged';
 
@@ -93,16 +110,22 @@ SELECT * FROM diagnosis ORDER BY 1;
 SELECT * FROM visit ORDER BY 1;
 SELECT * FROM visit_2025 ORDER BY 1;
 SELECT * FROM numbered ORDER BY 1;
-SELECT ARRAY(SELECT unnest(medchain.granted_subjects()) ORDER BY 1) AS query, ARRAY(SELECT unnest(medchain.granted_subjects('update')) ORDER BY 1) AS update,
-       ARRAY(SELECT unnest(medchain.granted_subjects('update', 'visit')) ORDER BY 1) AS update_visits;
+SELECT ARRAY(SELECT unnest(medchain.granted_subjects()) ORDER BY 1) AS query,
+    ARRAY(SELECT unnest(medchain.granted_subjects('update')) ORDER BY 1) AS update,
+       ARRAY(SELECT unnest(medchain.granted_subjects('update', 'visit')) ORDER BY 1)
+           AS update_visits;
 SELECT medchain.granted_subjects('delete');
-SELECT s, medchain.may_query(s) AS query, medchain.may_update(s) AS update, medchain.may_query(s, 'visit') AS query_visit, medchain.may_query(s, 'diagnosis') AS query_diagnosis
+SELECT s, medchain.may_query(s) AS query, medchain.may_update(s) AS update,
+    medchain.may_query(s, 'visit') AS query_visit, medchain.may_query(s, 'diagnosis')
+        AS query_diagnosis
     FROM unnest('{P1001, P1002, P1003, P1004, P1005, P1006, P1007, P1008, "", NULL}'::text[]) s;
-SELECT count(*), min(patient_id), bool_or(EXISTS (SELECT FROM visit v WHERE v.patient_id = d.patient_id)) AS visits FROM diagnosis d;
+SELECT count(*), min(patient_id), bool_or(EXISTS (SELECT FROM visit v
+    WHERE v.patient_id = d.patient_id)) AS visits FROM diagnosis d;
 
 -- changes
 UPDATE diagnosis SET result = 'benign' WHERE patient_id = 'P1001' RETURNING *;
-UPDATE diagnosis SET result = 'forged' WHERE patient_id IN ('P1002', 'P1003', 'P1005', 'P1006', 'P1007') RETURNING *;
+UPDATE diagnosis SET result = 'forged' WHERE patient_id IN ('P1002', 'P1003', 'P1005', 'P1006',
+    'P1007') RETURNING *;
 UPDATE diagnosis SET result = 'all of mine' RETURNING case_no;
 UPDATE diagnosis SET patient_id = 'P1002' WHERE case_no = 1;
 UPDATE diagnosis SET patient_id = NULL WHERE case_no = 1;
@@ -113,13 +136,19 @@ INSERT INTO visit VALUES (11, '2026-05-05', 'P1006');
 UPDATE visit SET at = '2025-05-05' WHERE id = 11 RETURNING *;	-- to another partition
 DELETE FROM diagnosis WHERE case_no IN (2, 3, 4, 5) RETURNING *;
 SELECT case_no FROM diagnosis WHERE case_no IN (1, 2) ORDER BY 1 FOR UPDATE;
-INSERT INTO diagnosis VALUES (1, 'P1001', 'again') ON CONFLICT (case_no) DO UPDATE SET result = EXCLUDED.result || ' and again' RETURNING *;
-INSERT INTO diagnosis VALUES (2, 'P1001', 'again') ON CONFLICT (case_no) DO UPDATE SET result = 'forged';
+INSERT INTO diagnosis VALUES (1, 'P1001', 'again') ON CONFLICT (case_no) DO UPDATE
+    SET result = EXCLUDED.result || ' and again' RETURNING *;
+INSERT INTO diagnosis VALUES (2, 'P1001', 'again') ON CONFLICT (case_no) DO UPDATE
+    SET result = 'forged';
 INSERT INTO diagnosis VALUES (2, 'P1001', 'again') ON CONFLICT DO NOTHING RETURNING *;
-MERGE INTO diagnosis d USING (VALUES (1, 'P1001'), (14, 'P1001')) s (case_no, patient_id) ON d.case_no = s.case_no
-    WHEN MATCHED THEN UPDATE SET result = 'merged' WHEN NOT MATCHED THEN INSERT VALUES (s.case_no, s.patient_id, 'merged');
-MERGE INTO diagnosis d USING (VALUES (2)) s (case_no) ON d.case_no = s.case_no WHEN MATCHED THEN UPDATE SET result = 'forged';
-MERGE INTO diagnosis d USING (VALUES (15, 'P1002')) s (case_no, patient_id) ON d.case_no = s.case_no WHEN NOT MATCHED THEN INSERT VALUES (s.case_no, s.patient_id, 'forged');
+MERGE INTO diagnosis d USING (VALUES (1, 'P1001'), (14, 'P1001')) s (case_no, patient_id)
+    ON d.case_no = s.case_no
+    WHEN MATCHED THEN UPDATE SET result = 'merged' WHEN NOT MATCHED THEN INSERT
+        VALUES (s.case_no, s.patient_id, 'merged');
+MERGE INTO diagnosis d USING (VALUES (2)) s (case_no) ON d.case_no = s.case_no WHEN MATCHED
+    THEN UPDATE SET result = 'forged';
+MERGE INTO diagnosis d USING (VALUES (15, 'P1002')) s (case_no, patient_id) ON d.case_no =
+    s.case_no WHEN NOT MATCHED THEN INSERT VALUES (s.case_no, s.patient_id, 'forged');
 COPY diagnosis TO STDOUT;
 COPY diagnosis FROM STDIN;
 16	P1001	copied
@@ -144,12 +173,17 @@ RESET ROLE;
 -- On the ledger: every change, by whom, and what it did to the row
 --
 SELECT medchain.seal();
-SELECT kind, actor, CASE payload::jsonb ->> 'role' WHEN session_user THEN 'superuser' ELSE payload::jsonb ->> 'role' END AS role, payload::jsonb -> 'body' ->> 'relation' AS relation, count(*), count(payload::jsonb -> 'body' ->> 'commitment') AS commitments,
+SELECT kind, actor, CASE payload::jsonb ->> 'role' WHEN session_user THEN 'superuser'
+    ELSE payload::jsonb ->> 'role' END AS role, payload::jsonb -> 'body' ->> 'relation'
+        AS relation, count(*), count(payload::jsonb -> 'body' ->> 'commitment') AS commitments,
        count(payload::jsonb -> 'body' ->> 'previous') AS previous
-    FROM medchain.entry WHERE kind ~ '^row[.]' AND kind <> 'row.baseline' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
+    FROM medchain.entry WHERE kind ~ '^row[.]' AND kind <> 'row.baseline' GROUP BY 1, 2, 3,
+        4 ORDER BY 1, 2, 3, 4;
 -- nothing of a row's content or key stands there
-SELECT count(*) AS readable FROM medchain.entry WHERE kind ~ '^row[.]' AND payload ~ 'P10[0-9]{2}|benign|case_no|merged';
-SELECT t AS relation, v.* FROM unnest('{diagnosis, visit, numbered}'::regclass[]) t, LATERAL medchain.verify_table(t) v;
+SELECT count(*) AS readable FROM medchain.entry WHERE kind ~ '^row[.]'
+    AND payload ~ 'P10[0-9]{2}|benign|case_no|merged';
+SELECT t AS relation, v.* FROM unnest('{diagnosis, visit, numbered}'::regclass[]) t,
+    LATERAL medchain.verify_table(t) v;
 
 -- behind medchain's back
 BEGIN;
@@ -164,7 +198,8 @@ SELECT row_key, fault, test.masked(detail) AS detail FROM medchain.verify_table(
 SELECT row_key, fault, test.masked(detail) AS detail FROM medchain.verify_table('visit');
 -- nobody remembers the keys of rows that are gone: they are named as the ledger names them
 DELETE FROM medchain.row_key WHERE relation = 'diagnosis'::regclass;
-SELECT test.masked(row_key) AS row_key, fault FROM medchain.verify_table('diagnosis') ORDER BY fault;
+SELECT test.masked(row_key) AS row_key, fault FROM medchain.verify_table('diagnosis')
+    ORDER BY fault;
 ROLLBACK;
 SELECT count(*) AS faults FROM medchain.verify_table('diagnosis');
 -- settings of the session that writes, or verifies, do not matter to the commitments
@@ -216,14 +251,19 @@ SELECT medchain.unprotect('diagnosis');
 SELECT medchain.unprotect('large');
 SELECT medchain.unprotect('large');
 SELECT medchain.unprotect('visit');
-SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class WHERE relname ~ '^(visit|large)(_20..)?$' ORDER BY 1;
-SELECT count(*) AS policies FROM pg_policy WHERE polrelid = ANY ('{visit, visit_2025, visit_2026, large}'::regclass[]);
-SELECT count(*) AS triggers FROM pg_trigger WHERE tgrelid = ANY ('{visit, visit_2025, visit_2026, large}'::regclass[]) AND NOT tgisinternal;
-SELECT count(*) AS secrets FROM medchain.row_secret WHERE relation = ANY ('{visit, large}'::regclass[]);
+SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class
+    WHERE relname ~ '^(visit|large)(_20..)?$' ORDER BY 1;
+SELECT count(*) AS policies FROM pg_policy
+    WHERE polrelid = ANY ('{visit, visit_2025, visit_2026, large}'::regclass[]);
+SELECT count(*) AS triggers FROM pg_trigger
+    WHERE tgrelid = ANY ('{visit, visit_2025, visit_2026, large}'::regclass[]) AND NOT tgisinternal;
+SELECT count(*) AS secrets FROM medchain.row_secret
+    WHERE relation = ANY ('{visit, large}'::regclass[]);
 TRUNCATE visit;
 DROP TABLE large, visit;
 SELECT medchain.seal();
-SELECT kind, payload::jsonb -> 'body' AS body FROM medchain.entry WHERE kind = 'unprotect' ORDER BY seq;
+SELECT kind, payload::jsonb -> 'body' AS body FROM medchain.entry WHERE kind = 'unprotect'
+    ORDER BY seq;
 -- and protected again: a new baseline, and what happened in between does not matter
 SELECT medchain.unprotect('diagnosis');
 DELETE FROM diagnosis WHERE case_no = 9;

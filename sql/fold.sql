@@ -1,62 +1,99 @@
 --
--- From entries to state: what has no authority stays on the ledger, has no effect, and is shown everywhere with the reason.
--- (The entries are written as a node would that does not keep to the rules.)
+-- From entries to state: what has no authority stays on the ledger, has no effect, and is shown
+-- everywhere with the reason. (The entries are written as a node would that does not keep to the
+-- rules.)
 --
 \set SHOW_CONTEXT never
 SELECT current_database() AS data_centre \gset
 
--- the list of governance kinds is kept in C as well: what C takes for governance waits at commit, and is folded
+-- the list of governance kinds is kept in C as well: what C takes for governance waits at commit,
+-- and is folded
 SELECT size AS before FROM medchain.chain WHERE origin = 'data-centre' \gset
-SELECT count(medchain.append_raw(kind, '{}', NULL, false)) = cardinality(medchain.fold_kinds()) AS appended FROM unnest(medchain.fold_kinds()) kind;
+SELECT count(medchain.append_raw(kind, '{}', NULL, false)) = cardinality(medchain.fold_kinds())
+    AS appended FROM unnest(medchain.fold_kinds()) kind;
 SELECT medchain.seal();
-SELECT kind, test.masked(about) AS about, reason FROM medchain.rejections WHERE origin = 'data-centre' AND seq >= :before ORDER BY seq;
-SELECT e.kind AS "not folded" FROM medchain.entry e WHERE e.origin = 'data-centre' AND e.seq >= :before
+SELECT kind, test.masked(about) AS about, reason FROM medchain.rejections
+    WHERE origin = 'data-centre' AND seq >= :before ORDER BY seq;
+SELECT e.kind AS "not folded" FROM medchain.entry e WHERE e.origin = 'data-centre'
+    AND e.seq >= :before
     AND NOT EXISTS (SELECT FROM medchain.claim c WHERE c.origin = e.origin AND c.seq = e.seq);
 SELECT medchain.append('remark', '{}') IS NOT NULL AS appended;
 SELECT medchain.seal();
-SELECT count(*) AS "no governance, and folded" FROM medchain.claim WHERE kind <> ALL (medchain.fold_kinds());
+SELECT count(*) AS "no governance, and folded" FROM medchain.claim
+    WHERE kind <> ALL (medchain.fold_kinds());
 
 -- the data centre: contracts that are none
 CREATE FUNCTION test.offer(changes jsonb) RETURNS uuid LANGUAGE sql AS $$
-    SELECT medchain.append_governance('contract', medchain.sign_envelope('application/vnd.medchain.contract+json',
-        (jsonb_build_object('alliance', 'east', 'member', 'hospital-c', 'kind', 'chain_node', 'certificate', test.pem('chained'),
-                            'capabilities', '["query"]'::jsonb, 'valid', '{}'::jsonb) || changes)::text)::jsonb) $$;
+    SELECT medchain.append_governance('contract',
+        medchain.sign_envelope('application/vnd.medchain.contract+json',
+        (jsonb_build_object('alliance', 'east', 'member', 'hospital-c', 'kind', 'chain_node',
+            'certificate', test.pem('chained'),
+                            'capabilities', '["query"]'::jsonb, 'valid', '{}'::jsonb)
+                                || changes)::text)::jsonb) $$;
 SELECT size AS before FROM medchain.chain WHERE origin = 'data-centre' \gset
-SELECT count(test.offer(c)) FROM unnest(ARRAY['{"alliance": "west"}', '{"member": "a b"}', '{"kind": "data_center"}', '{"kind": null}', '{"capabilities": ["fly"]}', '{"capabilities": 7}',
-    '{"valid": "tomorrow"}', '{"valid": {"from": "2026-01-01T00:00:00.000000Z", "to": "2026-01-01T00:00:00.000000Z"}}', '{"certificate": "no certificate"}', '{"certificate": null}',
+SELECT count(test.offer(c)) FROM unnest(ARRAY['{"alliance": "west"}', '{"member": "a b"}',
+    '{"kind": "data_center"}', '{"kind": null}', '{"capabilities": ["fly"]}', '{"capabilities": 7}',
+    '{"valid": "tomorrow"}', '{"valid": {"from": "2026-01-01T00:00:00.000000Z", "to": '
+    '"2026-01-01T00:00:00.000000Z"}}', '{"certificate": "no certificate"}', '{"certificate": null}',
     '{"member": "data-centre"}']::jsonb[]) c;
-SELECT medchain.append_governance('contract', '{"payloadType": "application/vnd.medchain.contract+json", "payload": "e30=", "signatures": []}') IS NOT NULL AS unsigned;
-SELECT medchain.append_governance('contract', '{"payloadType": "text/plain", "payload": "e30=", "signatures": []}') IS NOT NULL AS other_type;
+SELECT medchain.append_governance('contract',
+    '{"payloadType": "application/vnd.medchain.contract+json", "payload": "e30=", "signatures": '
+    '[]}') IS NOT NULL AS unsigned;
+SELECT medchain.append_governance('contract',
+    '{"payloadType": "text/plain", "payload": "e30=", "signatures": []}') IS NOT NULL AS other_type;
 SELECT medchain.append_governance('contract', '[]') IS NOT NULL AS no_object;
 SELECT reason FROM medchain.rejections WHERE origin = 'data-centre' AND seq >= :before ORDER BY seq;
 -- a deeply nested, or unrepresentable, body is somebody's mischief and no reason to stop
-SELECT medchain.append_raw('contract', repeat('[', 500) || repeat(']', 500), NULL, true) IS NOT NULL AS deep;
-SELECT medchain.append_raw('contract', repeat('[', 5000) || repeat(']', 5000), NULL, true);	-- refused at once
+SELECT medchain.append_raw('contract', repeat('[', 500) || repeat(']', 500), NULL, true)
+    IS NOT NULL AS deep;
+-- refused at once
+SELECT medchain.append_raw('contract', repeat('[', 5000) || repeat(']', 5000), NULL, true);
 SELECT medchain.append_raw('note', '{"protocol": "\u0000"}', NULL, true);	-- refused at once
 SELECT kind, reason FROM medchain.rejections WHERE origin = 'data-centre' ORDER BY seq DESC LIMIT 2;
-SELECT count(*) AS members FROM medchain.members WHERE member NOT IN ('data-centre', 'end-node', 'hospital-a', 'hospital-b', 'sm2');
+SELECT count(*) AS members FROM medchain.members WHERE member NOT IN ('data-centre', 'end-node',
+    'hospital-a', 'hospital-b', 'sm2');
 -- the data centre neither configures ledgers nor issues
-SELECT medchain.append_governance('configure', jsonb_build_object('member', 'hospital-b', 'public_key', test.pem('hospital-b'))) IS NOT NULL AS appended;
-SELECT medchain.append_governance('protocol', medchain.sign_envelope('application/vnd.medchain.protocol+json', '{}')::jsonb, medchain.pseudonym('P0001')) IS NOT NULL AS appended;
+SELECT medchain.append_governance('configure', jsonb_build_object('member', 'hospital-b',
+    'public_key', test.pem('hospital-b'))) IS NOT NULL AS appended;
+SELECT medchain.append_governance('protocol',
+    medchain.sign_envelope('application/vnd.medchain.protocol+json', '{}')::jsonb,
+        medchain.pseudonym('P0001')) IS NOT NULL AS appended;
 SELECT kind, reason FROM medchain.rejections WHERE origin = 'data-centre' ORDER BY seq DESC LIMIT 2;
 DROP FUNCTION test.offer(jsonb);
 
 -- a hospital, which may do nothing of the kind
 \c regress_hospital_a
-SELECT protocol AS p1, encode(subject, 'hex') AS subject FROM medchain.protocols WHERE protocol_text = 'Station A may read my records.' \gset
-SELECT medchain.append_governance('genesis', '{"alliance": "east", "member": "hospital-a"}') IS NOT NULL AS appended;
-SELECT medchain.append_governance('contract', medchain.sign_envelope('application/vnd.medchain.contract+json',
-    jsonb_build_object('alliance', 'east', 'member', 'hospital-c', 'kind', 'chain_node', 'certificate', test.pem('chained'), 'capabilities', '["query"]'::jsonb, 'valid', '{}'::jsonb)::text)::jsonb) IS NOT NULL AS appended;
-SELECT medchain.append_governance('acceptance', jsonb_build_object('contract', contract, 'envelope', '{}'::jsonb)) IS NOT NULL AS appended FROM medchain.contracts WHERE member = 'hospital-b' AND current;
-SELECT medchain.append_governance('acceptance', jsonb_build_object('contract', gen_random_uuid())) IS NOT NULL AS appended;
-SELECT medchain.append_governance('configure', jsonb_build_object('member', 'hospital-b', 'public_key', test.pem('hospital-b'))) IS NOT NULL AS appended;
-SELECT medchain.append_governance('protocol', medchain.sign_envelope('application/vnd.medchain.protocol+json',
-    jsonb_build_object('alliance', 'east', 'issuer', 'hospital-a', 'subject', :'subject', 'text', 'I grant myself.', 'data_index', '[]'::jsonb, 'valid', '{}'::jsonb,
-        'grants', '[{"grantee": "hospital-a", "operations": ["query", "update"], "valid": {}}]'::jsonb)::text)::jsonb, decode(:'subject', 'hex')) IS NOT NULL AS appended;
-SELECT medchain.append_governance('revocation', jsonb_build_object('protocol', :'p1', 'reason', 'I would rather not'), decode(:'subject', 'hex')) IS NOT NULL AS appended;
-SELECT medchain.append_governance('note', jsonb_build_object('protocol', gen_random_uuid(), 'note', 1)) IS NOT NULL AS appended;
-SELECT medchain.append_governance('bind_role', '{"role": "regress_nobody", "member": "data-centre"}') IS NOT NULL AS appended;
-CREATE VIEW test.refused AS SELECT kind, test.masked(about) AS about, reason FROM medchain.rejections WHERE origin = 'hospital-a' ORDER BY seq;
+SELECT protocol AS p1, encode(subject, 'hex') AS subject FROM medchain.protocols
+    WHERE protocol_text = 'Station A may read my records.' \gset
+SELECT medchain.append_governance('genesis', '{"alliance": "east", "member": "hospital-a"}')
+    IS NOT NULL AS appended;
+SELECT medchain.append_governance('contract',
+    medchain.sign_envelope('application/vnd.medchain.contract+json',
+    jsonb_build_object('alliance', 'east', 'member', 'hospital-c', 'kind', 'chain_node',
+        'certificate', test.pem('chained'), 'capabilities', '["query"]'::jsonb, 'valid',
+            '{}'::jsonb)::text)::jsonb) IS NOT NULL AS appended;
+SELECT medchain.append_governance('acceptance', jsonb_build_object('contract', contract,
+    'envelope', '{}'::jsonb)) IS NOT NULL AS appended FROM medchain.contracts
+        WHERE member = 'hospital-b' AND current;
+SELECT medchain.append_governance('acceptance', jsonb_build_object('contract', gen_random_uuid()))
+    IS NOT NULL AS appended;
+SELECT medchain.append_governance('configure', jsonb_build_object('member', 'hospital-b',
+    'public_key', test.pem('hospital-b'))) IS NOT NULL AS appended;
+SELECT medchain.append_governance('protocol',
+    medchain.sign_envelope('application/vnd.medchain.protocol+json',
+    jsonb_build_object('alliance', 'east', 'issuer', 'hospital-a', 'subject', :'subject', 'text',
+        'I grant myself.', 'data_index', '[]'::jsonb, 'valid', '{}'::jsonb,
+        'grants',
+            '[{"grantee": "hospital-a", "operations": ["query", "update"], "valid": {}}]'::jsonb
+            )::text)::jsonb, decode(:'subject', 'hex')) IS NOT NULL AS appended;
+SELECT medchain.append_governance('revocation', jsonb_build_object('protocol', :'p1', 'reason',
+    'I would rather not'), decode(:'subject', 'hex')) IS NOT NULL AS appended;
+SELECT medchain.append_governance('note', jsonb_build_object('protocol', gen_random_uuid(), 'note',
+    1)) IS NOT NULL AS appended;
+SELECT medchain.append_governance('bind_role',
+    '{"role": "regress_nobody", "member": "data-centre"}') IS NOT NULL AS appended;
+CREATE VIEW test.refused AS SELECT kind, test.masked(about) AS about, reason
+    FROM medchain.rejections WHERE origin = 'hospital-a' ORDER BY seq;
 SELECT * FROM test.refused;
 SELECT medchain.append('remark', '"end of fold"') IS NOT NULL AS appended;
 SELECT medchain.seal();
@@ -65,24 +102,36 @@ SELECT role, member FROM medchain.role_binding;
 
 -- an end node cannot say what others are to say
 \c regress_end_node
-SELECT medchain.append_governance('protocol', medchain.sign_envelope('application/vnd.medchain.protocol+json', body)::jsonb, decode(:'subject', 'hex')) IS NOT NULL AS appended
-    FROM (SELECT jsonb_build_object('alliance', 'east', 'issuer', 'end-node', 'subject', :'subject', 'text', 'text', 'grants', '[]'::jsonb, 'data_index', '[]'::jsonb, 'valid', '{}'::jsonb) AS good) g,
-    LATERAL unnest(ARRAY[good || '{"alliance": "west"}', good || '{"issuer": "hospital-a"}', good || '{"subject": "00"}', good || '{"text": 1}', good || '{"grants": {}}', good || '{"grants": [{}]}',
+SELECT medchain.append_governance('protocol',
+    medchain.sign_envelope('application/vnd.medchain.protocol+json', body)::jsonb,
+        decode(:'subject', 'hex')) IS NOT NULL AS appended
+    FROM (SELECT jsonb_build_object('alliance', 'east', 'issuer', 'end-node', 'subject',
+        :'subject', 'text', 'text', 'grants', '[]'::jsonb, 'data_index', '[]'::jsonb, 'valid',
+            '{}'::jsonb) AS good) g,
+    LATERAL unnest(ARRAY[good || '{"alliance": "west"}', good || '{"issuer": "hospital-a"}',
+        good || '{"subject": "00"}', good || '{"text": 1}', good || '{"grants": {}}',
+            good || '{"grants": [{}]}',
         good || '{"data_index": [{}]}', good || '{"valid": "ever"}']::text[]) body;
-SELECT medchain.append_governance('amendment', medchain.sign_envelope('application/vnd.medchain.protocol+json',
-    jsonb_build_object('alliance', 'east', 'issuer', 'end-node', 'protocol', gen_random_uuid(), 'subject', :'subject', 'text', 'text', 'grants', '[]'::jsonb, 'data_index', '[]'::jsonb, 'valid', '{}'::jsonb)::text)::jsonb,
+SELECT medchain.append_governance('amendment',
+    medchain.sign_envelope('application/vnd.medchain.protocol+json',
+    jsonb_build_object('alliance', 'east', 'issuer', 'end-node', 'protocol', gen_random_uuid(),
+        'subject', :'subject', 'text', 'text', 'grants', '[]'::jsonb, 'data_index', '[]'::jsonb,
+            'valid', '{}'::jsonb)::text)::jsonb,
     decode(:'subject', 'hex')) IS NOT NULL AS appended;
 SELECT kind, reason FROM medchain.rejections WHERE origin = 'end-node' ORDER BY seq;
 
 -- the same is refused at the data centre, for the same reasons
 \c :data_centre
-CREATE VIEW test.refused AS SELECT kind, test.masked(about) AS about, reason FROM medchain.rejections WHERE origin = 'hospital-a' ORDER BY seq;
-CALL test.wait_for($$ SELECT EXISTS (SELECT FROM medchain.entry WHERE payload ~ '"end of fold"') $$);
+CREATE VIEW test.refused AS SELECT kind, test.masked(about) AS about, reason
+    FROM medchain.rejections WHERE origin = 'hospital-a' ORDER BY seq;
+CALL test.wait_for($$ SELECT EXISTS (SELECT FROM medchain.entry
+    WHERE payload ~ '"end of fold"') $$);
 SELECT * FROM test.refused;
 DROP VIEW test.refused;
 SELECT role, member FROM medchain.role_binding;
 SELECT state, revoked FROM medchain.protocols WHERE protocol = :'p1';
-SELECT count(*) AS granted_to_oneself FROM medchain.protocols WHERE protocol_text = 'I grant myself.';
+SELECT count(*) AS granted_to_oneself FROM medchain.protocols
+    WHERE protocol_text = 'I grant myself.';
 SELECT member, state FROM medchain.members ORDER BY 1;
 -- refused entries are no part of an examinee's log
 SELECT DISTINCT kind FROM medchain.diagnosis_log('P0001') ORDER BY 1;

@@ -1,6 +1,6 @@
 --
--- Ledger tables: what could make verify_table() cry wolf, or keep silent: triggers that change rows out of turn, types whose text
--- changes, keys that move, DDL by the back door.
+-- Ledger tables: what could make verify_table() cry wolf, or keep silent: triggers that change rows
+-- out of turn, types whose text changes, keys that move, DDL by the back door.
 --
 \set SHOW_CONTEXT never
 CREATE ROLE regress_table_owner LOGIN IN ROLE medchain_admin;
@@ -21,7 +21,8 @@ DROP TABLE coordinate;
 -- The constraint of a key's type has the rights of the table's owner
 \c - regress_table_owner
 CREATE TABLE seen (who text);
-CREATE FUNCTION look(t text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (current_user); RETURN true; END $$;
+CREATE FUNCTION look(t text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen
+    VALUES (current_user); RETURN true; END $$;
 CREATE DOMAIN looked_at AS text CHECK (look(VALUE));
 CREATE TABLE trap (id looked_at PRIMARY KEY);
 SELECT medchain.ledger_table('trap');
@@ -81,7 +82,8 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER zz_again AFTER INSERT OR UPDATE OR DELETE ON turn FOR EACH ROW EXECUTE FUNCTION again();
+CREATE TRIGGER zz_again AFTER INSERT OR UPDATE OR DELETE ON turn FOR EACH ROW
+    EXECUTE FUNCTION again();
 CREATE TRIGGER again AFTER DELETE ON turn FOR EACH ROW EXECUTE FUNCTION again();
 INSERT INTO turn VALUES (11, true), (12, true), (13, true);
 UPDATE turn SET first = true WHERE id > 10;
@@ -93,7 +95,8 @@ SELECT operation, fault FROM medchain.row_history('turn', 12);
 DROP TRIGGER again ON turn;
 -- a function in the statement itself
 INSERT INTO turn VALUES (21), (22);
-CREATE FUNCTION touch(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE turn SET first = true WHERE id = 21 AND i = 22; RETURN i; END $$;
+CREATE FUNCTION touch(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE turn SET first = true
+    WHERE id = 21 AND i = 22; RETURN i; END $$;
 UPDATE turn SET n = touch(id) WHERE id IN (21, 22);
 SELECT id, first, n FROM turn WHERE id > 20 ORDER BY id;
 SELECT row_key, fault FROM medchain.verify_table('turn');
@@ -122,9 +125,11 @@ CREATE TYPE colour AS ENUM ('red', 'green');
 CREATE DOMAIN shade AS colour;
 CREATE TYPE pair AS (a int, c shade);
 CREATE TYPE span AS RANGE (subtype = colour);
-CREATE TABLE paint (id int PRIMARY KEY, a colour[], d shade, p pair, r span, m span_multirange, of regclass);
+CREATE TABLE paint (id int PRIMARY KEY, a colour[], d shade, p pair, r span, m span_multirange,
+    of regclass);
 SELECT medchain.ledger_table('paint');
-INSERT INTO paint VALUES (1, '{red,green}', 'red', '(1,red)', '[red,green]', '{[red,green]}', 'pg_class');
+INSERT INTO paint VALUES (1, '{red,green}', 'red', '(1,red)', '[red,green]', '{[red,green]}',
+    'pg_class');
 ALTER TYPE colour RENAME VALUE 'red' TO 'rouge';
 SELECT row_key, fault FROM medchain.verify_table('paint');
 ALTER TYPE pair ADD ATTRIBUTE z int;
@@ -139,8 +144,10 @@ ALTER TABLE paint ADD COLUMN e text;
 RESET quote_all_identifiers;
 SELECT row_key, fault, detail FROM medchain.verify_table('paint');
 SELECT medchain.seal();
-SELECT payload::jsonb -> 'body' ->> 'command' AS command, payload::jsonb -> 'body' ->> 'baseline' AS baseline, payload::jsonb -> 'body' -> 'changes' AS changes
-    FROM medchain.entry WHERE origin = 'data-centre' AND kind = 'table.alter' AND payload::jsonb -> 'body' ->> 'relation' = 'public.paint' ORDER BY seq;
+SELECT payload::jsonb -> 'body' ->> 'command' AS command, payload::jsonb -> 'body' ->> 'baseline'
+    AS baseline, payload::jsonb -> 'body' -> 'changes' AS changes
+    FROM medchain.entry WHERE origin = 'data-centre' AND kind = 'table.alter'
+        AND payload::jsonb -> 'body' ->> 'relation' = 'public.paint' ORDER BY seq;
 DROP TABLE paint;
 
 -- What was done between a new column and the next change shows
@@ -182,7 +189,8 @@ ALTER TABLE many DISABLE TRIGGER medchain_capture;
 DELETE FROM many;
 ALTER TABLE many ENABLE ALWAYS TRIGGER medchain_capture;
 SET statement_timeout = '30s';
-SELECT count(*), count(*) FILTER (WHERE row_key ~ '^id=') AS named FROM medchain.verify_table('many') WHERE fault = 'removed';
+SELECT count(*), count(*) FILTER (WHERE row_key ~ '^id=') AS named
+    FROM medchain.verify_table('many') WHERE fault = 'removed';
 RESET statement_timeout;
 DROP TABLE many;
 

@@ -6,25 +6,32 @@ CREATE ROLE regress_keeper LOGIN IN ROLE medchain_admin;
 CREATE ROLE regress_reader LOGIN IN ROLE medchain_member;
 GRANT CREATE ON SCHEMA public TO regress_keeper;
 SELECT current_user AS superuser \gset
-CREATE FUNCTION test.said(since bigint) RETURNS TABLE (kind text, relation text, version text, commitment boolean, previous boolean) LANGUAGE sql AS $$
-    SELECT e.kind, e.body ->> 'relation', e.body ->> 'version', e.body ? 'commitment', e.body ? 'previous'
-    FROM (SELECT x.kind, x.seq, x.payload::jsonb -> 'body' AS body FROM medchain.entry x WHERE x.origin = 'data-centre' AND x.seq >= since AND x.kind ~ '^(row|table)[.]') e ORDER BY e.seq $$;
+CREATE FUNCTION test.said(since bigint) RETURNS TABLE (kind text, relation text, version text,
+    commitment boolean, previous boolean) LANGUAGE sql AS $$
+    SELECT e.kind, e.body ->> 'relation', e.body ->> 'version', e.body ? 'commitment',
+        e.body ? 'previous'
+    FROM (SELECT x.kind, x.seq, x.payload::jsonb -> 'body' AS body FROM medchain.entry x
+        WHERE x.origin = 'data-centre' AND x.seq >= since AND x.kind ~ '^(row|table)[.]') e
+            ORDER BY e.seq $$;
 CREATE VIEW test.size AS SELECT size FROM medchain.chain WHERE origin = 'data-centre';
 GRANT SELECT ON test.size TO PUBLIC;
 
 -- What can be one
 SET ROLE regress_keeper;
 CREATE TYPE mood AS ENUM ('calm', 'tense');
-CREATE TABLE visit (id int PRIMARY KEY, name text, at timestamptz, feeling mood, weight float8, double int GENERATED ALWAYS AS (id * 2) STORED);
+CREATE TABLE visit (id int PRIMARY KEY, name text, at timestamptz, feeling mood, weight float8,
+    double int GENERATED ALWAYS AS (id * 2) STORED);
 CREATE TABLE no_key (id int);
 CREATE VIEW a_view AS SELECT 1 AS id;
-SELECT t AS relation, e.field, e.content FROM unnest('{no_key, a_view, pg_class}'::text[]) WITH ORDINALITY x (t, i),
+SELECT t AS relation, e.field, e.content FROM unnest('{no_key, a_view, pg_class}'::text[])
+    WITH ORDINALITY x (t, i),
     LATERAL test.error_of(format('SELECT medchain.ledger_table(%L)', t)) e ORDER BY i, field DESC;
 SELECT medchain.ledger_table(NULL);
 SELECT medchain.ledger_table('visit', append_only => true, record_truncate => true);
 SELECT medchain.end_ledger_table('visit');
 SELECT * FROM medchain.verify_table('visit');
-INSERT INTO visit VALUES (1, 'one', '2026-01-01 10:00+00', 'calm', 1.5), (2, NULL, NULL, NULL, NULL), (3, 'three', 'infinity', 'tense', '-0');
+INSERT INTO visit VALUES (1, 'one', '2026-01-01 10:00+00', 'calm', 1.5),
+    (2, NULL, NULL, NULL, NULL), (3, 'three', 'infinity', 'tense', '-0');
 SELECT medchain.ledger_table('visit');
 SELECT medchain.ledger_table('visit');
 SELECT medchain.protect('visit', 'name');
@@ -37,12 +44,14 @@ SELECT medchain.ledger_table('visit');
 SELECT medchain.seal();
 SELECT size AS mark FROM test.size \gset
 INSERT INTO visit (id, name) VALUES (4, 'four') ON CONFLICT DO NOTHING;
-INSERT INTO visit (id, name) VALUES (4, 'again') ON CONFLICT (id) DO UPDATE SET name = visit.name || ' ' || EXCLUDED.name;
+INSERT INTO visit (id, name) VALUES (4, 'again') ON CONFLICT (id) DO UPDATE SET name = visit.name
+    || ' ' || EXCLUDED.name;
 COPY visit (id, name) FROM STDIN;
 5	five
 6	\N
 \.
-MERGE INTO visit v USING (VALUES (5), (7)) s (id) ON v.id = s.id WHEN MATCHED THEN UPDATE SET name = 'merged' WHEN NOT MATCHED THEN INSERT (id, name) VALUES (s.id, 'merged');
+MERGE INTO visit v USING (VALUES (5), (7)) s (id) ON v.id = s.id WHEN MATCHED THEN UPDATE
+    SET name = 'merged' WHEN NOT MATCHED THEN INSERT (id, name) VALUES (s.id, 'merged');
 UPDATE visit SET id = 60 WHERE id = 6;
 DELETE FROM visit WHERE id = 7;
 BEGIN;
@@ -66,7 +75,8 @@ SELECT count(*) AS faults FROM medchain.verify_table('visit');
 
 -- History and proof of a row
 SELECT medchain.seal();
-SELECT operation, actor, role = session_user AS mine, sealed IS NOT NULL AS sealed, length(commitment), fault FROM medchain.row_history('visit', 1);
+SELECT operation, actor, role = session_user AS mine, sealed IS NOT NULL AS sealed,
+    length(commitment), fault FROM medchain.row_history('visit', 1);
 SELECT operation, sealed IS NOT NULL AS sealed FROM medchain.row_history('visit', '7');
 SELECT operation FROM medchain.row_history('visit', 99);
 BEGIN;
@@ -75,9 +85,12 @@ SELECT operation, sealed FROM medchain.row_history('visit', 1) WHERE sealed IS N
 SELECT medchain.row_proof('visit', 1);
 ROLLBACK;
 SELECT p -> 'row' -> 'relation' AS relation, p -> 'row' -> 'content' AS content,
-       encode(sha256(decode(p -> 'row' ->> 'salt', 'hex') || convert_to(p -> 'row' ->> 'content', 'UTF8')), 'hex') = (p ->> 'payload')::jsonb -> 'body' ->> 'commitment' AS opens,
-       medchain.verify_inclusion(medchain.leaf_hash(convert_to(p ->> 'payload', 'UTF8')), (p ->> 'index')::bigint, (p ->> 'tree_size')::bigint,
-           ARRAY(SELECT decode(h, 'hex') FROM jsonb_array_elements_text(p -> 'hashes') WITH ORDINALITY x (h, i) ORDER BY i),
+       encode(sha256(decode(p -> 'row' ->> 'salt', 'hex') || convert_to(p -> 'row' ->> 'content',
+           'UTF8')), 'hex') = (p ->> 'payload')::jsonb -> 'body' ->> 'commitment' AS opens,
+       medchain.verify_inclusion(medchain.leaf_hash(convert_to(p ->> 'payload', 'UTF8')),
+           (p ->> 'index')::bigint, (p ->> 'tree_size')::bigint,
+           ARRAY(SELECT decode(h, 'hex') FROM jsonb_array_elements_text(p -> 'hashes')
+               WITH ORDINALITY x (h, i) ORDER BY i),
            decode(split_part(p ->> 'checkpoint', E'\n', 3), 'base64')) AS included
     FROM medchain.row_proof('visit', 1) p;
 SELECT medchain.row_proof('visit', 99) IS NULL AS no_such_row;
@@ -140,8 +153,11 @@ COMMENT ON TABLE visit IS 'nothing to the ledger';
 ALTER TABLE visit RENAME TO visits;
 ALTER TABLE visits OWNER TO regress_reader;
 SELECT medchain.seal();
-SELECT payload::jsonb -> 'body' ->> 'command' AS command, payload::jsonb -> 'body' ->> 'version' AS version, payload::jsonb -> 'body' ->> 'baseline' AS baseline, payload::jsonb -> 'body' -> 'changes' AS changes
-    FROM medchain.entry WHERE origin = 'data-centre' AND seq >= :mark AND kind = 'table.alter' ORDER BY seq;
+SELECT payload::jsonb -> 'body' ->> 'command' AS command, payload::jsonb -> 'body' ->> 'version'
+    AS version, payload::jsonb -> 'body' ->> 'baseline' AS baseline, payload::jsonb -> 'body' ->
+        'changes' AS changes
+    FROM medchain.entry WHERE origin = 'data-centre' AND seq >= :mark AND kind = 'table.alter'
+        ORDER BY seq;
 SELECT count(*) AS faults FROM medchain.verify_table('visits');
 -- a description that is not what the table is: somebody made DDL invisible
 BEGIN;
@@ -206,7 +222,8 @@ ALTER TABLE part_1 DISABLE TRIGGER medchain_capture;
 SELECT row_key, fault, detail FROM medchain.verify_table('part');
 DROP TABLE part, part_2;
 
--- restored from a dump, as far as medchain knows: what it is changed to is recorded once it is what it was
+-- restored from a dump, as far as medchain knows: what it is changed to is recorded once it is what
+-- it was
 CREATE TABLE restored (id int PRIMARY KEY, v text);
 SELECT medchain.ledger_table('restored');
 UPDATE medchain.row_table SET watched = 0 WHERE relation = 'restored'::regclass;

@@ -6,8 +6,10 @@ SELECT medchain.seal();
 CALL test.wait_for($$ SELECT count(*) = 0 FROM medchain.pending $$);
 SELECT count(*) AS faults FROM medchain.verify() WHERE NOT ok;
 
--- Tampers, verifies and undoes it.  "located": such a fault is at this height, or at no block where null is given.
-CREATE FUNCTION test.tampered(statement text, expected_height bigint, since_height bigint DEFAULT 0) RETURNS TABLE (origin text, fault text, detail text, located boolean)
+-- Tampers, verifies and undoes it.  "located": such a fault is at this height, or at no block where
+-- null is given.
+CREATE FUNCTION test.tampered(statement text, expected_height bigint, since_height bigint
+    DEFAULT 0) RETURNS TABLE (origin text, fault text, detail text, located boolean)
     LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -15,11 +17,13 @@ DECLARE
 BEGIN
     BEGIN
         -- in the sealer's order, and before it locks a row
-        LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block, medchain.claim IN EXCLUSIVE MODE;
+        LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block,
+            medchain.claim IN EXCLUSIVE MODE;
         ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
         ALTER TABLE medchain.block DISABLE TRIGGER ALL;
         EXECUTE statement;
-        found := (SELECT jsonb_agg(v ORDER BY v.origin) FROM medchain.verify(NULL, since_height) v WHERE NOT v.ok);
+        found := (SELECT jsonb_agg(v ORDER BY v.origin) FROM medchain.verify(NULL, since_height) v
+            WHERE NOT v.ok);
         RAISE EXCEPTION 'undo' USING ERRCODE = 'UNDO1';
     EXCEPTION WHEN SQLSTATE 'UNDO1' THEN
         NULL;
@@ -27,17 +31,24 @@ BEGIN
     IF found IS NULL THEN
         RETURN QUERY SELECT NULL::text, 'none'::text, NULL::text, NULL::boolean;
     END IF;
-    RETURN QUERY SELECT f.origin, f.fault, m.detail, bool_or(f.height IS NOT DISTINCT FROM expected_height)
+    RETURN QUERY SELECT f.origin, f.fault, m.detail, bool_or(f.height IS NOT DISTINCT
+        FROM expected_height)
         FROM jsonb_to_recordset(found) f (origin text, fault text, detail text, height bigint),
-             LATERAL (SELECT regexp_replace(regexp_replace(test.masked(f.detail), 'MCow[A-Za-z0-9+/=]+', '<key>', 'g'), '\m[0-9]+\M', '<n>', 'g') AS detail) m
+             LATERAL (SELECT regexp_replace(regexp_replace(test.masked(f.detail),
+                 'MCow[A-Za-z0-9+/=]+', '<key>', 'g'), '\m[0-9]+\M', '<n>', 'g') AS detail) m
         GROUP BY 1, 2, 3 ORDER BY 1, min(f.height), 2, 3;
 END
 $$;
 
--- an entry of ours in the middle of the chain, the one that hospital-a appended, and where they are sealed
-SELECT e.seq AS seq, b.height AS height FROM medchain.entry e JOIN LATERAL (SELECT min(height) AS height FROM medchain.block b WHERE b.origin = e.origin AND b.size > e.seq) b ON true
+-- an entry of ours in the middle of the chain, the one that hospital-a appended, and where they are
+-- sealed
+SELECT e.seq AS seq, b.height AS height FROM medchain.entry e
+    JOIN LATERAL (SELECT min(height) AS height FROM medchain.block b WHERE b.origin = e.origin
+        AND b.size > e.seq) b ON true
     WHERE e.origin = 'data-centre' AND e.payload ~ '"second"' \gset
-SELECT e.seq AS a_seq, b.height AS a_height FROM medchain.entry e JOIN LATERAL (SELECT min(height) AS height FROM medchain.block b WHERE b.origin = e.origin AND b.size > e.seq) b ON true
+SELECT e.seq AS a_seq, b.height AS a_height FROM medchain.entry e
+    JOIN LATERAL (SELECT min(height) AS height FROM medchain.block b WHERE b.origin = e.origin
+        AND b.size > e.seq) b ON true
     WHERE e.origin = 'hospital-a' AND e.payload ~ '"hello"' \gset
 SELECT height AS head, size AS size FROM medchain.chain WHERE origin = 'data-centre' \gset
 SELECT :height BETWEEN 1 AND :head - 1 AS "in the middle";
@@ -49,80 +60,142 @@ SELECT :height BETWEEN 1 AND :head - 1 AS "in the middle";
 -- Entries, of our own chain and of another's
 --
 SELECT what, t.* FROM (VALUES
-    ('payload', 'UPDATE medchain.entry SET payload = replace(payload, ''second'', ''Second'') WHERE ' || :'ours', :height),
-    ('payload', 'UPDATE medchain.entry SET payload = replace(payload, ''hello'', ''hallo'') WHERE ' || :'theirs', :a_height),
-    ('leaf hash', 'UPDATE medchain.entry SET leaf_hash = sha256(leaf_hash) WHERE ' || :'ours', :height),
-    ('payload with its hash', 'UPDATE medchain.entry SET payload = replace(payload, ''second'', ''Second''), leaf_hash = medchain.leaf_hash(convert_to(replace(payload, ''second'', ''Second''), ''UTF8'')) WHERE ' || :'ours', :height),
-    ('payload with its hash', 'UPDATE medchain.entry SET payload = replace(payload, ''hello'', ''hallo''), leaf_hash = medchain.leaf_hash(convert_to(replace(payload, ''hello'', ''hallo''), ''UTF8'')) WHERE ' || :'theirs', :a_height),
+    ('payload',
+        'UPDATE medchain.entry SET payload = replace(payload, ''second'', ''Second'') WHERE '
+            || :'ours', :height),
+    ('payload', 'UPDATE medchain.entry SET payload = replace(payload, ''hello'', ''hallo'') WHERE '
+        || :'theirs', :a_height),
+    ('leaf hash', 'UPDATE medchain.entry SET leaf_hash = sha256(leaf_hash) WHERE ' || :'ours',
+        :height),
+    ('payload with its hash',
+        'UPDATE medchain.entry SET payload = replace(payload, ''second'', ''Second''), leaf_hash = '
+        'medchain.leaf_hash(convert_to(replace(payload, ''second'', ''Second''), ''UTF8'')) WHERE '
+            || :'ours', :height),
+    ('payload with its hash',
+        'UPDATE medchain.entry SET payload = replace(payload, ''hello'', ''hallo''), leaf_hash = '
+        'medchain.leaf_hash(convert_to(replace(payload, ''hello'', ''hallo''), ''UTF8'')) WHERE '
+            || :'theirs', :a_height),
     ('id', 'UPDATE medchain.entry SET id = gen_random_uuid() WHERE ' || :'ours', :height),
     ('kind', 'UPDATE medchain.entry SET kind = ''other'' WHERE ' || :'ours', :height),
-    ('time', 'UPDATE medchain.entry SET time = time - interval ''1 microsecond'' WHERE ' || :'ours', :height),
+    ('time', 'UPDATE medchain.entry SET time = time - interval ''1 microsecond'' WHERE '
+        || :'ours', :height),
     ('actor', 'UPDATE medchain.entry SET actor = ''hospital-a'' WHERE ' || :'ours', :height),
     ('subject', 'UPDATE medchain.entry SET subject = sha256(''x'') WHERE ' || :'ours', :height),
     ('subject', 'UPDATE medchain.entry SET subject = NULL WHERE ' || :'theirs', :a_height),
     ('removed', 'DELETE FROM medchain.entry WHERE ' || :'ours', :height),
-    ('newest removed', 'DELETE FROM medchain.entry WHERE origin = ''data-centre'' AND seq = (SELECT max(seq) FROM medchain.entry WHERE origin = ''data-centre'')', :head),
-    ('two exchanged', format('UPDATE medchain.entry SET seq = CASE seq WHEN %s THEN -1 ELSE seq END WHERE %s; UPDATE medchain.entry SET seq = %1$s WHERE origin = ''data-centre'' AND seq = %1$s + 1; '
-                             'UPDATE medchain.entry SET seq = %1$s + 1 WHERE origin = ''data-centre'' AND seq = -1', :seq, :'ours'), :height),
-    ('added', format('INSERT INTO medchain.entry SELECT origin, %s, id, kind, time, actor, subject, payload, leaf_hash FROM medchain.entry WHERE %s', :size, :'ours'), :head))
+    ('newest removed',
+        'DELETE FROM medchain.entry WHERE origin = ''data-centre'' AND seq = (SELECT max(seq) FROM '
+        'medchain.entry WHERE origin = ''data-centre'')', :head),
+    ('two exchanged', format('UPDATE medchain.entry SET seq = CASE seq WHEN %s THEN -1 ELSE seq '
+        'END WHERE %s; UPDATE medchain.entry SET seq = %1$s WHERE origin = ''data-centre'' AND seq '
+        '= %1$s + 1; '
+                             'UPDATE medchain.entry SET seq = %1$s + 1 WHERE origin = '
+                             '''data-centre'' AND seq = -1', :seq, :'ours'), :height),
+    ('added', format('INSERT INTO medchain.entry SELECT origin, %s, id, kind, time, actor, '
+        'subject, payload, leaf_hash FROM medchain.entry WHERE %s', :size, :'ours'), :head))
     c (what, statement, height), LATERAL test.tampered(statement, height) t;
--- nobody looks at what is older than since_height, where the tiles give the root of the block before it
-SELECT t.* FROM test.tampered('UPDATE medchain.entry SET payload = replace(payload, ''second'', ''Second'') WHERE ' || :'ours', :height, :head) t;
-SELECT t.* FROM test.tampered('UPDATE medchain.entry SET leaf_hash = sha256(leaf_hash) WHERE ' || :'ours', :height, :head) t;
+-- nobody looks at what is older than since_height, where the tiles give the root of the block
+-- before it
+SELECT t.* FROM test.tampered('UPDATE medchain.entry SET payload = replace(payload, ''second'', '
+    '''Second'') WHERE ' || :'ours', :height, :head) t;
+SELECT t.* FROM test.tampered('UPDATE medchain.entry SET leaf_hash = sha256(leaf_hash) WHERE '
+    || :'ours', :height, :head) t;
 
 --
 -- Blocks
 --
 SELECT what, t.* FROM (VALUES
-    ('time in the note', 'UPDATE medchain.block SET note = replace(note, ''sealed 2'', ''sealed 3'') WHERE ' || :'block', :height),
-    ('signature', 'UPDATE medchain.block SET note = (SELECT split_part(b.note, E''\n\n'', 1) || E''\n\n'' || split_part(o.note, E''\n\n'', 2) FROM medchain.block o WHERE o.origin = b.origin AND o.height = 0) FROM medchain.block x WHERE b.origin = x.origin AND b.height = x.height AND x.' || replace(:'block', 'AND ', 'AND x.'), :height),
-    ('no signature', 'UPDATE medchain.block SET note = split_part(note, E''\n\n'', 1) || E''\n\n'' WHERE ' || :'block', :height),
+    ('time in the note',
+        'UPDATE medchain.block SET note = replace(note, ''sealed 2'', ''sealed 3'') WHERE '
+            || :'block', :height),
+    ('signature',
+        'UPDATE medchain.block SET note = (SELECT split_part(b.note, E''\n\n'', 1) || E''\n\n'' || '
+        'split_part(o.note, E''\n\n'', 2) FROM medchain.block o WHERE o.origin = b.origin AND '
+        'o.height = 0) FROM medchain.block x WHERE b.origin = x.origin AND b.height = x.height AND '
+        'x.' || replace(:'block', 'AND ', 'AND x.'), :height),
+    ('no signature',
+        'UPDATE medchain.block SET note = split_part(note, E''\n\n'', 1) || E''\n\n'' WHERE '
+            || :'block', :height),
     ('no note', 'UPDATE medchain.block SET note = '''' WHERE ' || :'block', :height),
-    ('name', 'UPDATE medchain.block SET note = replace(note, ''east/data-centre'', ''west/data-centre'') WHERE ' || :'block', :height),
-    ('another note', 'UPDATE medchain.block SET note = (SELECT note FROM medchain.block WHERE origin = ''data-centre'' AND height = 0) WHERE ' || :'block', :height),
+    ('name',
+        'UPDATE medchain.block SET note = replace(note, ''east/data-centre'', '
+        '''west/data-centre'') WHERE ' || :'block', :height),
+    ('another note',
+        'UPDATE medchain.block SET note = (SELECT note FROM medchain.block WHERE origin = '
+        '''data-centre'' AND height = 0) WHERE ' || :'block', :height),
     ('size', 'UPDATE medchain.block SET size = size + 1 WHERE ' || :'block', :height),
     ('root', 'UPDATE medchain.block SET root = sha256(root) WHERE ' || :'block', :height),
-    ('previous', 'UPDATE medchain.block SET previous = sha256(previous) WHERE ' || :'block', :height),
+    ('previous', 'UPDATE medchain.block SET previous = sha256(previous) WHERE ' || :'block',
+        :height),
     ('hash', 'UPDATE medchain.block SET hash = sha256(hash) WHERE ' || :'block', :height),
-    ('sealed', 'UPDATE medchain.block SET sealed = sealed + interval ''1 ms'' WHERE ' || :'block', :height),
+    ('sealed', 'UPDATE medchain.block SET sealed = sealed + interval ''1 ms'' WHERE ' || :'block',
+        :height),
     ('removed', 'DELETE FROM medchain.block WHERE ' || :'block', :height),
-    ('newest removed', 'DELETE FROM medchain.block WHERE origin = ''data-centre'' AND height = ' || :head, :head - 1),
+    ('newest removed', 'DELETE FROM medchain.block WHERE origin = ''data-centre'' AND height = '
+        || :head, :head - 1),
     ('all removed', 'DELETE FROM medchain.block WHERE origin = ''hospital-a''', NULL),
     ('another genesis', 'UPDATE medchain.local_node SET genesis_hash = sha256(genesis_hash)', 0),
     ('no genesis', 'UPDATE medchain.local_node SET genesis_hash = NULL', 0),
-    ('key of genesis', 'UPDATE medchain.local_node SET genesis_key = (SELECT ledger_key FROM medchain.member WHERE name = ''hospital-a'')', 0))
-    c (what, statement, height), LATERAL test.tampered(replace(statement, 'UPDATE medchain.block SET note = (SELECT split_part(b.', 'UPDATE medchain.block b SET note = (SELECT split_part(b.'), height) t;
+    ('key of genesis',
+        'UPDATE medchain.local_node SET genesis_key = (SELECT ledger_key FROM medchain.member '
+        'WHERE name = ''hospital-a'')', 0))
+    c (what, statement, height), LATERAL test.tampered(replace(statement, 'UPDATE medchain.block '
+        'SET note = (SELECT split_part(b.', 'UPDATE medchain.block b SET note = (SELECT '
+        'split_part(b.'), height) t;
 
 --
 -- What the next block grows from
 --
 SELECT what, t.* FROM (VALUES
     ('head', 'UPDATE medchain.chain SET head = sha256(head) WHERE origin = ''data-centre''', :head),
-    ('tree', 'UPDATE medchain.chain SET frontier = overlay(frontier PLACING sha256(''x'') FROM length(frontier) - 31) WHERE origin = ''data-centre''', :head),
+    ('tree',
+        'UPDATE medchain.chain SET frontier = overlay(frontier PLACING sha256(''x'') FROM '
+        'length(frontier) - 31) WHERE origin = ''data-centre''', :head),
     ('size', 'UPDATE medchain.chain SET height = height - 1 WHERE origin = ''data-centre''', :head),
-    ('forward', 'UPDATE medchain.chain SET height = height + 1 WHERE origin = ''data-centre''', :head + 1),
-    ('other size', 'UPDATE medchain.chain SET size = size + 1048576 WHERE origin = ''data-centre''', :head),
-    ('no head', 'ALTER TABLE medchain.chain ALTER head DROP NOT NULL; UPDATE medchain.chain SET head = NULL WHERE origin = ''data-centre''', :head))
+    ('forward', 'UPDATE medchain.chain SET height = height + 1 WHERE origin = ''data-centre''',
+        :head + 1),
+    ('other size',
+        'UPDATE medchain.chain SET size = size + 1048576 WHERE origin = ''data-centre''', :head),
+    ('no head',
+        'ALTER TABLE medchain.chain ALTER head DROP NOT NULL; UPDATE medchain.chain SET head = '
+        'NULL WHERE origin = ''data-centre''', :head))
     c (what, statement, height), LATERAL test.tampered(statement, height) t;
 
 --
 -- State: where it was edited, it differs from what the ledger says
 --
-SELECT protocol AS p1 FROM medchain.protocols WHERE protocol_text = 'Station A may read my records.' \gset
+SELECT protocol AS p1 FROM medchain.protocols
+    WHERE protocol_text = 'Station A may read my records.' \gset
 SELECT what, t.* FROM (VALUES
-    ('capabilities', 'UPDATE medchain.member SET capabilities = ''{query,update,admit}'' WHERE name = ''hospital-a'''),
+    ('capabilities',
+        'UPDATE medchain.member SET capabilities = ''{query,update,admit}'' WHERE name = '
+        '''hospital-a'''),
     ('member removed', 'DELETE FROM medchain.member WHERE name = ''hospital-b'''),
-    ('member made up', 'INSERT INTO medchain.member SELECT ''quack'', kind, certificate, fingerprint, contract, capabilities, valid, accepted, NULL, NULL FROM medchain.member WHERE name = ''hospital-b'''),
+    ('member made up',
+        'INSERT INTO medchain.member SELECT ''quack'', kind, certificate, fingerprint, contract, '
+        'capabilities, valid, accepted, NULL, NULL FROM medchain.member WHERE name = '
+        '''hospital-b'''),
     ('accepted', 'UPDATE medchain.contract SET accepted = now() WHERE member = ''hospital-b'''),
     ('revoked', format('UPDATE medchain.protocol SET revoked = now() WHERE id = %L', :'p1')),
-    ('text', format('UPDATE medchain.protocol SET protocol_text = ''Everybody may.'' WHERE id = %L', :'p1')),
-    ('grant widened', format('UPDATE medchain.protocol_grant SET operations = ''{query,update}'' WHERE protocol = %L', :'p1')),
-    ('grant made up', format('INSERT INTO medchain.protocol_grant SELECT protocol, 2, subject, ''hospital-b'', operations, purpose, records, valid FROM medchain.protocol_grant WHERE protocol = %L', :'p1')),
-    ('data index', format('UPDATE medchain.data_index SET holder = ''hospital-a'' WHERE protocol = %L', :'p1')),
+    ('text',
+        format('UPDATE medchain.protocol SET protocol_text = ''Everybody may.'' WHERE id = %L',
+            :'p1')),
+    ('grant widened', format('UPDATE medchain.protocol_grant SET operations = '
+        '''{query,update}'' WHERE protocol = %L', :'p1')),
+    ('grant made up', format('INSERT INTO medchain.protocol_grant SELECT protocol, 2, subject, '
+        '''hospital-b'', operations, purpose, records, valid FROM medchain.protocol_grant WHERE '
+        'protocol = %L', :'p1')),
+    ('data index', format('UPDATE medchain.data_index SET holder = ''hospital-a'' WHERE protocol = '
+        '%L', :'p1')),
     ('role bound', 'INSERT INTO medchain.role_binding VALUES (''regress_nobody'', ''hospital-a'')'),
-    ('judgement', 'UPDATE medchain.claim SET effective = true, reason = NULL WHERE origin = ''hospital-a'' AND reason ~ ''may not issue'''),
-    ('another key', 'UPDATE medchain.ledger_key SET public_key = (medchain.key_facts(test.pem(''hospital-b''))).public_key WHERE member = ''hospital-a'''))
-    c (what, statement), LATERAL test.tampered(statement, CASE what WHEN 'another key' THEN 0 END) t;
+    ('judgement',
+        'UPDATE medchain.claim SET effective = true, reason = NULL WHERE origin = '
+        '''hospital-a'' AND reason ~ ''may not issue'''),
+    ('another key',
+        'UPDATE medchain.ledger_key SET public_key = '
+        '(medchain.key_facts(test.pem(''hospital-b''))).public_key WHERE member = ''hospital-a'''))
+    c (what, statement), LATERAL test.tampered(statement, CASE what WHEN 'another key'
+        THEN 0 END) t;
 
 --
 -- Every fault, up to a limit, the same by any number of workers
@@ -138,15 +211,20 @@ SET medchain.verify_workers = 3;
 SELECT count(*) AS differ FROM (TABLE alone EXCEPT SELECT * FROM test.tampered(:'many', NULL)) d;
 DROP TABLE alone;
 -- without tiles there is one segment, and no way back to the tree
-SELECT fault, count(*) FROM test.tampered(:'many' || '; ALTER TABLE medchain.tile DISABLE TRIGGER ALL; DELETE FROM medchain.tile WHERE origin = ''data-centre''', NULL) GROUP BY 1 ORDER BY 1;
+SELECT fault, count(*) FROM test.tampered(:'many' || '; ALTER TABLE medchain.tile DISABLE TRIGGER '
+    'ALL; DELETE FROM medchain.tile WHERE origin = ''data-centre''', NULL) GROUP BY 1 ORDER BY 1;
 RESET medchain.verify_workers;
 BEGIN;
-LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block, medchain.claim IN EXCLUSIVE MODE;
+LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block,
+    medchain.claim IN EXCLUSIVE MODE;
 ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
-UPDATE medchain.entry SET kind = 'other' WHERE origin = 'data-centre' AND seq % 100 = 7 AND seq > 1000;
-SELECT count(*) = (SELECT count(*) FROM medchain.entry WHERE origin = 'data-centre' AND kind = 'other') AS "every one" FROM medchain.verify('data-centre', max_faults => 10000);
+UPDATE medchain.entry SET kind = 'other' WHERE origin = 'data-centre' AND seq % 100 = 7
+    AND seq > 1000;
+SELECT count(*) = (SELECT count(*) FROM medchain.entry WHERE origin = 'data-centre'
+    AND kind = 'other') AS "every one" FROM medchain.verify('data-centre', max_faults => 10000);
 SELECT count(*) AS faults, bool_or(ok) AS ok FROM medchain.verify('data-centre');
-SELECT origin, ok, fault, detail FROM medchain.verify(max_faults => 2) WHERE fault <> 'bad index column' ORDER BY origin COLLATE "C";
+SELECT origin, ok, fault, detail FROM medchain.verify(max_faults => 2)
+    WHERE fault <> 'bad index column' ORDER BY origin COLLATE "C";
 ROLLBACK;
 SELECT * FROM medchain.verify(max_faults => 0);
 SELECT * FROM medchain.verify(max_faults => NULL);
@@ -177,23 +255,32 @@ SELECT medchain.checkpoint('data-centre') AS after \gset
 SELECT ok, fault FROM medchain.verify('data-centre', NULL, ARRAY[:'before', :'after']);
 BEGIN;
 -- a superuser who knows how cuts off the newest block without leaving a trace
-LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block, medchain.claim IN EXCLUSIVE MODE;
+LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block,
+    medchain.claim IN EXCLUSIVE MODE;
 ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
 ALTER TABLE medchain.block DISABLE TRIGGER ALL;
 DELETE FROM medchain.entry e USING state_before s WHERE e.origin = s.origin AND e.seq >= s.size;
 DELETE FROM medchain.block b USING state_before s WHERE b.origin = s.origin AND b.height > s.height;
-UPDATE medchain.chain c SET height = s.height, size = s.size, head = s.head, frontier = s.frontier FROM state_before s WHERE c.origin = s.origin;
+UPDATE medchain.chain c SET height = s.height, size = s.size, head = s.head, frontier = s.frontier
+    FROM state_before s WHERE c.origin = s.origin;
 DELETE FROM medchain.verified;
-SELECT origin, ok, fault FROM medchain.verify('data-centre') WHERE fault IS DISTINCT FROM 'bad tile';
-SELECT ok, fault FROM medchain.verify('data-centre', 0, ARRAY[:'before']) WHERE fault IS DISTINCT FROM 'bad tile';
+SELECT origin, ok, fault FROM medchain.verify('data-centre') WHERE fault IS DISTINCT
+    FROM 'bad tile';
+SELECT ok, fault FROM medchain.verify('data-centre', 0, ARRAY[:'before']) WHERE fault IS DISTINCT
+    FROM 'bad tile';
 -- ... but for what others have
-SELECT ok, fault, test.masked(regexp_replace(detail, '[0-9]+', '<n>', 'g')) AS detail FROM medchain.verify('data-centre', 0, ARRAY[:'before', :'after']) WHERE fault IS DISTINCT FROM 'bad tile';
+SELECT ok, fault, test.masked(regexp_replace(detail, '[0-9]+', '<n>', 'g')) AS detail
+    FROM medchain.verify('data-centre', 0, ARRAY[:'before', :'after']) WHERE fault IS DISTINCT
+        FROM 'bad tile';
 -- and a chain of which nothing is left is not forgotten by who has a checkpoint
-SELECT origin, ok, fault, regexp_replace(detail, '[0-9]+', '<n>') AS detail FROM medchain.verify(checkpoints => ARRAY[replace(:'before', 'east/data-centre', 'east/another')]) WHERE origin = 'another';
+SELECT origin, ok, fault, regexp_replace(detail, '[0-9]+', '<n>') AS detail
+    FROM medchain.verify(checkpoints => ARRAY[replace(:'before', 'east/data-centre',
+        'east/another')]) WHERE origin = 'another';
 ROLLBACK;
 DROP TABLE state_before;
 -- another chain of the same name
-SELECT ok, fault, test.masked(regexp_replace(detail, '\m[0-9]+\M', '<n>', 'g')) AS detail FROM medchain.verify('data-centre', NULL, ARRAY[replace(:'before', 'sealed 2', 'sealed 3')]);
+SELECT ok, fault, test.masked(regexp_replace(detail, '\m[0-9]+\M', '<n>', 'g')) AS detail
+    FROM medchain.verify('data-centre', NULL, ARRAY[replace(:'before', 'sealed 2', 'sealed 3')]);
 SELECT medchain.verify(NULL, 0, ARRAY['nothing']);
 SELECT medchain.verify(NULL, 0, ARRAY[NULL]);
 SELECT medchain.verify(NULL, 0, ARRAY[replace(:'before', 'east/', 'west/')]);

@@ -82,8 +82,8 @@ compat_walrcv_create_slot(WalReceiverConn *conn, const char *slot, XLogRecPtr *l
 }
 
 /*
- * A relation as the only target of inserts.  16 keeps permissions apart from the range table, 18 knows of pruned
- * relations.
+ * A relation as the only target of inserts.  16 keeps permissions apart from the range table, 18
+ * knows of pruned relations.
  */
 static inline ResultRelInfo *
 compat_result_relation(EState *estate, Relation relation)
@@ -158,7 +158,8 @@ compat_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nke
 #define COMPAT_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count
 #define COMPAT_EXECUTOR_RUN_IS_PARTIAL (count != 0)
 #else
-#define COMPAT_EXECUTOR_RUN_PARAMETERS QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once
+#define COMPAT_EXECUTOR_RUN_PARAMETERS \
+	QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once
 #define COMPAT_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count, execute_once
 #define COMPAT_EXECUTOR_RUN_IS_PARTIAL (count != 0 || !execute_once)
 #endif

@@ -2,17 +2,21 @@
  * access.sql: what the current member may do with whose records.
  */
 
--- Everything that decides about a grant, as of now or later; the grant cache applies the periods by the clock.
+-- Everything that decides about a grant, as of now or later; the grant cache applies the periods by
+-- the clock.
 CREATE VIEW medchain.active_grant AS
 SELECT g.grantee, g.subject, g.protocol,
        'query' = ANY (g.operations) AND 'query' = ANY (m.capabilities) AS query,
        'update' = ANY (g.operations) AND 'update' = ANY (m.capabilities) AS update,
-       g.records, g.valid, p.valid AS protocol_valid, m.valid AS member_valid, i.valid AS issuer_valid
+       g.records, g.valid, p.valid AS protocol_valid, m.valid AS member_valid,
+           i.valid AS issuer_valid
 FROM medchain.protocol_grant g
      JOIN medchain.protocol p ON p.id = g.protocol AND p.revoked IS NULL
      JOIN medchain.member m ON m.name = g.grantee AND m.takes_part
      JOIN medchain.member i ON i.name = p.issuer AND i.takes_part;
-COMMENT ON VIEW medchain.active_grant IS 'grants of protocols that are not revoked, between members who take part, with every period that has to contain the time of access';
+COMMENT ON VIEW medchain.active_grant IS
+    'grants of protocols that are not revoked, between members who take part, with every period '
+    'that has to contain the time of access';
 
 CREATE FUNCTION medchain.may_query_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_may_query_support';
@@ -21,13 +25,24 @@ CREATE FUNCTION medchain.may_update_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_may_update_support';
 COMMENT ON FUNCTION medchain.may_update_support(internal) IS 'planner support of may_update()';
 
-CREATE FUNCTION medchain.may_query(subject anyelement, relation regclass DEFAULT NULL) RETURNS boolean
-    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_query_support AS 'MODULE_PATHNAME', 'medchain_may_query';
-COMMENT ON FUNCTION medchain.may_query(anyelement, regclass) IS 'may the current member query records of this subject (in this relation), by the clock of the statement?';
-CREATE FUNCTION medchain.may_update(subject anyelement, relation regclass DEFAULT NULL) RETURNS boolean
-    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_update_support AS 'MODULE_PATHNAME', 'medchain_may_update';
-COMMENT ON FUNCTION medchain.may_update(anyelement, regclass) IS 'may the current member update records of this subject (in this relation), by the clock of the statement?';
+CREATE FUNCTION medchain.may_query(subject anyelement, relation regclass DEFAULT NULL)
+    RETURNS boolean
+    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_query_support AS 'MODULE_PATHNAME',
+        'medchain_may_query';
+COMMENT ON FUNCTION medchain.may_query(anyelement, regclass) IS
+    'may the current member query records of this subject (in this relation), by the clock of the '
+    'statement?';
+CREATE FUNCTION medchain.may_update(subject anyelement, relation regclass DEFAULT NULL)
+    RETURNS boolean
+    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_update_support AS 'MODULE_PATHNAME',
+        'medchain_may_update';
+COMMENT ON FUNCTION medchain.may_update(anyelement, regclass) IS
+    'may the current member update records of this subject (in this relation), by the clock of the '
+    'statement?';
 
-CREATE FUNCTION medchain.granted_subjects(operation text DEFAULT 'query', relation regclass DEFAULT NULL) RETURNS text[]
+CREATE FUNCTION medchain.granted_subjects(operation text DEFAULT 'query', relation regclass
+    DEFAULT NULL) RETURNS text[]
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'medchain_granted_subjects';
-COMMENT ON FUNCTION medchain.granted_subjects(text, regclass) IS 'subjects, as they stand in protected tables, whose records the current member may query (or update) now';
+COMMENT ON FUNCTION medchain.granted_subjects(text, regclass) IS
+    'subjects, as they stand in protected tables, whose records the current member may query (or '
+    'update) now';

@@ -14,7 +14,8 @@ CREATE TABLE medchain.local_node (
     genesis_key  text NOT NULL,
     genesis_hash bytea CHECK (length(genesis_hash) = 32)
 );
-COMMENT ON TABLE medchain.local_node IS 'this database as a node of its alliance, with the pinned genesis block';
+COMMENT ON TABLE medchain.local_node IS
+    'this database as a node of its alliance, with the pinned genesis block';
 
 CREATE TABLE medchain.pending (
     seq       bigint GENERATED ALWAYS AS IDENTITY,
@@ -26,7 +27,8 @@ CREATE TABLE medchain.pending (
     payload   text NOT NULL,
     leaf_hash bytea NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
-COMMENT ON TABLE medchain.pending IS 'entries of this node that are committed and not yet sealed; emptied by the sealer';
+COMMENT ON TABLE medchain.pending IS
+    'entries of this node that are committed and not yet sealed; emptied by the sealer';
 
 CREATE TABLE medchain.entry (
     origin    text NOT NULL,
@@ -42,7 +44,9 @@ CREATE TABLE medchain.entry (
 );
 CREATE INDEX entry_id ON medchain.entry (id);
 CREATE INDEX entry_subject ON medchain.entry (subject) WHERE subject IS NOT NULL;
-COMMENT ON TABLE medchain.entry IS 'sealed entries of every chain; payload is the exact text whose RFC 6962 leaf hash is leaf_hash, the other columns are an index over it';
+COMMENT ON TABLE medchain.entry IS
+    'sealed entries of every chain; payload is the exact text whose RFC 6962 leaf hash is '
+    'leaf_hash, the other columns are an index over it';
 
 CREATE TABLE medchain.block (
     origin   text NOT NULL,
@@ -55,8 +59,11 @@ CREATE TABLE medchain.block (
     note     text NOT NULL,
     PRIMARY KEY (origin, height)
 );
-CREATE INDEX block_size ON medchain.block (origin, size, height);  -- the block with a given tree size
-COMMENT ON TABLE medchain.block IS 'block headers of every chain; note is a C2SP signed note (tlog-checkpoint), the other columns are an index over it';
+-- the block with a given tree size
+CREATE INDEX block_size ON medchain.block (origin, size, height);
+COMMENT ON TABLE medchain.block IS
+    'block headers of every chain; note is a C2SP signed note (tlog-checkpoint), the other columns '
+    'are an index over it';
 
 CREATE TABLE medchain.chain (
     origin   text PRIMARY KEY,
@@ -65,7 +72,9 @@ CREATE TABLE medchain.chain (
     head     bytea NOT NULL,
     frontier bytea NOT NULL
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE medchain.chain IS 'verified end of each chain: last height, tree size, SHA-256 of the last block''s note text, and the compact range the tree grows from';
+COMMENT ON TABLE medchain.chain IS
+    'verified end of each chain: last height, tree size, SHA-256 of the last block''s note text, '
+    'and the compact range the tree grows from';
 
 CREATE TABLE medchain.tile (
     origin text NOT NULL,
@@ -75,7 +84,9 @@ CREATE TABLE medchain.tile (
     PRIMARY KEY (origin, level, index)
 );
 ALTER TABLE medchain.tile ALTER hashes SET STORAGE EXTERNAL;    -- hashes do not compress
-COMMENT ON TABLE medchain.tile IS 'inner nodes of each chain''s tree as C2SP tlog-tiles: tile index of level L holds the roots of up to 256 subtrees of 256^L leaves; level 0 is entry.leaf_hash';
+COMMENT ON TABLE medchain.tile IS
+    'inner nodes of each chain''s tree as C2SP tlog-tiles: tile index of level L holds the roots '
+    'of up to 256 subtrees of 256^L leaves; level 0 is entry.leaf_hash';
 
 CREATE TABLE medchain.verified (
     origin   text PRIMARY KEY,
@@ -84,7 +95,9 @@ CREATE TABLE medchain.verified (
     hash     bytea NOT NULL CHECK (length(hash) = 32),
     verified timestamptz NOT NULL
 );
-COMMENT ON TABLE medchain.verified IS 'newest block of each chain up to which verify() has checked all of it and found no fault; hash is that of the note text';
+COMMENT ON TABLE medchain.verified IS
+    'newest block of each chain up to which verify() has checked all of it and found no fault; '
+    'hash is that of the note text';
 
 CREATE TABLE medchain.held_entry (
     source    text NOT NULL,
@@ -93,7 +106,8 @@ CREATE TABLE medchain.held_entry (
     payload   text NOT NULL,
     PRIMARY KEY (source, origin, seq)
 );
-COMMENT ON TABLE medchain.held_entry IS 'entries that came from a peer and whose block is not accepted yet';
+COMMENT ON TABLE medchain.held_entry IS
+    'entries that came from a peer and whose block is not accepted yet';
 
 CREATE TABLE medchain.held_block (
     source text NOT NULL,
@@ -103,7 +117,9 @@ CREATE TABLE medchain.held_block (
     PRIMARY KEY (source, origin, height)
 );
 CREATE INDEX held_block_next ON medchain.held_block (origin, height);
-COMMENT ON TABLE medchain.held_block IS 'blocks that came from a peer and wait for their chain to be configured, or for earlier blocks or entries';
+COMMENT ON TABLE medchain.held_block IS
+    'blocks that came from a peer and wait for their chain to be configured, or for earlier blocks '
+    'or entries';
 
 CREATE TABLE medchain.quarantine (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -117,4 +133,5 @@ CREATE TABLE medchain.quarantine (
     payloads    text[]
 );
 CREATE INDEX quarantine_block ON medchain.quarantine (origin, height);
-COMMENT ON TABLE medchain.quarantine IS 'what peers sent and was refused, with the reason; kept as evidence';
+COMMENT ON TABLE medchain.quarantine IS
+    'what peers sent and was refused, with the reason; kept as evidence';

@@ -2,7 +2,8 @@
  * member.sql: founding an alliance, configuring ledgers.
  */
 
--- What founding and joining have in common: error unless this database can become a node with that certificate.
+-- What founding and joining have in common: error unless this database can become a node with that
+-- certificate.
 CREATE FUNCTION medchain.prepare_node(node text, certificate text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
@@ -17,11 +18,13 @@ BEGIN
     SELECT * INTO local FROM local_node;
     IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('this database is node "%s" of alliance "%s" already', local.node, local.alliance);
+            MESSAGE = format('this database is node "%s" of alliance "%s" already', local.node,
+                local.alliance);
     END IF;
     IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
         RAISE feature_not_supported USING
-            MESSAGE = format('a node''s database must have encoding UTF8, not %s', getdatabaseencoding()),
+            MESSAGE = format('a node''s database must have encoding UTF8, not %s',
+                getdatabaseencoding()),
             DETAIL = 'The ledger''s hashes are over UTF-8 text.';
     END IF;
     IF NOT name_valid(prepare_node.node) THEN
@@ -36,18 +39,22 @@ BEGIN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = 'the sealer has no signing key',
             DETAIL = coalesce(status.error, 'It is not running.'),
-            HINT = 'Set medchain.signing_key to the file with the private key of the node''s certificate, and reload the configuration.';
+            HINT = 'Set medchain.signing_key to the file with the private key of the node''s '
+                'certificate, and reload the configuration.';
     END IF;
     IF status.key_fingerprint <> facts.key_fingerprint THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'medchain.signing_key is not the private key of this certificate',
-            DETAIL = format('The certificate''s public key has SHA-256 %s, the signing key''s %s.', facts.key_fingerprint, status.key_fingerprint);
+            DETAIL = format('The certificate''s public key has SHA-256 %s, the signing key''s %s.',
+                facts.key_fingerprint, status.key_fingerprint);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.prepare_node(text, text) IS 'internal: error unless this database can become a node with that certificate';
+COMMENT ON FUNCTION medchain.prepare_node(text, text) IS
+    'internal: error unless this database can become a node with that certificate';
 
-CREATE FUNCTION medchain.found_alliance(alliance text, node text, certificate text, trust_anchors text) RETURNS uuid
+CREATE FUNCTION medchain.found_alliance(alliance text, node text, certificate text,
+    trust_anchors text) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
 DECLARE
@@ -63,11 +70,14 @@ BEGIN
             HINT = 'A name has up to 180 bytes and no white space or "+".';
     END IF;
     PERFORM prepare_node(found_alliance.node, found_alliance.certificate);
-    SELECT v.reason INTO reason FROM verify_certificate(found_alliance.certificate, found_alliance.trust_anchors, NULL, now()) v;
+    SELECT v.reason INTO reason FROM verify_certificate(found_alliance.certificate,
+        found_alliance.trust_anchors, NULL, now()) v;
     IF reason IS NOT NULL THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('certificate of "%s" is not accepted: %s', found_alliance.node, reason),
-            HINT = 'It must lead to the trust anchors, be valid now, and be for digital signatures.';
+            MESSAGE = format('certificate of "%s" is not accepted: %s', found_alliance.node,
+                reason),
+            HINT = 'It must lead to the trust anchors, be valid now, and be for digital '
+                'signatures.';
     END IF;
     INSERT INTO local_node (alliance, node, data_center, genesis_key)
         SELECT found_alliance.alliance, found_alliance.node, found_alliance.node, f.public_key
@@ -79,7 +89,10 @@ BEGIN
     RETURN founded;
 END
 $$;
-COMMENT ON FUNCTION medchain.found_alliance(text, text, text, text) IS 'make this database the data centre of a new alliance; certificate and trust anchors in PEM; medchain.signing_key must be the certificate''s private key; returns the id of the genesis entry';
+COMMENT ON FUNCTION medchain.found_alliance(text, text, text, text) IS
+    'make this database the data centre of a new alliance; certificate and trust anchors in PEM; '
+    'medchain.signing_key must be the certificate''s private key; returns the id of the genesis '
+    'entry';
 
 CREATE FUNCTION medchain.configure_ledger(member text, public_key text DEFAULT NULL) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -101,7 +114,8 @@ BEGIN
             MESSAGE = format('the ledger of "%s" is configured already', m.name),
             DETAIL = format('It was configured by "%s".', m.configured_by);
     END IF;
-    SELECT f.public_key INTO key FROM key_facts(coalesce(configure_ledger.public_key, m.certificate)) f;
+    SELECT f.public_key INTO key
+        FROM key_facts(coalesce(configure_ledger.public_key, m.certificate)) f;
     IF EXISTS (SELECT FROM ledger_key k WHERE k.public_key = key) THEN
         RAISE duplicate_object USING
             MESSAGE = 'this public key is that of another ledger',
@@ -110,4 +124,6 @@ BEGIN
     RETURN append_governance('configure', jsonb_build_object('member', m.name, 'public_key', key));
 END
 $$;
-COMMENT ON FUNCTION medchain.configure_ledger(text, text) IS 'end node: register the unique public key (PEM; by default the certificate''s) that a member''s ledger is signed with; peers accept its chain from then on';
+COMMENT ON FUNCTION medchain.configure_ledger(text, text) IS
+    'end node: register the unique public key (PEM; by default the certificate''s) that a '
+    'member''s ledger is signed with; peers accept its chain from then on';

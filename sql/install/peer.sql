@@ -4,21 +4,28 @@
 
 CREATE FUNCTION medchain.remote_call(conninfo text, query text) RETURNS text
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_remote_call';
-COMMENT ON FUNCTION medchain.remote_call(text, text) IS 'internal: run a query in a peer''s database; its one value';
+COMMENT ON FUNCTION medchain.remote_call(text, text) IS
+    'internal: run a query in a peer''s database; its one value';
 CREATE FUNCTION medchain.remote_create_slot(conninfo text, slot text, leftovers text[]) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_remote_create_slot';
-COMMENT ON FUNCTION medchain.remote_create_slot(text, text, text[]) IS 'internal: make a logical replication slot in a peer''s database; leftovers: names of ours to drop if nobody uses them';
+COMMENT ON FUNCTION medchain.remote_create_slot(text, text, text[]) IS
+    'internal: make a logical replication slot in a peer''s database; leftovers: names of ours to '
+    'drop if nobody uses them';
 
--- Slots share one namespace per server: the readable part is cut, the hash keeps them apart.  The spare is for resync(),
--- which needs the new one before the old one is gone.
-CREATE FUNCTION medchain.slot_name(alliance text, subscriber text, publisher text, spare boolean DEFAULT false) RETURNS name
+-- Slots share one namespace per server: the readable part is cut, the hash keeps them apart.  The
+-- spare is for resync(), which needs the new one before the old one is gone.
+CREATE FUNCTION medchain.slot_name(alliance text, subscriber text, publisher text, spare boolean
+    DEFAULT false) RETURNS name
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = medchain, pg_temp
 AS $$
-    SELECT 'medchain_' || left(regexp_replace(lower(subscriber COLLATE "C"), '[^a-z0-9]', '_', 'g'), 20)
-        || '_' || left(encode(sha256(convert_to(alliance || '/' || subscriber || '/' || publisher, 'UTF8')), 'hex'), 8)
+    SELECT 'medchain_' || left(regexp_replace(lower(subscriber COLLATE "C"), '[^a-z0-9]', '_',
+        'g'), 20)
+        || '_' || left(encode(sha256(convert_to(alliance || '/' || subscriber || '/' || publisher,
+            'UTF8')), 'hex'), 8)
         || CASE WHEN spare THEN '_r' ELSE '' END
 $$;
-COMMENT ON FUNCTION medchain.slot_name(text, text, text, boolean) IS 'internal: name of the slot through which one member follows another''s chain';
+COMMENT ON FUNCTION medchain.slot_name(text, text, text, boolean) IS
+    'internal: name of the slot through which one member follows another''s chain';
 
 CREATE FUNCTION medchain.publish_own_chain() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
@@ -31,33 +38,39 @@ BEGIN
             MESSAGE = 'wal_level must be "logical" to share the ledger with other members',
             HINT = 'Set wal_level = logical in postgresql.conf and restart the server.';
     END IF;
-    EXECUTE format('CREATE PUBLICATION medchain FOR TABLE medchain.entry WHERE (origin = %1$L), medchain.block WHERE (origin = %1$L) WITH (publish = ''insert'')', self);
+    EXECUTE format('CREATE PUBLICATION medchain FOR TABLE medchain.entry WHERE (origin = %1$L), '
+        'medchain.block WHERE (origin = %1$L) WITH (publish = ''insert'')', self);
 END
 $$;
-COMMENT ON FUNCTION medchain.publish_own_chain() IS 'internal: publish this node''s chain, and nothing else, for peers to subscribe to';
+COMMENT ON FUNCTION medchain.publish_own_chain() IS
+    'internal: publish this node''s chain, and nothing else, for peers to subscribe to';
 
 CREATE FUNCTION medchain.peer_identity() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
     AS $$ SELECT jsonb_build_object('alliance', alliance, 'node', node)::text FROM local_node $$;
 COMMENT ON FUNCTION medchain.peer_identity() IS 'for peers: which node this is';
 
--- Subscribe to a member's chain; it was checked before that this is the member.  Its slot is there already: the caller
--- makes it before he writes anything, as a slot waits for the transactions under way on its server, and a server can hold
--- several nodes.
+-- Subscribe to a member's chain; it was checked before that this is the member.  Its slot is there
+-- already: the caller makes it before he writes anything, as a slot waits for the transactions
+-- under way on its server, and a server can hold several nodes.
 CREATE FUNCTION medchain.subscribe_to(member text, conninfo text, slot name) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
     foreign_tables text;
 BEGIN
-    INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member, subscribe_to.conninfo, subscribe_to.slot, subscribe_to.slot);
-    EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION medchain WITH (create_slot = false, slot_name = %L)',
+    INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member,
+        subscribe_to.conninfo, subscribe_to.slot, subscribe_to.slot);
+    EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION medchain WITH (create_slot = '
+        'false, slot_name = %L)',
                    subscribe_to.slot, subscribe_to.conninfo, subscribe_to.slot);
 
-    -- the peer decides what its publication holds, and the subscription would write it with a superuser's rights
+    -- the peer decides what its publication holds, and the subscription would write it with a
+    -- superuser's rights
     SELECT string_agg(r.srrelid::regclass::text, ', ') INTO foreign_tables
         FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid
-        WHERE s.subname = subscribe_to.slot AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+        WHERE s.subname = subscribe_to.slot AND s.subdbid = (SELECT d.oid FROM pg_database d
+            WHERE d.datname = current_database())
         AND r.srrelid NOT IN ('medchain.entry'::regclass, 'medchain.block'::regclass);
     IF foreign_tables IS NOT NULL THEN
         RAISE insufficient_privilege USING
@@ -66,7 +79,8 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.subscribe_to(text, text, name) IS 'internal: subscription and peer for a member''s chain';
+COMMENT ON FUNCTION medchain.subscribe_to(text, text, name) IS
+    'internal: subscription and peer for a member''s chain';
 
 CREATE FUNCTION medchain.connect_peer(member text, conninfo text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -83,7 +97,8 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'a node does not connect to itself';
     END IF;
     IF NOT name_valid(connect_peer.member) THEN
-        RAISE invalid_name USING MESSAGE = format('"%s" cannot be a member''s name', connect_peer.member);
+        RAISE invalid_name USING MESSAGE = format('"%s" cannot be a member''s name',
+            connect_peer.member);
     END IF;
     IF EXISTS (SELECT FROM peer p WHERE p.member = connect_peer.member) THEN
         RAISE duplicate_object USING
@@ -94,17 +109,23 @@ BEGIN
     IF answer IS NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = 'the peer''s database is not a node of an alliance';
-    ELSIF answer ->> 'alliance' IS DISTINCT FROM local.alliance OR answer ->> 'node' IS DISTINCT FROM connect_peer.member THEN
+    ELSIF answer ->> 'alliance' IS DISTINCT FROM local.alliance OR answer ->> 'node' IS DISTINCT
+        FROM connect_peer.member THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('the peer is not "%s" of alliance "%s"', connect_peer.member, local.alliance),
-            DETAIL = format('It says that it is "%s" of alliance "%s".', answer ->> 'node', answer ->> 'alliance');
+            MESSAGE = format('the peer is not "%s" of alliance "%s"', connect_peer.member,
+                local.alliance),
+            DETAIL = format('It says that it is "%s" of alliance "%s".', answer ->> 'node',
+                answer ->> 'alliance');
     END IF;
     slot := slot_name(local.alliance, local.node, connect_peer.member);
-    PERFORM remote_create_slot(connect_peer.conninfo, slot, ARRAY[slot, slot_name(local.alliance, local.node, connect_peer.member, spare => true)]);
+    PERFORM remote_create_slot(connect_peer.conninfo, slot,
+        ARRAY[slot, slot_name(local.alliance, local.node, connect_peer.member, spare => true)]);
     PERFORM subscribe_to(connect_peer.member, connect_peer.conninfo, slot);
 END
 $$;
-COMMENT ON FUNCTION medchain.connect_peer(text, text) IS 'follow a member''s chain from now on; conninfo: a libpq connection string to its database, as a login with REPLICATION in medchain_peer; use sslmode=verify-full';
+COMMENT ON FUNCTION medchain.connect_peer(text, text) IS
+    'follow a member''s chain from now on; conninfo: a libpq connection string to its database, as '
+    'a login with REPLICATION in medchain_peer; use sslmode=verify-full';
 
 -- The subscription goes at once; the slot at the peer when it can be reached.
 CREATE FUNCTION medchain.disconnect_peer(member text) RETURNS void
@@ -119,7 +140,8 @@ BEGIN
             MESSAGE = format('"%s" is not connected', disconnect_peer.member),
             HINT = 'See the view medchain.peers.';
     END IF;
-    IF EXISTS (SELECT FROM pg_subscription s WHERE s.subname = p.subscription AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) THEN
+    IF EXISTS (SELECT FROM pg_subscription s WHERE s.subname = p.subscription
+        AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) THEN
         EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', p.subscription);
         EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', p.subscription);
         EXECUTE format('DROP SUBSCRIPTION %I', p.subscription);
@@ -129,19 +151,25 @@ BEGIN
         -- the walsender notices in a moment that its client is gone
         FOR i IN 1 .. 100 LOOP
             EXIT WHEN remote_call(p.conninfo, format(
-                'SELECT count(*) FILTER (WHERE active)::text FROM pg_catalog.pg_replication_slots WHERE slot_name = %L', p.slot)) = '0';
+                'SELECT count(*) FILTER (WHERE active)::text FROM pg_catalog.pg_replication_slots '
+                'WHERE slot_name = %L', p.slot)) = '0';
             PERFORM pg_sleep(0.1);
         END LOOP;
         PERFORM remote_call(p.conninfo, format(
-            'SELECT pg_catalog.pg_drop_replication_slot(slot_name)::text FROM pg_catalog.pg_replication_slots WHERE slot_name = %L', p.slot));
+            'SELECT pg_catalog.pg_drop_replication_slot(slot_name)::text FROM '
+            'pg_catalog.pg_replication_slots WHERE slot_name = %L', p.slot));
     EXCEPTION WHEN connection_exception OR object_in_use THEN
         RAISE WARNING USING
-            MESSAGE = format('replication slot "%s" could not be dropped at "%s": %s', p.slot, p.member, SQLERRM),
-            HINT = format('Until SELECT pg_drop_replication_slot(%L) is run there, it holds back that server''s WAL.', p.slot);
+            MESSAGE = format('replication slot "%s" could not be dropped at "%s": %s', p.slot,
+                p.member, SQLERRM),
+            HINT = format('Until SELECT pg_drop_replication_slot(%L) is run there, it holds back '
+                'that server''s WAL.', p.slot);
     END;
 END
 $$;
-COMMENT ON FUNCTION medchain.disconnect_peer(text) IS 'stop following a member''s chain: drop the subscription, and the slot at the peer; what has arrived stays';
+COMMENT ON FUNCTION medchain.disconnect_peer(text) IS
+    'stop following a member''s chain: drop the subscription, and the slot at the peer; what has '
+    'arrived stays';
 
 CREATE FUNCTION medchain.resync(origin text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -167,7 +195,9 @@ BEGIN
     PERFORM subscribe_to(p.member, p.conninfo, slot);
 END
 $$;
-COMMENT ON FUNCTION medchain.resync(text) IS 'fetch a member''s chain anew from its database; what is known already is compared, not taken twice';
+COMMENT ON FUNCTION medchain.resync(text) IS
+    'fetch a member''s chain anew from its database; what is known already is compared, not taken '
+    'twice';
 
 CREATE FUNCTION medchain.leave_alliance() RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -182,9 +212,11 @@ BEGIN
     END LOOP;
     DROP PUBLICATION IF EXISTS medchain;
 
-    -- slots through which peers follow us; until they disconnect as well, they come back after each try to throw them out
+    -- slots through which peers follow us; until they disconnect as well, they come back after each
+    -- try to throw them out
     FOR slot IN SELECT slot_name FROM pg_replication_slots
-                WHERE database = current_database() AND plugin = 'pgoutput' AND slot_name ^@ 'medchain_' LOOP
+                WHERE database = current_database() AND plugin = 'pgoutput'
+                    AND slot_name ^@ 'medchain_' LOOP
         FOR try IN 1 .. 100 LOOP
             BEGIN
                 PERFORM pg_terminate_backend(s.active_pid, 10000) FROM pg_replication_slots s
@@ -200,4 +232,6 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.leave_alliance() IS 'drop all subscriptions, slots and the publication, so that DROP EXTENSION leaves nothing behind; the ledger stays here, and our chain with the others';
+COMMENT ON FUNCTION medchain.leave_alliance() IS
+    'drop all subscriptions, slots and the publication, so that DROP EXTENSION leaves nothing '
+    'behind; the ledger stays here, and our chain with the others';

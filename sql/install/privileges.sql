@@ -12,40 +12,64 @@ DO $$
 DECLARE
     f regprocedure;
     rights CONSTANT jsonb := '{
-        "PUBLIC": ["leaf_hash", "merkle_root", "verify_inclusion", "verify_consistency", "verify_signature", "verify_note",
-                   "verify_certificate", "certificate_path", "certificate_pem", "crl_pem", "crl_facts", "crl_revocation", "certificate_facts", "key_facts", "current_member", "own_member", "may_query", "may_update",
+        "PUBLIC": ["leaf_hash", "merkle_root", "verify_inclusion", "verify_consistency",
+                   "verify_signature", "verify_note",
+                   "verify_certificate", "certificate_path", "certificate_pem", "crl_pem",
+                   "crl_facts", "crl_revocation", "certificate_facts", "key_facts",
+                   "current_member", "own_member", "may_query", "may_update",
                    "granted_subjects", "name_valid"],
-        "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract", "accept_contract", "end_contract",
-                   "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy", "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger", "bind_role", "connect_peer",
-                   "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect", "ledger_table", "end_ledger_table", "protect_part",
-                   "register_row_table", "forget_row_table", "drop_row_triggers", "check_row_table", "require_logged", "table_and_partitions",
-                   "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values", "start_workers", "sealer_status", "seal", "verify", "verify_progress", "verify_table",
-                   "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof", "consistency_proof", "receipt", "rebuild_tiles"],
-        "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol", "protocol_envelope", "register_examinee_key", "examinee_key_envelope", "log_diagnosis",
+        "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract",
+                           "accept_contract", "end_contract",
+                   "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy",
+                   "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger",
+                   "bind_role", "connect_peer",
+                   "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect",
+                   "ledger_table", "end_ledger_table", "protect_part",
+                   "register_row_table", "forget_row_table", "drop_row_triggers", "check_row_table",
+                   "require_logged", "table_and_partitions",
+                   "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values",
+                   "start_workers", "sealer_status", "seal", "verify", "verify_progress",
+                   "verify_table",
+                   "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof",
+                   "consistency_proof", "receipt", "rebuild_tiles"],
+        "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol",
+                            "protocol_envelope", "register_examinee_key", "examinee_key_envelope",
+                            "log_diagnosis",
                    "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt",
                    "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values"],
-        "medchain_auditor": ["row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values", "verify", "verify_progress", "verify_table", "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index", "slot_name",
+        "medchain_auditor": ["row_history", "row_history_of", "row_proof", "row_proof_of",
+                             "row_key_values", "verify", "verify_progress", "verify_table",
+                             "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index",
+                             "slot_name",
                    "inclusion_proof", "consistency_proof", "receipt"],
         "medchain_peer": ["peer_identity", "join_material"]}';
     grantee text;
     names jsonb;
 BEGIN
     FOR grantee, names IN SELECT * FROM pg_catalog.jsonb_each(rights) LOOP
-        FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'medchain'::regnamespace AND names ? p.proname::text LOOP
+        FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p
+            WHERE p.pronamespace = 'medchain'::regnamespace AND names ? p.proname::text LOOP
             EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', f, grantee);
         END LOOP;
     END LOOP;
 END
 $$;
 
--- Whoever runs the alliance or audits it reads the ledger; secrets of the place (salts, identities, passwords in conninfo) nobody.
-GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.member, medchain.contract, medchain.ledger_key, medchain.member_certificate, medchain.exclusion,
+-- Whoever runs the alliance or audits it reads the ledger; secrets of the place (salts, identities,
+-- passwords in conninfo) nobody.
+GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim,
+    medchain.member, medchain.contract, medchain.ledger_key, medchain.member_certificate,
+        medchain.exclusion,
     medchain.examinee_key, medchain.policies, medchain.revocation_lists, medchain.protocol,
-    medchain.protocol_grant, medchain.data_index, medchain.role_binding, medchain.row_table, medchain.row_column, medchain.pending, medchain.quarantine,
+    medchain.protocol_grant, medchain.data_index, medchain.role_binding, medchain.row_table,
+        medchain.row_column, medchain.pending, medchain.quarantine,
     medchain.held_block, medchain.local_node,
-    medchain.alliance, medchain.members, medchain.certificates, medchain.contracts, medchain.rejections, medchain.chains, medchain.peers, medchain.stat, medchain.verify_progress, medchain.active_grant
+    medchain.alliance, medchain.members, medchain.certificates, medchain.contracts,
+        medchain.rejections, medchain.chains, medchain.peers, medchain.stat,
+            medchain.verify_progress, medchain.active_grant
     TO medchain_admin, medchain_auditor;
-GRANT SELECT ON medchain.alliance, medchain.members, medchain.chains, medchain.protocols, medchain.rejections TO medchain_member;
+GRANT SELECT ON medchain.alliance, medchain.members, medchain.chains, medchain.protocols,
+    medchain.rejections TO medchain_member;
 GRANT SELECT ON medchain.protocols TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.entry, medchain.block TO medchain_peer;
 
@@ -53,7 +77,8 @@ DO $$
 DECLARE
     relation regclass;
 BEGIN
-    FOR relation IN SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind IN ('r', 'S') LOOP
+    FOR relation IN SELECT c.oid FROM pg_catalog.pg_class c
+        WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind IN ('r', 'S') LOOP
         PERFORM pg_catalog.pg_extension_config_dump(relation, '');
     END LOOP;
 END

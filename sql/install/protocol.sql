@@ -2,16 +2,20 @@
  * protocol.sql: smart protocols: text, grants and data index; the diagnosis log.
  */
 
-CREATE FUNCTION medchain.reject_element(argument text, ordinal bigint, problem text, state text DEFAULT '22023') RETURNS void
+CREATE FUNCTION medchain.reject_element(argument text, ordinal bigint, problem text, state text
+    DEFAULT '22023') RETURNS void
     LANGUAGE plpgsql IMMUTABLE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
-    RAISE EXCEPTION USING ERRCODE = state, MESSAGE = format('%s, element %s: %s', argument, ordinal, problem);
+    RAISE EXCEPTION USING ERRCODE = state, MESSAGE = format('%s, element %s: %s', argument,
+        ordinal, problem);
 END
 $$;
-COMMENT ON FUNCTION medchain.reject_element(text, bigint, text, text) IS 'internal: error about one element of a JSON array';
+COMMENT ON FUNCTION medchain.reject_element(text, bigint, text, text) IS
+    'internal: error about one element of a JSON array';
 
--- A period in a user's spelling: text of a range, or {"from": ..., "to": ...} with either bound left out.
+-- A period in a user's spelling: text of a range, or {"from": ..., "to": ...} with either bound
+-- left out.
 CREATE FUNCTION medchain.read_period(argument text, ordinal bigint, value jsonb) RETURNS tstzrange
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
@@ -30,14 +34,17 @@ BEGIN
         PERFORM reject_element(argument, ordinal, format('"valid" is not a period: %s', SQLERRM));
     END;
     IF period IS NULL THEN
-        PERFORM reject_element(argument, ordinal, '"valid" must be a range of times, as "[2026-01-01, 2026-02-01)", or {"from": ..., "to": ...}');
+        PERFORM reject_element(argument, ordinal,
+            '"valid" must be a range of times, as "[2026-01-01, 2026-02-01)", or {"from": ..., '
+            '"to": ...}');
     ELSIF isempty(period) THEN
         PERFORM reject_element(argument, ordinal, format('"valid" is an empty period: %s', value));
     END IF;
     RETURN period;
 END
 $$;
-COMMENT ON FUNCTION medchain.read_period(text, bigint, jsonb) IS 'internal: a period from user''s JSON';
+COMMENT ON FUNCTION medchain.read_period(text, bigint, jsonb) IS
+    'internal: a period from user''s JSON';
 
 -- Grants as the ledger spells them; an error names the element that is wrong.
 CREATE FUNCTION medchain.read_grants(grants jsonb) RETURNS jsonb
@@ -51,11 +58,13 @@ BEGIN
     IF jsonb_typeof(grants) IS DISTINCT FROM 'array' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'grants must be a JSON array',
-            HINT = 'For example: [{"grantee": "hospital-a", "operations": ["query", "update"], "purpose": "treatment"}].';
+            HINT = 'For example: [{"grantee": "hospital-a", "operations": ["query", "update"], '
+                '"purpose": "treatment"}].';
     END IF;
     FOR g IN SELECT value, ordinality FROM jsonb_array_elements(grants) WITH ORDINALITY LOOP
         IF jsonb_typeof(g.value) <> 'object' THEN
-            PERFORM reject_element('grants', g.ordinality, format('must be an object, not %s', g.value));
+            PERFORM reject_element('grants', g.ordinality, format('must be an object, not %s',
+                g.value));
         END IF;
         SELECT k INTO unknown FROM jsonb_object_keys(g.value) k
             WHERE k NOT IN ('grantee', 'operations', 'purpose', 'valid', 'records') LIMIT 1;
@@ -63,14 +72,19 @@ BEGIN
             PERFORM reject_element('grants', g.ordinality, format('unknown field "%s"', unknown));
         END IF;
         IF jsonb_typeof(g.value -> 'grantee') IS DISTINCT FROM 'string' THEN
-            PERFORM reject_element('grants', g.ordinality, '"grantee" must be the name of a member');
+            PERFORM reject_element('grants', g.ordinality,
+                '"grantee" must be the name of a member');
         ELSIF NOT EXISTS (SELECT FROM member m WHERE m.name = g.value ->> 'grantee') THEN
-            PERFORM reject_element('grants', g.ordinality, format('there is no member "%s"', g.value ->> 'grantee'), '42704');
+            PERFORM reject_element('grants', g.ordinality, format('there is no member "%s"',
+                g.value ->> 'grantee'), '42704');
         END IF;
-        IF jsonb_typeof(g.value -> 'operations') IS DISTINCT FROM 'array' OR g.value -> 'operations' = '[]' THEN
-            PERFORM reject_element('grants', g.ordinality, '"operations" must be an array of "query" and "update"');
+        IF jsonb_typeof(g.value -> 'operations') IS DISTINCT FROM 'array'
+            OR g.value -> 'operations' = '[]' THEN
+            PERFORM reject_element('grants', g.ordinality,
+                '"operations" must be an array of "query" and "update"');
         END IF;
-        SELECT o::text INTO unknown FROM jsonb_array_elements(g.value -> 'operations') o WHERE o NOT IN ('"query"', '"update"') LIMIT 1;
+        SELECT o::text INTO unknown FROM jsonb_array_elements(g.value -> 'operations') o
+            WHERE o NOT IN ('"query"', '"update"') LIMIT 1;
         IF FOUND THEN
             PERFORM reject_element('grants', g.ordinality, format('unknown operation %s', unknown));
         END IF;
@@ -79,17 +93,23 @@ BEGIN
         END IF;
         IF coalesce(jsonb_typeof(g.value -> 'records'), 'null') <> 'null'
            AND (jsonb_typeof(g.value -> 'records') <> 'array' OR g.value -> 'records' = '[]'
-                OR EXISTS (SELECT FROM jsonb_array_elements(g.value -> 'records') r WHERE jsonb_typeof(r) <> 'string' OR r #>> '{}' !~ '.[.].')) THEN
-            PERFORM reject_element('grants', g.ordinality, '"records" must be an array of relations, as ["public.diagnosis"]; leave it out for all records');
+                OR EXISTS (SELECT FROM jsonb_array_elements(g.value -> 'records') r
+                    WHERE jsonb_typeof(r) <> 'string' OR r #>> '{}' !~ '.[.].')) THEN
+            PERFORM reject_element('grants', g.ordinality,
+                '"records" must be an array of relations, as ["public.diagnosis"]; leave it out '
+                'for all records');
         END IF;
         result := result || jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
-            'grantee', g.value -> 'grantee', 'operations', g.value -> 'operations', 'purpose', g.value -> 'purpose',
-            'valid', ledger_period(read_period('grants', g.ordinality, g.value -> 'valid')), 'records', g.value -> 'records')));
+            'grantee', g.value -> 'grantee', 'operations', g.value -> 'operations', 'purpose',
+                g.value -> 'purpose',
+            'valid', ledger_period(read_period('grants', g.ordinality, g.value -> 'valid')),
+                'records', g.value -> 'records')));
     END LOOP;
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION medchain.read_grants(jsonb) IS 'internal: check grants and spell them as the ledger does';
+COMMENT ON FUNCTION medchain.read_grants(jsonb) IS
+    'internal: check grants and spell them as the ledger does';
 
 CREATE FUNCTION medchain.read_data_index(data_index jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
@@ -101,23 +121,30 @@ BEGIN
     IF jsonb_typeof(data_index) IS DISTINCT FROM 'array' THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'data index must be a JSON array',
-            HINT = 'For example: [{"holder": "data-centre", "relation": "public.diagnosis", "key": {"case_no": 7}}].';
+            HINT = 'For example: [{"holder": "data-centre", "relation": "public.diagnosis", "key": '
+                '{"case_no": 7}}].';
     END IF;
     FOR d IN SELECT value, ordinality FROM jsonb_array_elements(data_index) WITH ORDINALITY LOOP
         IF jsonb_typeof(d.value) <> 'object' THEN
-            PERFORM reject_element('data index', d.ordinality, format('must be an object, not %s', d.value));
+            PERFORM reject_element('data index', d.ordinality, format('must be an object, not %s',
+                d.value));
         END IF;
-        SELECT k INTO unknown FROM jsonb_object_keys(d.value) k WHERE k NOT IN ('holder', 'relation', 'key') LIMIT 1;
+        SELECT k INTO unknown FROM jsonb_object_keys(d.value) k
+            WHERE k NOT IN ('holder', 'relation', 'key') LIMIT 1;
         IF FOUND THEN
-            PERFORM reject_element('data index', d.ordinality, format('unknown field "%s"', unknown));
+            PERFORM reject_element('data index', d.ordinality, format('unknown field "%s"',
+                unknown));
         END IF;
         IF jsonb_typeof(d.value -> 'holder') IS DISTINCT FROM 'string' THEN
-            PERFORM reject_element('data index', d.ordinality, '"holder" must be the name of a member');
+            PERFORM reject_element('data index', d.ordinality,
+                '"holder" must be the name of a member');
         ELSIF NOT EXISTS (SELECT FROM member m WHERE m.name = d.value ->> 'holder') THEN
-            PERFORM reject_element('data index', d.ordinality, format('there is no member "%s"', d.value ->> 'holder'), '42704');
+            PERFORM reject_element('data index', d.ordinality, format('there is no member "%s"',
+                d.value ->> 'holder'), '42704');
         END IF;
         IF jsonb_typeof(d.value -> 'relation') IS DISTINCT FROM 'string' THEN
-            PERFORM reject_element('data index', d.ordinality, '"relation" must be the name of a table');
+            PERFORM reject_element('data index', d.ordinality,
+                '"relation" must be the name of a table');
         END IF;
     END LOOP;
     RETURN data_index;
@@ -125,8 +152,10 @@ END
 $$;
 COMMENT ON FUNCTION medchain.read_data_index(jsonb) IS 'internal: check a data index';
 
--- The terms of a protocol, the same text for the same arguments, so that a client can sign them beforehand.
-CREATE FUNCTION medchain.protocol_terms(protocol uuid, subject text, protocol_text text, grants jsonb, data_index jsonb, valid tstzrange) RETURNS text
+-- The terms of a protocol, the same text for the same arguments, so that a client can sign them
+-- beforehand.
+CREATE FUNCTION medchain.protocol_terms(protocol uuid, subject text, protocol_text text,
+    grants jsonb, data_index jsonb, valid tstzrange) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
@@ -138,29 +167,40 @@ BEGIN
     END IF;
     RETURN jsonb_strip_nulls(jsonb_build_object(
         'alliance', n.alliance, 'issuer', n.node, 'protocol', protocol_terms.protocol,
-        'subject', encode(pseudonym(protocol_terms.subject), 'hex'), 'text', protocol_terms.protocol_text,
-        'grants', read_grants(protocol_terms.grants), 'data_index', read_data_index(protocol_terms.data_index),
+        'subject', encode(pseudonym(protocol_terms.subject), 'hex'), 'text',
+            protocol_terms.protocol_text,
+        'grants', read_grants(protocol_terms.grants), 'data_index',
+            read_data_index(protocol_terms.data_index),
         'valid', ledger_period(coalesce(protocol_terms.valid, '(,)'))))::text
         FROM local_node n;
 END
 $$;
-COMMENT ON FUNCTION medchain.protocol_terms(uuid, text, text, jsonb, jsonb, tstzrange) IS 'internal: the JSON text of a protocol, or of an amendment to one';
+COMMENT ON FUNCTION medchain.protocol_terms(uuid, text, text, jsonb, jsonb, tstzrange) IS
+    'internal: the JSON text of a protocol, or of an amendment to one';
 
-CREATE FUNCTION medchain.protocol_envelope(subject text, protocol_text text, grants jsonb, data_index jsonb DEFAULT '[]',
-                                           valid tstzrange DEFAULT NULL, protocol uuid DEFAULT NULL) RETURNS bytea
+CREATE FUNCTION medchain.protocol_envelope(subject text, protocol_text text, grants jsonb,
+    data_index jsonb DEFAULT '[]',
+                                           valid tstzrange DEFAULT NULL, protocol uuid
+                                               DEFAULT NULL) RETURNS bytea
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
 BEGIN
     PERFORM require_node('{end_node}', 'protocol_envelope()');
     RETURN envelope_bytes('application/vnd.medchain.protocol+json',
-                          protocol_terms(protocol_envelope.protocol, protocol_envelope.subject, protocol_envelope.protocol_text,
-                                         protocol_envelope.grants, protocol_envelope.data_index, protocol_envelope.valid));
+                          protocol_terms(protocol_envelope.protocol, protocol_envelope.subject,
+                              protocol_envelope.protocol_text,
+                                         protocol_envelope.grants, protocol_envelope.data_index,
+                                             protocol_envelope.valid));
 END
 $$;
-COMMENT ON FUNCTION medchain.protocol_envelope(text, text, jsonb, jsonb, tstzrange, uuid) IS 'the bytes (DSSE pre-authentication encoding) to be signed outside the database for issue_protocol(), or for amend_protocol() when a protocol is given';
+COMMENT ON FUNCTION medchain.protocol_envelope(text, text, jsonb, jsonb, tstzrange, uuid) IS
+    'the bytes (DSSE pre-authentication encoding) to be signed outside the database for '
+    'issue_protocol(), or for amend_protocol() when a protocol is given';
 
--- The envelope: with the sealer's signature, or with one made outside by the key of this ledger; and the examinee's.
-CREATE FUNCTION medchain.seal_protocol(terms text, signature text, examinee_signature text) RETURNS jsonb
+-- The envelope: with the sealer's signature, or with one made outside by the key of this ledger;
+-- and the examinee's.
+CREATE FUNCTION medchain.seal_protocol(terms text, signature text, examinee_signature text)
+    RETURNS jsonb
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
@@ -178,45 +218,63 @@ BEGIN
         SELECT o.reason INTO reason FROM open_envelope(envelope, ledger_key_of(local.node), type) o;
         IF reason IS NOT NULL THEN
             RAISE invalid_parameter_value USING
-                MESSAGE = 'the signature is not one of this ledger''s key over the protocol: ' || reason,
-                HINT = 'Sign the bytes that medchain.protocol_envelope() returns for the same arguments, and give the signature in base64.';
+                MESSAGE = 'the signature is not one of this ledger''s key over the protocol: '
+                    || reason,
+                HINT = 'Sign the bytes that medchain.protocol_envelope() returns for the same '
+                    'arguments, and give the signature in base64.';
         END IF;
     END IF;
-    keys := ARRAY(SELECT k.public_key FROM examinee_key k WHERE encode(k.subject, 'hex') = terms::jsonb ->> 'subject' AND k.withdrawn IS NULL);
+    keys := ARRAY(SELECT k.public_key FROM examinee_key k
+        WHERE encode(k.subject, 'hex') = terms::jsonb ->> 'subject' AND k.withdrawn IS NULL);
     IF seal_protocol.examinee_signature IS NOT NULL THEN
-        envelope := jsonb_set(envelope, '{signatures}', envelope -> 'signatures' || jsonb_build_array(jsonb_build_object('sig', seal_protocol.examinee_signature)));
-        IF NOT EXISTS (SELECT FROM unnest(keys) k CROSS JOIN LATERAL open_envelope(envelope, k, type) o WHERE o.reason IS NULL) THEN
+        envelope := jsonb_set(envelope, '{signatures}', envelope -> 'signatures'
+            || jsonb_build_array(jsonb_build_object('sig', seal_protocol.examinee_signature)));
+        IF NOT EXISTS (SELECT FROM unnest(keys) k CROSS JOIN LATERAL open_envelope(envelope, k,
+            type) o WHERE o.reason IS NULL) THEN
             RAISE invalid_parameter_value USING
-                MESSAGE = 'the examinee''s signature is not one of a key registered for him over the protocol',
-                HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same arguments; give the signature in base64.';
+                MESSAGE =
+                    'the examinee''s signature is not one of a key registered for him over the '
+                    'protocol',
+                HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same '
+                    'arguments; give the signature in base64.';
         ELSIF policy_at('examinee_signature', local.node, 9223372036854775807) = 'required'
-              AND examinee_signed_before(local.node, 9223372036854775807, decode(terms::jsonb ->> 'subject', 'hex'), terms::jsonb) THEN
+              AND examinee_signed_before(local.node, 9223372036854775807,
+                  decode(terms::jsonb ->> 'subject', 'hex'), terms::jsonb) THEN
             RAISE invalid_parameter_value USING
-                MESSAGE = 'the examinee has signed these very terms before, and his signature counts once',
+                MESSAGE =
+                    'the examinee has signed these very terms before, and his signature counts '
+                    'once',
                 HINT = 'Change the text or the period, and let him sign again.';
         END IF;
     END IF;
-    IF terms::jsonb -> 'grants' <> '[]' AND policy_at('examinee_signature', local.node, 9223372036854775807) = 'required'
-       AND NOT examinee_signed(local.node, 9223372036854775807, decode(terms::jsonb ->> 'subject', 'hex'), envelope) THEN
+    IF terms::jsonb -> 'grants' <> '[]' AND policy_at('examinee_signature', local.node,
+        9223372036854775807) = 'required'
+       AND NOT examinee_signed(local.node, 9223372036854775807, decode(terms::jsonb ->> 'subject',
+           'hex'), envelope) THEN
         RAISE insufficient_privilege USING
             MESSAGE = 'the examinee has a key and has to sign this protocol with it',
-            HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same arguments; give the signature in base64 as examinee_signature.';
+            HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same '
+                'arguments; give the signature in base64 as examinee_signature.';
     END IF;
     RETURN envelope;
 END
 $$;
-COMMENT ON FUNCTION medchain.seal_protocol(text, text, text) IS 'internal: DSSE envelope of a protocol';
+COMMENT ON FUNCTION medchain.seal_protocol(text, text, text) IS
+    'internal: DSSE envelope of a protocol';
 
 -- The examinee's name behind the pseudonym is kept here, in the issuer's own database.
 CREATE FUNCTION medchain.remember_identity(identity text) RETURNS bytea
     LANGUAGE sql VOLATILE SET search_path = medchain, pg_temp
 AS $$
-    INSERT INTO subject_identity (pseudonym, identity) VALUES (pseudonym($1), $1) ON CONFLICT (pseudonym) DO NOTHING;
+    INSERT INTO subject_identity (pseudonym, identity) VALUES (pseudonym($1), $1)
+        ON CONFLICT (pseudonym) DO NOTHING;
     SELECT pseudonym($1);
 $$;
-COMMENT ON FUNCTION medchain.remember_identity(text) IS 'internal: keep locally which identity a pseudonym stands for; returns the pseudonym';
+COMMENT ON FUNCTION medchain.remember_identity(text) IS
+    'internal: keep locally which identity a pseudonym stands for; returns the pseudonym';
 
-CREATE FUNCTION medchain.issue_protocol(subject text, protocol_text text, grants jsonb, data_index jsonb DEFAULT '[]',
+CREATE FUNCTION medchain.issue_protocol(subject text, protocol_text text, grants jsonb,
+    data_index jsonb DEFAULT '[]',
                                         valid tstzrange DEFAULT NULL, signature text DEFAULT NULL,
                                         examinee_signature text DEFAULT NULL) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -226,14 +284,21 @@ DECLARE
 BEGIN
     PERFORM require_node(NULL, 'issue_protocol()');
     PERFORM require_capability('issue', 'issuing protocols');
-    terms := protocol_terms(NULL, issue_protocol.subject, issue_protocol.protocol_text, issue_protocol.grants,
+    terms := protocol_terms(NULL, issue_protocol.subject, issue_protocol.protocol_text,
+        issue_protocol.grants,
                             issue_protocol.data_index, issue_protocol.valid);
-    RETURN append_governance('protocol', seal_protocol(terms, issue_protocol.signature, issue_protocol.examinee_signature), remember_identity(issue_protocol.subject));
+    RETURN append_governance('protocol', seal_protocol(terms, issue_protocol.signature,
+        issue_protocol.examinee_signature), remember_identity(issue_protocol.subject));
 END
 $$;
-COMMENT ON FUNCTION medchain.issue_protocol(text, text, jsonb, jsonb, tstzrange, text, text) IS 'end node: issue a smart protocol about an examinee; grants: [{"grantee", "operations": ["query", "update"], "purpose", "valid", "records"}]; data index: [{"holder", "relation", "key"}]; signature, examinee_signature: base64, made outside over protocol_envelope(); returns the protocol''s id';
+COMMENT ON FUNCTION medchain.issue_protocol(text, text, jsonb, jsonb, tstzrange, text, text) IS
+    'end node: issue a smart protocol about an examinee; grants: [{"grantee", "operations": '
+    '["query", "update"], "purpose", "valid", "records"}]; data index: [{"holder", "relation", '
+    '"key"}]; signature, examinee_signature: base64, made outside over protocol_envelope(); '
+    'returns the protocol''s id';
 
-CREATE FUNCTION medchain.amend_protocol(protocol uuid, subject text, protocol_text text, grants jsonb, data_index jsonb DEFAULT '[]',
+CREATE FUNCTION medchain.amend_protocol(protocol uuid, subject text, protocol_text text,
+    grants jsonb, data_index jsonb DEFAULT '[]',
                                         valid tstzrange DEFAULT NULL, signature text DEFAULT NULL,
                                         examinee_signature text DEFAULT NULL) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -245,19 +310,27 @@ BEGIN
     PERFORM require_capability('issue', 'issuing protocols');
     SELECT * INTO p FROM medchain.protocol x WHERE x.id = amend_protocol.protocol;
     IF NOT FOUND OR p.subject IS DISTINCT FROM pseudonym(amend_protocol.subject) THEN
-        RAISE undefined_object USING MESSAGE = format('there is no protocol %s about this subject', amend_protocol.protocol);
+        RAISE undefined_object USING MESSAGE = format('there is no protocol %s about this subject',
+            amend_protocol.protocol);
     ELSIF p.issuer <> local.node THEN
-        RAISE insufficient_privilege USING MESSAGE = 'only the issuer amends a protocol', DETAIL = format('It was issued by "%s".', p.issuer);
+        RAISE insufficient_privilege USING MESSAGE = 'only the issuer amends a protocol',
+            DETAIL = format('It was issued by "%s".', p.issuer);
     ELSIF p.revoked IS NOT NULL THEN
-        RAISE object_not_in_prerequisite_state USING MESSAGE = 'the protocol is revoked', HINT = 'Issue a new one.';
+        RAISE object_not_in_prerequisite_state USING MESSAGE = 'the protocol is revoked',
+            HINT = 'Issue a new one.';
     END IF;
     RETURN append_governance('amendment',
-        seal_protocol(protocol_terms(p.id, amend_protocol.subject, amend_protocol.protocol_text, amend_protocol.grants,
-                                     amend_protocol.data_index, amend_protocol.valid), amend_protocol.signature, amend_protocol.examinee_signature),
+        seal_protocol(protocol_terms(p.id, amend_protocol.subject, amend_protocol.protocol_text,
+            amend_protocol.grants,
+                                     amend_protocol.data_index, amend_protocol.valid),
+                                         amend_protocol.signature,
+                                             amend_protocol.examinee_signature),
         p.subject);
 END
 $$;
-COMMENT ON FUNCTION medchain.amend_protocol(uuid, text, text, jsonb, jsonb, tstzrange, text, text) IS 'issuer: replace text, grants, data index and period of a protocol; returns the id of the amendment';
+COMMENT ON FUNCTION medchain.amend_protocol(uuid, text, text, jsonb, jsonb, tstzrange, text, text)
+    IS 'issuer: replace text, grants, data index and period of a protocol; returns the id of the '
+        'amendment';
 
 CREATE FUNCTION medchain.revoke_protocol(protocol uuid, reason text) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -269,19 +342,25 @@ DECLARE
 BEGIN
     SELECT * INTO p FROM medchain.protocol x WHERE x.id = revoke_protocol.protocol;
     IF NOT FOUND THEN
-        RAISE undefined_object USING MESSAGE = format('there is no protocol %s', revoke_protocol.protocol);
+        RAISE undefined_object USING MESSAGE = format('there is no protocol %s',
+            revoke_protocol.protocol);
     ELSIF p.revoked IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = 'the protocol is revoked already';
     END IF;
     denied := coalesce(exclusion_reason(local.node, 9223372036854775807, clock_timestamp()),
-                       revocation_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp()));
+                       revocation_reason(local.node, 9223372036854775807, p.id::text,
+                           clock_timestamp(), clock_timestamp()));
     IF denied IS NOT NULL THEN
-        RAISE insufficient_privilege USING MESSAGE = denied, DETAIL = format('It was issued by "%s".', p.issuer);
+        RAISE insufficient_privilege USING MESSAGE = denied,
+            DETAIL = format('It was issued by "%s".', p.issuer);
     END IF;
-    RETURN append_governance('revocation', jsonb_build_object('protocol', p.id, 'reason', coalesce(revoke_protocol.reason, '')), p.subject);
+    RETURN append_governance('revocation', jsonb_build_object('protocol', p.id, 'reason',
+        coalesce(revoke_protocol.reason, '')), p.subject);
 END
 $$;
-COMMENT ON FUNCTION medchain.revoke_protocol(uuid, text) IS 'issuer, the examinee''s end node or data centre: end a protocol; binds every statement that starts after it is sealed';
+COMMENT ON FUNCTION medchain.revoke_protocol(uuid, text) IS
+    'issuer, the examinee''s end node or data centre: end a protocol; binds every statement that '
+    'starts after it is sealed';
 
 CREATE FUNCTION medchain.log_diagnosis(protocol uuid, note json) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -296,31 +375,40 @@ BEGIN
     END IF;
     SELECT * INTO p FROM medchain.protocol x WHERE x.id = log_diagnosis.protocol;
     IF NOT FOUND THEN
-        RAISE undefined_object USING MESSAGE = format('there is no protocol %s', log_diagnosis.protocol);
+        RAISE undefined_object USING MESSAGE = format('there is no protocol %s',
+            log_diagnosis.protocol);
     END IF;
     denied := coalesce(exclusion_reason(local.node, 9223372036854775807, clock_timestamp()),
-                       note_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(), clock_timestamp()));
+                       note_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(),
+                           clock_timestamp()));
     IF denied IS NOT NULL THEN
         RAISE insufficient_privilege USING MESSAGE = denied;
     END IF;
-    RETURN append_governance('note', jsonb_build_object('protocol', p.id, 'note', log_diagnosis.note), p.subject);
+    RETURN append_governance('note', jsonb_build_object('protocol', p.id, 'note',
+        log_diagnosis.note), p.subject);
 END
 $$;
-COMMENT ON FUNCTION medchain.log_diagnosis(uuid, json) IS 'issuer or grantee: write a note into the diagnosis log of a protocol';
+COMMENT ON FUNCTION medchain.log_diagnosis(uuid, json) IS
+    'issuer or grantee: write a note into the diagnosis log of a protocol';
 
-CREATE FUNCTION medchain.data_index(subject text, OUT protocol uuid, OUT issuer text, OUT holder text, OUT relation text,
+CREATE FUNCTION medchain.data_index(subject text, OUT protocol uuid, OUT issuer text,
+    OUT holder text, OUT relation text,
                                     OUT key jsonb, OUT valid tstzrange, OUT active boolean)
     RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
-    SELECT p.id, p.issuer, d.holder, d.relation, d.key, p.valid, p.revoked IS NULL AND p.valid @> clock_timestamp()
+    SELECT p.id, p.issuer, d.holder, d.relation, d.key, p.valid, p.revoked IS NULL
+        AND p.valid @> clock_timestamp()
     FROM data_index d JOIN protocol p ON p.id = d.protocol
     WHERE d.subject = pseudonym($1)
     ORDER BY p.issued, p.id, d.ordinal
 $$;
-COMMENT ON FUNCTION medchain.data_index(text) IS 'where the records of an examinee are, by the protocols about him; active: the protocol is neither revoked nor out of its period';
+COMMENT ON FUNCTION medchain.data_index(text) IS
+    'where the records of an examinee are, by the protocols about him; active: the protocol is '
+    'neither revoked nor out of its period';
 
-CREATE FUNCTION medchain.diagnosis_log(subject text, OUT "time" timestamptz, OUT origin text, OUT actor text, OUT kind text,
+CREATE FUNCTION medchain.diagnosis_log(subject text, OUT "time" timestamptz, OUT origin text,
+    OUT actor text, OUT kind text,
                                        OUT protocol uuid, OUT detail jsonb, OUT entry uuid)
     RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -332,4 +420,6 @@ AS $$
     WHERE e.subject = pseudonym($1) AND coalesce(c.effective, true)
     ORDER BY e."time", e.origin COLLATE "C", e.seq
 $$;
-COMMENT ON FUNCTION medchain.diagnosis_log(text) IS 'everything on the ledger about an examinee: protocols, accesses and notes, of every member; entries without effect are left out (see the view rejections)';
+COMMENT ON FUNCTION medchain.diagnosis_log(text) IS
+    'everything on the ledger about an examinee: protocols, accesses and notes, of every member; '
+    'entries without effect are left out (see the view rejections)';

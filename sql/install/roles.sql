@@ -4,7 +4,8 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['medchain_admin', 'medchain_member', 'medchain_auditor', 'medchain_peer'] LOOP
+    FOREACH name IN ARRAY ARRAY['medchain_admin', 'medchain_member', 'medchain_auditor',
+        'medchain_peer'] LOOP
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = name) THEN
             EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', name);
         END IF;
@@ -15,9 +16,12 @@ $$;
 -- A schema that was there before may hold traps: functions of somebody else that ours would call.
 DO $$
 BEGIN
-    IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = 'medchain' AND n.nspowner <> current_user::regrole)
-       OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass
-                  AND d.refobjid = 'medchain'::regnamespace AND d.classid <> 'pg_catalog.pg_extension'::regclass) THEN
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = 'medchain'
+        AND n.nspowner <> current_user::regrole)
+       OR EXISTS (SELECT FROM pg_catalog.pg_depend d
+           WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass
+                  AND d.refobjid = 'medchain'::regnamespace
+                      AND d.classid <> 'pg_catalog.pg_extension'::regclass) THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = 'schema "medchain" exists already, and is somebody else''s or not empty',
             HINT = 'Drop or rename it first.';

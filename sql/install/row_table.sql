@@ -1,9 +1,10 @@
 /*
  * row_table.sql: ledger tables: users' tables whose every change is an entry.
  *
- * What medchain knows of such a table is in row_table, row_column and row_secret; sessions keep it until one of them
- * changes.  A column keeps the name that the ledger knows it by, whatever it is called later; row_column.since is the version of
- * the table that first had it, and every entry says by which version's columns it was made.
+ * What medchain knows of such a table is in row_table, row_column and row_secret; sessions keep it
+ * until one of them changes.  A column keeps the name that the ledger knows it by, whatever it is
+ * called later; row_column.since is the version of the table that first had it, and every entry
+ * says by which version's columns it was made.
  */
 
 CREATE TABLE medchain.row_table (
@@ -14,9 +15,12 @@ CREATE TABLE medchain.row_table (
     append_only     boolean NOT NULL,
     record_truncate boolean NOT NULL,
     version         int NOT NULL,
-    watched         oid,                    -- of the relation whose DDL is recorded; another one: it was restored from a dump
-    description     jsonb,                  -- as row_description() had it last; null: medchain itself is changing the table
-    owner           oid,                    -- of the relation then, who may be called otherwise by now
+    -- of the relation whose DDL is recorded; another one: it was restored from a dump
+    watched         oid,
+    -- as row_description() had it last; null: medchain itself is changing the table
+    description     jsonb,
+    -- of the relation then, who may be called otherwise by now
+    owner           oid,
     rewritten       boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE medchain.row_table IS 'local: ledger tables, those under protect() included';
@@ -31,13 +35,16 @@ CREATE TABLE medchain.row_column (
     PRIMARY KEY (relation, attribute),
     UNIQUE (relation, name)
 );
-COMMENT ON TABLE medchain.row_column IS 'local: columns of ledger tables that commitments are made of';
+COMMENT ON TABLE medchain.row_column IS
+    'local: columns of ledger tables that commitments are made of';
 
 CREATE TABLE medchain.row_secret (
     relation regclass PRIMARY KEY,
     secret   bytea NOT NULL
 );
-COMMENT ON TABLE medchain.row_secret IS 'local: the secret that the salts of a ledger table''s commitments are made with; never leaves this database';
+COMMENT ON TABLE medchain.row_secret IS
+    'local: the secret that the salts of a ledger table''s commitments are made with; never leaves '
+    'this database';
 
 -- No index: written with every new row, read only to name rows that are gone.
 CREATE TABLE medchain.row_key (
@@ -45,61 +52,81 @@ CREATE TABLE medchain.row_key (
     row_id   bytea NOT NULL,
     row_key  text NOT NULL
 );
-COMMENT ON TABLE medchain.row_key IS 'local: primary keys behind the pseudonyms of rows; never leaves this database';
+COMMENT ON TABLE medchain.row_key IS
+    'local: primary keys behind the pseudonyms of rows; never leaves this database';
 
 CREATE FUNCTION medchain.row_table_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_row_table_changed';
-COMMENT ON FUNCTION medchain.row_table_changed() IS 'trigger: what sessions know of a ledger table is outdated';
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_table FOR EACH ROW EXECUTE FUNCTION medchain.row_table_changed();
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_column FOR EACH ROW EXECUTE FUNCTION medchain.row_table_changed();
-CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_secret FOR EACH ROW EXECUTE FUNCTION medchain.row_table_changed();
+COMMENT ON FUNCTION medchain.row_table_changed() IS
+    'trigger: what sessions know of a ledger table is outdated';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_table FOR EACH ROW
+    EXECUTE FUNCTION medchain.row_table_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_column FOR EACH ROW
+    EXECUTE FUNCTION medchain.row_table_changed();
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_secret FOR EACH ROW
+    EXECUTE FUNCTION medchain.row_table_changed();
 
 CREATE FUNCTION medchain.row_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT ARRAY['row.baseline', 'row.insert', 'row.update', 'row.delete'] $$;
 COMMENT ON FUNCTION medchain.row_kinds() IS 'kinds of entries about one row of a ledger table';
 
-CREATE FUNCTION medchain.row_entry(payload text, OUT relation text, OUT row_id bytea, OUT version int, OUT commitment bytea, OUT previous bytea)
+CREATE FUNCTION medchain.row_entry(payload text, OUT relation text, OUT row_id bytea,
+    OUT version int, OUT commitment bytea, OUT previous bytea)
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_row_entry';
-COMMENT ON FUNCTION medchain.row_entry(text) IS 'what an entry says about a row of a ledger table; null if nothing';
+COMMENT ON FUNCTION medchain.row_entry(text) IS
+    'what an entry says about a row of a ledger table; null if nothing';
 
 CREATE FUNCTION medchain.row_entry_key(payload text) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_row_entry_key';
-COMMENT ON FUNCTION medchain.row_entry_key(text) IS 'internal: first 64 bits of the id of the row that an entry is about';
+COMMENT ON FUNCTION medchain.row_entry_key(text) IS
+    'internal: first 64 bits of the id of the row that an entry is about';
 
 -- Constants, as whoever writes entries would need the right to call the functions behind them.
 DO $$
 BEGIN
-    EXECUTE pg_catalog.format('CREATE INDEX entry_row ON medchain.entry (medchain.row_entry_key(payload)) WHERE kind = ANY (%L::text[])', medchain.row_kinds());
+    EXECUTE pg_catalog.format('CREATE INDEX entry_row ON medchain.entry '
+        '(medchain.row_entry_key(payload)) WHERE kind = ANY (%L::text[])', medchain.row_kinds());
 END
 $$;
 -- where the history of a table begins
-CREATE INDEX entry_table ON medchain.entry (origin, seq) WHERE kind IN ('protect', 'table.ledger', 'table.alter');
+CREATE INDEX entry_table ON medchain.entry (origin, seq) WHERE kind IN ('protect', 'table.ledger',
+    'table.alter');
 
 CREATE FUNCTION medchain.row_entries(p_key bigint, p_relation text, p_row bytea)
-    RETURNS TABLE (id uuid, kind text, "time" timestamptz, actor text, payload text, late boolean, seq bigint, version int, commitment bytea, previous bytea)
+    RETURNS TABLE (id uuid, kind text, "time" timestamptz, actor text, payload text, late boolean,
+        seq bigint, version int, commitment bytea, previous bytea)
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
     RETURN QUERY EXECUTE format($query$
-        SELECT e.id, e.kind, e."time", e.actor, e.payload, e.late, e.seq, r.version, r.commitment, r.previous
+        SELECT e.id, e.kind, e."time", e.actor, e.payload, e.late, e.seq, r.version, r.commitment,
+            r.previous
         FROM (SELECT x.id, x.kind, x."time", x.actor, x.payload, false AS late, x.seq FROM entry x
-              WHERE x.kind = ANY (%1$L::text[]) AND row_entry_key(x.payload) = $1 AND x.origin = (SELECT node FROM local_node)
+              WHERE x.kind = ANY (%1$L::text[]) AND row_entry_key(x.payload) = $1
+                  AND x.origin = (SELECT node FROM local_node)
               UNION ALL
               SELECT x.id, x.kind, x."time", x.actor, x.payload, true, x.seq FROM pending x
-              WHERE x.kind = ANY (%1$L::text[]) AND row_entry_key(x.payload) = $1) e, LATERAL row_entry(e.payload) r
+              WHERE x.kind = ANY (%1$L::text[]) AND row_entry_key(x.payload) = $1) e,
+                  LATERAL row_entry(e.payload) r
         WHERE r.relation = $2 AND r.row_id = $3$query$, row_kinds()) USING p_key, p_relation, p_row;
 END
 $$;
-COMMENT ON FUNCTION medchain.row_entries(bigint, text, bytea) IS 'internal: entries of this node about one row; late: not sealed yet';
+COMMENT ON FUNCTION medchain.row_entries(bigint, text, bytea) IS
+    'internal: entries of this node about one row; late: not sealed yet';
 
 CREATE FUNCTION medchain.capture() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_capture';
-COMMENT ON FUNCTION medchain.capture() IS 'trigger: put the change of a ledger table''s row on the ledger; refuse it where the table is append-only';
+COMMENT ON FUNCTION medchain.capture() IS
+    'trigger: put the change of a ledger table''s row on the ledger; refuse it where the table is '
+    'append-only';
 
 CREATE FUNCTION medchain.row_record(kind text, source regclass, root regclass) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_row_record';
-COMMENT ON FUNCTION medchain.row_record(text, regclass, regclass) IS 'internal: an entry for each row that source has now, as one of ledger table root: row.baseline, row.delete, or row.update of what they were by the version before; returns how many';
+COMMENT ON FUNCTION medchain.row_record(text, regclass, regclass) IS
+    'internal: an entry for each row that source has now, as one of ledger table root: '
+    'row.baseline, row.delete, or row.update of what they were by the version before; returns how '
+    'many';
 
 CREATE FUNCTION medchain.capture_truncate() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp SET row_security = off
@@ -107,29 +134,35 @@ AS $$
 DECLARE
     t row_table;
 BEGIN
-    SELECT * INTO t FROM row_table x WHERE x.relation = coalesce(pg_partition_root(TG_RELID), TG_RELID);
+    SELECT * INTO t FROM row_table x WHERE x.relation = coalesce(pg_partition_root(TG_RELID),
+        TG_RELID);
     IF NOT t.record_truncate THEN
         RAISE insufficient_privilege USING
-            MESSAGE = format('rows of table %I.%I are on the ledger, it cannot be truncated', TG_TABLE_SCHEMA, TG_TABLE_NAME),
+            MESSAGE = format('rows of table %I.%I are on the ledger, it cannot be truncated',
+                TG_TABLE_SCHEMA, TG_TABLE_NAME),
             HINT = 'DELETE its rows, so that the ledger says which.';
     END IF;
     -- of a partitioned table each partition has this trigger, and is truncated with it
     IF (SELECT c.relkind FROM pg_class c WHERE c.oid = TG_RELID) = 'r' THEN
         IF t.append_only THEN
-            RAISE insufficient_privilege USING MESSAGE = format('table "%s" is append-only', TG_TABLE_NAME);
+            RAISE insufficient_privilege USING MESSAGE = format('table "%s" is append-only',
+                TG_TABLE_NAME);
         END IF;
         PERFORM row_record('row.delete', TG_RELID, t.relation);
     END IF;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION medchain.capture_truncate() IS 'trigger: refuse to truncate a ledger table, or put it on the ledger, an entry per row';
+COMMENT ON FUNCTION medchain.capture_truncate() IS
+    'trigger: refuse to truncate a ledger table, or put it on the ledger, an entry per row';
 
--- A table and, if it is partitioned, all its partitions: neither row security nor TRUNCATE triggers descend by themselves.
+-- A table and, if it is partitioned, all its partitions: neither row security nor TRUNCATE triggers
+-- descend by themselves.
 CREATE FUNCTION medchain.table_and_partitions(relation regclass) RETURNS SETOF regclass
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
     AS $$ SELECT $1 UNION SELECT t.relid FROM pg_partition_tree($1) t $$;
-COMMENT ON FUNCTION medchain.table_and_partitions(regclass) IS 'internal: a table and its partitions';
+COMMENT ON FUNCTION medchain.table_and_partitions(regclass) IS
+    'internal: a table and its partitions';
 
 CREATE FUNCTION medchain.require_logged(relation regclass) RETURNS void
     LANGUAGE plpgsql STABLE STRICT SET search_path = medchain, pg_temp
@@ -137,16 +170,20 @@ AS $$
 DECLARE
     part regclass;
 BEGIN
-    SELECT p INTO part FROM table_and_partitions(require_logged.relation) p JOIN pg_class c ON c.oid = p WHERE c.relpersistence = 'u' LIMIT 1;
+    SELECT p INTO part FROM table_and_partitions(require_logged.relation) p
+        JOIN pg_class c ON c.oid = p WHERE c.relpersistence = 'u' LIMIT 1;
     IF FOUND THEN
         RAISE feature_not_supported USING
             MESSAGE = format('%s is unlogged', part),
-            DETAIL = 'After a crash its rows would be gone, and the ledger would say that they are there.',
+            DETAIL =
+                'After a crash its rows would be gone, and the ledger would say that they are '
+                'there.',
             HINT = format('ALTER TABLE %s SET LOGGED first.', part);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_logged(regclass) IS 'internal: error if a table or a partition of it does not survive a crash';
+COMMENT ON FUNCTION medchain.require_logged(regclass) IS
+    'internal: error if a table or a partition of it does not survive a crash';
 
 CREATE FUNCTION medchain.check_row_table(relation regclass) RETURNS text[]
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
@@ -159,7 +196,8 @@ BEGIN
     SELECT * INTO c FROM pg_class x WHERE x.oid = check_row_table.relation;
     IF c.relkind NOT IN ('r', 'p') THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is not a table', relation);
-    ELSIF c.relnamespace = 'medchain'::regnamespace OR c.relnamespace = 'pg_catalog'::regnamespace THEN
+    ELSIF c.relnamespace = 'medchain'::regnamespace OR c.relnamespace = 'pg_catalog'::regnamespace
+        THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is not a user''s table', relation);
     ELSIF c.relpersistence = 't' THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is a temporary table', relation);
@@ -167,11 +205,13 @@ BEGIN
         RAISE wrong_object_type USING
             MESSAGE = format('%s is a partition', relation),
             HINT = 'Name the partitioned table; its partitions come with it.';
-    ELSIF EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) OR (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)) THEN
+    ELSIF EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
+        OR (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)) THEN
         RAISE feature_not_supported USING
             MESSAGE = format('%s takes part in table inheritance', relation),
             DETAIL = 'Queries of the parent table would pass by what is put on the child tables.';
-    ELSIF EXISTS (SELECT FROM row_table t WHERE t.relation = c.oid AND t.subject_column IS NOT NULL) THEN
+    ELSIF EXISTS (SELECT FROM row_table t WHERE t.relation = c.oid
+        AND t.subject_column IS NOT NULL) THEN
         RAISE duplicate_object USING MESSAGE = format('table %s is protected already', relation);
     ELSIF EXISTS (SELECT FROM row_table t WHERE t.relation = c.oid) THEN
         RAISE duplicate_object USING
@@ -179,57 +219,72 @@ BEGIN
             HINT = 'Call medchain.end_ledger_table() first.';
     END IF;
     PERFORM require_logged(c.oid);
-    SELECT t.oid::regclass INTO foreign_part FROM table_and_partitions(c.oid) p JOIN pg_class t ON t.oid = p WHERE t.relkind = 'f' LIMIT 1;
+    SELECT t.oid::regclass INTO foreign_part FROM table_and_partitions(c.oid) p
+        JOIN pg_class t ON t.oid = p WHERE t.relkind = 'f' LIMIT 1;
     IF FOUND THEN
-        RAISE feature_not_supported USING MESSAGE = format('partition %s is a foreign table', foreign_part);
+        RAISE feature_not_supported USING MESSAGE = format('partition %s is a foreign table',
+            foreign_part);
     END IF;
     SELECT array_agg(a.attname::text ORDER BY a.attname COLLATE "C") INTO key
-        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
+            AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
         WHERE i.indrelid = c.oid AND i.indisprimary;
     IF key IS NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('table %s has no primary key', relation),
             HINT = 'The ledger has to be able to name its rows: add a primary key.';
-    ELSIF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND NOT i.indimmediate) THEN
+    ELSIF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary
+        AND NOT i.indimmediate) THEN
         RAISE feature_not_supported USING
             MESSAGE = format('primary key of table %s is deferrable', relation),
-            DETAIL = 'Two rows could have the same key for a while, and the ledger could not tell them apart.';
+            DETAIL =
+                'Two rows could have the same key for a while, and the ledger could not tell them '
+                'apart.';
     END IF;
     RETURN key;
 END
 $$;
-COMMENT ON FUNCTION medchain.check_row_table(regclass) IS 'internal: error unless the table can be put under the ledger; columns of the primary key';
+COMMENT ON FUNCTION medchain.check_row_table(regclass) IS
+    'internal: error unless the table can be put under the ledger; columns of the primary key';
 
 CREATE FUNCTION medchain.require_table_owner(relation regclass) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = require_table_owner.relation AND pg_has_role(session_user, c.relowner, 'MEMBER')) THEN
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = require_table_owner.relation
+        AND pg_has_role(session_user, c.relowner, 'MEMBER')) THEN
         RAISE insufficient_privilege USING MESSAGE = format('must be owner of table %s', relation);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_table_owner(regclass) IS 'internal: error unless the session''s user owns the table';
+COMMENT ON FUNCTION medchain.require_table_owner(regclass) IS
+    'internal: error unless the session''s user owns the table';
 
--- What every part of a ledger table gets, made with medchain's rights: a privilege to put capture() on a table would be one to
--- write on the chain.
+-- What every part of a ledger table gets, made with medchain's rights: a privilege to put capture()
+-- on a table would be one to write on the chain.
 CREATE FUNCTION medchain.equip_truncate(part regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('CREATE TRIGGER medchain_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION medchain.capture_truncate()', part);
+    EXECUTE format('CREATE TRIGGER medchain_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT '
+        'EXECUTE FUNCTION medchain.capture_truncate()', part);
     EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_truncate', part);
 END
 $$;
-COMMENT ON FUNCTION medchain.equip_truncate(regclass) IS 'internal: put the TRUNCATE trigger on one part of a ledger table';
+COMMENT ON FUNCTION medchain.equip_truncate(regclass) IS
+    'internal: put the TRUNCATE trigger on one part of a ledger table';
 
--- The part of protect() and ledger_table() that needs medchain's own rights.  Only ever of use to who could do the DDL before.
-CREATE FUNCTION medchain.register_row_table(relation regclass, subject name, append_only boolean, record_truncate boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp SET row_security = off
+-- The part of protect() and ledger_table() that needs medchain's own rights.  Only ever of use to
+-- who could do the DDL before.
+CREATE FUNCTION medchain.register_row_table(relation regclass, subject name, append_only boolean,
+    record_truncate boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+        SET row_security = off
 AS $$
 DECLARE
     key text[] := check_row_table(register_row_table.relation);
-    name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = register_row_table.relation);
+    name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = register_row_table.relation);
     part regclass;
 BEGIN
     PERFORM require_table_owner(register_row_table.relation);
@@ -237,21 +292,29 @@ BEGIN
     WHILE EXISTS (SELECT FROM row_table t WHERE t.ledger_name = name) LOOP
         name := name || '#';
     END LOOP;
-    INSERT INTO row_table (relation, ledger_name, key_columns, subject_column, append_only, record_truncate, version, watched)
-        VALUES (register_row_table.relation, name, key, register_row_table.subject, register_row_table.append_only,
+    INSERT INTO row_table (relation, ledger_name, key_columns, subject_column, append_only,
+        record_truncate, version, watched)
+        VALUES (register_row_table.relation, name, key, register_row_table.subject,
+            register_row_table.append_only,
                 register_row_table.record_truncate, 1, register_row_table.relation);
-    INSERT INTO row_secret (relation, secret) VALUES (register_row_table.relation, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
+    INSERT INTO row_secret (relation, secret) VALUES (register_row_table.relation,
+        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
     INSERT INTO row_column (relation, attribute, number, name, type, since)
         SELECT a.attrelid, a.attname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), 1
-        FROM pg_attribute a WHERE a.attrelid = register_row_table.relation AND a.attnum > 0 AND NOT a.attisdropped;
-    PERFORM append_raw(CASE WHEN register_row_table.subject IS NULL THEN 'table.ledger' ELSE 'protect' END,
-        jsonb_strip_nulls(jsonb_build_object('relation', name, 'subject', register_row_table.subject, 'key', key,
-            'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C") FROM row_column c WHERE c.relation = register_row_table.relation),
+        FROM pg_attribute a WHERE a.attrelid = register_row_table.relation AND a.attnum > 0
+            AND NOT a.attisdropped;
+    PERFORM append_raw(CASE WHEN register_row_table.subject IS NULL THEN 'table.ledger'
+        ELSE 'protect' END,
+        jsonb_strip_nulls(jsonb_build_object('relation', name, 'subject',
+            register_row_table.subject, 'key', key,
+            'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C") FROM row_column c
+                WHERE c.relation = register_row_table.relation),
             'append_only', nullif(register_row_table.append_only, false)))::text, NULL, false);
 
     -- What is there already becomes the baseline.
     PERFORM row_record('row.baseline', register_row_table.relation, register_row_table.relation);
-    EXECUTE format('CREATE TRIGGER medchain_capture AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION medchain.capture()',
+    EXECUTE format('CREATE TRIGGER medchain_capture AFTER INSERT OR UPDATE OR DELETE ON %s FOR '
+        'EACH ROW EXECUTE FUNCTION medchain.capture()',
                    register_row_table.relation);
     FOR part IN SELECT table_and_partitions(register_row_table.relation) LOOP
         EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_capture', part);
@@ -260,7 +323,9 @@ BEGIN
     PERFORM describe_row_table(register_row_table.relation);
 END
 $$;
-COMMENT ON FUNCTION medchain.register_row_table(regclass, name, boolean, boolean) IS 'internal: note that a table''s rows are on the ledger, commit to those it has, and capture what changes them';
+COMMENT ON FUNCTION medchain.register_row_table(regclass, name, boolean, boolean) IS
+    'internal: note that a table''s rows are on the ledger, commit to those it has, and capture '
+    'what changes them';
 
 CREATE FUNCTION medchain.forget_row_table(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -277,7 +342,8 @@ BEGIN
                        jsonb_build_object('relation', t.ledger_name)::text, NULL, false);
 END
 $$;
-COMMENT ON FUNCTION medchain.forget_row_table(regclass) IS 'internal: note that a table''s rows are not on the ledger any more';
+COMMENT ON FUNCTION medchain.forget_row_table(regclass) IS
+    'internal: note that a table''s rows are not on the ledger any more';
 
 CREATE FUNCTION medchain.drop_row_triggers(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
@@ -291,22 +357,30 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.drop_row_triggers(regclass) IS 'internal: take medchain''s triggers off a table';
+COMMENT ON FUNCTION medchain.drop_row_triggers(regclass) IS
+    'internal: take medchain''s triggers off a table';
 
-CREATE FUNCTION medchain.ledger_table(relation regclass, append_only boolean DEFAULT false, record_truncate boolean DEFAULT false) RETURNS void
+CREATE FUNCTION medchain.ledger_table(relation regclass, append_only boolean DEFAULT false,
+    record_truncate boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
-    IF ledger_table.relation IS NULL OR ledger_table.append_only IS NULL OR ledger_table.record_truncate IS NULL THEN
+    IF ledger_table.relation IS NULL OR ledger_table.append_only IS NULL
+        OR ledger_table.record_truncate IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'arguments of ledger_table() must not be null';
     ELSIF ledger_table.append_only AND ledger_table.record_truncate THEN
         RAISE invalid_parameter_value USING MESSAGE = 'an append-only table cannot be truncated';
     END IF;
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', ledger_table.relation);
-    PERFORM register_row_table(ledger_table.relation, NULL, ledger_table.append_only, ledger_table.record_truncate);
+    PERFORM register_row_table(ledger_table.relation, NULL, ledger_table.append_only,
+        ledger_table.record_truncate);
 END
 $$;
-COMMENT ON FUNCTION medchain.ledger_table(regclass, boolean, boolean) IS 'put the rows of a table (with its partitions) on the ledger: every insert, update and delete appends a salted commitment, and so do the rows it has. append_only: changes and deletions are refused. record_truncate: TRUNCATE is an entry per row instead of an error. Needs ownership of the table and a primary key';
+COMMENT ON FUNCTION medchain.ledger_table(regclass, boolean, boolean) IS
+    'put the rows of a table (with its partitions) on the ledger: every insert, update and delete '
+    'appends a salted commitment, and so do the rows it has. append_only: changes and deletions '
+    'are refused. record_truncate: TRUNCATE is an entry per row instead of an error. Needs '
+    'ownership of the table and a primary key';
 
 CREATE FUNCTION medchain.end_ledger_table(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
@@ -316,7 +390,8 @@ DECLARE
 BEGIN
     SELECT * INTO t FROM row_table x WHERE x.relation = end_ledger_table.relation;
     IF NOT FOUND THEN
-        RAISE undefined_object USING MESSAGE = format('table %s is not a ledger table', end_ledger_table.relation);
+        RAISE undefined_object USING MESSAGE = format('table %s is not a ledger table',
+            end_ledger_table.relation);
     ELSIF t.subject_column IS NOT NULL THEN
         RAISE wrong_object_type USING
             MESSAGE = format('table %s is protected', end_ledger_table.relation),
@@ -326,4 +401,5 @@ BEGIN
     PERFORM drop_row_triggers(end_ledger_table.relation);
 END
 $$;
-COMMENT ON FUNCTION medchain.end_ledger_table(regclass) IS 'changes of this table are not put on the ledger any more; that is an entry too';
+COMMENT ON FUNCTION medchain.end_ledger_table(regclass) IS
+    'changes of this table are not put on the ledger any more; that is an entry too';

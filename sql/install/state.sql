@@ -9,7 +9,9 @@
  */
 
 CREATE TYPE medchain.member_kind AS ENUM ('data_center', 'end_node', 'chain_node');
-COMMENT ON TYPE medchain.member_kind IS 'data_center: holds records and admits members; end_node: configures ledgers and issues protocols; chain_node: queries and updates records under protocols';
+COMMENT ON TYPE medchain.member_kind IS
+    'data_center: holds records and admits members; end_node: configures ledgers and issues '
+    'protocols; chain_node: queries and updates records under protocols';
 
 CREATE TABLE medchain.claim (
     origin    text NOT NULL,
@@ -47,7 +49,8 @@ CREATE TABLE medchain.member (
     ended          timestamptz,         -- its contract
     expelled       timestamptz,
     departure      text,                -- why, of the last four
-    last_height    bigint,              -- expelled: the last block of its chain that counts, -1 for none
+    -- expelled: the last block of its chain that counts, -1 for none
+    last_height    bigint,
     last_hash      bytea,
     takes_part     boolean NOT NULL DEFAULT false   -- within "valid", it does now
 );
@@ -65,12 +68,15 @@ CREATE TABLE medchain.contract (
     accepted     timestamptz,
     accepted_seq bigint,                -- on the member's chain: in force for what stands behind it
     ended        timestamptz,
-    ended_seq    bigint,                -- on the member's chain: first entry for which it is not in force
+    -- on the member's chain: first entry for which it is not in force
+    ended_seq    bigint,
     ended_by     text,
     end_reason   text
 );
 CREATE INDEX contract_member ON medchain.contract (member, offered_seq);
-COMMENT ON TABLE medchain.contract IS 'smart contracts: what the data centre signed for each member, when the member countersigned, and who ended it';
+COMMENT ON TABLE medchain.contract IS
+    'smart contracts: what the data centre signed for each member, when the member countersigned, '
+    'and who ended it';
 
 CREATE TABLE medchain.ledger_key (
     member      text NOT NULL,
@@ -79,7 +85,8 @@ CREATE TABLE medchain.ledger_key (
     follows     bytea,                  -- hash of the block before, where the data centre named it
     PRIMARY KEY (member, from_height)
 );
-COMMENT ON TABLE medchain.ledger_key IS 'the keys that each chain''s blocks are signed with, each from a height on';
+COMMENT ON TABLE medchain.ledger_key IS
+    'the keys that each chain''s blocks are signed with, each from a height on';
 
 CREATE TABLE medchain.member_certificate (
     member        text NOT NULL,
@@ -87,7 +94,8 @@ CREATE TABLE medchain.member_certificate (
     certificate   text NOT NULL,
     period        tstzrange NOT NULL,   -- that it, and every CA above it, is made out for
     valid         tstzrange NOT NULL,   -- the same, to where it was revoked
-    from_seq      bigint,               -- on the member's chain: in force from this entry on; null: offered only
+    -- on the member's chain: in force from this entry on; null: offered only
+    from_seq      bigint,
     revoked       timestamptz,
     revoke_reason text,
     cause_origin  text NOT NULL,        -- the entry that says so
@@ -96,18 +104,22 @@ CREATE TABLE medchain.member_certificate (
 );
 CREATE INDEX member_certificate_member ON medchain.member_certificate (member);
 CREATE INDEX member_certificate_fingerprint ON medchain.member_certificate (fingerprint);
-COMMENT ON TABLE medchain.member_certificate IS 'every certificate that each member has had, and from which entry of its chain on';
+COMMENT ON TABLE medchain.member_certificate IS
+    'every certificate that each member has had, and from which entry of its chain on';
 
 CREATE TABLE medchain.exclusion (
     member   text NOT NULL,
     cause    bigint NOT NULL,           -- the entry of the data centre's chain that says so
     from_seq bigint NOT NULL,           -- on the member's chain
     to_seq   bigint,                    -- null: to its end
-    during   tstzrange NOT NULL,        -- from from_seq on, entries of this time have no effect either
+    -- from from_seq on, entries of this time have no effect either
+    during   tstzrange NOT NULL,
     reason   text NOT NULL,
     PRIMARY KEY (member, cause)
 );
-COMMENT ON TABLE medchain.exclusion IS 'parts of a chain that have no effect: of members who were suspended, expelled, or whose certificate was revoked';
+COMMENT ON TABLE medchain.exclusion IS
+    'parts of a chain that have no effect: of members who were suspended, expelled, or whose '
+    'certificate was revoked';
 
 CREATE TABLE medchain.examinee_key (
     origin       text NOT NULL,
@@ -134,7 +146,8 @@ CREATE TABLE medchain.protocol (
     revoke_reason text
 );
 CREATE INDEX protocol_subject ON medchain.protocol (subject);
-COMMENT ON TABLE medchain.protocol IS 'smart protocols: text and validity; their grants and data index stand beside';
+COMMENT ON TABLE medchain.protocol IS
+    'smart protocols: text and validity; their grants and data index stand beside';
 
 CREATE TABLE medchain.protocol_grant (
     protocol   uuid NOT NULL,
@@ -148,7 +161,8 @@ CREATE TABLE medchain.protocol_grant (
     PRIMARY KEY (protocol, ordinal)
 );
 CREATE INDEX protocol_grant_grantee ON medchain.protocol_grant (grantee, subject);
-COMMENT ON TABLE medchain.protocol_grant IS 'who may do what with which records of the subject, for what purpose and when';
+COMMENT ON TABLE medchain.protocol_grant IS
+    'who may do what with which records of the subject, for what purpose and when';
 
 CREATE TABLE medchain.data_index (
     protocol uuid NOT NULL,
@@ -166,11 +180,13 @@ CREATE TABLE medchain.role_binding (
     role   text PRIMARY KEY,
     member text NOT NULL
 );
-COMMENT ON TABLE medchain.role_binding IS 'login roles of this server that act for a member (bind_role)';
+COMMENT ON TABLE medchain.role_binding IS
+    'login roles of this server that act for a member (bind_role)';
 
 -- Local, never replicated: which examinee a pseudonym stands for.
 CREATE TABLE medchain.subject_identity (
     pseudonym bytea PRIMARY KEY,
     identity  text NOT NULL
 );
-COMMENT ON TABLE medchain.subject_identity IS 'local: identities behind the pseudonyms on the ledger; never leaves this database';
+COMMENT ON TABLE medchain.subject_identity IS
+    'local: identities behind the pseudonyms on the ledger; never leaves this database';

@@ -10,33 +10,46 @@ COMMENT ON VIEW medchain.alliance IS 'the alliance, and which node of it this da
 
 CREATE VIEW medchain.members AS
 SELECT m.name AS member, m.kind,
-       CASE WHEN m.expelled IS NOT NULL THEN 'expelled' WHEN m.ended IS NOT NULL THEN 'ended' WHEN m.suspended IS NOT NULL THEN 'suspended'
+       CASE WHEN m.expelled IS NOT NULL THEN 'expelled' WHEN m.ended IS NOT NULL THEN 'ended'
+           WHEN m.suspended IS NOT NULL THEN 'suspended'
             WHEN NOT m.accepted THEN 'admitted' WHEN m.ledger_key IS NULL THEN 'accepted'
             WHEN m.revoked <= clock_timestamp() OR NOT m.takes_part THEN 'revoked'
             WHEN NOT m.valid @> clock_timestamp() THEN 'expired' ELSE 'active' END AS state,
-       m.departure AS reason, m.capabilities, m.valid, m.configured_by, encode(m.fingerprint, 'hex') AS certificate_fingerprint,
+       m.departure AS reason, m.capabilities, m.valid, m.configured_by,
+           encode(m.fingerprint, 'hex') AS certificate_fingerprint,
        f.subject AS certificate_subject, f.issuer AS certificate_issuer,
        floor(extract(epoch FROM f.not_after - now()) / 86400)::int AS certificate_days_left,
        (SELECT k.algorithm FROM medchain.key_facts(m.ledger_key) k) AS ledger_algorithm, m.contract
 FROM medchain.member m CROSS JOIN LATERAL medchain.certificate_facts(m.certificate) f;
-COMMENT ON VIEW medchain.members IS 'members of the alliance; state: admitted (contract offered), accepted (countersigned), active (ledger configured), expired (contract or certificate), revoked (certificate), suspended, ended (contract), expelled; reason: of the last four';
+COMMENT ON VIEW medchain.members IS
+    'members of the alliance; state: admitted (contract offered), accepted (countersigned), active '
+    '(ledger configured), expired (contract or certificate), revoked (certificate), suspended, '
+    'ended (contract), expelled; reason: of the last four';
 
 CREATE VIEW medchain.certificates AS
 SELECT m.name AS member, p."position", p.subject, p.issuer, p.serial, p.not_before, p.not_after,
-       floor(extract(epoch FROM p.not_after - now()) / 86400)::int AS days_left, p.is_anchor, encode(p.fingerprint, 'hex') AS fingerprint
+       floor(extract(epoch FROM p.not_after - now()) / 86400)::int AS days_left, p.is_anchor,
+           encode(p.fingerprint, 'hex') AS fingerprint
 FROM medchain.member m
-     CROSS JOIN (SELECT c.body ->> 'trust_anchors' AS trust_anchors FROM medchain.claim c JOIN medchain.local_node n ON c.origin = n.data_center
+     CROSS JOIN (SELECT c.body ->> 'trust_anchors' AS trust_anchors FROM medchain.claim c
+         JOIN medchain.local_node n ON c.origin = n.data_center
                  WHERE c.seq = 0 AND c.kind = 'genesis') g
      CROSS JOIN LATERAL medchain.certificate_path(m.certificate, g.trust_anchors) p;
-COMMENT ON VIEW medchain.certificates IS 'the certificates of each member, from its own (position 0) up to the trust anchor, with serial number (hex), period, whole days left (negative: expired), SHA-256 fingerprint: for monitoring';
+COMMENT ON VIEW medchain.certificates IS
+    'the certificates of each member, from its own (position 0) up to the trust anchor, with '
+    'serial number (hex), period, whole days left (negative: expired), SHA-256 fingerprint: for '
+    'monitoring';
 
 CREATE VIEW medchain.contracts AS
 SELECT k.id AS contract, k.member, k.kind, k.capabilities, k.valid, k.offered, k.accepted,
-       CASE WHEN k.ended IS NOT NULL THEN 'ended' WHEN k.accepted IS NULL THEN 'offered' WHEN m.contract <> k.id THEN 'superseded'
+       CASE WHEN k.ended IS NOT NULL THEN 'ended' WHEN k.accepted IS NULL THEN 'offered'
+           WHEN m.contract <> k.id THEN 'superseded'
             WHEN NOT k.valid @> clock_timestamp() THEN 'expired' ELSE 'in force' END AS state,
        k.ended, k.ended_by, k.end_reason, m.contract = k.id AS current
 FROM medchain.contract k LEFT JOIN medchain.member m ON m.name = k.member;
-COMMENT ON VIEW medchain.contracts IS 'smart contracts offered by the data centre, when they were countersigned, and what has become of them; state: offered, in force, superseded, expired, ended';
+COMMENT ON VIEW medchain.contracts IS
+    'smart contracts offered by the data centre, when they were countersigned, and what has become '
+    'of them; state: offered, in force, superseded, expired, ended';
 
 CREATE VIEW medchain.policies AS
 SELECT DISTINCT ON (c.about) c.about AS policy, c.body ->> 'value' AS value, c."time" AS since
@@ -44,57 +57,80 @@ FROM medchain.claim c WHERE c.kind = 'policy' AND c.effective ORDER BY c.about, 
 COMMENT ON VIEW medchain.policies IS 'policies that the data centre has set';
 
 CREATE VIEW medchain.revocation_lists AS
-SELECT f.issuer, f.this_update, f.next_update, f.next_update < clock_timestamp() AS expired, f.certificates AS revoked_certificates, c."time" AS added
+SELECT f.issuer, f.this_update, f.next_update, f.next_update < clock_timestamp() AS expired,
+    f.certificates AS revoked_certificates, c."time" AS added
 FROM medchain.claim c CROSS JOIN LATERAL medchain.crl_facts(c.body ->> 'crl') f
 WHERE c.kind = 'crl' AND c.effective;
-COMMENT ON VIEW medchain.revocation_lists IS 'revocation lists on the ledger; an expired one keeps its effect, and says nothing about certificates that it does not list';
+COMMENT ON VIEW medchain.revocation_lists IS
+    'revocation lists on the ledger; an expired one keeps its effect, and says nothing about '
+    'certificates that it does not list';
 
 CREATE VIEW medchain.protocols AS
 SELECT p.id AS protocol, p.issuer, p.subject, s.identity, p.protocol_text, p.valid, p.issued,
-       CASE WHEN p.revoked IS NOT NULL THEN 'revoked' WHEN p.valid @> clock_timestamp() THEN 'active'
-            WHEN p.valid >> tstzrange(clock_timestamp(), NULL) OR lower(p.valid) > clock_timestamp() THEN 'future' ELSE 'expired' END AS state,
+       CASE WHEN p.revoked IS NOT NULL THEN 'revoked' WHEN p.valid @> clock_timestamp()
+           THEN 'active'
+            WHEN p.valid >> tstzrange(clock_timestamp(), NULL)
+                OR lower(p.valid) > clock_timestamp() THEN 'future' ELSE 'expired' END AS state,
        p.revoked, p.revoked_by, p.revoke_reason,
-       (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('grantee', g.grantee, 'operations', g.operations, 'purpose', g.purpose,
-                                                              'records', g.records, 'valid', g.valid)) ORDER BY g.ordinal)
+       (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('grantee', g.grantee, 'operations',
+           g.operations, 'purpose', g.purpose,
+                                                              'records', g.records, 'valid',
+                                                                  g.valid)) ORDER BY g.ordinal)
         FROM medchain.protocol_grant g WHERE g.protocol = p.id) AS grants
 FROM medchain.protocol p LEFT JOIN medchain.subject_identity s ON s.pseudonym = p.subject;
-COMMENT ON VIEW medchain.protocols IS 'smart protocols with their grants; identity where this database knows whom the pseudonym stands for';
+COMMENT ON VIEW medchain.protocols IS
+    'smart protocols with their grants; identity where this database knows whom the pseudonym '
+    'stands for';
 
 CREATE VIEW medchain.rejections AS
 SELECT c.origin, c.seq, c.id AS entry, c.kind, c."time", c.about, c.reason
 FROM medchain.claim c WHERE NOT c.effective;
-COMMENT ON VIEW medchain.rejections IS 'entries that are on the ledger and have no effect, with the reason';
+COMMENT ON VIEW medchain.rejections IS
+    'entries that are on the ledger and have no effect, with the reason';
 
 CREATE VIEW medchain.chains AS
 SELECT o.origin, m.kind,
-       CASE WHEN o.origin = n.node AND m.ledger_key IS NULL AND n.node <> n.data_center THEN 'own, not configured'
+       CASE WHEN o.origin = n.node AND m.ledger_key IS NULL AND n.node <> n.data_center
+           THEN 'own, not configured'
             WHEN o.origin = n.node THEN 'own'
-            WHEN m.ledger_key IS NULL AND o.origin <> n.data_center THEN CASE WHEN h.blocks > 0 THEN 'held, not configured' ELSE 'not configured' END
+            WHEN m.ledger_key IS NULL AND o.origin <> n.data_center THEN CASE WHEN h.blocks > 0
+                THEN 'held, not configured' ELSE 'not configured' END
             WHEN m.expelled IS NOT NULL AND c.height > m.last_height THEN 'closed, surplus'
             WHEN m.expelled IS NOT NULL THEN 'closed'
-            WHEN h.blocks > 0 AND NOT EXISTS (SELECT FROM medchain.member_certificate x WHERE x.member = o.origin AND x.valid @> h.first) THEN 'held, certificate'
+            WHEN h.blocks > 0 AND NOT EXISTS (SELECT FROM medchain.member_certificate x
+                WHERE x.member = o.origin AND x.valid @> h.first) THEN 'held, certificate'
             WHEN h.blocks > 0 THEN 'held, gap'
             WHEN q.blocks > 0 THEN 'verified, quarantine'
             WHEN c.height IS NULL THEN 'empty'
             ELSE 'verified' END AS state,
        c.height, c.size AS entries, encode(b.hash, 'hex') AS head, b.sealed,
-       coalesce(CASE WHEN o.origin = n.node THEN clock_timestamp() - (SELECT min(p."time") FROM medchain.pending p)
+       coalesce(CASE WHEN o.origin = n.node THEN clock_timestamp() - (SELECT min(p."time")
+           FROM medchain.pending p)
                      ELSE clock_timestamp() - h.first END, '0') AS lag,
-       CASE WHEN o.origin = n.node THEN (SELECT count(*) FROM medchain.pending) ELSE coalesce(h.entries, 0) END AS waiting_entries,
+       CASE WHEN o.origin = n.node THEN (SELECT count(*) FROM medchain.pending)
+           ELSE coalesce(h.entries, 0) END AS waiting_entries,
        coalesce(h.blocks, 0) AS held_blocks, coalesce(q.blocks, 0) AS quarantined,
        v.height AS verified_height, v.verified
 FROM medchain.local_node n
-     CROSS JOIN (SELECT origin FROM medchain.chain UNION SELECT name FROM medchain.member UNION SELECT origin FROM medchain.held_block
+     CROSS JOIN (SELECT origin FROM medchain.chain UNION SELECT name FROM medchain.member UNION
+         SELECT origin FROM medchain.held_block
                  UNION SELECT node FROM medchain.local_node) o
      LEFT JOIN medchain.member m ON m.name = o.origin
      LEFT JOIN medchain.chain c ON c.origin = o.origin
      LEFT JOIN medchain.block b ON b.origin = o.origin AND b.height = c.height
      LEFT JOIN medchain.verified v ON v.origin = o.origin
-     LEFT JOIN LATERAL (SELECT count(*) AS blocks, min(substring(x.note FROM '\nsealed (\S+)\n'))::timestamptz AS first,
-                               (SELECT count(*) FROM medchain.held_entry e WHERE e.origin = o.origin) AS entries
-                        FROM medchain.held_block x WHERE x.origin = o.origin HAVING count(*) > 0) h ON true
-     LEFT JOIN LATERAL (SELECT count(*) AS blocks FROM medchain.quarantine x WHERE x.origin = o.origin) q ON true;
-COMMENT ON VIEW medchain.chains IS 'every chain as far as it is verified here: last block, entries, head (SHA-256 of the last block''s note text), state; lag: since when something of it waits; verified_height: up to where verify() found it in order, and when';
+     LEFT JOIN LATERAL (SELECT count(*) AS blocks,
+         min(substring(x.note FROM '\nsealed (\S+)\n'))::timestamptz AS first,
+                               (SELECT count(*) FROM medchain.held_entry e
+                                   WHERE e.origin = o.origin) AS entries
+                        FROM medchain.held_block x WHERE x.origin = o.origin HAVING count(*) > 0) h
+                            ON true
+     LEFT JOIN LATERAL (SELECT count(*) AS blocks FROM medchain.quarantine x
+         WHERE x.origin = o.origin) q ON true;
+COMMENT ON VIEW medchain.chains IS
+    'every chain as far as it is verified here: last block, entries, head (SHA-256 of the last '
+    'block''s note text), state; lag: since when something of it waits; verified_height: up to '
+    'where verify() found it in order, and when';
 
 CREATE VIEW medchain.peers AS
 SELECT m.name AS member,
@@ -102,36 +138,52 @@ SELECT m.name AS member,
             WHEN s.oid IS NULL THEN 'subscription missing'
             WHEN NOT s.subenabled THEN 'disabled'
             WHEN w.pid IS NULL THEN 'down'
-            WHEN EXISTS (SELECT FROM pg_catalog.pg_subscription_rel r WHERE r.srsubid = s.oid AND r.srsubstate NOT IN ('r', 's')) THEN 'copying'
+            WHEN EXISTS (SELECT FROM pg_catalog.pg_subscription_rel r WHERE r.srsubid = s.oid
+                AND r.srsubstate NOT IN ('r', 's')) THEN 'copying'
             ELSE 'streaming' END AS state,
        p.connected, w.received_lsn, w.last_msg_receipt_time AS last_message,
        greatest(0, pg_catalog.pg_wal_lsn_diff(w.received_lsn, w.latest_end_lsn)) AS lag_bytes,
-       CASE WHEN f.slot_name IS NULL THEN 'not following us' WHEN f.active THEN 'following us' ELSE 'away' END AS follower_state,
-       pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_lsn() END, f.confirmed_flush_lsn) AS follower_lag_bytes,
+       CASE WHEN f.slot_name IS NULL THEN 'not following us' WHEN f.active THEN 'following us'
+           ELSE 'away' END AS follower_state,
+       pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL
+           ELSE pg_catalog.pg_current_wal_lsn() END, f.confirmed_flush_lsn) AS follower_lag_bytes,
        f.wal_status AS follower_wal
 FROM medchain.local_node n
-     JOIN (SELECT name FROM medchain.member UNION SELECT member FROM medchain.peer) m ON m.name <> n.node
+     JOIN (SELECT name FROM medchain.member UNION SELECT member FROM medchain.peer) m
+         ON m.name <> n.node
      LEFT JOIN medchain.peer p ON p.member = m.name
      LEFT JOIN pg_catalog.pg_subscription s ON s.subname = p.subscription
-          AND s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+          AND s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d
+              WHERE d.datname = pg_catalog.current_database())
      LEFT JOIN pg_catalog.pg_stat_subscription w ON w.subid = s.oid AND w.relid IS NULL
-     LEFT JOIN pg_catalog.pg_replication_slots f ON f.slot_name IN (medchain.slot_name(n.alliance, m.name, n.node), medchain.slot_name(n.alliance, m.name, n.node, spare => true));
-COMMENT ON VIEW medchain.peers IS 'the other members: how we follow their chain, how they follow ours, and how far each is behind';
+     LEFT JOIN pg_catalog.pg_replication_slots f ON f.slot_name IN (medchain.slot_name(n.alliance,
+         m.name, n.node), medchain.slot_name(n.alliance, m.name, n.node, spare => true));
+COMMENT ON VIEW medchain.peers IS
+    'the other members: how we follow their chain, how they follow ours, and how far each is '
+    'behind';
 
 CREATE VIEW medchain.stat AS
-SELECT s.state AS sealer, s.error AS sealer_error, s.key_fingerprint, s.blocks AS blocks_sealed, s.entries AS entries_sealed,
+SELECT s.state AS sealer, s.error AS sealer_error, s.key_fingerprint, s.blocks AS blocks_sealed,
+    s.entries AS entries_sealed,
        s.bytes AS bytes_sealed, s.seal_ms_p50, s.seal_ms_p99, s.seal_ms_max,
-       (SELECT count(*) FROM medchain.pending) AS pending, pg_catalog.pg_relation_size('medchain.pending') AS pending_size,
-       pg_catalog.pg_total_relation_size('medchain.entry') + pg_catalog.pg_total_relation_size('medchain.block')
+       (SELECT count(*) FROM medchain.pending) AS pending,
+           pg_catalog.pg_relation_size('medchain.pending') AS pending_size,
+       pg_catalog.pg_total_relation_size('medchain.entry') +
+           pg_catalog.pg_total_relation_size('medchain.block')
            + pg_catalog.pg_total_relation_size('medchain.tile') AS ledger_size,
        (SELECT count(*) FROM medchain.held_block) AS held_blocks,
        (SELECT count(*) FROM medchain.quarantine) AS quarantined
 FROM medchain.sealer_status() s;
-COMMENT ON VIEW medchain.stat IS 'the sealer of this database and what is waiting; blocks, entries, bytes of payload and milliseconds from commit to block since the server started; sizes on disk in bytes';
+COMMENT ON VIEW medchain.stat IS
+    'the sealer of this database and what is waiting; blocks, entries, bytes of payload and '
+    'milliseconds from commit to block since the server started; sizes on disk in bytes';
 
 CREATE VIEW medchain.verify_progress AS
 SELECT p.pid, p.started, p.phase, p.workers, p.chains, p.entries_total, p.entries_done,
-       CASE WHEN p.entries_total > 0 THEN round(least(100, 100.0 * p.entries_done / p.entries_total), 1) END AS percent,
+       CASE WHEN p.entries_total > 0
+           THEN round(least(100, 100.0 * p.entries_done / p.entries_total), 1) END AS percent,
        p.blocks_done, p.faults
 FROM medchain.verify_progress() p;
-COMMENT ON VIEW medchain.verify_progress IS 'progress of long verifications, like pg_stat_progress_*: a row for each verify() at work in this database';
+COMMENT ON VIEW medchain.verify_progress IS
+    'progress of long verifications, like pg_stat_progress_*: a row for each verify() at work in '
+    'this database';

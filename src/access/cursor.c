@@ -75,9 +75,9 @@ cursor_opened(QueryDesc *query)
 }
 
 /*
- * Does the policy of a protected table take part in this plan?  The planner notes every function that a plan
- * calls, so that it can be thrown away when the function changes.  (PlannedStmt.dependsOnRole is about foreign
- * joins, and says nothing about row security.)
+ * Does the policy of a protected table take part in this plan?  The planner notes every function
+ * that a plan calls, so that it can be thrown away when the function changes.
+ * (PlannedStmt.dependsOnRole is about foreign joins, and says nothing about row security.)
  */
 static bool
 cursor_asks_policy(PlannedStmt *statement)
@@ -89,7 +89,8 @@ cursor_asks_policy(PlannedStmt *statement)
 
 	if (statement->invalItems == NIL)
 		return false;
-	function = LookupFuncName(list_make2(makeString("medchain"), makeString("may_query")), 2, types, true);
+	function = LookupFuncName(list_make2(makeString("medchain"), makeString("may_query")), 2, types,
+							  true);
 	if (!OidIsValid(function))
 		return false;
 	hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
@@ -172,7 +173,8 @@ cursor_check(QueryDesc *query, bool partial)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("access was withdrawn while this cursor was open"),
-				 errdetail("The cursor holds rows that were read under grants of which some are not valid any more."),
+				 errdetail("The cursor holds rows that were read under grants of which some are "
+						   "not valid any more."),
 				 errhint("Run the query again.")));
 	open->withdrawals = withdrawals;
 }

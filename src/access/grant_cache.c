@@ -62,7 +62,9 @@ typedef struct Load
 	uint32		head;			/* of the one subject asked for */
 } Load;
 
-#define GRANT_COLUMNS "g.subject, g.query, g.update, g.records, g.valid, g.protocol_valid, g.member_valid, g.issuer_valid"
+#define GRANT_COLUMNS \
+	"g.subject, g.query, g.update, g.records, g.valid, g.protocol_valid, " \
+	"g.member_valid, g.issuer_valid"
 
 static void
 grant_cache_row(Load *load, uint32 *head, Datum *values, bool *nulls)
@@ -78,7 +80,8 @@ grant_cache_row(Load *load, uint32 *head, Datum *values, bool *nulls)
 		validity_restrict(&validity, values[i]);
 	if (operations == 0 || validity.to <= validity.from || validity.to <= load->clock)
 		return;
-	*head = grant_table_add(load->table, *head, validity, operations, nulls[3] ? (Datum) 0 : values[3]);
+	*head = grant_table_add(load->table, *head, validity, operations, nulls[3] ? (Datum) 0 :
+							values[3]);
 	if (validity.from > load->clock)
 		load->horizon = Min(load->horizon, validity.from);
 	load->horizon = Min(load->horizon, validity.to);
@@ -100,7 +103,7 @@ grant_cache_row_of_all(TupleTableSlot *slot, void *arg)
 
 	if (slot->tts_isnull[8])
 		head = grant_table_enter_pseudonym(load->table,
-										   (uint8 *) VARDATA_ANY(DatumGetByteaPP(slot->tts_values[0])));
+									 (uint8 *) VARDATA_ANY(DatumGetByteaPP(slot->tts_values[0])));
 	else
 	{
 		text	   *identity = DatumGetTextPP(slot->tts_values[8]);
@@ -126,7 +129,8 @@ grant_cache_load(Load *load, const char *member)
 
 	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
 				 "SELECT " GRANT_COLUMNS ", s.identity"
-				 " FROM medchain.active_grant g LEFT JOIN medchain.subject_identity s ON s.pseudonym = g.subject"
+				 " FROM medchain.active_grant g LEFT JOIN medchain.subject_identity s ON "
+				 "s.pseudonym = g.subject"
 				 " WHERE g.grantee = $1",
 				 1, types, values, grant_cache_row_of_all, load);
 }
@@ -146,7 +150,8 @@ grant_cache_ask(Load *load, const char *member, const char *identity, size_t len
 	values[1] = PointerGetDatum(pseudonym);
 	load->head = 0;
 	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
-				 "SELECT " GRANT_COLUMNS " FROM medchain.active_grant g WHERE g.grantee = $1 AND g.subject = $2",
+				 "SELECT "
+			GRANT_COLUMNS " FROM medchain.active_grant g WHERE g.grantee = $1 AND g.subject = $2",
 				 2, types, values, grant_cache_row_of_one, load);
 	pfree(DatumGetPointer(values[0]));
 	pfree(pseudonym);
@@ -183,7 +188,8 @@ grant_cache_compare_subject(const char *identity, size_t len, uint32 head, void 
 		found = grant_table_find(table, identity, len);
 		new_head = found ? *found : 0;
 	}
-	if (!grant_table_includes(table, new_head, comparison->old_table, head, comparison->load->clock))
+	if (!grant_table_includes(table, new_head, comparison->old_table, head,
+							  comparison->load->clock))
 		comparison->lost = true;
 }
 
@@ -198,7 +204,8 @@ grant_cache_install(Load *load, bool complete)
 	cache.judged = load->clock;
 	cache.horizon = load->horizon;
 	if (complete)
-		cache.estimate = (double) (grant_table_identities(load->table) + grant_table_pseudonyms(load->table));
+		cache.estimate = (double) (grant_table_identities(load->table) +
+								   grant_table_pseudonyms(load->table));
 	if (old)
 		grant_table_free(old);
 }
@@ -218,7 +225,8 @@ grant_cache_load_all(TimestampTz clock)
 static void
 grant_cache_replace(const char *member, uint64 generation, TimestampTz clock)
 {
-	bool		same_member = cache.checked && cache.member && member && strcmp(cache.member, member) == 0;
+	bool		same_member = (cache.checked && cache.member && member &&
+							   strcmp(cache.member, member) == 0);
 	char	   *name;
 
 	if (cache.watchers > 0 && cache.table != NULL && same_member)
@@ -318,7 +326,8 @@ grant_cache_miss(const char *identity, size_t len, TimestampTz clock)
 			load.horizon = DT_NOEND;
 			grant_cache_install(&load, false);
 			cache.questions = Min(MAX_QUESTIONS, Max(MIN_QUESTIONS,
-													 (int64) (grant_cache_estimate() / GRANTS_PER_QUESTION)));
+													 (int64) (grant_cache_estimate() /
+															  GRANTS_PER_QUESTION)));
 		}
 		if (cache.questions-- > 0)
 		{
@@ -380,7 +389,8 @@ grant_cache_estimate(void)
 
 	values[0] = CStringGetTextDatum(cache.member);
 	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
-				 "SELECT count(*) FROM (SELECT FROM medchain.protocol_grant WHERE grantee = $1 LIMIT "
+				 "SELECT count(*) FROM (SELECT FROM medchain.protocol_grant WHERE grantee = $1 "
+				 "LIMIT "
 				 CppAsString2(ESTIMATE_COUNTED) ") g",
 				 1, types, values, grant_cache_counted, &count);
 	cache.estimate = (double) count;
@@ -434,9 +444,11 @@ grant_cache_subjects(uint8 operation, Oid relation, int64 *count)
 	if (cache.table == NULL || !cache.complete)
 		grant_cache_load_all(collection.clock);
 	collection.subjects = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(GrantedSubject) *
-												 (Size) Max(grant_table_identities(cache.table), 1));
+												 (Size) Max(grant_table_identities(cache.table),
+															1));
 	grant_table_visit(cache.table, grant_cache_collect, &collection);
-	qsort(collection.subjects, (size_t) collection.count, sizeof(GrantedSubject), grant_cache_compare);
+	qsort(collection.subjects, (size_t) collection.count, sizeof(GrantedSubject),
+		  grant_cache_compare);
 	*count = collection.count;
 	return collection.subjects;
 }

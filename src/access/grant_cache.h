@@ -13,12 +13,14 @@
  */
 extern bool grant_cache_allows(const char *identity, size_t len, uint8 operation, Oid relation);
 
-/* Subjects the current member has grants for, roughly: for the planner, who must not wait for it. */
+/*
+ * Subjects the current member has grants for, roughly: for the planner, who must not wait for it.
+ */
 extern double grant_cache_estimate(void);
 
 /*
- * The identities for which grant_cache_allows() says yes, in byte order, valid until the next call that reads
- * the cache.  Subjects of whom this database has no record are left out.
+ * The identities for which grant_cache_allows() says yes, in byte order, valid until the next call
+ * that reads the cache.  Subjects of whom this database has no record are left out.
  */
 typedef struct GrantedSubject
 {

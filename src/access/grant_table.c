@@ -101,7 +101,8 @@ struct GrantTable
 GrantTable *
 grant_table_create(MemoryContext parent)
 {
-	MemoryContext context = AllocSetContextCreate(parent, "medchain grants", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(parent, "medchain grants",
+												  ALLOCSET_DEFAULT_SIZES);
 	GrantTable *table = MemoryContextAllocZero(context, sizeof(GrantTable));
 
 	table->context = context;
@@ -128,7 +129,9 @@ grant_table_free(GrantTable *table)
 	MemoryContextDelete(table->context);
 }
 
-/* The same relations in the same order?  (Another order is another set, which costs memory only.) */
+/*
+ * The same relations in the same order?  (Another order is another set, which costs memory only.)
+ */
 static bool
 record_set_equal(const RecordSet *a, const RecordSet *b)
 {
@@ -162,7 +165,8 @@ grant_table_records(GrantTable *table, Datum records)
 	int			count;
 	MemoryContext old = MemoryContextSwitchTo(table->context);
 
-	deconstruct_array(DatumGetArrayTypeP(records), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+	deconstruct_array(DatumGetArrayTypeP(records), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &count);
 	set.count = 0;
 	set.relations = palloc(Max(count, 1) * sizeof(char *));
 	for (int i = 0; i < count; i++)
@@ -240,7 +244,10 @@ subjects_enter_head(GrantTable *table, subjects_hash *hash, const char *bytes, s
 		{
 			char	   *copy;
 
-			/* until the copy is made the key points to the caller's bytes: don't leave such an entry behind */
+			/*
+			 * until the copy is made the key points to the caller's bytes: don't leave such an
+			 * entry behind
+			 */
 			copy = MemoryContextAllocExtended(table->context, len, MCXT_ALLOC_NO_OOM);
 			if (copy == NULL)
 			{
@@ -383,7 +390,8 @@ grant_table_includes(const GrantTable *other, uint32 other_head,
 				(grant->operations & ~candidate->operations) == 0 &&
 				(candidate->records == 0 ||
 				 (grant->records != 0 &&
-				  record_set_equal(&other->records[candidate->records], &table->records[grant->records])));
+				  record_set_equal(&other->records[candidate->records],
+								   &table->records[grant->records])));
 		}
 		if (!found)
 			return false;

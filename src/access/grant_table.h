@@ -33,9 +33,12 @@ extern void grant_table_free(GrantTable *table);
  * Add a grant to the list that starts at head (0: a new list); returns the new
  * head.  records: text[] of relations, or 0 for all.
  */
-extern uint32 grant_table_add(GrantTable *table, uint32 head, Validity validity, uint8 operations, Datum records);
+extern uint32 grant_table_add(GrantTable *table, uint32 head, Validity validity, uint8 operations,
+							  Datum records);
 
-/* Where a subject's list of grants starts is kept here: *head, 0 for a subject known to have none. */
+/*
+ * Where a subject's list of grants starts is kept here: *head, 0 for a subject known to have none.
+ */
 extern uint32 *grant_table_find(GrantTable *table, const char *identity, size_t len);
 extern uint32 *grant_table_enter(GrantTable *table, const char *identity, size_t len);
 extern uint32 *grant_table_find_pseudonym(GrantTable *table, const uint8 pseudonym[HASH_LEN]);
@@ -47,7 +50,10 @@ extern const Grant *grant_table_grant(const GrantTable *table, uint32 index);
 /* May a grant be used for records of this relation (NULL: any at all)? */
 extern bool grant_table_covers(const GrantTable *table, const Grant *grant, const char *relation);
 
-/* How many identities have been entered, subjects without grants included; pseudonyms without identity. */
+/*
+ * How many identities have been entered, subjects without grants included; pseudonyms without
+ * identity.
+ */
 extern int64 grant_table_identities(const GrantTable *table);
 extern int64 grant_table_pseudonyms(const GrantTable *table);
 
@@ -63,7 +69,10 @@ extern TimestampTz grant_table_horizon(const GrantTable *table, TimestampTz cloc
 /* Did a grant end in (since, until]? */
 extern bool grant_table_ran_out(const GrantTable *table, TimestampTz since, TimestampTz until);
 
-/* Is all that the list at head of table allows at clock also allowed by the one at other_head of other? */
+/*
+ * Is all that the list at head of table allows at clock also allowed by the one at other_head of
+ * other?
+ */
 extern bool grant_table_includes(const GrantTable *other, uint32 other_head,
 								 const GrantTable *table, uint32 head, TimestampTz clock);
 

@@ -100,7 +100,8 @@ identity_by_certificate(Found *found)
 	values[0] = PointerGetDatum(argument);
 	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
 				 "SELECT m.name, m.valid, m.takes_part AND m.fingerprint = c.fingerprint AS active"
-				 " FROM medchain.member_certificate c JOIN medchain.member m ON m.name = c.member WHERE c.fingerprint = $1"
+				 " FROM medchain.member_certificate c JOIN medchain.member m ON m.name = c.member "
+				 "WHERE c.fingerprint = $1"
 				 " ORDER BY active DESC, m.name COLLATE \"C\" LIMIT 1",
 				 1, types, values, identity_found, found);
 	pfree(argument);
@@ -151,7 +152,9 @@ identity_load(uint64 generation, Oid user)
 	identity.known = true;
 }
 
-/* Look again if the state has changed, or who logged in.  False in workers: they act for the node. */
+/*
+ * Look again if the state has changed, or who logged in.  False in workers: they act for the node.
+ */
 static bool
 identity_refresh(void)
 {

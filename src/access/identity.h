@@ -10,8 +10,8 @@
 extern const char *identity_member_name(void);
 
 /*
- * The member whose session this is by certificate or role, palloc'd, or NULL; *acting: it takes part now, and is what
- * identity_member_name() says.  ledger_hooks.session_member.
+ * The member whose session this is by certificate or role, palloc'd, or NULL; *acting: it takes
+ * part now, and is what identity_member_name() says.  ledger_hooks.session_member.
  */
 extern char *identity_session_member(bool *acting);
 

@@ -60,7 +60,8 @@ latest_query(SPIPlanPtr *plan, int options, const char *sql,
 		SPIPlanPtr	prepared = SPI_prepare_cursor(sql, nargs, types, options);
 
 		if (prepared == NULL)
-			elog(ERROR, "SPI_prepare_cursor failed for \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+			elog(ERROR, "SPI_prepare_cursor failed for \"%s\": %s", sql,
+				 SPI_result_code_string(SPI_result));
 		SPI_keepplan(prepared);
 		*plan = prepared;
 	}

@@ -16,9 +16,10 @@
 typedef void (*LatestRow) (TupleTableSlot *slot, void *arg);
 
 /*
- * Run a SELECT in a trusted scope over the newest committed data, and what this transaction did itself.
- * plan: static in the caller; kept for the session.  options: CURSOR_OPT_GENERIC_PLAN for lookups that are
- * repeated, CURSOR_OPT_CUSTOM_PLAN where the plan should fit the arguments.  No argument is null.
+ * Run a SELECT in a trusted scope over the newest committed data, and what this transaction did
+ * itself. plan: static in the caller; kept for the session.  options: CURSOR_OPT_GENERIC_PLAN for
+ * lookups that are repeated, CURSOR_OPT_CUSTOM_PLAN where the plan should fit the arguments.  No
+ * argument is null.
  */
 extern void latest_query(SPIPlanPtr *plan, int options, const char *sql,
 						 int nargs, Oid *types, Datum *values, LatestRow row, void *arg);

@@ -27,7 +27,10 @@
 #include "access/grant_cache.h"
 #include "ledger/shared.h"
 
-/* An index scan for each granted subject pays off up to about here; beyond, one pass with a hash lookup per row does. */
+/*
+ * An index scan for each granted subject pays off up to about here; beyond, one pass with a hash
+ * lookup per row does.
+ */
 #define SUPPORT_SUBJECTS_MAX 2000
 
 /* A lookup in the session's hash, in units of cpu_operator_cost. */
@@ -52,14 +55,15 @@ static Expr *
 support_granted_subjects(const char *operation, Node *relation)
 {
 	Oid			types[2] = {TEXTOID, REGCLASSOID};
-	Oid			function = LookupFuncName(list_make2(makeString("medchain"), makeString("granted_subjects")),
+	Oid			function = LookupFuncName(list_make2(makeString("medchain"),
+													 makeString("granted_subjects")),
 										  2, types, true);
 
 	if (!OidIsValid(function))
 		return NULL;
 	return (Expr *) makeFuncExpr(function, TEXTARRAYOID,
 								 list_make2(makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
-													  CStringGetTextDatum(operation), false, false),
+													CStringGetTextDatum(operation), false, false),
 											relation),
 								 InvalidOid, DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
 }
@@ -85,7 +89,8 @@ support_index_condition(SupportRequestIndexCondition *request, const char *opera
 		!IsA(relation, Const) || grant_cache_estimate() > SUPPORT_SUBJECTS_MAX)
 		return NIL;
 	if (exprType(subject) != TEXTOID)
-		subject = (Node *) makeRelabelType((Expr *) subject, TEXTOID, -1, request->indexcollation, COERCE_IMPLICIT_CAST);
+		subject = (Node *) makeRelabelType((Expr *) subject, TEXTOID, -1, request->indexcollation,
+										   COERCE_IMPLICIT_CAST);
 	array = support_granted_subjects(operation, relation);
 	operator = get_opfamily_member(request->opfamily, TEXTOID, TEXTOID, BTEqualStrategyNumber);
 	if (array == NULL || !OidIsValid(operator))

@@ -64,7 +64,8 @@ policy_may(FunctionCallInfo fcinfo, uint8 operation)
 	{
 		text	   *subject = PG_GETARG_TEXT_PP(0);
 
-		return grant_cache_allows(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject), operation, relation);
+		return grant_cache_allows(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject), operation,
+								  relation);
 	}
 	else
 	{
@@ -117,11 +118,13 @@ medchain_granted_subjects(PG_FUNCTION_ARGS)
 				 errmsg("unknown operation \"%s\"", name),
 				 errhint("Operations are \"query\" and \"update\".")));
 	shared_require();
-	subjects = grant_cache_subjects(operation, PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1), &count);
+	subjects = grant_cache_subjects(operation, PG_ARGISNULL(1) ? InvalidOid :
+									PG_GETARG_OID(1), &count);
 	if (count == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
 	elements = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) * (Size) count);
 	for (int64 i = 0; i < count; i++)
-		elements[i] = PointerGetDatum(cstring_to_text_with_len(subjects[i].identity, (int) subjects[i].len));
+		elements[i] = PointerGetDatum(cstring_to_text_with_len(subjects[i].identity,
+															   (int) subjects[i].len));
 	PG_RETURN_ARRAYTYPE_P(construct_array(elements, (int) count, TEXTOID, -1, false, TYPALIGN_INT));
 }

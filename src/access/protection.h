@@ -6,7 +6,10 @@
 
 #include "postgres.h"
 
-/* "schema.table", as grants name their records; NULL if there is no such relation.  Valid until relations change. */
+/*
+ * "schema.table", as grants name their records; NULL if there is no such relation.  Valid until
+ * relations change.
+ */
 extern const char *protection_relation_name(Oid relation);
 
 #endif

@@ -78,8 +78,8 @@ uint64
 statement_generation(void)
 {
 	/*
-	 * On a standby the state changes by replay, and nobody counts.  The replay position is a generation that
-	 * changes too often, which costs time, never correctness.
+	 * On a standby the state changes by replay, and nobody counts.  The replay position is a
+	 * generation that changes too often, which costs time, never correctness.
 	 */
 	if (RecoveryInProgress())
 		return (uint64) GetXLogReplayRecPtr(NULL);
@@ -103,7 +103,10 @@ validity_restrict(Validity *validity, Datum range)
 		return;
 	}
 
-	/* timestamps are whole microseconds, so that any bound can be written as that of a half-open range */
+	/*
+	 * timestamps are whole microseconds, so that any bound can be written as that of a half-open
+	 * range
+	 */
 	if (!lower.infinite)
 	{
 		TimestampTz from = DatumGetTimestampTz(lower.val);

@@ -20,7 +20,8 @@
 static const char *const governance_kinds[] = {
 	"genesis", "contract", "acceptance", "configure",
 	"protocol", "amendment", "revocation", "note", "bind_role",
-	"suspend", "reinstate", "expel", "ending", "rekey", "crl", "policy", "examinee_key", "examinee_withdrawal"
+	"suspend", "reinstate", "expel", "ending", "rekey", "crl", "policy", "examinee_key",
+	"examinee_withdrawal"
 };
 
 bool
@@ -42,7 +43,8 @@ fold_entries(const char *origin, int64 first, int64 last)
 	values[0] = CStringGetTextDatum(origin);
 	values[1] = Int64GetDatum(first);
 	values[2] = Int64GetDatum(last);
-	trusted_execute(&plan, "SELECT medchain.fold_entries($1, $2, $3)", 3, types, values, NULL, false);
+	trusted_execute(&plan, "SELECT medchain.fold_entries($1, $2, $3)", 3, types, values, NULL,
+					false);
 	SPI_freetuptable(SPI_tuptable);
 }
 
@@ -84,7 +86,8 @@ fold_ledger_terms(const char *origin, ChainTerms *terms)
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(origin)};
 
-	trusted_execute(&plan, "SELECT k.from_height, k.public_key, k.follows, m.last_height, m.last_hash "
+	trusted_execute(&plan, "SELECT k.from_height, k.public_key, k.follows, m.last_height, "
+					"m.last_hash "
 					"FROM medchain.ledger_key k JOIN medchain.member m ON m.name = k.member "
 					"WHERE k.member = $1 ORDER BY k.from_height", 1, types, values, NULL, false);
 	for (uint64 i = 0; i < SPI_processed; i++)
@@ -117,7 +120,10 @@ fold_may_seal(const char *origin, int64 first, TimestampTz sealed)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[3] = {TEXTOID, INT8OID, TIMESTAMPTZOID};
-	Datum		values[3] = {CStringGetTextDatum(origin), Int64GetDatum(first), TimestampTzGetDatum(sealed)};
+	Datum		values[3] = {
+		CStringGetTextDatum(origin), Int64GetDatum(first),
+		TimestampTzGetDatum(sealed)
+	};
 	bool		isnull;
 	bool		may;
 

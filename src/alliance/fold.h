@@ -17,13 +17,18 @@ extern void fold_entries(const char *origin, int64 first, int64 last);
 /* ledger_hooks.unfold: the state without the entries of that chain from first on. */
 extern void fold_forget(const char *origin, int64 first);
 
-/* ledger_hooks.changes_key: is this the kind of entry by which a member changes the key of its chain? */
+/*
+ * ledger_hooks.changes_key: is this the kind of entry by which a member changes the key of its
+ * chain?
+ */
 extern bool fold_changes_key(const char *kind);
 
 /* ledger_hooks.ledger_terms: keys and end of a chain. */
 extern void fold_ledger_terms(const char *origin, ChainTerms *terms);
 
-/* ledger_hooks.may_seal: had the member a certificate then, that was not revoked before that entry? */
+/*
+ * ledger_hooks.may_seal: had the member a certificate then, that was not revoked before that entry?
+ */
 extern bool fold_may_seal(const char *origin, int64 first, TimestampTz sealed);
 
 #endif

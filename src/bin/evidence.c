@@ -59,21 +59,25 @@ evidence_time(json_t *payload)
 	const char *text = evidence_string(payload, "time");
 	struct tm	tm = {0};
 
-	return text != NULL && strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) != NULL ? (int64_t) timegm(&tm) : 0;
+	return text != NULL && strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) != NULL ?
+		(int64_t) timegm(&tm) : 0;
 }
 
 bool
-evidence_certificate(const Evidence *evidence, const char *name, const char *certificate, int64_t at, CoreError *error)
+evidence_certificate(const Evidence *evidence, const char *name, const char *certificate,
+					 int64_t at, CoreError *error)
 {
 	char		reason[CORE_MESSAGE_LEN];
 
-	switch (certificate_verify(certificate, strlen(certificate), evidence->anchors, strlen(evidence->anchors),
+	switch (certificate_verify(certificate, strlen(certificate), evidence->anchors,
+							   strlen(evidence->anchors),
 							   NULL, 0, CERTIFICATE_CRL_STRICT, at, reason, error))
 	{
 		case CERTIFICATE_VALID:
 			return true;
 		case CERTIFICATE_INVALID:
-			return error_set(error, CORE_MALFORMED, "certificate of \"%.60s\" is not accepted: %.150s", name, reason);
+			return error_set(error, CORE_MALFORMED,
+							 "certificate of \"%.60s\" is not accepted: %.150s", name, reason);
 		case CERTIFICATE_ERROR:
 			break;
 	}
@@ -85,9 +89,11 @@ evidence_genesis_key(json_t *payload, CoreError *error)
 {
 	const char *certificate = evidence_string(json_object_get(payload, "body"), "certificate");
 
-	if (evidence_string(payload, "kind") == NULL || strcmp(evidence_string(payload, "kind"), "genesis") != 0 || certificate == NULL)
+	if (evidence_string(payload, "kind") == NULL ||
+		strcmp(evidence_string(payload, "kind"), "genesis") != 0 || certificate == NULL)
 	{
-		error_set(error, CORE_MALFORMED, "the first entry of the data centre's chain is no genesis");
+		error_set(error, CORE_MALFORMED,
+				  "the first entry of the data centre's chain is no genesis");
 		return NULL;
 	}
 	return key_from_pem(certificate, strlen(certificate), error);
@@ -107,7 +113,8 @@ evidence_add_key(Member *member, LedgerKey change, CoreError *error)
 	if (member->nkeys == EVIDENCE_CHANGES_MAX)
 	{
 		key_free(change.key);
-		return error_set(error, CORE_UNSUPPORTED, "\"%.60s\" has changed its key more than %d times", member->name, EVIDENCE_CHANGES_MAX);
+		return error_set(error, CORE_UNSUPPORTED,
+		  "\"%.60s\" has changed its key more than %d times", member->name, EVIDENCE_CHANGES_MAX);
 	}
 	member->keys[member->nkeys++] = change;
 	return true;
@@ -214,7 +221,8 @@ evidence_open(json_t *envelope, const char *type, const Member *author, int64_t 
 	json_t	   *terms = NULL;
 
 	for (int i = 0; i < author->nkeys && terms == NULL; i++)
-		if (author->keys[i].from_height <= height && evidence_signed(envelope, type, author->keys[i].key) &&
+		if (author->keys[i].from_height <= height &&
+			evidence_signed(envelope, type, author->keys[i].key) &&
 			(payload = evidence_payload(envelope, type, &len)) != NULL)
 		{
 			terms = json_loadb((char *) payload, len, JSON_REJECT_DUPLICATES, NULL);
@@ -261,8 +269,10 @@ evidence_holds(json_t *array, const char *wanted)
 	json_t	   *item;
 
 	json_array_foreach(array, i, item)
+	{
 		if (json_is_string(item) && strcmp(json_string_value(item), wanted) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -271,7 +281,8 @@ static bool
 evidence_contract(Evidence *evidence, int64_t height, json_t *payload, CoreError *error)
 {
 	const Member *center = evidence_member(evidence, evidence->data_center);
-	json_t	   *terms = center ? evidence_open(json_object_get(payload, "body"), CONTRACT_TYPE, center, height) : NULL;
+	json_t	   *terms = center ? evidence_open(json_object_get(payload, "body"), CONTRACT_TYPE,
+											   center, height) : NULL;
 	const char *alliance = evidence_string(terms, "alliance");
 	const char *name = evidence_string(terms, "member");
 	const char *kind = evidence_string(terms, "kind");
@@ -281,8 +292,10 @@ evidence_contract(Evidence *evidence, int64_t height, json_t *payload, CoreError
 	bool		fine = true;
 	Member	   *member;
 
-	if (alliance != NULL && strcmp(alliance, evidence->alliance) == 0 && name != NULL && certificate != NULL &&
-		strcmp(name, evidence->data_center) != 0 && (end_node || (kind != NULL && strcmp(kind, "chain_node") == 0)) &&
+	if (alliance != NULL && strcmp(alliance, evidence->alliance) == 0 && name != NULL &&
+		certificate != NULL &&
+		strcmp(name, evidence->data_center) != 0 &&
+		(end_node || (kind != NULL && strcmp(kind, "chain_node") == 0)) &&
 		evidence_certificate(evidence, name, certificate, evidence_time(payload), &refused))
 	{
 		member = evidence_member(evidence, name);
@@ -291,9 +304,11 @@ evidence_contract(Evidence *evidence, int64_t height, json_t *payload, CoreError
 		if (member->ncontracted < EVIDENCE_CHANGES_MAX)
 			member->contracted[member->ncontracted++] = strdup(certificate);
 		evidence_keep(&member->certificate, certificate);
-		evidence_keep(&member->valid_from, evidence_string(json_object_get(terms, "valid"), "from"));
+		evidence_keep(&member->valid_from,
+					  evidence_string(json_object_get(terms, "valid"), "from"));
 		evidence_keep(&member->valid_to, evidence_string(json_object_get(terms, "valid"), "to"));
-		member->configures = end_node && evidence_holds(json_object_get(terms, "capabilities"), "configure");
+		member->configures = end_node &&
+			evidence_holds(json_object_get(terms, "capabilities"), "configure");
 		if (end_node && !evidence->has_end_node)
 		{
 			/* the first end node's ledger is configured by its contract */
@@ -305,7 +320,10 @@ evidence_contract(Evidence *evidence, int64_t height, json_t *payload, CoreError
 	return fine;
 }
 
-/* The first of its contracts whose certificate has this key, for which the CA vouches then; behind all of them any other. */
+/*
+ * The first of its contracts whose certificate has this key, for which the CA vouches then; behind
+ * all of them any other.
+ */
 static int
 evidence_rank(const Member *member, const Key *key)
 {
@@ -314,7 +332,8 @@ evidence_rank(const Member *member, const Key *key)
 
 	while (!found && rank < member->ncontracted)
 	{
-		Key		   *contracted = key_from_pem(member->contracted[rank], strlen(member->contracted[rank]), NULL);
+		Key		   *contracted = key_from_pem(member->contracted[rank],
+											  strlen(member->contracted[rank]), NULL);
 
 		found = contracted != NULL && key_same(contracted, key);
 		key_free(contracted);
@@ -325,14 +344,17 @@ evidence_rank(const Member *member, const Key *key)
 }
 
 /*
- * An end node names a member's ledger key: if it may, at that time.  Of several configurations that for a key in a
- * contract counts, and else the earliest.
+ * An end node names a member's ledger key: if it may, at that time.  Of several configurations that
+ * for a key in a contract counts, and else the earliest.
  */
 static bool
-evidence_configure(Evidence *evidence, const char *origin, uint64_t seq, json_t *payload, CoreError *error)
+evidence_configure(Evidence *evidence, const char *origin, uint64_t seq, json_t *payload,
+				   CoreError *error)
 {
 	json_t	   *body = json_object_get(payload, "body");
-	const char *time = evidence_string(payload, "time");	/* one spelling, so that their order is that of the texts */
+	const char *time = evidence_string(payload,
+									   "time"); /* one spelling, so that their order is that of the
+												 * texts */
 	const char *name = evidence_string(body, "member");
 	const char *pem = evidence_string(body, "public_key");
 	const Member *author = evidence_member(evidence, origin);
@@ -342,10 +364,12 @@ evidence_configure(Evidence *evidence, const char *origin, uint64_t seq, json_t 
 	int			rank;
 	bool		same;
 
-	if (time == NULL || author == NULL || !author->configures || !evidence_counts(author, seq) || member == NULL || pem == NULL ||
+	if (time == NULL || author == NULL || !author->configures || !evidence_counts(author, seq) ||
+		member == NULL || pem == NULL ||
 		(author->valid_from != NULL && strcmp(time, author->valid_from) < 0) ||
 		(author->valid_to != NULL && strcmp(time, author->valid_to) >= 0) ||
-		!evidence_certificate(evidence, origin, author->certificate, evidence_time(payload), &refused) ||
+		!evidence_certificate(evidence, origin, author->certificate, evidence_time(payload),
+							  &refused) ||
 		(member->nkeys > 0 && member->configured == NULL) ||
 		(key = key_from_pem(pem, strlen(pem), NULL)) == NULL)
 		return true;
@@ -353,10 +377,12 @@ evidence_configure(Evidence *evidence, const char *origin, uint64_t seq, json_t 
 	rank = evidence_rank(member, key);
 	key_free(key);
 	if (member->configured != NULL &&
-		(rank > member->configured_rank || (rank == member->configured_rank && strcmp(member->configured, time) <= 0)))
+		(rank > member->configured_rank ||
+		 (rank == member->configured_rank && strcmp(member->configured, time) <= 0)))
 		return true;
 	if (member->used && !same)
-		return error_set(error, CORE_MALFORMED, "the ledger of \"%.60s\", which came before, was configured with another key", name);
+		return error_set(error, CORE_MALFORMED,
+			 "the ledger of \"%.60s\", which came before, was configured with another key", name);
 	evidence_keep(&member->configured, time);
 	member->configured_rank = rank;
 	return same || evidence_configured(member, pem, error);
@@ -365,7 +391,10 @@ evidence_configure(Evidence *evidence, const char *origin, uint64_t seq, json_t 
 bool
 evidence_wants(const char *kind, bool center)
 {
-	static const char *const kinds[] = {"configure", "rekey", "genesis", "contract", "suspend", "reinstate", "expel"};
+	static const char *const kinds[] = {
+		"configure", "rekey", "genesis", "contract", "suspend",
+		"reinstate", "expel"
+	};
 
 	/* the first two count on any chain */
 	for (size_t i = 0; i < (center ? sizeof(kinds) / sizeof(kinds[0]) : 2); i++)
@@ -375,7 +404,8 @@ evidence_wants(const char *kind, bool center)
 }
 
 bool
-evidence_learn(Evidence *evidence, const char *origin, uint64_t seq, int64_t height, json_t *payload, CoreError *error)
+evidence_learn(Evidence *evidence, const char *origin, uint64_t seq, int64_t height,
+			   json_t *payload, CoreError *error)
 {
 	const char *kind = evidence_string(payload, "kind");
 	bool		center = strcmp(origin, evidence->data_center) == 0;
@@ -388,7 +418,8 @@ evidence_learn(Evidence *evidence, const char *origin, uint64_t seq, int64_t hei
 		return evidence_rekey(evidence, origin, height, payload, error);
 	if (center && strcmp(kind, "contract") == 0)
 		return evidence_contract(evidence, height, payload, error);
-	if (center && (strcmp(kind, "suspend") == 0 || strcmp(kind, "reinstate") == 0 || strcmp(kind, "expel") == 0))
+	if (center && (strcmp(kind, "suspend") == 0 || strcmp(kind, "reinstate") == 0 ||
+				   strcmp(kind, "expel") == 0))
 		evidence_discipline(evidence, kind, payload);
 	else if (strcmp(kind, "configure") == 0)
 		return evidence_configure(evidence, origin, seq, payload, error);

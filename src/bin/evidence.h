@@ -36,7 +36,8 @@ typedef struct Member
 {
 	char	   *name;
 	char	   *certificate;	/* PEM, of the newest contract */
-	char	   *contracted[EVIDENCE_CHANGES_MAX];	/* those of all its contracts, as far as there is room */
+	char	   *contracted[EVIDENCE_CHANGES_MAX];	/* those of all its contracts, as far as there
+													 * is room */
 	int			ncontracted;
 	bool		configures;		/* an end node whose contract lets it configure ledgers */
 	char	   *valid_from;		/* of its contract, as the ledger spells times; NULL: open */
@@ -46,7 +47,8 @@ typedef struct Member
 	bool		used;			/* blocks were verified with its keys */
 	LedgerKey	keys[EVIDENCE_CHANGES_MAX]; /* by height */
 	int			nkeys;			/* 0: not configured (yet) */
-	LedgerKey	lost[EVIDENCE_CHANGES_MAX]; /* keys that the data centre gave after a loss; some may be for a ledger still to be configured */
+	LedgerKey	lost[EVIDENCE_CHANGES_MAX]; /* keys that the data centre gave after a loss; some
+											 * may be for a ledger still to be configured */
 	int			nlost;
 	Exclusion	exclusions[EVIDENCE_CHANGES_MAX];
 	int			nexclusions;
@@ -66,20 +68,26 @@ typedef struct Evidence
 } Evidence;
 
 /*
- * Learn from an entry of any chain, once its block, of that height, is verified.  False, with an error,
- * if it claims a certificate that is not accepted, or a signature that is not there.  What has no authority is
- * passed over, as it is in the database.
+ * Learn from an entry of any chain, once its block, of that height, is verified.  False, with an
+ * error, if it claims a certificate that is not accepted, or a signature that is not there.  What
+ * has no authority is passed over, as it is in the database.
  */
-extern bool evidence_learn(Evidence *evidence, const char *origin, uint64_t seq, int64_t height, json_t *payload,
+extern bool evidence_learn(Evidence *evidence, const char *origin, uint64_t seq, int64_t height,
+						   json_t *payload,
 						   CoreError *error);
 
-/* Is this a kind of entry that evidence_learn() wants to see, of the data centre's chain or another? */
+/*
+ * Is this a kind of entry that evidence_learn() wants to see, of the data centre's chain or
+ * another?
+ */
 extern bool evidence_wants(const char *kind, bool center);
 
 /* The key of that height of a member's chain; NULL: not configured. */
 extern const LedgerKey *evidence_key(const Member *member, int64_t height);
 
-/* Before the block of this height is verified: from here on a key counts that the data centre gave. */
+/*
+ * Before the block of this height is verified: from here on a key counts that the data centre gave.
+ */
 extern bool evidence_reach(Member *member, int64_t height, CoreError *error);
 
 /* The hash that the block of this height must have by the data centre's word, or NULL. */

@@ -1,6 +1,6 @@
 /*
- * evidence_change.c: what the ledger says about a member who is one already: suspension, its end, expulsion, and
- * other keys.
+ * evidence_change.c: what the ledger says about a member who is one already: suspension, its end,
+ * expulsion, and other keys.
  */
 
 #include <string.h>
@@ -22,7 +22,8 @@ evidence_point(json_t *body, int64_t *height, uint8_t hash[HASH_LEN], uint64_t *
 		return false;
 	*height = json_integer_value(number);
 	*size = (uint64_t) json_integer_value(json_object_get(last, "size"));
-	return *height == -1 || (hex != NULL && strlen(hex) == 2 * HASH_LEN && decode_hex(hex, 2 * HASH_LEN, hash));
+	return *height == -1 || (hex != NULL && strlen(hex) == 2 * HASH_LEN &&
+							 decode_hex(hex, 2 * HASH_LEN, hash));
 }
 
 void
@@ -36,7 +37,8 @@ evidence_discipline(Evidence *evidence, const char *kind, json_t *payload)
 	uint64_t	size;
 	uint8_t		hash[HASH_LEN];
 
-	if (member == NULL || member->expelled || strcmp(name, evidence->data_center) == 0 || !evidence_point(body, &height, hash, &size))
+	if (member == NULL || member->expelled || strcmp(name, evidence->data_center) == 0 ||
+		!evidence_point(body, &height, hash, &size))
 		return;
 	if (member->nexclusions > 0 && member->exclusions[member->nexclusions - 1].to == UINT64_MAX)
 		open = &member->exclusions[member->nexclusions - 1];
@@ -54,11 +56,16 @@ evidence_discipline(Evidence *evidence, const char *kind, json_t *payload)
 	else if (open != NULL)
 		return;
 	if (member->nexclusions < EVIDENCE_CHANGES_MAX)
-		member->exclusions[member->nexclusions++] = (Exclusion) {.from = size, .to = UINT64_MAX};
+	{
+		Exclusion	exclusion = {.from = size, .to = UINT64_MAX};
+
+		member->exclusions[member->nexclusions++] = exclusion;
+	}
 }
 
 bool
-evidence_rekey(Evidence *evidence, const char *origin, int64_t height, json_t *payload, CoreError *error)
+evidence_rekey(Evidence *evidence, const char *origin, int64_t height, json_t *payload,
+			   CoreError *error)
 {
 	Member	   *author = evidence_member(evidence, origin);
 	json_t	   *envelope = json_object_get(payload, "body");
@@ -70,20 +77,22 @@ evidence_rekey(Evidence *evidence, const char *origin, int64_t height, json_t *p
 	const char *previous = evidence_string(terms, "previous");
 	Member	   *member = name != NULL ? evidence_member(evidence, name) : NULL;
 	Key		   *key = pem != NULL ? key_from_pem(pem, strlen(pem), NULL) : NULL;
-	Key		   *certified = certificate != NULL ? key_from_pem(certificate, strlen(certificate), NULL) : NULL;
+	Key		   *certified = (certificate != NULL ?
+							 key_from_pem(certificate, strlen(certificate), NULL) : NULL);
 	const LedgerKey *current = author ? evidence_key(author, height + 1) : NULL;
 	char		fingerprint[65];
 	CoreError	refused = {0};
 	bool		own = member != NULL && member == author;
 	LedgerKey	change = {.from_height = height + 1, .key = key};
 	uint64_t	size;
-	bool		fine = member != NULL && key != NULL && certificate != NULL && alliance != NULL &&
+	bool		fine = (member != NULL && key != NULL && certificate != NULL && alliance != NULL &&
 		strcmp(alliance, evidence->alliance) == 0 && evidence_signed(envelope, REKEY_TYPE, key) &&
-		evidence_certificate(evidence, name, certificate, evidence_time(payload), &refused) &&
-		certified != NULL && evidence_signed(envelope, REKEY_TYPE, certified);
+			evidence_certificate(evidence, name, certificate, evidence_time(payload), &refused) &&
+						certified != NULL && evidence_signed(envelope, REKEY_TYPE, certified));
 
 	if (fine && own)
-		fine = previous != NULL && key_fingerprint(current->key, fingerprint) && strcmp(previous, fingerprint) == 0 &&
+		fine = previous != NULL && key_fingerprint(current->key, fingerprint) &&
+			strcmp(previous, fingerprint) == 0 &&
 			evidence_signed(envelope, REKEY_TYPE, current->key);
 	else if (fine)
 	{
@@ -92,7 +101,8 @@ evidence_rekey(Evidence *evidence, const char *origin, int64_t height, json_t *p
 		int64_t		last = -1;
 
 		/* the CA vouches: see lost_key_reason() in sql/install/standing.sql */
-		fine = strcmp(origin, evidence->data_center) == 0 && !member->expelled && member->ncontracted > 0 &&
+		fine = strcmp(origin, evidence->data_center) == 0 && !member->expelled &&
+			member->ncontracted > 0 &&
 			evidence_point(terms, &last, change.follows, &size) && key_same(certified, key) &&
 			certificate_info(certificate, strlen(certificate), &now, NULL) &&
 			certificate_info(member->contracted[0], strlen(member->contracted[0]), &then, NULL) &&
@@ -113,7 +123,8 @@ evidence_rekey(Evidence *evidence, const char *origin, int64_t height, json_t *p
 	if (member->nlost == EVIDENCE_CHANGES_MAX)
 	{
 		key_free(key);
-		return error_set(error, CORE_UNSUPPORTED, "\"%.60s\" has changed its key more than %d times", member->name, EVIDENCE_CHANGES_MAX);
+		return error_set(error, CORE_UNSUPPORTED,
+		  "\"%.60s\" has changed its key more than %d times", member->name, EVIDENCE_CHANGES_MAX);
 	}
 	member->lost[member->nlost++] = change;
 	return true;

@@ -16,7 +16,10 @@
 
 #define INPUT_CHUNK 65536
 
-/* An escape as PostgreSQL writes it: \\ \" \b \f \n \r \t, and \u00xx in lower case for other control characters. */
+/*
+ * An escape as PostgreSQL writes it: \\ \" \b \f \n \r \t, and \u00xx in lower case for other
+ * control characters.
+ */
 static size_t
 input_escape(const char *at, size_t left)
 {
@@ -111,7 +114,8 @@ input_line(Input *input, CoreError *error)
 	char	   *newline;
 
 	while (input->start == input->end ||
-		   (newline = memchr(input->data + input->start + looked, '\n', input->end - input->start - looked)) == NULL)
+		   (newline = memchr(input->data + input->start + looked, '\n',
+							 input->end - input->start - looked)) == NULL)
 	{
 		looked = input->end - input->start;
 		if (looked > INPUT_LINE_MAX)
@@ -120,7 +124,8 @@ input_line(Input *input, CoreError *error)
 		if (input_fill(input, error))
 			continue;
 		if (error->code == CORE_OK && looked > 0)
-			error_set(error, CORE_MALFORMED, "line %llu has no newline at its end: the input is cut off",
+			error_set(error, CORE_MALFORMED,
+					  "line %llu has no newline at its end: the input is cut off",
 					  (unsigned long long) input->number + 1);
 		return false;
 	}
@@ -150,12 +155,14 @@ input_next(Input *input, CoreError *error)
 		return NULL;
 	if (input->length == 0 || input->line[0] != '{' || !input_spelling(input->line, input->length))
 	{
-		error_set(error, CORE_MALFORMED, "line %llu is not JSON as medchain spells it", (unsigned long long) input->number);
+		error_set(error, CORE_MALFORMED, "line %llu is not JSON as medchain spells it",
+				  (unsigned long long) input->number);
 		return NULL;
 	}
 	object = json_loadb(input->line, input->length, JSON_REJECT_DUPLICATES, &problem);
 	if (object == NULL)
-		error_set(error, CORE_MALFORMED, "line %llu is not JSON: %s", (unsigned long long) input->number, problem.text);
+		error_set(error, CORE_MALFORMED, "line %llu is not JSON: %s",
+				  (unsigned long long) input->number, problem.text);
 	return object;
 }
 
@@ -205,7 +212,8 @@ input_hash(json_t *hex, uint8_t hash[HASH_LEN], CoreError *error)
 		if (strcmp(again, json_string_value(hex)) == 0)
 			return true;
 	}
-	return error_set(error, CORE_MALFORMED, "a hash is not %d lower-case hexadecimal digits", 2 * HASH_LEN);
+	return error_set(error, CORE_MALFORMED, "a hash is not %d lower-case hexadecimal digits",
+					 2 * HASH_LEN);
 }
 
 bool
@@ -221,5 +229,6 @@ input_fields(json_t *object, const char *const *names, CoreError *error)
 			break;
 	}
 	return (*names == NULL && field == NULL) ||
-		error_set(error, CORE_MALFORMED, "there are fields that do not belong there, or in another order");
+		error_set(error, CORE_MALFORMED,
+				  "there are fields that do not belong there, or in another order");
 }

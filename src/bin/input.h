@@ -30,19 +30,25 @@ typedef struct Input
 } Input;
 
 /*
- * Read a line and parse it as a JSON object.  NULL at the end of the input (error->code stays CORE_OK), or with
- * an error: too long, no newline at its end, not JSON, another spelling than medchain's, a field twice.
+ * Read a line and parse it as a JSON object.  NULL at the end of the input (error->code stays
+ * CORE_OK), or with an error: too long, no newline at its end, not JSON, another spelling than
+ * medchain's, a field twice.
  */
 extern json_t *input_next(Input *input, CoreError *error);
 extern bool input_at_end(Input *input);
 extern void input_free(Input *input);
 
 /* Fields of an object; false, with an error, if missing or of another type. */
-extern bool input_string(json_t *object, const char *field, const char **value, size_t *len, CoreError *error);
+extern bool input_string(json_t *object, const char *field, const char **value, size_t *len,
+						 CoreError *error);
 extern bool input_number(json_t *object, const char *field, uint64_t *value, CoreError *error);
-extern bool input_hash(json_t *hex, uint8_t hash[HASH_LEN], CoreError *error); /* 64 lower-case hex digits */
+extern bool input_hash(json_t *hex, uint8_t hash[HASH_LEN],
+					   CoreError *error);	/* 64 lower-case hex digits */
 
-/* Has the object these fields, in this order (jsonb's: shorter names first), and no others?  names ends with NULL. */
+/*
+ * Has the object these fields, in this order (jsonb's: shorter names first), and no others?  names
+ * ends with NULL.
+ */
 extern bool input_fields(json_t *object, const char *const *names, CoreError *error);
 
 #endif

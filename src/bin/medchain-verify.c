@@ -13,19 +13,24 @@
 #include "report.h"
 
 static const char help[] =
-"medchain-verify checks what a medchain ledger exported, without trusting the database it came from.\n"
+"medchain-verify checks what a medchain ledger exported, without trusting the database it came "
+"from.\n"
 "\n"
 "Usage:\n"
 "  medchain-verify [OPTION]... [FILE]\n"
 "\n"
-"FILE is the output of medchain.export(), or a receipt by medchain.receipt(); standard input without it.\n"
+"FILE is the output of medchain.export(), or a receipt by medchain.receipt(); standard input "
+"without it.\n"
 "\n"
 "Options:\n"
-"  -a, --anchors=FILE      trust anchors (PEM) that the members' certificates must lead to; for an export, without\n"
+"  -a, --anchors=FILE      trust anchors (PEM) that the members' certificates must lead to; for an "
+"export, without\n"
 "                          them, those of its genesis block are taken, which proves less\n"
-"  -c, --checkpoint=FILE   a checkpoint of one of the chains that was kept elsewhere: the export must contain it,\n"
+"  -c, --checkpoint=FILE   a checkpoint of one of the chains that was kept elsewhere: the export "
+"must contain it,\n"
 "                          a receipt be of it; may be given more than once\n"
-"  -j, --json              write the result as one JSON object (see the manual, medchain-verify(1))\n"
+"  -j, --json              write the result as one JSON object (see the manual, "
+"medchain-verify(1))\n"
 "  -q, --quiet             show no progress; it is shown when standard error is a terminal\n"
 "  -h, --help              show this help\n"
 "\n"
@@ -54,7 +59,10 @@ main_read_file(const char *path, size_t *len)
 	return data;
 }
 
-/* Trust anchors; exits with 2 if there is none in the file, as then nothing could be said of any evidence. */
+/*
+ * Trust anchors; exits with 2 if there is none in the file, as then nothing could be said of any
+ * evidence.
+ */
 static char *
 main_read_anchors(const char *path)
 {
@@ -80,7 +88,8 @@ main_add_checkpoint(Options *options, const char *path)
 	/* psql ends what it prints with a newline of its own */
 	while (len > 1 && note[len - 2] == '\n' && note[len - 1] == '\n')
 		len--;
-	options->checkpoints = realloc(options->checkpoints, sizeof(*options->checkpoints) * (size_t) (options->ncheckpoints + 1));
+	options->checkpoints = realloc(options->checkpoints,
+							sizeof(*options->checkpoints) * (size_t) (options->ncheckpoints + 1));
 	if (options->checkpoints == NULL)
 	{
 		fputs("medchain-verify: out of memory\n", stderr);
@@ -137,7 +146,8 @@ main(int argc, char **argv)
 	}
 	if (optind < argc && (input.file = fopen(argv[optind], "rb")) == NULL)
 	{
-		fprintf(stderr, "medchain-verify: could not open \"%s\": %s\n", argv[optind], strerror(errno));
+		fprintf(stderr, "medchain-verify: could not open \"%s\": %s\n", argv[optind],
+				strerror(errno));
 		return UNUSABLE;
 	}
 	verdict = report_verify(&input, &options, result, &error);

@@ -24,7 +24,8 @@ static bool skim_value(Skim *skim);
 static void
 skim_space(Skim *skim)
 {
-	while (skim->at < skim->end && (*skim->at == ' ' || *skim->at == '\t' || *skim->at == '\n' || *skim->at == '\r'))
+	while (skim->at < skim->end && (*skim->at == ' ' || *skim->at == '\t' || *skim->at == '\n' ||
+									*skim->at == '\r'))
 		skim->at++;
 }
 
@@ -64,7 +65,8 @@ skim_string(Skim *skim)
 		if (*skim->at++ != 'u')
 			continue;
 		for (int i = 0; i < 4; i++)
-			if (skim->at == skim->end || strchr("0123456789abcdefABCDEF", *skim->at) == NULL || *skim->at++ == '\0')
+			if (skim->at == skim->end || strchr("0123456789abcdefABCDEF", *skim->at) == NULL ||
+				*skim->at++ == '\0')
 				return false;
 	}
 	return skim_char(skim, '"');
@@ -163,7 +165,8 @@ skim_value(Skim *skim)
 static bool
 payload_text(const char *json, size_t len, char out[PAYLOAD_VALUE_MAX])
 {
-	json_t	   *value = len < PAYLOAD_VALUE_MAX ? json_loadb(json, len, JSON_DECODE_ANY, NULL) : NULL;
+	json_t	   *value = (len < PAYLOAD_VALUE_MAX ? json_loadb(json, len, JSON_DECODE_ANY, NULL) :
+						 NULL);
 	bool		fine = json_is_string(value);
 
 	if (fine)
@@ -205,7 +208,8 @@ payload_names(const char *text, size_t len, PayloadNames *names)
 			return false;
 		skim_space(&skim);
 		value = skim.at;
-		if (out != NULL ? !skim_string(&skim) || !payload_text(value, (size_t) (skim.at - value), out) : !skim_value(&skim))
+		if (out != NULL ? !skim_string(&skim) ||
+			!payload_text(value, (size_t) (skim.at - value), out) : !skim_value(&skim))
 			return false;
 		skim_space(&skim);
 	}

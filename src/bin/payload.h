@@ -7,7 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What is looked at is shorter: names have up to 63 bytes, each of which takes up to 6 when it is escaped. */
+/*
+ * What is looked at is shorter: names have up to 63 bytes, each of which takes up to 6 when it is
+ * escaped.
+ */
 #define PAYLOAD_VALUE_MAX 400
 
 typedef struct PayloadNames
@@ -17,8 +20,9 @@ typedef struct PayloadNames
 } PayloadNames;
 
 /*
- * Read kind and origin of a payload: a JSON object (RFC 8259) which has each of them once, a short string.  False for
- * any other text.  Takes what the database takes: numbers of any size, fields twice in what a user appended.
+ * Read kind and origin of a payload: a JSON object (RFC 8259) which has each of them once, a short
+ * string.  False for any other text.  Takes what the database takes: numbers of any size, fields
+ * twice in what a user appended.
  */
 extern bool payload_names(const char *text, size_t len, PayloadNames *names);
 

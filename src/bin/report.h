@@ -30,24 +30,31 @@ typedef struct Options
 } Options;
 
 /* Parse checkpoint i, and hash its text; false, with an error, if it is none. */
-extern bool report_read_checkpoint(const Options *options, int i, NoteBlock *block, uint8_t hash[HASH_LEN], CoreError *error);
+extern bool report_read_checkpoint(const Options *options, int i, NoteBlock *block,
+								   uint8_t hash[HASH_LEN], CoreError *error);
 
 /* Verify what the first line says the input is. */
-extern Verdict report_verify(Input *input, const Options *options, json_t *result, CoreError *error);
+extern Verdict report_verify(Input *input, const Options *options, json_t *result,
+							 CoreError *error);
 
 /* Write the verdict to standard output, with what was checked, and what is wrong. */
 extern void report_write(Verdict verdict, json_t *result, const CoreError *error, bool json);
 
-/* A whole export, or a receipt; first: its first line, parsed.  Fills result with what was checked. */
-extern Verdict verify_export(Input *input, json_t *first, const Options *options, json_t *result, CoreError *error);
+/*
+ * A whole export, or a receipt; first: its first line, parsed.  Fills result with what was checked.
+ */
+extern Verdict verify_export(Input *input, json_t *first, const Options *options, json_t *result,
+							 CoreError *error);
 
 /*
- * The row that a row proof opens: salt and content give the commitment in the payload.  Adds relation and row (an
- * object of its columns that are not null) to result.
+ * The row that a row proof opens: salt and content give the commitment in the payload.  Adds
+ * relation and row (an object of its columns that are not null) to result.
  */
-extern bool verify_row(json_t *row, const char *payload, size_t len, json_t *result, CoreError *error);
+extern bool verify_row(json_t *row, const char *payload, size_t len, json_t *result,
+					   CoreError *error);
 
 /* A receipt, or a row proof, which is one with a row. */
-extern Verdict verify_receipt(json_t *receipt, const Options *options, json_t *result, CoreError *error);
+extern Verdict verify_receipt(json_t *receipt, const Options *options, json_t *result,
+							  CoreError *error);
 
 #endif

@@ -12,7 +12,8 @@
 #include "report.h"
 
 #define EXPORT_PROGRESS 100000	/* entries between lines on the terminal */
-#define EXPORT_LEARNED_MAX (64 * 1024 * 1024)	/* bytes of governance entries that one block may close over */
+#define EXPORT_LEARNED_MAX (64 * 1024 * 1024)	/* bytes of governance entries that one block may
+												 * close over */
 
 /* A checkpoint that was kept elsewhere. */
 typedef struct Kept
@@ -31,7 +32,8 @@ typedef struct Walk
 	char	   *origin;			/* NULL: before the first chain */
 	uint8_t		genesis[HASH_LEN];	/* hash of the first block */
 	bool		has_genesis;
-	json_t	   *learned;		/* entries since the last block that evidence_learn() wants, [seq, text of payload] */
+	json_t	   *learned;		/* entries since the last block that evidence_learn() wants, [seq,
+								 * text of payload] */
 	size_t		learned_bytes;
 	uint64_t	chain_entries;
 	uint64_t	entries;
@@ -59,14 +61,17 @@ walk_end_chain(Walk *walk, CoreError *error)
 
 	if (walk->origin == NULL)
 		return VERIFIED;
-	if (walk->learned_bytes > 0 || walk->chain_entries != walk->check.range.size || walk->check.height < 0)
+	if (walk->learned_bytes > 0 || walk->chain_entries != walk->check.range.size ||
+		walk->check.height < 0)
 	{
 		error_set(error, CORE_MALFORMED, "the chain does not end with a block");
 		return walk_fail(walk, NOT_VERIFIED, "end of chain", error);
 	}
 	encode_hex(walk->check.head, HASH_LEN, head);
-	json_array_append_new(chains, json_pack("{s:s, s:I, s:I, s:s}", "origin", walk->origin, "blocks", (json_int_t) (walk->check.height + 1),
-											"entries", (json_int_t) walk->check.range.size, "head", head));
+	json_array_append_new(chains, json_pack("{s:s, s:I, s:I, s:s}", "origin", walk->origin,
+											"blocks", (json_int_t) (walk->check.height + 1),
+											"entries", (json_int_t) walk->check.range.size, "head",
+											head));
 	walk->chains++;
 	return VERIFIED;
 }
@@ -79,8 +84,10 @@ walk_had_chain(const Walk *walk, const char *origin)
 	json_t	   *chain;
 
 	json_array_foreach(json_object_get(walk->result, "chains"), i, chain)
+	{
 		if (strcmp(json_string_value(json_object_get(chain, "origin")), origin) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -98,7 +105,8 @@ walk_start_chain(Walk *walk, const char *origin, CoreError *error)
 	walk->origin = strdup(origin);
 	if (center != !walk->has_genesis || walk_had_chain(walk, origin))
 	{
-		error_set(error, CORE_MALFORMED, "the data centre's chain must come first, and each chain once");
+		error_set(error, CORE_MALFORMED,
+				  "the data centre's chain must come first, and each chain once");
 		return walk_fail(walk, UNUSABLE, "start of chain", error);
 	}
 	snprintf(name, sizeof(name), "%s/%s", walk->evidence.alliance, origin);
@@ -109,13 +117,15 @@ walk_start_chain(Walk *walk, const char *origin, CoreError *error)
 
 /* Keep an entry that may say something about members and keys until its block is verified. */
 static bool
-walk_keep(Walk *walk, const PayloadNames *names, uint64_t seq, const char *text, size_t len, CoreError *error)
+walk_keep(Walk *walk, const PayloadNames *names, uint64_t seq, const char *text, size_t len,
+		  CoreError *error)
 {
 	if (!evidence_wants(names->kind, strcmp(walk->origin, walk->evidence.data_center) == 0))
 		return true;
 	walk->learned_bytes += len;
 	if (walk->learned_bytes > EXPORT_LEARNED_MAX)
-		return error_set(error, CORE_UNSUPPORTED, "more than %d bytes about members before the next block", EXPORT_LEARNED_MAX);
+		return error_set(error, CORE_UNSUPPORTED,
+					"more than %d bytes about members before the next block", EXPORT_LEARNED_MAX);
 	json_array_append_new(walk->learned, json_pack("[I, s%]", (json_int_t) seq, text, len));
 	return true;
 }
@@ -133,7 +143,8 @@ walk_entry(Walk *walk, json_t *line, CoreError *error)
 	char		where[64];
 
 	if (!input_fields(line, fields, error) || !input_string(line, "origin", &origin, NULL, error) ||
-		!input_number(line, "seq", &seq, error) || !input_string(line, "payload", &text, &len, error))
+		!input_number(line, "seq", &seq, error) ||
+		!input_string(line, "payload", &text, &len, error))
 		return UNUSABLE;
 	if (walk->origin == NULL || strcmp(origin, walk->origin) != 0)
 	{
@@ -145,7 +156,8 @@ walk_entry(Walk *walk, json_t *line, CoreError *error)
 	snprintf(where, sizeof(where), "entry %llu", (unsigned long long) seq);
 	if (seq != walk->chain_entries)
 	{
-		error_set(error, CORE_MALFORMED, "entry %llu was expected here", (unsigned long long) walk->chain_entries);
+		error_set(error, CORE_MALFORMED, "entry %llu was expected here",
+				  (unsigned long long) walk->chain_entries);
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
 	if (!payload_names(text, len, &names) || strcmp(names.origin, origin) != 0)
@@ -188,7 +200,8 @@ walk_learn(Walk *walk, CoreError *error)
 		json_t	   *seq = json_array_get(json_array_get(walk->learned, i), 0);
 		json_t	   *payload = walk_learned(walk, i);
 
-		fine = evidence_learn(&walk->evidence, walk->origin, (uint64_t) json_integer_value(seq), walk->check.height, payload, error);
+		fine = evidence_learn(&walk->evidence, walk->origin, (uint64_t) json_integer_value(seq),
+							  walk->check.height, payload, error);
 		json_decref(payload);
 	}
 	json_array_clear(walk->learned);
@@ -209,9 +222,14 @@ walk_compare_checkpoints(Walk *walk, const NoteBlock *block, const Key *key, Cor
 		kept->seen = true;
 		if (hash_equal(walk->check.head, kept->hash))
 			continue;
-		if (note_verify(walk->options->checkpoints[i].note, walk->options->checkpoints[i].len, block->name, key, NULL) != KEY_VALID)
-			return error_set(error, CORE_MALFORMED, "the checkpoint kept elsewhere is another block, and not signed with this chain's key");
-		return error_set(error, CORE_MALFORMED, "the checkpoint kept elsewhere is another block, signed with the same key: the chain was rewritten");
+		if (note_verify(walk->options->checkpoints[i].note, walk->options->checkpoints[i].len,
+						block->name, key, NULL) != KEY_VALID)
+			return error_set(error, CORE_MALFORMED,
+							 "the checkpoint kept elsewhere is another block, and not signed with "
+							 "this chain's key");
+		return error_set(error, CORE_MALFORMED,
+						 "the checkpoint kept elsewhere is another block, signed with the same "
+						 "key: the chain was rewritten");
 	}
 	return true;
 }
@@ -235,10 +253,12 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	char		where[64];
 
 	if (!input_fields(line, fields, error) || !input_string(line, "origin", &origin, NULL, error) ||
-		!input_number(line, "height", &height, error) || !input_string(line, "note", &note, &len, error))
+		!input_number(line, "height", &height, error) ||
+		!input_string(line, "note", &note, &len, error))
 		return UNUSABLE;
 	snprintf(where, sizeof(where), "block %llu", (unsigned long long) height);
-	if (walk->origin == NULL || strcmp(origin, walk->origin) != 0 || height != (uint64_t) (walk->check.height + 1))
+	if (walk->origin == NULL || strcmp(origin, walk->origin) != 0 ||
+		height != (uint64_t) (walk->check.height + 1))
 	{
 		error_set(error, CORE_MALFORMED, "another block was expected here");
 		return walk_fail(walk, NOT_VERIFIED, where, error);
@@ -253,7 +273,8 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	}
 	if (member != NULL && member->expelled && (int64_t) height > member->last_height)
 	{
-		error_set(error, CORE_MALFORMED, "\"%.60s\" was expelled; its last block is %lld", origin, (long long) member->last_height);
+		error_set(error, CORE_MALFORMED, "\"%.60s\" was expelled; its last block is %lld", origin,
+				  (long long) member->last_height);
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
 	if (member != NULL && !evidence_reach(member, (int64_t) height, error))
@@ -272,10 +293,12 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	fault = chain_check_block(&walk->check, note, len, key, &block, error);
 	if (fault == CHAIN_FINE && named != NULL && !hash_equal(walk->check.head, named))
 	{
-		error_set(error, CORE_MALFORMED, "the data centre names another block as the last before a new key");
+		error_set(error, CORE_MALFORMED,
+				  "the data centre names another block as the last before a new key");
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
-	fine = fault == CHAIN_FINE && walk_compare_checkpoints(walk, &block, key, error) && walk_learn(walk, error);
+	fine = fault == CHAIN_FINE && walk_compare_checkpoints(walk, &block, key, error) &&
+		walk_learn(walk, error);
 	key_free(genesis_key);
 	if (fault == CHAIN_FAILED)
 		return UNUSABLE;
@@ -303,12 +326,17 @@ walk_missing_checkpoint(const Walk *walk, int number, CoreError *error)
 		member = evidence_member(&walk->evidence, block->name + prefix + 1);
 	known = member != NULL ? evidence_key(member, (int64_t) block->height) : NULL;
 	if (known == NULL)
-		error_set(error, CORE_MALFORMED, "a checkpoint was kept of \"%.100s\", of which nothing is there", block->name);
-	else if (note_verify(walk->options->checkpoints[number].note, walk->options->checkpoints[number].len,
+		error_set(error, CORE_MALFORMED,
+				  "a checkpoint was kept of \"%.100s\", of which nothing is there", block->name);
+	else if (note_verify(walk->options->checkpoints[number].note,
+						 walk->options->checkpoints[number].len,
 						 block->name, known->key, NULL) != KEY_VALID)
-		error_set(error, CORE_MALFORMED, "the checkpoint of \"%.100s\" that was kept is not signed with its key", block->name);
+		error_set(error, CORE_MALFORMED,
+			"the checkpoint of \"%.100s\" that was kept is not signed with its key", block->name);
 	else
-		error_set(error, CORE_MALFORMED, "block %llu of \"%.100s\", of which a checkpoint was kept elsewhere, is not there: the chain was cut off",
+		error_set(error, CORE_MALFORMED,
+				  "block %llu of \"%.100s\", of which a checkpoint was kept elsewhere, is not "
+				  "there: the chain was cut off",
 				  (unsigned long long) block->height, block->name);
 }
 
@@ -323,15 +351,18 @@ walk_end(Walk *walk, json_t *line, CoreError *error)
 	Verdict		verdict;
 
 	if (!input_fields(line, fields, error) || !input_number(line, "chains", &chains, error) ||
-		!input_number(line, "entries", &entries, error) || !input_number(line, "blocks", &blocks, error))
+		!input_number(line, "entries", &entries, error) ||
+		!input_number(line, "blocks", &blocks, error))
 		return UNUSABLE;
 	verdict = walk_end_chain(walk, error);
 	if (verdict != VERIFIED)
 		return verdict;
 	if (chains != walk->chains || entries != walk->entries || blocks != walk->blocks)
 	{
-		error_set(error, CORE_MALFORMED, "the export says it has %llu chains, %llu entries and %llu blocks",
-				  (unsigned long long) chains, (unsigned long long) entries, (unsigned long long) blocks);
+		error_set(error, CORE_MALFORMED,
+				  "the export says it has %llu chains, %llu entries and %llu blocks",
+				  (unsigned long long) chains, (unsigned long long) entries,
+				  (unsigned long long) blocks);
 		return walk_fail(walk, NOT_VERIFIED, "end of export", error);
 	}
 	for (int i = 0; i < walk->options->ncheckpoints; i++)
@@ -350,7 +381,8 @@ walk_start(Walk *walk, json_t *first, CoreError *error)
 	const char *alliance;
 	const char *center;
 
-	if (!input_fields(first, fields, error) || !input_string(first, "alliance", &alliance, NULL, error) ||
+	if (!input_fields(first, fields, error) ||
+		!input_string(first, "alliance", &alliance, NULL, error) ||
 		!input_string(first, "data_center", &center, NULL, error))
 		return UNUSABLE;
 	walk->evidence.alliance = strdup(alliance);
@@ -362,7 +394,8 @@ walk_start(Walk *walk, json_t *first, CoreError *error)
 	}
 	walk->kept = calloc((size_t) walk->options->ncheckpoints + 1, sizeof(Kept));
 	for (int i = 0; i < walk->options->ncheckpoints; i++)
-		if (!report_read_checkpoint(walk->options, i, &walk->kept[i].block, walk->kept[i].hash, error))
+		if (!report_read_checkpoint(walk->options, i, &walk->kept[i].block, walk->kept[i].hash,
+									error))
 			return UNUSABLE;
 	return VERIFIED;
 }
@@ -399,10 +432,13 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 	if (verdict == VERIFIED && (!ended || error->code != CORE_OK))
 		verdict = UNUSABLE;
 	if (verdict == UNUSABLE && error->code == CORE_OK)
-		error_set(error, CORE_MALFORMED, "line %llu does not belong there, or the export was cut off", (unsigned long long) input->number);
+		error_set(error, CORE_MALFORMED,
+				  "line %llu does not belong there, or the export was cut off",
+				  (unsigned long long) input->number);
 	if (options->progress)
 		fprintf(stderr, "\r%40s\r", "");
-	json_object_set_new(result, "trust_anchors", json_string(walk.evidence.own_anchors ? "given" : "those of the genesis block"));
+	json_object_set_new(result, "trust_anchors", json_string(walk.evidence.own_anchors ? "given" :
+															 "those of the genesis block"));
 	json_decref(walk.learned);
 	free(walk.origin);
 	free(walk.kept);

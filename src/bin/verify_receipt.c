@@ -1,5 +1,6 @@
 /*
- * verify_receipt.c: check one entry alone: payload, inclusion proof, signed checkpoint, certificate.
+ * verify_receipt.c: check one entry alone: payload, inclusion proof, signed checkpoint,
+ * certificate.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,13 +33,16 @@ static bool
 receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 {
 	static const char *const fields[] = {
-		"type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint", "ledger_key", "certificate", NULL
+		"type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint", "ledger_key",
+		"certificate", NULL
 	};
 	static const char *const row_fields[] = {
-		"row", "type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint", "ledger_key", "certificate", NULL
+		"row", "type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint",
+		"ledger_key", "certificate", NULL
 	};
 	json_t	   *hashes = json_object_get(object, "hashes");
-	bool		has_row = strcmp(json_string_value(json_object_get(object, "type")), "row_proof") == 0;
+	bool		has_row = strcmp(json_string_value(json_object_get(object, "type")), "row_proof") ==
+	(((((((0)))))));
 
 	receipt->row = has_row ? json_object_get(object, "row") : NULL;
 	if (!input_fields(object, has_row ? row_fields : fields, error) ||
@@ -46,12 +50,14 @@ receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 		!input_number(object, "index", &receipt->index, error) ||
 		!input_number(object, "tree_size", &receipt->tree_size, error) ||
 		!input_string(object, "payload", &receipt->payload, &receipt->payload_len, error) ||
-		!input_string(object, "checkpoint", &receipt->checkpoint, &receipt->checkpoint_len, error) ||
+		!input_string(object, "checkpoint", &receipt->checkpoint, &receipt->checkpoint_len,
+					  error) ||
 		!input_string(object, "certificate", &receipt->certificate, NULL, error) ||
 		!input_string(object, "ledger_key", &receipt->ledger_key, NULL, error))
 		return false;
 	if (!json_is_array(hashes) || json_array_size(hashes) > RECEIPT_HASHES_MAX)
-		return error_set(error, CORE_MALFORMED, "field \"hashes\" is not an array of at most %d hashes", RECEIPT_HASHES_MAX);
+		return error_set(error, CORE_MALFORMED,
+					 "field \"hashes\" is not an array of at most %d hashes", RECEIPT_HASHES_MAX);
 	receipt->nhashes = (int) json_array_size(hashes);
 	for (int i = 0; i < receipt->nhashes; i++)
 		if (!input_hash(json_array_get(hashes, (size_t) i), receipt->hashes[i], error))
@@ -67,25 +73,34 @@ receipt_check_proof(const Receipt *receipt, NoteBlock *block, CoreError *error)
 	PayloadNames names;
 	const char *slash;
 
-	if (!payload_names(receipt->payload, receipt->payload_len, &names) || strcmp(names.origin, receipt->origin) != 0)
-		return error_set(error, CORE_MALFORMED, "the payload is not an entry of \"%.60s\"", receipt->origin);
+	if (!payload_names(receipt->payload, receipt->payload_len, &names) ||
+		strcmp(names.origin, receipt->origin) != 0)
+		return error_set(error, CORE_MALFORMED, "the payload is not an entry of \"%.60s\"",
+						 receipt->origin);
 	if (!note_parse_block(receipt->checkpoint, receipt->checkpoint_len, block, error))
 		return false;
 	slash = strrchr(block->name, '/');
 	if (slash == NULL || strcmp(slash + 1, receipt->origin) != 0)
 		return error_set(error, CORE_MALFORMED, "the checkpoint is one of \"%.100s\"", block->name);
 	if (block->size != receipt->tree_size)
-		return error_set(error, CORE_MALFORMED, "the checkpoint is over %llu entries, the proof over %llu",
-						 (unsigned long long) block->size, (unsigned long long) receipt->tree_size);
+		return error_set(error, CORE_MALFORMED,
+						 "the checkpoint is over %llu entries, the proof over %llu",
+					   (unsigned long long) block->size, (unsigned long long) receipt->tree_size);
 	if (!hash_leaf(receipt->payload, receipt->payload_len, leaf) ||
-		proof_check_inclusion(leaf, receipt->index, receipt->tree_size, receipt->hashes[0], receipt->nhashes, block->root) != PROOF_VALID)
-		return error_set(error, CORE_MALFORMED, "the proof does not lead from the entry to the checkpoint's root");
+		proof_check_inclusion(leaf, receipt->index, receipt->tree_size, receipt->hashes[0],
+							  receipt->nhashes, block->root) != PROOF_VALID)
+		return error_set(error, CORE_MALFORMED,
+						 "the proof does not lead from the entry to the checkpoint's root");
 	return true;
 }
 
-/* Checkpoints that were kept elsewhere must be the receipt's, or else the receipt says nothing about them. */
+/*
+ * Checkpoints that were kept elsewhere must be the receipt's, or else the receipt says nothing
+ * about them.
+ */
 static Verdict
-receipt_compare_checkpoints(const Receipt *receipt, const NoteBlock *block, const Options *options, CoreError *error)
+receipt_compare_checkpoints(const Receipt *receipt, const NoteBlock *block, const Options *options,
+							CoreError *error)
 {
 	uint8_t		head[HASH_LEN];
 	size_t		textlen;
@@ -102,13 +117,17 @@ receipt_compare_checkpoints(const Receipt *receipt, const NoteBlock *block, cons
 			return UNUSABLE;
 		if (strcmp(kept.name, block->name) != 0 || kept.height != block->height)
 		{
-			error_set(error, CORE_UNSUPPORTED, "the receipt is of block %llu of \"%.60s\", the checkpoint of block %llu of \"%.60s\": verify an export",
-					  (unsigned long long) block->height, block->name, (unsigned long long) kept.height, kept.name);
+			error_set(error, CORE_UNSUPPORTED,
+					  "the receipt is of block %llu of \"%.60s\", the checkpoint of block %llu of "
+					  "\"%.60s\": verify an export",
+					  (unsigned long long) block->height, block->name,
+					  (unsigned long long) kept.height, kept.name);
 			return UNUSABLE;
 		}
 		if (!hash_equal(hash, head))
 		{
-			error_set(error, CORE_MALFORMED, "the checkpoint kept elsewhere is another block than the receipt's");
+			error_set(error, CORE_MALFORMED,
+					  "the checkpoint kept elsewhere is another block than the receipt's");
 			return NOT_VERIFIED;
 		}
 	}
@@ -117,29 +136,37 @@ receipt_compare_checkpoints(const Receipt *receipt, const NoteBlock *block, cons
 
 /* The checkpoint is signed by the ledger key, which is that of a certificate under the anchors. */
 static bool
-receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Options *options, CoreError *error)
+receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Options *options,
+					 CoreError *error)
 {
 	Key		   *key = key_from_pem(receipt->ledger_key, strlen(receipt->ledger_key), error);
 	Key		   *certified = key_from_pem(receipt->certificate, strlen(receipt->certificate), error);
 	char	   *spelling = key != NULL ? key_to_pem(key, error) : NULL;
-	char	   *certificate = certified != NULL ? certificate_to_pem(receipt->certificate, strlen(receipt->certificate), error) : NULL;
+	char	   *certificate = (certified != NULL ?
+			certificate_to_pem(receipt->certificate, strlen(receipt->certificate), error) : NULL);
 	char		reason[CORE_MESSAGE_LEN];
 	struct tm	sealed = {0};
 	bool		fine = false;
 
 	if (key == NULL || certified == NULL || spelling == NULL || certificate == NULL)
 		;						/* error is set */
-	else if (strcmp(spelling, receipt->ledger_key) != 0 || strcmp(certificate, receipt->certificate) != 0)
+	else if (strcmp(spelling, receipt->ledger_key) != 0 ||
+			 strcmp(certificate, receipt->certificate) != 0)
 		error_set(error, CORE_MALFORMED, "key or certificate is not in its canonical spelling");
 	else if (!key_same(key, certified))
-		error_set(error, CORE_UNSUPPORTED, "the ledger key is not the certificate's: verify an export, which shows who configured it");
-	else if (note_verify(receipt->checkpoint, receipt->checkpoint_len, block->name, key, error) != KEY_VALID)
+		error_set(error, CORE_UNSUPPORTED,
+				  "the ledger key is not the certificate's: verify an export, which shows who "
+				  "configured it");
+	else if (note_verify(receipt->checkpoint, receipt->checkpoint_len, block->name, key, error) !=
+			 KEY_VALID)
 		error_set(error, CORE_MALFORMED, "the checkpoint is not signed with the ledger key");
 	else if (strptime(block->sealed, "%Y-%m-%dT%H:%M:%S", &sealed) == NULL)
 		error_set(error, CORE_MALFORMED, "the checkpoint has no time");
 	else
-		switch (certificate_verify(receipt->certificate, strlen(receipt->certificate), options->anchors, strlen(options->anchors),
-								   NULL, 0, CERTIFICATE_CRL_STRICT, (int64_t) timegm(&sealed), reason, error))
+		switch (certificate_verify(receipt->certificate, strlen(receipt->certificate),
+								   options->anchors, strlen(options->anchors),
+								   NULL, 0, CERTIFICATE_CRL_STRICT, (int64_t) timegm(&sealed),
+								   reason, error))
 		{
 			case CERTIFICATE_VALID:
 				fine = true;
@@ -168,7 +195,8 @@ verify_receipt(json_t *object, const Options *options, json_t *result, CoreError
 
 	if (options->anchors == NULL)
 	{
-		error_set(error, CORE_ACCESS, "a receipt is checked against trust anchors: give them with --anchors");
+		error_set(error, CORE_ACCESS, "a receipt is checked against trust anchors: give them with "
+				  "--anchors");
 		return UNUSABLE;
 	}
 	if (!receipt_read(object, &receipt, error))
@@ -176,9 +204,11 @@ verify_receipt(json_t *object, const Options *options, json_t *result, CoreError
 	json_object_set_new(result, "origin", json_string(receipt.origin));
 	json_object_set_new(result, "index", json_integer((json_int_t) receipt.index));
 	json_object_set_new(result, "tree_size", json_integer((json_int_t) receipt.tree_size));
-	if (!receipt_check_proof(&receipt, &block, error) || !receipt_check_signer(&receipt, &block, options, error))
+	if (!receipt_check_proof(&receipt, &block, error) ||
+		!receipt_check_signer(&receipt, &block, options, error))
 		return NOT_VERIFIED;
-	if (receipt.row != NULL && !verify_row(receipt.row, receipt.payload, receipt.payload_len, result, error))
+	if (receipt.row != NULL && !verify_row(receipt.row, receipt.payload, receipt.payload_len,
+										   result, error))
 		return NOT_VERIFIED;
 	verdict = receipt_compare_checkpoints(&receipt, &block, options, error);
 	if (verdict != VERIFIED)
@@ -190,7 +220,8 @@ verify_receipt(json_t *object, const Options *options, json_t *result, CoreError
 	encode_hex(signer.fingerprint, HASH_LEN, fingerprint);
 	json_object_set_new(result, "sealed", json_string(block.sealed));
 	json_object_set_new(result, "height", json_integer((json_int_t) block.height));
-	json_object_set_new(result, "signer", json_pack("{s:s, s:s, s:s}", "subject", signer.subject, "issuer", signer.issuer,
-													"fingerprint", fingerprint));
+	json_object_set_new(result, "signer",
+				  json_pack("{s:s, s:s, s:s}", "subject", signer.subject, "issuer", signer.issuer,
+							"fingerprint", fingerprint));
 	return VERIFIED;
 }

@@ -1,5 +1,6 @@
 /*
- * verify_row.c: what a row said, opened out of the commitment in an entry whose receipt was verified.
+ * verify_row.c: what a row said, opened out of the commitment in an entry whose receipt was
+ * verified.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,11 +30,13 @@ row_commitment(const char *salt_hex, const char *content, size_t len, char *hex,
 		fine = strcmp(again, salt_hex) == 0;
 	}
 	if (!fine)
-		error_set(error, CORE_MALFORMED, "the salt is not %d lower-case hexadecimal digits", 2 * ROW_SALT_LEN);
+		error_set(error, CORE_MALFORMED, "the salt is not %d lower-case hexadecimal digits",
+				  2 * ROW_SALT_LEN);
 	else
 	{
 		memcpy(message + ROW_SALT_LEN, content, len);
-		fine = hash_sha256(message, ROW_SALT_LEN + len, hash) || error_set(error, CORE_INTERNAL, "could not compute SHA-256");
+		fine = hash_sha256(message, ROW_SALT_LEN + len, hash) ||
+			error_set(error, CORE_INTERNAL, "could not compute SHA-256");
 		encode_hex(hash, HASH_LEN, hex);
 	}
 	free(message);
@@ -107,19 +110,22 @@ verify_row(json_t *row, const char *payload, size_t len, json_t *result, CoreErr
 		!input_string(row, "content", &content, &content_len, error) ||
 		!input_string(row, "relation", &relation, NULL, error) ||
 		!row_commitment(salt, content, content_len, hex, error))
-		return error->message[0] != '\0' ? false : error_set(error, CORE_MALFORMED, "field \"row\" is not an object");
+		return error->message[0] != '\0' ? false :
+			error_set(error, CORE_MALFORMED, "field \"row\" is not an object");
 
 	entry = json_loadb(payload, len, JSON_REJECT_DUPLICATES, NULL);
 	body = json_object_get(entry, "body");
 	committed = json_string_value(json_object_get(body, "commitment"));
 	about = json_string_value(json_object_get(body, "relation"));
-	same = committed != NULL && about != NULL && strcmp(committed, hex) == 0 && strcmp(about, relation) == 0;
+	same = committed != NULL && about != NULL && strcmp(committed, hex) == 0 &&
+		strcmp(about, relation) == 0;
 	json_decref(entry);
 	if (!same)
 		return error_set(error, CORE_MALFORMED, "the row is not what the entry commits to");
 	columns = row_columns(content, content_len);
 	if (columns == NULL)
-		return error_set(error, CORE_MALFORMED, "the row's content is not in its canonical spelling");
+		return error_set(error, CORE_MALFORMED,
+						 "the row's content is not in its canonical spelling");
 	json_object_set_new(result, "relation", json_string(relation));
 	json_object_set_new(result, "row", columns);
 	return true;

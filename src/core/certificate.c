@@ -1,5 +1,6 @@
 /*
- * certificate.c: certificates and revocation lists from PEM or DER, and what is in them.  Paths are in certificate_path.c.
+ * certificate.c: certificates and revocation lists from PEM or DER, and what is in them.  Paths are
+ * in certificate_path.c.
  */
 #include <limits.h>
 #include <string.h>
@@ -15,8 +16,9 @@
 #define CERTIFICATE_COUNT_MAX 100	/* certificates or CRLs in one argument */
 
 /*
- * A certificate signed with SM2 is signed over a digest that includes the signer's user id, which OpenSSL does not
- * assume by itself.  On one signed otherwise, an id would make the verification fail.
+ * A certificate signed with SM2 is signed over a digest that includes the signer's user id, which
+ * OpenSSL does not assume by itself.  On one signed otherwise, an id would make the verification
+ * fail.
  */
 static bool
 certificate_set_sm2_id(X509 *certificate)
@@ -26,7 +28,8 @@ certificate_set_sm2_id(X509 *certificate)
 	if (X509_get_signature_nid(certificate) != NID_SM2_with_SM3)
 		return true;
 	id = ASN1_OCTET_STRING_new();
-	if (id == NULL || ASN1_OCTET_STRING_set(id, (const unsigned char *) KEY_SM2_ID, (int) strlen(KEY_SM2_ID)) != 1)
+	if (id == NULL || ASN1_OCTET_STRING_set(id, (const unsigned char *) KEY_SM2_ID,
+											(int) strlen(KEY_SM2_ID)) != 1)
 	{
 		ASN1_OCTET_STRING_free(id);
 		return false;
@@ -63,7 +66,10 @@ certificate_take_crl(const unsigned char *der, long len, void *stack)
 	return false;
 }
 
-/* All PEM blocks of a text, max at most, which must be of one type.  Text before, between and behind them is a comment, as usual. */
+/*
+ * All PEM blocks of a text, max at most, which must be of one type.  Text before, between and
+ * behind them is a comment, as usual.
+ */
 static bool
 certificate_read_pem(const char *text, size_t len, const char *type, const char *what, int max,
 					 CertificateTake take, void *stack, CoreError *error)
@@ -88,7 +94,8 @@ certificate_read_pem(const char *text, size_t len, const char *type, const char 
 
 			ERR_clear_error();
 			if (!ended)
-				fine = error_set(error, CORE_MALFORMED, "damaged PEM block %d in %s", count + 1, what);
+				fine = error_set(error, CORE_MALFORMED, "damaged PEM block %d in %s", count + 1,
+								 what);
 			else if (count == 0)
 				fine = error_set(error, CORE_MALFORMED, "no PEM block \"%s\" in %s", type, what);
 			break;
@@ -96,10 +103,12 @@ certificate_read_pem(const char *text, size_t len, const char *type, const char 
 		if (++count > max)
 			fine = error_set(error, CORE_UNSUPPORTED, "more than %d PEM blocks in %s", max, what);
 		else if (strcmp(name, type) != 0)
-			fine = error_set(error, CORE_MALFORMED, "PEM block %d in %s is \"%.40s\" and not \"%s\"",
+			fine = error_set(error, CORE_MALFORMED,
+							 "PEM block %d in %s is \"%.40s\" and not \"%s\"",
 							 count, what, name, type);
 		else if (!take(der, derlen, stack))
-			fine = error_set_openssl(error, CORE_MALFORMED, "invalid PEM block %d in %s", count, what);
+			fine = error_set_openssl(error, CORE_MALFORMED, "invalid PEM block %d in %s", count,
+									 what);
 		OPENSSL_free(name);
 		OPENSSL_free(header);
 		OPENSSL_free(der);
@@ -110,35 +119,41 @@ certificate_read_pem(const char *text, size_t len, const char *type, const char 
 
 /* Objects in PEM, or one in DER (which starts with an ASN.1 SEQUENCE, and PEM never does). */
 static bool
-certificate_read_any(const char *data, size_t len, const char *type, const char *what, CertificateTake take, void *stack,
+certificate_read_any(const char *data, size_t len, const char *type, const char *what,
+					 CertificateTake take, void *stack,
 					 CoreError *error)
 {
 	if (len > CERTIFICATE_MAX)
 		return error_set(error, CORE_UNSUPPORTED, "%s longer than %d bytes", what, CERTIFICATE_MAX);
 	if (len == 0 || (unsigned char) data[0] != 0x30)
-		return certificate_read_pem(data, len, type, what, CERTIFICATE_COUNT_MAX, take, stack, error);
+		return certificate_read_pem(data, len, type, what, CERTIFICATE_COUNT_MAX, take, stack,
+									error);
 	if (!take((const unsigned char *) data, (long) len, stack))
 		return error_set_openssl(error, CORE_MALFORMED, "invalid DER in %s", what);
 	return true;
 }
 
 bool
-certificate_read(const char *data, size_t len, const char *what, STACK_OF(X509) *stack, CoreError *error)
+certificate_read(const char *data, size_t len, const char *what, STACK_OF(X509) *stack,
+				 CoreError *error)
 {
 	return certificate_read_any(data, len, PEM_STRING_X509, what, certificate_take, stack, error);
 }
 
 bool
-certificate_read_many(const char *text, size_t len, const char *what, STACK_OF(X509) *stack, CoreError *error)
+certificate_read_many(const char *text, size_t len, const char *what, STACK_OF(X509) *stack,
+					  CoreError *error)
 {
-	return len <= INT_MAX ? certificate_read_pem(text, len, PEM_STRING_X509, what, INT_MAX, certificate_take, stack, error) :
+	return len <= INT_MAX ? certificate_read_pem(text, len, PEM_STRING_X509, what, INT_MAX,
+												 certificate_take, stack, error) :
 		error_set(error, CORE_UNSUPPORTED, "%s longer than %d bytes", what, INT_MAX);
 }
 
 bool
 certificate_read_crls(const char *data, size_t len, STACK_OF(X509_CRL) *stack, CoreError *error)
 {
-	return certificate_read_any(data, len, PEM_STRING_X509_CRL, "revocation lists", certificate_take_crl, stack, error);
+	return certificate_read_any(data, len, PEM_STRING_X509_CRL, "revocation lists",
+								certificate_take_crl, stack, error);
 }
 
 void
@@ -161,7 +176,8 @@ certificate_name(const X509_NAME *name, char out[CERTIFICATE_SUBJECT_MAX])
 	char		text[CERTIFICATE_SUBJECT_MAX + 1] = "";
 	int			len = -1;
 
-	if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
+	if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >=
+		0)
 		len = BIO_read(bio, text, CERTIFICATE_SUBJECT_MAX);
 	/* an empty name is allowed, and reads as nothing */
 	text[len > 0 ? len : 0] = '\0';
@@ -185,7 +201,10 @@ certificate_time(const ASN1_TIME *time, int64_t *seconds)
 	return fine;
 }
 
-/* Hexadecimal digits, an even number of them; a serial number has at most 20 bytes (RFC 5280, 4.1.2.2). */
+/*
+ * Hexadecimal digits, an even number of them; a serial number has at most 20 bytes (RFC 5280,
+ * 4.1.2.2).
+ */
 static bool
 certificate_serial(const X509 *certificate, char out[CERTIFICATE_SERIAL_MAX])
 {

@@ -11,7 +11,7 @@
 #include "core/key.h"
 
 #define CERTIFICATE_MAX (1024 * 1024)	/* bytes of any one PEM or DER argument */
-#define CERTIFICATE_PATH_MAX 16	/* certificates of one path, anchor included */
+#define CERTIFICATE_PATH_MAX 16 /* certificates of one path, anchor included */
 #define CERTIFICATE_SUBJECT_MAX 512
 #define CERTIFICATE_SERIAL_MAX 64
 
@@ -35,8 +35,10 @@ typedef enum CertificateVerdict
 /* What a revocation list says outside of its own period (RFC 5280, 5.1.2.4 and 5.1.2.5). */
 typedef enum CertificateCrlPolicy
 {
-	CERTIFICATE_CRL_STRICT,		/* nothing: what its issuer issued is not accepted until there is a newer one */
-	CERTIFICATE_CRL_LAST_KNOWN	/* the same as ever: the revocations in it count, and nothing else is revoked */
+	CERTIFICATE_CRL_STRICT,		/* nothing: what its issuer issued is not accepted until there is a
+								 * newer one */
+	CERTIFICATE_CRL_LAST_KNOWN	/* the same as ever: the revocations in it count, and nothing else
+								 * is revoked */
 } CertificateCrlPolicy;
 
 /* "strict", "last_known" */
@@ -56,19 +58,24 @@ extern bool certificate_crl_policy_from_name(const char *name, CertificateCrlPol
  */
 extern CertificateVerdict certificate_verify(const char *certificates, size_t certificates_len,
 											 const char *anchors, size_t anchors_len,
-											 const char *crls, size_t crls_len, CertificateCrlPolicy policy,
-											 int64_t at, char reason[CORE_MESSAGE_LEN], CoreError *error);
+											 const char *crls, size_t crls_len,
+											 CertificateCrlPolicy policy,
+											 int64_t at, char reason[CORE_MESSAGE_LEN],
+											 CoreError *error);
 
 /*
- * The path that was found, whether or not it is accepted: the end-entity certificate first, and if it leads to an
- * anchor, *anchored, the anchor last.  Returns the number of certificates, 0 on error.
+ * The path that was found, whether or not it is accepted: the end-entity certificate first, and if
+ * it leads to an anchor, *anchored, the anchor last.  Returns the number of certificates, 0 on
+ * error.
  */
-extern int	certificate_path(const char *certificates, size_t certificates_len, const char *anchors, size_t anchors_len,
-							 int64_t at, CertificateInfo path[CERTIFICATE_PATH_MAX], bool *anchored, CoreError *error);
+extern int	certificate_path(const char *certificates, size_t certificates_len, const char *anchors,
+							 size_t anchors_len,
+						   int64_t at, CertificateInfo path[CERTIFICATE_PATH_MAX], bool *anchored,
+							 CoreError *error);
 
 /*
- * The certificates, or revocation lists, in the one spelling that OpenSSL writes, with nothing between them; NULL with an
- * error.  To be released with key_free_text().
+ * The certificates, or revocation lists, in the one spelling that OpenSSL writes, with nothing
+ * between them; NULL with an error.  To be released with key_free_text().
  */
 extern char *certificate_to_pem(const char *data, size_t len, CoreError *error);
 extern char *certificate_crls_to_pem(const char *data, size_t len, CoreError *error);

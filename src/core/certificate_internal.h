@@ -1,5 +1,6 @@
 /*
- * certificate_internal.h: OpenSSL's objects behind certificate.h, for the files of src/core/ that deal in them.
+ * certificate_internal.h: OpenSSL's objects behind certificate.h, for the files of src/core/ that
+ * deal in them.
  */
 #ifndef MEDCHAIN_CORE_CERTIFICATE_INTERNAL_H
 #define MEDCHAIN_CORE_CERTIFICATE_INTERNAL_H
@@ -8,11 +9,17 @@
 
 #include "core/certificate.h"
 
-/* Push to the stack what a PEM text, or one DER object, holds: at least one; what: for the error. */
-extern bool certificate_read(const char *data, size_t len, const char *what, STACK_OF(X509) *stack, CoreError *error);
+/*
+ * Push to the stack what a PEM text, or one DER object, holds: at least one; what: for the error.
+ */
+extern bool certificate_read(const char *data, size_t len, const char *what, STACK_OF(X509) *stack,
+							 CoreError *error);
+
 /* PEM of what was read one by one before: as many as there are. */
-extern bool certificate_read_many(const char *text, size_t len, const char *what, STACK_OF(X509) *stack, CoreError *error);
-extern bool certificate_read_crls(const char *data, size_t len, STACK_OF(X509_CRL) *stack, CoreError *error);
+extern bool certificate_read_many(const char *text, size_t len, const char *what,
+								  STACK_OF(X509) *stack, CoreError *error);
+extern bool certificate_read_crls(const char *data, size_t len, STACK_OF(X509_CRL) *stack,
+								  CoreError *error);
 
 /* Cut a text so that at most max bytes are left, and no half of a character. */
 extern void certificate_cut(char *utf8, size_t max);
@@ -20,8 +27,8 @@ extern void certificate_cut(char *utf8, size_t max);
 extern bool certificate_describe(X509 *certificate, CertificateInfo *info);
 
 /*
- * X509_CRL_verify(), and for lists signed with SM2, whose digest includes the signer's user id, which OpenSSL can be told
- * for certificates only, the same by hand.
+ * X509_CRL_verify(), and for lists signed with SM2, whose digest includes the signer's user id,
+ * which OpenSSL can be told for certificates only, the same by hand.
  */
 extern bool certificate_crl_is_of(X509_CRL *crl, X509 *issuer);
 

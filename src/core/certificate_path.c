@@ -16,7 +16,7 @@
 
 #define PATH_AUTH_LEVEL 2		/* SSL_CTX_set_security_level(3): 112 bits, no SHA-1 */
 
-#define PATH_REASON_SUBJECT 120	/* bytes: so that a reason fits into CORE_MESSAGE_LEN */
+#define PATH_REASON_SUBJECT 120 /* bytes: so that a reason fits into CORE_MESSAGE_LEN */
 
 /* Everything one verification holds; freed together. */
 typedef struct Path
@@ -55,7 +55,8 @@ path_free(Path *path)
 }
 
 static bool
-path_read(Path *path, const char *certificates, size_t certificates_len, const char *anchors, size_t anchors_len,
+path_read(Path *path, const char *certificates, size_t certificates_len, const char *anchors,
+		  size_t anchors_len,
 		  const char *crls, size_t crls_len, CoreError *error)
 {
 	path->certificates = sk_X509_new_null();
@@ -65,7 +66,8 @@ path_read(Path *path, const char *certificates, size_t certificates_len, const c
 	path->context = X509_STORE_CTX_new();
 	if (!path->certificates || !path->anchors || !path->crls || !path->store || !path->context)
 		return error_set_openssl(error, CORE_INTERNAL, "out of memory");
-	return certificate_read(certificates, certificates_len, "certificate", path->certificates, error) &&
+	return certificate_read(certificates, certificates_len, "certificate", path->certificates,
+							error) &&
 		certificate_read(anchors, anchors_len, "trust anchors", path->anchors, error) &&
 		(crls == NULL || certificate_read_crls(crls, crls_len, path->crls, error));
 }
@@ -102,7 +104,8 @@ certificate_crl_is_of(X509_CRL *crl, X509 *issuer)
 		return false;
 	key = key_wrap(pkey, NULL);
 	len = key && key_algorithm(key) == KEY_SM2_SM3 ? i2d_re_X509_CRL_tbs(crl, &signed_part) : 0;
-	fine = len > 0 && key_verify(key, KEY_SM2_SM3, signed_part, (size_t) len, ASN1_STRING_get0_data(signature),
+	fine = len > 0 && key_verify(key, KEY_SM2_SM3, signed_part, (size_t) len,
+								 ASN1_STRING_get0_data(signature),
 								 (size_t) ASN1_STRING_length(signature), NULL) == KEY_VALID;
 	OPENSSL_free(signed_part);
 	key_free(key);
@@ -118,7 +121,10 @@ path_current_crl(const Path *path)
 	return crl ? crl : path->outdated;
 }
 
-/* Did this issuer give us a list at all?  One that OpenSSL had no use for (a delta, an indirect one) counts: it may revoke. */
+/*
+ * Did this issuer give us a list at all?  One that OpenSSL had no use for (a delta, an indirect
+ * one) counts: it may revoke.
+ */
 static bool
 path_issuer_is_silent(X509 *issuer, const Path *path)
 {
@@ -126,7 +132,8 @@ path_issuer_is_silent(X509 *issuer, const Path *path)
 	{
 		X509_CRL   *crl = sk_X509_CRL_value(path->crls, i);
 
-		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)) == 0 && certificate_crl_is_of(crl, issuer))
+		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)) == 0 &&
+			certificate_crl_is_of(crl, issuer))
 			return false;
 	}
 	return true;
@@ -158,7 +165,10 @@ path_fault_is_none(X509_STORE_CTX *context, Path *path)
 	}
 }
 
-/* ": Key Compromise, since 2026-01-31 ...": why and since when a certificate is revoked, as its list says. */
+/*
+ * ": Key Compromise, since 2026-01-31 ...": why and since when a certificate is revoked, as its
+ * list says.
+ */
 static void
 path_note_revocation(Path *path)
 {
@@ -170,13 +180,17 @@ path_note_revocation(Path *path)
 	char	   *words = NULL;
 	int			len;
 
-	if (bio != NULL && crl != NULL && certificate != NULL && X509_CRL_get0_by_cert(crl, &entry, certificate) != 0 && entry != NULL)
+	if (bio != NULL && crl != NULL && certificate != NULL &&
+		X509_CRL_get0_by_cert(crl, &entry, certificate) != 0 && entry != NULL)
 	{
 		code = X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, NULL, NULL);
 		if (code != NULL)
-			words = i2s_ASN1_ENUMERATED_TABLE((X509V3_EXT_METHOD *) X509V3_EXT_get_nid(NID_crl_reason), code);
+			words =
+				i2s_ASN1_ENUMERATED_TABLE((X509V3_EXT_METHOD *) X509V3_EXT_get_nid(NID_crl_reason),
+										  code);
 		BIO_printf(bio, ": %.40s, since ", words ? words : "no reason given");
-		(void) ASN1_TIME_print_ex(bio, X509_REVOKED_get0_revocationDate(entry), ASN1_DTFLGS_ISO8601);
+		(void) ASN1_TIME_print_ex(bio, X509_REVOKED_get0_revocationDate(entry),
+								  ASN1_DTFLGS_ISO8601);
 		len = BIO_read(bio, path->revocation, sizeof(path->revocation) - 1);
 		path->revocation[len > 0 ? len : 0] = '\0';
 		OPENSSL_free(words);
@@ -205,7 +219,8 @@ static bool
 path_prepare(Path *path, int64_t at, bool with_crls, CoreError *error)
 {
 	X509_VERIFY_PARAM *param = X509_STORE_get0_param(path->store);
-	unsigned long flags = X509_V_FLAG_X509_STRICT | X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CHECK_SS_SIGNATURE;
+	unsigned long flags = X509_V_FLAG_X509_STRICT | X509_V_FLAG_PARTIAL_CHAIN |
+	X509_V_FLAG_CHECK_SS_SIGNATURE;
 
 	for (int i = 0; i < sk_X509_num(path->anchors); i++)
 	{
@@ -213,13 +228,15 @@ path_prepare(Path *path, int64_t at, bool with_crls, CoreError *error)
 
 		/* otherwise PARTIAL_CHAIN would let a member's own certificate vouch for itself */
 		if (X509_check_ca(anchor) == 0)
-			return error_set(error, CORE_MALFORMED, "trust anchor %d is not a CA certificate", i + 1);
+			return error_set(error, CORE_MALFORMED, "trust anchor %d is not a CA certificate",
+							 i + 1);
 		if (X509_STORE_add_cert(path->store, anchor) != 1)
 			return error_set_openssl(error, CORE_INTERNAL, "could not use trust anchor %d", i + 1);
 	}
 	for (int i = 0; i < sk_X509_CRL_num(path->crls); i++)
 		if (X509_STORE_add_crl(path->store, sk_X509_CRL_value(path->crls, i)) != 1)
-			return error_set_openssl(error, CORE_INTERNAL, "could not use revocation list %d", i + 1);
+			return error_set_openssl(error, CORE_INTERNAL, "could not use revocation list %d",
+									 i + 1);
 
 	if (with_crls)
 		flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
@@ -227,14 +244,18 @@ path_prepare(Path *path, int64_t at, bool with_crls, CoreError *error)
 	X509_VERIFY_PARAM_set_time(param, (time_t) at);
 	X509_VERIFY_PARAM_set_auth_level(param, PATH_AUTH_LEVEL);
 	X509_VERIFY_PARAM_set_depth(param, CERTIFICATE_PATH_MAX - 2);	/* intermediates */
-	if (X509_STORE_CTX_init(path->context, path->store, sk_X509_value(path->certificates, 0), path->certificates) != 1)
+	if (X509_STORE_CTX_init(path->context, path->store, sk_X509_value(path->certificates, 0),
+							path->certificates) != 1)
 		return error_set_openssl(error, CORE_INTERNAL, "could not start certificate verification");
 	(void) X509_STORE_CTX_set_app_data(path->context, path);
 	X509_STORE_CTX_set_verify_cb(path->context, path_callback);
 	return true;
 }
 
-/* Who signs on the ledger needs a certificate that says so, if it says anything about usage (RFC 5280, 4.2.1.3). */
+/*
+ * Who signs on the ledger needs a certificate that says so, if it says anything about usage (RFC
+ * 5280, 4.2.1.3).
+ */
 static bool
 path_may_sign(const Path *path)
 {
@@ -276,22 +297,26 @@ path_reason(const Path *path, char reason[CORE_MESSAGE_LEN])
 }
 
 CertificateVerdict
-certificate_verify(const char *certificates, size_t certificates_len, const char *anchors, size_t anchors_len,
-				   const char *crls, size_t crls_len, CertificateCrlPolicy policy, int64_t at, char reason[CORE_MESSAGE_LEN],
+certificate_verify(const char *certificates, size_t certificates_len, const char *anchors,
+				   size_t anchors_len,
+				   const char *crls, size_t crls_len, CertificateCrlPolicy policy, int64_t at,
+				   char reason[CORE_MESSAGE_LEN],
 				   CoreError *error)
 {
 	Path		path = {.policy = policy};
 	CertificateVerdict verdict = CERTIFICATE_ERROR;
 
 	reason[0] = '\0';
-	if (path_read(&path, certificates, certificates_len, anchors, anchors_len, crls, crls_len, error) &&
+	if (path_read(&path, certificates, certificates_len, anchors, anchors_len, crls, crls_len,
+				  error) &&
 		path_prepare(&path, at, crls != NULL, error))
 	{
 		verdict = CERTIFICATE_INVALID;
 		if (X509_verify_cert(path.context) != 1)
 			path_reason(&path, reason);
 		else if (!path_may_sign(&path))
-			(void) snprintf(reason, CORE_MESSAGE_LEN, "key usage does not allow digital signatures");
+			(void) snprintf(reason, CORE_MESSAGE_LEN,
+							"key usage does not allow digital signatures");
 		else
 			verdict = CERTIFICATE_VALID;
 	}
@@ -310,7 +335,8 @@ path_is_anchor(const Path *path, X509 *certificate)
 }
 
 int
-certificate_path(const char *certificates, size_t certificates_len, const char *anchors, size_t anchors_len, int64_t at,
+certificate_path(const char *certificates, size_t certificates_len, const char *anchors,
+				 size_t anchors_len, int64_t at,
 				 CertificateInfo infos[CERTIFICATE_PATH_MAX], bool *anchored, CoreError *error)
 {
 	Path		path = {0};
@@ -321,15 +347,20 @@ certificate_path(const char *certificates, size_t certificates_len, const char *
 	{
 		STACK_OF(X509) *chain;
 
-		/* what is wrong with it is certificate_verify()'s to say; the path is built before anything is judged */
+		/*
+		 * what is wrong with it is certificate_verify()'s to say; the path is built before
+		 * anything is judged
+		 */
 		(void) X509_verify_cert(path.context);
 		chain = X509_STORE_CTX_get0_chain(path.context);
-		*anchored = sk_X509_num(chain) > 0 && path_is_anchor(&path, sk_X509_value(chain, sk_X509_num(chain) - 1));
+		*anchored = sk_X509_num(chain) > 0 &&
+			path_is_anchor(&path, sk_X509_value(chain, sk_X509_num(chain) - 1));
 		while (count < sk_X509_num(chain) && count < CERTIFICATE_PATH_MAX)
 		{
 			if (!certificate_describe(sk_X509_value(chain, count), &infos[count]))
 			{
-				error_set_openssl(error, CORE_MALFORMED, "could not read certificate %d of the path", count + 1);
+				error_set_openssl(error, CORE_MALFORMED,
+								  "could not read certificate %d of the path", count + 1);
 				count = 0;
 				break;
 			}

@@ -49,19 +49,23 @@ chain_check_block(ChainCheck *check, const char *note, size_t len, const Key *ke
 		return CHAIN_BAD_NOTE;
 	if (strcmp(block->name, check->name) != 0)
 	{
-		error_set(error, CORE_MALFORMED, "name: expected \"%.100s\", found \"%.100s\"", check->name, block->name);
+		error_set(error, CORE_MALFORMED, "name: expected \"%.100s\", found \"%.100s\"", check->name,
+				  block->name);
 		return CHAIN_BAD_NAME;
 	}
 	if (block->height != (uint64_t) (check->height + 1))
 	{
-		error_set(error, CORE_MALFORMED, "height: expected %" PRId64 ", found %" PRIu64, check->height + 1, block->height);
+		error_set(error, CORE_MALFORMED, "height: expected %" PRId64 ", found %" PRIu64,
+				  check->height + 1, block->height);
 		return CHAIN_BAD_HEIGHT;
 	}
 	if (!hash_equal(block->previous, check->head))
-		return chain_differs(CHAIN_BAD_PREVIOUS, check->head, block->previous, "previous block", error);
+		return chain_differs(CHAIN_BAD_PREVIOUS, check->head, block->previous, "previous block",
+							 error);
 	if (block->size != check->range.size)
 	{
-		error_set(error, CORE_MALFORMED, "tree size: block says %" PRIu64 ", there are %" PRIu64 " entries",
+		error_set(error, CORE_MALFORMED, "tree size: block says %" PRIu64 ", there are %"
+				  PRIu64 " entries",
 				  block->size, check->range.size);
 		return CHAIN_BAD_SIZE;
 	}
@@ -81,7 +85,8 @@ chain_check_block(ChainCheck *check, const char *note, size_t len, const Key *ke
 			case KEY_VALID:
 				break;
 			case KEY_INVALID:
-				error_set(error, CORE_MALFORMED, "no valid signature by the key of \"%.100s\"", check->name);
+				error_set(error, CORE_MALFORMED, "no valid signature by the key of \"%.100s\"",
+						  check->name);
 				return CHAIN_BAD_SIGNATURE;
 			case KEY_ERROR:
 				/* the note is well-formed, as it was parsed above: this is OpenSSL */

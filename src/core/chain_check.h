@@ -28,12 +28,17 @@ typedef struct ChainCheck
 {
 	char		name[NOTE_NAME_MAX + 1];
 	int64_t		height;			/* of the last block that was accepted; -1 before the first */
-	uint8_t		head[HASH_LEN]; /* SHA-256 of its note text; before the first, what it must link to */
+	/* SHA-256 of its note text; before the first, what it must link to */
+	uint8_t		head[HASH_LEN];
 	TreeRange	range;			/* over all leaves added so far */
 } ChainCheck;
 
-/* Before the first block. first_previous: the alliance's genesis hash, or 32 zero bytes for genesis itself. */
-extern void chain_check_init(ChainCheck *check, const char *name, const uint8_t first_previous[HASH_LEN]);
+/*
+ * Before the first block. first_previous: the alliance's genesis hash, or 32 zero bytes for genesis
+ * itself.
+ */
+extern void chain_check_init(ChainCheck *check, const char *name,
+							 const uint8_t first_previous[HASH_LEN]);
 
 /* Add the leaf hash of the next entry. False only if OpenSSL fails. */
 extern bool chain_check_leaf(ChainCheck *check, const uint8_t leaf_hash[HASH_LEN]);

@@ -19,7 +19,8 @@
 #include "core/key_internal.h"
 
 static const char *const crl_reasons[] = {
-	"unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation",
+	"unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded",
+	"cessationOfOperation",
 	"certificateHold", "unspecified", "removeFromCRL", "privilegeWithdrawn", "aACompromise"
 };
 
@@ -56,10 +57,12 @@ crl_read(const char *text, size_t len, CoreError *error)
 static bool
 crl_signed_by(X509_CRL *crl, X509 *issuer)
 {
-	bool		may = X509_check_ca(issuer) != 0 &&
-		((X509_get_extension_flags(issuer) & EXFLAG_KUSAGE) == 0 || (X509_get_key_usage(issuer) & KU_CRL_SIGN) != 0);
-	bool		fine = may && X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)) == 0 &&
-		certificate_crl_is_of(crl, issuer);
+	bool		may = (X509_check_ca(issuer) != 0 &&
+					   ((X509_get_extension_flags(issuer) & EXFLAG_KUSAGE) == 0 ||
+						(X509_get_key_usage(issuer) & KU_CRL_SIGN) != 0));
+	bool		fine = may && X509_NAME_cmp(X509_CRL_get_issuer(crl),
+											X509_get_subject_name(issuer)) == 0 &&
+	certificate_crl_is_of(crl, issuer);
 
 	ERR_clear_error();
 	return fine;
@@ -72,7 +75,8 @@ crl_issuer_of(X509 *certificate, STACK_OF(X509) *candidates)
 	{
 		X509	   *candidate = sk_X509_value(candidates, i);
 
-		if (X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(candidate)) == 0 &&
+		if (X509_NAME_cmp(X509_get_issuer_name(certificate), X509_get_subject_name(candidate)) ==
+			0 &&
 			X509_verify(certificate, X509_get0_pubkey(candidate)) == 1)
 			return candidate;
 	}
@@ -86,7 +90,8 @@ crl_time(const ASN1_TIME *time, int64_t *seconds)
 	ASN1_TIME  *epoch = ASN1_TIME_set(NULL, 0);
 	int			days;
 	int			rest;
-	bool		fine = epoch != NULL && time != NULL && ASN1_TIME_diff(&days, &rest, epoch, time) == 1;
+	bool		fine = (epoch != NULL && time != NULL &&
+						ASN1_TIME_diff(&days, &rest, epoch, time) == 1);
 
 	if (fine)
 		*seconds = (int64_t) days * 86400 + rest;
@@ -95,7 +100,8 @@ crl_time(const ASN1_TIME *time, int64_t *seconds)
 }
 
 bool
-crl_info(const char *crl_text, size_t crl_len, const char *issuers, size_t issuers_len, CrlInfo *info, CoreError *error)
+crl_info(const char *crl_text, size_t crl_len, const char *issuers, size_t issuers_len,
+		 CrlInfo *info, CoreError *error)
 {
 	X509_CRL   *crl = crl_read(crl_text, crl_len, error);
 	STACK_OF(X509) *candidates = sk_X509_new_null();
@@ -110,27 +116,32 @@ crl_info(const char *crl_text, size_t crl_len, const char *issuers, size_t issue
 		fine = certificate_read_many(issuers, issuers_len, "certificates", candidates, error);
 		for (int i = 0; fine && i < sk_X509_num(candidates) && !found; i++)
 			found = crl_signed_by(crl, sk_X509_value(candidates, i));
-		fine = fine && (found || error_set(error, CORE_MALFORMED, "the revocation list is not signed by a CA of the alliance that may sign such lists"));
+		fine = fine &&
+			(found || error_set(error, CORE_MALFORMED,
+		   "the revocation list is not signed by a CA of the alliance that may sign such lists"));
 	}
 	if (fine)
 	{
 		STACK_OF(X509_REVOKED) *revoked = X509_CRL_get_REVOKED(crl);
 		int			len = -1;
 
-		if (bio != NULL && X509_NAME_print_ex(bio, X509_CRL_get_issuer(crl), 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
+		if (bio != NULL && X509_NAME_print_ex(bio, X509_CRL_get_issuer(crl), 0,
+											  XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
 			len = BIO_read(bio, info->issuer, CERTIFICATE_SUBJECT_MAX - 1);
 		info->issuer[len > 0 ? len : 0] = '\0';
 		info->certificates = revoked ? sk_X509_REVOKED_num(revoked) : 0;
 		info->has_next_update = X509_CRL_get0_nextUpdate(crl) != NULL;
 		if (!crl_time(X509_CRL_get0_lastUpdate(crl), &info->this_update) ||
-			(info->has_next_update && !crl_time(X509_CRL_get0_nextUpdate(crl), &info->next_update)))
+		  (info->has_next_update && !crl_time(X509_CRL_get0_nextUpdate(crl), &info->next_update)))
 			fine = error_set(error, CORE_MALFORMED, "the revocation list has no valid time");
 		for (int i = 0; fine && i < info->certificates; i++)
 		{
 			int64_t		since;
 
-			fine = crl_time(X509_REVOKED_get0_revocationDate(sk_X509_REVOKED_value(revoked, i)), &since) ||
-				error_set(error, CORE_MALFORMED, "revocation %d of the list has no valid time", i + 1);
+			fine = crl_time(X509_REVOKED_get0_revocationDate(sk_X509_REVOKED_value(revoked, i)),
+							&since) ||
+				error_set(error, CORE_MALFORMED, "revocation %d of the list has no valid time",
+						  i + 1);
 		}
 	}
 	BIO_free(bio);
@@ -162,7 +173,9 @@ crl_look_up(X509_CRL *crl, X509 *certificate, CrlRevocation *revocation, CoreErr
 	{
 		revocation->revoked = true;
 		revocation->since = since;
-		revocation->reason = code >= 0 && code < (long) (sizeof(crl_reasons) / sizeof(crl_reasons[0])) ? crl_reasons[code] : "unspecified";
+		revocation->reason = code >= 0 &&
+			code < (long) (sizeof(crl_reasons) / sizeof(crl_reasons[0])) ? crl_reasons[code] :
+			"unspecified";
 	}
 	return true;
 }

@@ -42,7 +42,8 @@ decode_base64(const char *text, size_t len, uint8_t *out, size_t *outlen)
 	while (done < len)
 	{
 		size_t		chunk = len - done < ENCODE_CHUNK ? len - done : ENCODE_CHUNK;
-		int			got = EVP_DecodeBlock(out + *outlen, (const unsigned char *) text + done, (int) chunk);
+		int			got = EVP_DecodeBlock(out + *outlen, (const unsigned char *) text + done,
+										  (int) chunk);
 		char		again[ENCODE_BASE64_SIZE(ENCODE_CHUNK / 4 * 3)];
 		size_t		size;
 
@@ -103,7 +104,8 @@ decode_hex(const char *text, size_t len, uint8_t *out)
 size_t
 decode_utf8(const uint8_t *s, size_t n, uint32_t *character)
 {
-	size_t		len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+	size_t		len = (s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 :
+					   s[0] < 0xf5 ? 4 : 0);
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
 
 	if (len == 0 || len > n)
@@ -115,7 +117,8 @@ decode_utf8(const uint8_t *s, size_t n, uint32_t *character)
 			return 0;
 		*character = *character << 6 | (s[i] & 0x3f);
 	}
-	if (*character < smallest[len] || *character > 0x10ffff || (*character >= 0xd800 && *character <= 0xdfff))
+	if (*character < smallest[len] || *character > 0x10ffff ||
+		(*character >= 0xd800 && *character <= 0xdfff))
 		return 0;
 	return len;
 }

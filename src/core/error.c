@@ -21,7 +21,10 @@ error_format(CoreError *error, CoreErrorCode code, const char *fmt, va_list args
 	error->code = code;
 	(void) vsnprintf(error->message, sizeof(error->message), fmt, args);
 
-	/* messages are stored and sent as text, and a name in one may have been cut in the middle of a character */
+	/*
+	 * messages are stored and sent as text, and a name in one may have been cut in the middle of a
+	 * character
+	 */
 	encode_repair_utf8(error->message);
 }
 
@@ -52,7 +55,11 @@ error_set_openssl(CoreError *error, CoreErrorCode code, const char *fmt,...)
 
 		(void) snprintf(error->message + used, sizeof(error->message) - used, ": %s", reason);
 	}
-	/* what stays in the queue would be blamed on the next user of OpenSSL in this thread, libpq for one */
+
+	/*
+	 * what stays in the queue would be blamed on the next user of OpenSSL in this thread, libpq
+	 * for one
+	 */
 	ERR_clear_error();
 	return false;
 }

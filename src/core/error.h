@@ -29,7 +29,9 @@ typedef struct CoreError
 	char		message[CORE_MESSAGE_LEN];
 } CoreError;
 
-/* Fill in *error (which may be NULL); always returns false, so callers can "return error_set(...)". */
+/*
+ * Fill in *error (which may be NULL); always returns false, so callers can "return error_set(...)".
+ */
 extern bool error_set(CoreError *error, CoreErrorCode code, const char *fmt,...)
 			__attribute__((format(printf, 3, 4)));
 

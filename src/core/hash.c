@@ -58,7 +58,10 @@ hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN], uint8_t o
 	return hash_sha256(input, sizeof(input), out);
 }
 
-/* The context has been given the key and no message yet: setting it up anew would cost more than the hashing. */
+/*
+ * The context has been given the key and no message yet: setting it up anew would cost more than
+ * the hashing.
+ */
 struct HashMac
 {
 	EVP_MAC_CTX *keyed;

@@ -21,9 +21,13 @@ extern bool hash_sha256(const void *data, size_t len, uint8_t out[HASH_LEN]);
 extern bool hash_leaf(const void *data, size_t len, uint8_t out[HASH_LEN]);
 
 /* RFC 6962 section 2.1: SHA-256(0x01 || left || right) */
-extern bool hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN], uint8_t out[HASH_LEN]);
+extern bool hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN],
+					  uint8_t out[HASH_LEN]);
 
-/* HMAC-SHA-256 (RFC 2104) under one key, of which only OpenSSL's context is kept; NULL if OpenSSL fails. */
+/*
+ * HMAC-SHA-256 (RFC 2104) under one key, of which only OpenSSL's context is kept; NULL if OpenSSL
+ * fails.
+ */
 typedef struct HashMac HashMac;
 
 extern HashMac *hash_mac_new(const void *key, size_t keylen);

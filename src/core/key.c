@@ -116,7 +116,8 @@ key_fingerprint(const Key *key, char out[65])
 
 /* SHA-256(name || newline || type || rest), cut to four bytes. */
 static bool
-key_id_hash(const char *name, uint8_t type, const char *type_name, const uint8_t *rest, size_t restlen,
+key_id_hash(const char *name, uint8_t type, const char *type_name, const uint8_t *rest,
+			size_t restlen,
 			uint8_t out[4])
 {
 	size_t		namelen = strlen(name);
@@ -165,13 +166,20 @@ key_note_id(const Key *key, const char *name, uint8_t out[4])
 	}
 	if (key->algorithm == KEY_ECDSA_P256_SHA256)
 	{
-		/* signed-note.md: "ECDSA ... the key ID is the first four bytes of the SHA-256 hash of the SPKI" */
+		/*
+		 * signed-note.md: "ECDSA ... the key ID is the first four bytes of the SHA-256 hash of the
+		 * SPKI"
+		 */
 		fine = hash_sha256(der, (size_t) len, digest);
 		if (fine)
 			memcpy(out, digest, 4);
 	}
 	else
-		/* type 0xff is for algorithms the specification does not assign; a name keeps ours apart from others' */
+
+		/*
+		 * type 0xff is for algorithms the specification does not assign; a name keeps ours apart
+		 * from others'
+		 */
 		fine = key_id_hash(name, 0xff, key_algorithm_name(key->algorithm), der, (size_t) len, out);
 	OPENSSL_free(der);
 	return fine;

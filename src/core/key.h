@@ -14,7 +14,7 @@
 
 #include "core/error.h"
 
-#define KEY_SIGNATURE_MAX 1024		/* the longest signature of any key taken: RSA-8192 */
+#define KEY_SIGNATURE_MAX 1024	/* the longest signature of any key taken: RSA-8192 */
 
 typedef enum KeyAlgorithm
 {
@@ -40,12 +40,16 @@ extern bool key_algorithm_from_name(const char *name, KeyAlgorithm *algorithm);
 extern const char *key_algorithm_name(KeyAlgorithm algorithm);
 
 /*
- * A public key from PEM: a SubjectPublicKeyInfo, or the key of the first X.509 certificate.  Keys under which a
- * signature proves nothing (a point of small order, one not of the curve, RSA exponent 1) are errors.
+ * A public key from PEM: a SubjectPublicKeyInfo, or the key of the first X.509 certificate.  Keys
+ * under which a signature proves nothing (a point of small order, one not of the curve, RSA
+ * exponent 1) are errors.
  */
 extern Key *key_from_pem(const char *pem, size_t len, CoreError *error);
 
-/* Called for a passphrase or PIN: at most size bytes into buffer; returns their number, or -1 if there is none. */
+/*
+ * Called for a passphrase or PIN: at most size bytes into buffer; returns their number, or -1 if
+ * there is none.
+ */
 typedef int (*KeyPassphrase) (char *buffer, int size, void *arg);
 
 /*
@@ -58,8 +62,9 @@ typedef int (*KeyPassphrase) (char *buffer, int size, void *arg);
 extern Key *key_load_private(const char *uri, KeyPassphrase ask, void *arg, CoreError *error);
 
 /*
- * Before a process loads a private key: from then on nothing of its memory goes into a core dump, and on
- * Linux no other process of the same user can attach to it or read its memory (prctl(2), PR_SET_DUMPABLE).
+ * Before a process loads a private key: from then on nothing of its memory goes into a core dump,
+ * and on Linux no other process of the same user can attach to it or read its memory (prctl(2),
+ * PR_SET_DUMPABLE).
  */
 extern bool key_protect_process(CoreError *error);
 extern void key_free(Key *key);
@@ -78,12 +83,15 @@ extern bool key_fingerprint(const Key *key, char out[65]);
 extern bool key_note_id(const Key *key, const char *name, uint8_t out[4]);
 
 /*
- * sig: KEY_SIGNATURE_MAX bytes.  One signature has one encoding: ECDSA and SM2 are strict DER (X.690), Ed25519 is
- * 64 bytes with S < L, RSA as long as the modulus and less than it.  (For ECDSA, r and n - s is another signature of the
- * same message, as the standards have it.)  PKCS #1 v1.5 takes the DigestInfo with its NULL only; PSS a salt of 32 bytes.
+ * sig: KEY_SIGNATURE_MAX bytes.  One signature has one encoding: ECDSA and SM2 are strict DER
+ * (X.690), Ed25519 is 64 bytes with S < L, RSA as long as the modulus and less than it.  (For
+ * ECDSA, r and n - s is another signature of the same message, as the standards have it.)  PKCS #1
+ * v1.5 takes the DigestInfo with its NULL only; PSS a salt of 32 bytes.
  */
-extern bool key_sign(const Key *key, const void *message, size_t len, uint8_t *sig, size_t *siglen, CoreError *error);
-extern KeyVerdict key_verify(const Key *key, KeyAlgorithm algorithm, const void *message, size_t len,
+extern bool key_sign(const Key *key, const void *message, size_t len, uint8_t *sig, size_t *siglen,
+					 CoreError *error);
+extern KeyVerdict key_verify(const Key *key, KeyAlgorithm algorithm, const void *message,
+							 size_t len,
 							 const uint8_t *sig, size_t siglen, CoreError *error);
 
 #endif

@@ -15,7 +15,8 @@
 #include "core/key_internal.h"
 
 #define KEY_ED25519_LEN 32
-#define KEY_RSA_EXPONENT_BITS 64	/* OpenSSL verifies nothing with longer ones once the modulus has more than 3072 bits */
+#define KEY_RSA_EXPONENT_BITS 64	/* OpenSSL verifies nothing with longer ones once the modulus
+									 * has more than 3072 bits */
 
 /* RFC 8032, 5.1: p = 2^255 - 19, and d of -x^2 + y^2 = 1 + d x^2 y^2 */
 static const char ed25519_p[] = "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed";
@@ -30,9 +31,9 @@ typedef enum PointKind
 } PointKind;
 
 /*
- * Decoding as in RFC 8032, 5.1.3: x^2 = (y^2 - 1) / (d y^2 + 1) must be a square.  The points of small order are those
- * with y = 0 (order 4), y^2 = 1 (1 and 2), and, as doubling them gives y = 0, with x^2 = -y^2 (8), which the
- * curve's equation turns into d y^4 + 2 y^2 - 1 = 0.
+ * Decoding as in RFC 8032, 5.1.3: x^2 = (y^2 - 1) / (d y^2 + 1) must be a square.  The points of
+ * small order are those with y = 0 (order 4), y^2 = 1 (1 and 2), and, as doubling them gives y = 0,
+ * with x^2 = -y^2 (8), which the curve's equation turns into d y^4 + 2 y^2 - 1 = 0.
  */
 static PointKind
 key_ed25519_point(const uint8_t encoded[KEY_ED25519_LEN], BN_CTX *context)
@@ -80,7 +81,8 @@ key_check_ed25519(const Key *key, CoreError *error)
 	BN_CTX	   *context = BN_CTX_new();
 	PointKind	kind = POINT_FAILED;
 
-	if (context != NULL && EVP_PKEY_get_raw_public_key(key->pkey, encoded, &len) == 1 && len == sizeof(encoded))
+	if (context != NULL && EVP_PKEY_get_raw_public_key(key->pkey, encoded, &len) == 1 &&
+		len == sizeof(encoded))
 	{
 		BN_CTX_start(context);
 		kind = key_ed25519_point(encoded, context);
@@ -92,7 +94,8 @@ key_check_ed25519(const Key *key, CoreError *error)
 		case POINT_GOOD:
 			return true;
 		case POINT_NONE:
-			return error_set(error, CORE_MALFORMED, "Ed25519 key is not the encoding of a point of the curve");
+			return error_set(error, CORE_MALFORMED,
+							 "Ed25519 key is not the encoding of a point of the curve");
 		case POINT_SMALL:
 			return error_set(error, CORE_MALFORMED, "Ed25519 key is a point of small order");
 		default:
@@ -116,7 +119,8 @@ key_check_rsa(const Key *key, CoreError *error)
 	else if (!BN_is_odd(e) || BN_is_one(e))
 		fine = error_set(error, CORE_MALFORMED, "RSA key has an exponent that is even or 1");
 	else if (BN_num_bits(e) > KEY_RSA_EXPONENT_BITS)
-		fine = error_set(error, CORE_UNSUPPORTED, "RSA key has an exponent of %d bits; up to %d are supported",
+		fine = error_set(error, CORE_UNSUPPORTED,
+						 "RSA key has an exponent of %d bits; up to %d are supported",
 						 BN_num_bits(e), KEY_RSA_EXPONENT_BITS);
 	BN_free(n);
 	BN_free(e);
@@ -130,7 +134,8 @@ key_check_ec(const Key *key, CoreError *error)
 	bool		fine = context != NULL && EVP_PKEY_public_check(context) == 1;
 
 	EVP_PKEY_CTX_free(context);
-	return fine ? true : error_set_openssl(error, CORE_MALFORMED, "elliptic curve key is not a point of its curve");
+	return fine ? true : error_set_openssl(error, CORE_MALFORMED,
+										   "elliptic curve key is not a point of its curve");
 }
 
 bool
@@ -153,7 +158,8 @@ key_check_public(const Key *key, CoreError *error)
 	}
 	/* an RSASSA-PSS key can be bound to another digest, or to a longer salt, than we verify with */
 	if (fine && !key_can_verify(key))
-		fine = error_set_openssl(error, CORE_UNSUPPORTED, "key does not allow %s signatures", key_algorithm_name(key->algorithm));
+		fine = error_set_openssl(error, CORE_UNSUPPORTED, "key does not allow %s signatures",
+								 key_algorithm_name(key->algorithm));
 	ERR_clear_error();
 	return fine;
 }

@@ -22,7 +22,10 @@ extern Key *key_wrap(EVP_PKEY *pkey, CoreError *error);
 /* Is this a public key under which a signature proves something?  For keys that others gave us. */
 extern bool key_check_public(const Key *key, CoreError *error);
 
-/* Does OpenSSL start a verification with this key and our parameters?  May leave its error queue filled. */
+/*
+ * Does OpenSSL start a verification with this key and our parameters?  May leave its error queue
+ * filled.
+ */
 extern bool key_can_verify(const Key *key);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * key_load.c: public keys from PEM, and which kinds of keys are taken.  Private keys are in key_private.c.
+ * key_load.c: public keys from PEM, and which kinds of keys are taken.  Private keys are in
+ * key_private.c.
  */
 #include <string.h>
 #include <strings.h>
@@ -16,18 +17,23 @@
 #define KEY_RSA_MIN_BITS 2048
 #define KEY_RSA_MAX_BITS 8192
 
-/* The algorithm of an EC key by its curve; explicit parameters are refused, as they can imitate a named curve. */
+/*
+ * The algorithm of an EC key by its curve; explicit parameters are refused, as they can imitate a
+ * named curve.
+ */
 static bool
 key_ec_algorithm(EVP_PKEY *pkey, KeyAlgorithm *algorithm, CoreError *error)
 {
 	char		group[64] = "";
 	int			explicit_parameters = 0;
 
-	if (EVP_PKEY_get_int_param(pkey, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &explicit_parameters) == 1 &&
+	if (EVP_PKEY_get_int_param(pkey, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS,
+							   &explicit_parameters) == 1 &&
 		explicit_parameters != 0)
 		return error_set(error, CORE_UNSUPPORTED, "elliptic curve key with explicit parameters");
 	if (EVP_PKEY_get_group_name(pkey, group, sizeof(group), NULL) != 1)
-		return error_set_openssl(error, CORE_UNSUPPORTED, "elliptic curve key without a named curve");
+		return error_set_openssl(error, CORE_UNSUPPORTED,
+								 "elliptic curve key without a named curve");
 	if (strcmp(group, "prime256v1") == 0 || strcmp(group, "P-256") == 0)
 		*algorithm = KEY_ECDSA_P256_SHA256;
 	else if (strcasecmp(group, "SM2") == 0)
@@ -51,14 +57,16 @@ key_classify(EVP_PKEY *pkey, KeyAlgorithm *algorithm, CoreError *error)
 		int			bits = EVP_PKEY_get_bits(pkey);
 
 		if (bits < KEY_RSA_MIN_BITS || bits > KEY_RSA_MAX_BITS)
-			return error_set(error, CORE_UNSUPPORTED, "RSA key of %d bits; from %d to %d are supported",
+			return error_set(error, CORE_UNSUPPORTED,
+							 "RSA key of %d bits; from %d to %d are supported",
 							 bits, KEY_RSA_MIN_BITS, KEY_RSA_MAX_BITS);
 		*algorithm = EVP_PKEY_is_a(pkey, "RSA") ? KEY_RSA_PKCS1_SHA256 : KEY_RSA_PSS_SHA256;
 	}
 	else
 	{
 		type = EVP_PKEY_get0_type_name(pkey);
-		return error_set(error, CORE_UNSUPPORTED, "keys of type %s are not supported", type ? type : "unknown");
+		return error_set(error, CORE_UNSUPPORTED, "keys of type %s are not supported", type ? type :
+						 "unknown");
 	}
 	return true;
 }
@@ -106,7 +114,8 @@ key_decode_block(const char *name, const unsigned char *data, long len, CoreErro
 	}
 	else
 	{
-		error_set(error, CORE_MALFORMED, "PEM block \"%.40s\" is neither a public key nor a certificate", name);
+		error_set(error, CORE_MALFORMED,
+				  "PEM block \"%.40s\" is neither a public key nor a certificate", name);
 		return NULL;
 	}
 	if (pkey == NULL)
@@ -120,14 +129,17 @@ key_decode_block(const char *name, const unsigned char *data, long len, CoreErro
 	return pkey;
 }
 
-/* A point of an elliptic curve can be written in three ways: one key must not pass for three when it is compared as text. */
+/*
+ * A point of an elliptic curve can be written in three ways: one key must not pass for three when
+ * it is compared as text.
+ */
 static bool
 key_respell(Key *key, CoreError *error)
 {
 	if (key->algorithm != KEY_ECDSA_P256_SHA256 && key->algorithm != KEY_SM2_SM3)
 		return true;
 	return EVP_PKEY_set_utf8_string_param(key->pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
-										  OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) == 1 ||
+										OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) == 1 ||
 		error_set_openssl(error, CORE_INTERNAL, "could not read elliptic curve key");
 }
 

@@ -37,19 +37,24 @@ key_open_file(const char *path, CoreError *error)
 
 	if (fd < 0)
 	{
-		error_set(error, CORE_ACCESS, "could not open private key file \"%s\": %s", path, strerror(errno));
+		error_set(error, CORE_ACCESS, "could not open private key file \"%s\": %s", path,
+				  strerror(errno));
 		return -1;
 	}
 	if (fstat(fd, &st) != 0)
-		error_set(error, CORE_ACCESS, "could not stat private key file \"%s\": %s", path, strerror(errno));
+		error_set(error, CORE_ACCESS, "could not stat private key file \"%s\": %s", path,
+				  strerror(errno));
 	else if (!S_ISREG(st.st_mode))
 		error_set(error, CORE_ACCESS, "private key file \"%s\" is not a regular file", path);
 	else if (st.st_uid != geteuid() && st.st_uid != 0)
-		error_set(error, CORE_ACCESS, "private key file \"%s\" must be owned by the database user or root", path);
+		error_set(error, CORE_ACCESS, "private key file \"%s\" must be owned by the database user "
+				  "or root", path);
 	else if ((st.st_uid == geteuid() && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0) ||
 			 (st.st_uid != geteuid() && (st.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0))
 		error_set(error, CORE_ACCESS,
-				  "private key file \"%s\" has group or world access; it must have permissions u=rw (0600) or less if owned by the database user, or u=rw,g=r (0640) or less if owned by root",
+				  "private key file \"%s\" has group or world access; it must have permissions "
+				  "u=rw (0600) or less if owned by the database user, or u=rw,g=r (0640) or less "
+				  "if owned by root",
 				  path);
 	else
 		return fd;
@@ -80,11 +85,15 @@ key_prompt(char *buffer, int size, int rwflag, void *arg)
 	return len;
 }
 
-/* "file:/p", "file:///p" and "file://localhost/p" are files, and so is whatever has no scheme; NULL for other URIs. */
+/*
+ * "file:/p", "file:///p" and "file://localhost/p" are files, and so is whatever has no scheme; NULL
+ * for other URIs.
+ */
 static const char *
 key_file_of_uri(const char *uri)
 {
-	size_t		scheme = strspn(uri, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+	size_t		scheme = strspn(uri,
+							 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
 
 	if (strncasecmp(uri, "file:", 5) == 0)
 	{
@@ -118,7 +127,10 @@ key_from_store(OSSL_STORE_CTX *store)
 	return pkey;
 }
 
-/* A public key alone, or a token that does not let us sign, is noticed here and not at the first block. */
+/*
+ * A public key alone, or a token that does not let us sign, is noticed here and not at the first
+ * block.
+ */
 static bool
 key_can_sign(const Key *key, CoreError *error)
 {
@@ -130,7 +142,10 @@ key_can_sign(const Key *key, CoreError *error)
 		key_verify(key, KEY_DEFAULT, probe, sizeof(probe), sig, siglen, error) == KEY_VALID;
 }
 
-/* Errors go to logs and views: of a URI they show the path, and not the attributes behind it (RFC 7512, 2.3). */
+/*
+ * Errors go to logs and views: of a URI they show the path, and not the attributes behind it (RFC
+ * 7512, 2.3).
+ */
 static int
 key_uri_shown(const char *uri)
 {
@@ -182,12 +197,14 @@ key_load_private(const char *uri, KeyPassphrase ask, void *arg, CoreError *error
 	if (pkey == NULL && prompt.answered)
 	{
 		ERR_clear_error();
-		error_set(error, CORE_ACCESS, "private key \"%.*s\" cannot be read with the passphrase given", shown, uri);
+		error_set(error, CORE_ACCESS, "private key \"%.*s\" cannot be read with the passphrase "
+				  "given", shown, uri);
 	}
 	else if (pkey == NULL && prompt.asked)
 	{
 		ERR_clear_error();
-		error_set(error, CORE_ACCESS, "private key \"%.*s\" is encrypted with a passphrase", shown, uri);
+		error_set(error, CORE_ACCESS, "private key \"%.*s\" is encrypted with a passphrase", shown,
+				  uri);
 	}
 	else if (pkey == NULL && error->code == CORE_OK)
 		error_set_openssl(error, CORE_ACCESS, "no private key in \"%.*s\"", shown, uri);
@@ -201,7 +218,8 @@ key_load_private(const char *uri, KeyPassphrase ask, void *arg, CoreError *error
 	{
 		key_free(key);
 		key = NULL;
-		error_set(error, CORE_ACCESS, "the key in \"%.*s\" cannot sign: it is not a private key, or does not allow it", shown, uri);
+		error_set(error, CORE_ACCESS, "the key in \"%.*s\" cannot sign: it is not a private key, "
+				  "or does not allow it", shown, uri);
 	}
 	return key;
 }
@@ -210,22 +228,28 @@ bool
 key_protect_process(CoreError *error)
 {
 	/*
-	 * OpenSSL keeps the secret numbers of a key here: not swapped out, where RLIMIT_MEMLOCK allows it, not dumped, and
-	 * between pages that fault.  The result says only how much of that could be had.
+	 * OpenSSL keeps the secret numbers of a key here: not swapped out, where RLIMIT_MEMLOCK allows
+	 * it, not dumped, and between pages that fault.  The result says only how much of that could
+	 * be had.
 	 */
 	if (CRYPTO_secure_malloc_initialized() == 0)
 		(void) CRYPTO_secure_malloc_init(KEY_SECURE_HEAP, KEY_SECURE_MIN);
 
-	/* copies of a key file's bytes on their way there are in ordinary memory: none of it leaves the process */
+	/*
+	 * copies of a key file's bytes on their way there are in ordinary memory: none of it leaves
+	 * the process
+	 */
 #ifdef __linux__
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-		return error_set(error, CORE_INTERNAL, "could not keep memory out of core dumps: %s", strerror(errno));
+		return error_set(error, CORE_INTERNAL, "could not keep memory out of core dumps: %s",
+						 strerror(errno));
 #else
 	{
 		const struct rlimit none = {0, 0};
 
 		if (setrlimit(RLIMIT_CORE, &none) != 0)
-			return error_set(error, CORE_INTERNAL, "could not switch off core dumps: %s", strerror(errno));
+			return error_set(error, CORE_INTERNAL, "could not switch off core dumps: %s",
+							 strerror(errno));
 	}
 #endif
 	return true;

@@ -22,7 +22,10 @@ key_does(const Key *key, KeyAlgorithm *algorithm)
 		(key->algorithm == KEY_RSA_PKCS1_SHA256 && *algorithm == KEY_RSA_PSS_SHA256);
 }
 
-/* The digest to go with the algorithm, fetched once; *md is NULL for Ed25519, which hashes by itself. */
+/*
+ * The digest to go with the algorithm, fetched once; *md is NULL for Ed25519, which hashes by
+ * itself.
+ */
 static bool
 key_digest(KeyAlgorithm algorithm, const EVP_MD **md)
 {
@@ -56,7 +59,11 @@ key_parameters(EVP_PKEY_CTX *context, KeyAlgorithm algorithm)
 		case KEY_RSA_PKCS1_SHA256:
 			return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) > 0;
 		case KEY_RSA_PSS_SHA256:
-			/* the salt is as long as the digest, and MGF1 with the same, as in TLS 1.3 and JWA: one signature, one meaning */
+
+			/*
+			 * the salt is as long as the digest, and MGF1 with the same, as in TLS 1.3 and JWA:
+			 * one signature, one meaning
+			 */
 			return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) > 0 &&
 				EVP_PKEY_CTX_set_rsa_mgf1_md_name(context, "SHA256", NULL) > 0 &&
 				EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) > 0;
@@ -68,7 +75,8 @@ key_parameters(EVP_PKEY_CTX *context, KeyAlgorithm algorithm)
 }
 
 bool
-key_sign(const Key *key, const void *message, size_t len, uint8_t *sig, size_t *siglen, CoreError *error)
+key_sign(const Key *key, const void *message, size_t len, uint8_t *sig, size_t *siglen,
+		 CoreError *error)
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	EVP_PKEY_CTX *parameters = NULL;
@@ -166,11 +174,13 @@ key_verify(const Key *key, KeyAlgorithm algorithm, const void *message, size_t l
 	}
 	context = EVP_MD_CTX_new();
 	if (!key_verify_start(key, algorithm, context))
-		error_set_openssl(error, CORE_INTERNAL, "could not verify with %s key", key_algorithm_name(algorithm));
+		error_set_openssl(error, CORE_INTERNAL, "could not verify with %s key",
+						  key_algorithm_name(algorithm));
 	else
 	{
 		/* a negative result is a malformed signature, not a failure of OpenSSL */
-		verdict = EVP_DigestVerify(context, sig, siglen, message, len) == 1 ? KEY_VALID : KEY_INVALID;
+		verdict = EVP_DigestVerify(context, sig, siglen, message, len) == 1 ? KEY_VALID :
+			KEY_INVALID;
 		ERR_clear_error();
 	}
 	EVP_MD_CTX_free(context);

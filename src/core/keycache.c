@@ -8,7 +8,8 @@
 
 typedef struct KeycacheSlot
 {
-	uint8_t		digest[HASH_LEN];	/* SHA-256 of the PEM text: a name that nobody can make another key answer to */
+	uint8_t		digest[HASH_LEN];	/* SHA-256 of the PEM text: a name that nobody can make another
+									 * key answer to */
 	Key		   *key;			/* NULL: empty */
 	uint64_t	used;
 } KeycacheSlot;

@@ -6,11 +6,12 @@
 
 #include "core/key.h"
 
-#define KEYCACHE_SIZE 32		/* keys kept in one process; the one unused for longest goes first */
+/* keys kept in one process; the one unused for longest goes first */
+#define KEYCACHE_SIZE 32
 
 /*
- * The key in this PEM (SubjectPublicKeyInfo or certificate), owned by the cache and valid until the next
- * call.  NULL, with *error, if there is none: that is not remembered.
+ * The key in this PEM (SubjectPublicKeyInfo or certificate), owned by the cache and valid until the
+ * next call.  NULL, with *error, if there is none: that is not remembered.
  */
 extern const Key *keycache_get(const char *pem, size_t len, CoreError *error);
 

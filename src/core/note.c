@@ -18,7 +18,8 @@ static bool
 note_is_space(uint32_t c)
 {
 	return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-		(c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+		(c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
+		c == 0x3000;
 }
 
 bool
@@ -76,7 +77,8 @@ note_format_block(const NoteBlock *block, char out[NOTE_TEXT_MAX])
 		return 0;
 	encode_base64(block->root, HASH_LEN, root);
 	encode_base64(block->previous, HASH_LEN, previous);
-	len = snprintf(out, NOTE_TEXT_MAX, "%s\n%" PRIu64 "\n%s\nheight %" PRIu64 "\nprevious %s\nsealed %s\n",
+	len = snprintf(out, NOTE_TEXT_MAX, "%s\n%" PRIu64 "\n%s\nheight %"
+				   PRIu64 "\nprevious %s\nsealed %s\n",
 				   block->name, block->size, root, block->height, previous, block->sealed);
 	return len > 0 && len < NOTE_TEXT_MAX ? (size_t) len : 0;
 }
@@ -138,7 +140,8 @@ note_hash(const char *s, size_t len, uint8_t hash[HASH_LEN])
 	uint8_t		decoded[HASH_LEN + 4];
 	size_t		size;
 
-	if (len != ENCODE_BASE64_SIZE(HASH_LEN) - 1 || !decode_base64(s, len, decoded, &size) || size != HASH_LEN)
+	if (len != ENCODE_BASE64_SIZE(HASH_LEN) - 1 || !decode_base64(s, len, decoded, &size) ||
+		size != HASH_LEN)
 		return false;
 	memcpy(hash, decoded, HASH_LEN);
 	return true;
@@ -165,7 +168,8 @@ note_parse_text(const char *text, size_t textlen, NoteBlock *block, CoreError *e
 	size_t		len;
 
 	memset(block, 0, sizeof(*block));
-	if (!note_line(&text, end, &line, &len) || len > NOTE_NAME_MAX || memchr(line, '\0', len) != NULL)
+	if (!note_line(&text, end, &line, &len) || len > NOTE_NAME_MAX ||
+		memchr(line, '\0', len) != NULL)
 		return error_set(error, CORE_MALFORMED, "block header has no valid name in its first line");
 	memcpy(block->name, line, len);
 	if (!note_name_valid(block->name))
@@ -179,12 +183,16 @@ note_parse_text(const char *text, size_t textlen, NoteBlock *block, CoreError *e
 		return error_set(error, CORE_MALFORMED, "block header has no height in its fourth line");
 	if (!note_line(&text, end, &line, &len) || !note_value("previous ", &line, &len) ||
 		!note_hash(line, len, block->previous))
-		return error_set(error, CORE_MALFORMED, "block header has no hash of the previous block in its fifth line");
-	if (!note_line(&text, end, &line, &len) || !note_value("sealed ", &line, &len) || len != NOTE_SEALED_LEN)
-		return error_set(error, CORE_MALFORMED, "block header has no time of sealing in its sixth line");
+		return error_set(error, CORE_MALFORMED,
+						 "block header has no hash of the previous block in its fifth line");
+	if (!note_line(&text, end, &line, &len) || !note_value("sealed ", &line, &len) ||
+		len != NOTE_SEALED_LEN)
+		return error_set(error, CORE_MALFORMED,
+						 "block header has no time of sealing in its sixth line");
 	memcpy(block->sealed, line, len);
 	if (memchr(line, '\0', len) != NULL || !note_sealed_valid(block->sealed))
-		return error_set(error, CORE_MALFORMED, "block header has no time of sealing in its sixth line");
+		return error_set(error, CORE_MALFORMED,
+						 "block header has no time of sealing in its sixth line");
 	if (text != end)
 		return error_set(error, CORE_MALFORMED, "block header has more than six lines");
 	return true;
@@ -196,7 +204,8 @@ note_parse_block(const char *note, size_t len, NoteBlock *block, CoreError *erro
 	size_t		textlen;
 	char		again[NOTE_TEXT_MAX];
 
-	if (!note_text_length(note, len, &textlen, error) || !note_parse_text(note, textlen, block, error))
+	if (!note_text_length(note, len, &textlen, error) ||
+		!note_parse_text(note, textlen, block, error))
 		return false;
 
 	/* the hash of a block is that of its text, so there must not be two texts for one block */

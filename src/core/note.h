@@ -9,10 +9,10 @@
 #include "core/hash.h"
 #include "core/key.h"
 
-#define NOTE_NAME_MAX 255			/* "<alliance>/<origin>", without terminator */
-#define NOTE_MAX 65536				/* a note longer than this is malformed */
-#define NOTE_SEALED_LEN 24			/* 2026-01-31T23:59:59.123Z */
-#define NOTE_TEXT_MAX 640			/* upper bound of a block header's text, terminator included */
+#define NOTE_NAME_MAX 255		/* "<alliance>/<origin>", without terminator */
+#define NOTE_MAX 65536			/* a note longer than this is malformed */
+#define NOTE_SEALED_LEN 24		/* 2026-01-31T23:59:59.123Z */
+#define NOTE_TEXT_MAX 640		/* upper bound of a block header's text, terminator included */
 #define NOTE_SIGNED_MAX (NOTE_TEXT_MAX + NOTE_NAME_MAX + 8 + 4 * (KEY_SIGNATURE_MAX + 4) / 3 + 8)
 
 typedef struct NoteBlock
@@ -25,27 +25,43 @@ typedef struct NoteBlock
 	char		sealed[NOTE_SEALED_LEN + 1];
 } NoteBlock;
 
-/* Non-empty valid UTF-8 without Unicode white space, control characters or '+', at most NOTE_NAME_MAX bytes. */
+/*
+ * Non-empty valid UTF-8 without Unicode white space, control characters or '+', at most
+ * NOTE_NAME_MAX bytes.
+ */
 extern bool note_name_valid(const char *name);
 
-/* The header's text, up to and including the newline before the blank line. Returns its length, 0 if it can't be written. */
+/*
+ * The header's text, up to and including the newline before the blank line. Returns its length, 0
+ * if it can't be written.
+ */
 extern size_t note_format_block(const NoteBlock *block, char out[NOTE_TEXT_MAX]);
 
-/* Length of the text of a signed note (what is hashed and signed); false if it is not a signed note at all. */
+/*
+ * Length of the text of a signed note (what is hashed and signed); false if it is not a signed note
+ * at all.
+ */
 extern bool note_text_length(const char *note, size_t len, size_t *textlen, CoreError *error);
 
-/* Parse a signed block header strictly: one spelling, no extra lines, at least one signature line. */
+/*
+ * Parse a signed block header strictly: one spelling, no extra lines, at least one signature line.
+ */
 extern bool note_parse_block(const char *note, size_t len, NoteBlock *block, CoreError *error);
 
-/* Append the blank line and our signature line to text. out: NOTE_SIGNED_MAX bytes.  Returns the length, 0 on error. */
-extern size_t note_sign(const char *text, size_t textlen, const char *name, const Key *key, char *out, CoreError *error);
+/*
+ * Append the blank line and our signature line to text. out: NOTE_SIGNED_MAX bytes.  Returns the
+ * length, 0 on error.
+ */
+extern size_t note_sign(const char *text, size_t textlen, const char *name, const Key *key,
+						char *out, CoreError *error);
 
 /*
  * Does the note carry a valid signature of this key under this name?
  * KEY_INVALID when it has none that verifies, or one under this key's id that
- * does not; KEY_ERROR when it is not a note.  name may be NULL: under any.  key may be NULL: only the form of
- * the signature lines is checked, and a good one gives KEY_INVALID.
+ * does not; KEY_ERROR when it is not a note.  name may be NULL: under any.  key may be NULL: only
+ * the form of the signature lines is checked, and a good one gives KEY_INVALID.
  */
-extern KeyVerdict note_verify(const char *note, size_t len, const char *name, const Key *key, CoreError *error);
+extern KeyVerdict note_verify(const char *note, size_t len, const char *name, const Key *key,
+							  CoreError *error);
 
 #endif

@@ -23,14 +23,16 @@ typedef struct NoteSignature
 } NoteSignature;
 
 size_t
-note_sign(const char *text, size_t textlen, const char *name, const Key *key, char *out, CoreError *error)
+note_sign(const char *text, size_t textlen, const char *name, const Key *key, char *out,
+		  CoreError *error)
 {
 	uint8_t		bytes[NOTE_KEY_ID_LEN + KEY_SIGNATURE_MAX];
 	size_t		siglen;
 	char		encoded[ENCODE_BASE64_SIZE(sizeof(bytes))];
 	int			len;
 
-	if (textlen >= NOTE_TEXT_MAX || textlen == 0 || text[textlen - 1] != '\n' || !note_name_valid(name))
+	if (textlen >= NOTE_TEXT_MAX || textlen == 0 || text[textlen - 1] != '\n' ||
+		!note_name_valid(name))
 	{
 		error_set(error, CORE_MALFORMED, "not the text of a note");
 		return 0;
@@ -44,7 +46,8 @@ note_sign(const char *text, size_t textlen, const char *name, const Key *key, ch
 		return 0;
 	encode_base64(bytes, NOTE_KEY_ID_LEN + siglen, encoded);
 	memcpy(out, text, textlen);
-	len = snprintf(out + textlen, NOTE_SIGNED_MAX - textlen, "\n" NOTE_DASH "%s %s\n", name, encoded);
+	len = snprintf(out + textlen, NOTE_SIGNED_MAX - textlen, "\n" NOTE_DASH "%s %s\n", name,
+				   encoded);
 	if (len < 0 || (size_t) len >= NOTE_SIGNED_MAX - textlen)
 	{
 		error_set(error, CORE_INTERNAL, "signed note is too long");
@@ -77,7 +80,8 @@ note_signature_line(const char *line, size_t len, NoteSignature *signature)
 }
 
 /*
- * Names and sizes of the lines are checked whether or not there is a key to verify them with (NULL: only that).
+ * Names and sizes of the lines are checked whether or not there is a key to verify them with (NULL:
+ * only that).
  */
 KeyVerdict
 note_verify(const char *note, size_t len, const char *name, const Key *key, CoreError *error)
@@ -97,15 +101,18 @@ note_verify(const char *note, size_t len, const char *name, const Key *key, Core
 		const char *end = memchr(line, '\n', (size_t) (note + len - line));
 		NoteSignature signature;
 
-		if (++lines > NOTE_SIGNATURES_MAX || !note_signature_line(line, (size_t) (end - line), &signature))
+		if (++lines > NOTE_SIGNATURES_MAX ||
+			!note_signature_line(line, (size_t) (end - line), &signature))
 		{
-			error_set(error, CORE_MALFORMED, lines > NOTE_SIGNATURES_MAX ? "signed note has more than %d signatures" :
-					  "line %d after the blank line is not a signature", lines > NOTE_SIGNATURES_MAX ? NOTE_SIGNATURES_MAX : lines);
+			error_set(error, CORE_MALFORMED, lines > NOTE_SIGNATURES_MAX ?
+					  "signed note has more than %d signatures" :
+					  "line %d after the blank line is not a signature",
+					  lines > NOTE_SIGNATURES_MAX ? NOTE_SIGNATURES_MAX : lines);
 			return KEY_ERROR;
 		}
 		line = end + 1;
 		if (key == NULL || (name != NULL && (signature.namelen != strlen(name) ||
-											 memcmp(signature.name, name, signature.namelen) != 0)))
+										   memcmp(signature.name, name, signature.namelen) != 0)))
 			continue;			/* somebody else's: a witness, for one */
 		memcpy(line_name, signature.name, signature.namelen);
 		line_name[signature.namelen] = '\0';
@@ -123,7 +130,8 @@ note_verify(const char *note, size_t len, const char *name, const Key *key, Core
 				valid = true;
 				break;
 			case KEY_INVALID:
-				refused = true; /* signed-note.md: a wrong signature of a known key spoils the note */
+				/* signed-note.md: a wrong signature of a known key spoils the note */
+				refused = true;
 				break;
 			case KEY_ERROR:
 				return KEY_ERROR;

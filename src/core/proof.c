@@ -102,7 +102,10 @@ proof_check_consistency(uint64_t size1, uint64_t size2, const uint8_t *hashes, i
 		return PROOF_INVALID;
 	if (size1 == 0)
 	{
-		/* everything grows out of the empty tree; its root is known, so a wrong one is a wrong claim */
+		/*
+		 * everything grows out of the empty tree; its root is known, so a wrong one is a wrong
+		 * claim
+		 */
 		if (!hash_sha256("", 0, empty))
 			return PROOF_FAILED;
 		if (nhashes != 0 || !hash_equal(root1, empty) || (size2 == 0 && !hash_equal(root2, empty)))

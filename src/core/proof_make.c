@@ -10,7 +10,10 @@
 
 #include "core/proof.h"
 
-/* Root of n > 0 leaves from start on, where start is a multiple of a power of two that is at least n. */
+/*
+ * Root of n > 0 leaves from start on, where start is a multiple of a power of two that is at least
+ * n.
+ */
 static bool
 proof_subtree(ProofNode node, void *source, uint64_t start, uint64_t n, uint8_t root[HASH_LEN])
 {
@@ -129,7 +132,11 @@ proof_make_consistency(ProofNode node, void *source, uint64_t size1, uint64_t si
 			n -= k;
 		}
 	}
-	/* the subtree both trees share at the end of the old one; left out where it is the whole old tree */
+
+	/*
+	 * the subtree both trees share at the end of the old one; left out where it is the whole old
+	 * tree
+	 */
 	if (start > 0 && !proof_subtree(node, source, start, n, hashes[(*nhashes)++]))
 		return false;
 	proof_reverse(hashes, *nhashes);

@@ -11,12 +11,12 @@
 
 #include "core/hash.h"
 
-#define TREE_MAX_HASHES 63			/* sizes are below 2^63, as bigint is */
+#define TREE_MAX_HASHES 63		/* sizes are below 2^63, as bigint is */
 
 /* C2SP tlog-tiles: a tile of level L holds the roots of up to 256 subtrees of 256^L leaves each */
 #define TREE_TILE_BITS 8
 #define TREE_TILE_WIDTH (1 << TREE_TILE_BITS)
-#define TREE_TILE_LEVELS 7			/* above the leaves: 256^7 is the last power below 2^63 */
+#define TREE_TILE_LEVELS 7		/* above the leaves: 256^7 is the last power below 2^63 */
 
 typedef struct TreeRange
 {
@@ -24,7 +24,10 @@ typedef struct TreeRange
 	int			nhashes;		/* popcount(size) */
 	uint8_t		hashes[TREE_MAX_HASHES][HASH_LEN];	/* largest subtree first */
 
-	/* what the leaf appended last completed: completed[i] is the root of a subtree of 256^(i+1) leaves */
+	/*
+	 * what the leaf appended last completed: completed[i] is the root of a subtree of 256^(i+1)
+	 * leaves
+	 */
 	int			ncompleted;
 	uint8_t		completed[TREE_TILE_LEVELS][HASH_LEN];
 } TreeRange;

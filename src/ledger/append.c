@@ -38,7 +38,10 @@
 
 LedgerHooks ledger_hooks;
 
-/* Eight random bytes, nothing secret: drawn from OpenSSL one at a time they would cost as much as writing the row. */
+/*
+ * Eight random bytes, nothing secret: drawn from OpenSSL one at a time they would cost as much as
+ * writing the row.
+ */
 static void
 append_random(uint8_t bytes[8])
 {
@@ -57,13 +60,15 @@ append_random(uint8_t bytes[8])
 }
 
 /*
- * A version 7 UUID (RFC 9562): milliseconds, the microseconds in them, 62 random bits.  Ids that grow with time keep the
- * index on medchain.entry.id at one end; random ones would touch another page with every entry.
+ * A version 7 UUID (RFC 9562): milliseconds, the microseconds in them, 62 random bits.  Ids that
+ * grow with time keep the index on medchain.entry.id at one end; random ones would touch another
+ * page with every entry.
  */
 static void
 append_make_id(pg_uuid_t *id, TimestampTz now)
 {
-	uint64		micros = (uint64) (now + ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * USECS_PER_DAY);
+	uint64		micros = (uint64) (now + ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) *
+								   USECS_PER_DAY);
 	uint64		millis = micros / 1000;
 	uint16		fraction = (uint16) ((micros % 1000) * 4096 / 1000);
 
@@ -76,8 +81,8 @@ append_make_id(pg_uuid_t *id, TimestampTz now)
 }
 
 /*
- * Name of this node.  Kept for the session once it is committed, as it never changes: the extension would have to be
- * dropped, and then medchain.local_node is another relation.
+ * Name of this node.  Kept for the session once it is committed, as it never changes: the extension
+ * would have to be dropped, and then medchain.local_node is another relation.
  */
 static const char *
 append_node_name(Oid schema)
@@ -101,8 +106,8 @@ append_node_name(Oid schema)
 }
 
 /*
- * Put a row into medchain.pending, which has no index, no default but its identity and no trigger that would
- * not do the same: this is the path that has to be as cheap as an insert can be.
+ * Put a row into medchain.pending, which has no index, no default but its identity and no trigger
+ * that would not do the same: this is the path that has to be as cheap as an insert can be.
  */
 static AppendedAt
 append_insert(Oid schema, const PayloadFields *fields, const char *payload)
@@ -135,7 +140,8 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 
 /* The payload, with what the row's columns say of it in fields; body: JSON. */
 static char *
-append_build(Oid schema, const char *kind, const char *body, const uint8_t *subject, PayloadFields *fields)
+append_build(Oid schema, const char *kind, const char *body, const uint8_t *subject,
+			 PayloadFields *fields)
 {
 	const char *node;
 	char	   *member;
@@ -191,8 +197,8 @@ append_own_entry(const char *kind, const char *body, const uint8_t *subject)
 }
 
 /*
- * A row that somebody inserted by hand, or a restore: an entry of another origin would make a block that
- * no peer accepts, and so the end of this chain.
+ * A row that somebody inserted by hand, or a restore: an entry of another origin would make a block
+ * that no peer accepts, and so the end of this chain.
  */
 static void
 append_check_origin(const char *origin)
@@ -212,8 +218,8 @@ append_check_origin(const char *origin)
 PG_FUNCTION_INFO_V1(medchain_pending_leaf);
 
 /*
- * BEFORE INSERT on medchain.pending: hash the payload, and derive every other column from it, so that the
- * index cannot disagree with what is hashed.
+ * BEFORE INSERT on medchain.pending: hash the payload, and derive every other column from it, so
+ * that the index cannot disagree with what is hashed.
  */
 Datum
 medchain_pending_leaf(PG_FUNCTION_ARGS)
@@ -273,14 +279,15 @@ medchain_pending_leaf(PG_FUNCTION_ARGS)
 	values[5] = PointerGetDatum(leaf);
 
 	commit_note(false);
-	return PointerGetDatum(heap_modify_tuple_by_cols(trigger->tg_trigtuple, desc, 6, columns, values, nulls));
+	return PointerGetDatum(heap_modify_tuple_by_cols(trigger->tg_trigtuple, desc, 6, columns,
+													 values, nulls));
 }
 
 PG_FUNCTION_INFO_V1(medchain_append_raw);
 
 /*
- * append_raw(kind text, body text, subject bytea, wait boolean) -> uuid: what other functions of medchain call, who
- * have checked who may say what.
+ * append_raw(kind text, body text, subject bytea, wait boolean) -> uuid: what other functions of
+ * medchain call, who have checked who may say what.
  */
 Datum
 medchain_append_raw(PG_FUNCTION_ARGS)
@@ -338,7 +345,8 @@ append_check_kind(const char *kind)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid kind of entry \"%s\"", kind),
-				 errhint("A kind is up to %d lower-case letters, digits, dots, dashes and underscores, and starts with a letter.",
+				 errhint("A kind is up to %d lower-case letters, digits, dots, dashes and "
+						 "underscores, and starts with a letter.",
 						 APPEND_KIND_MAX)));
 	if (append_reserved(kind))
 		ereport(ERROR,
@@ -347,18 +355,23 @@ append_check_kind(const char *kind)
 				 errhint("Use the function made for it, or another kind.")));
 }
 
-/* On the chain of another node, a member who is suspended, say, has nothing to say; on its own it says it for itself. */
+/*
+ * On the chain of another node, a member who is suspended, say, has nothing to say; on its own it
+ * says it for itself.
+ */
 static void
 append_check_member(void)
 {
 	bool		acting;
 	char	   *member = ledger_hooks.session_member(&acting);
 
-	if (member != NULL && !acting && strcmp(member, append_node_name(get_namespace_oid("medchain", false))) != 0)
+	if (member != NULL && !acting &&
+		strcmp(member, append_node_name(get_namespace_oid("medchain", false))) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("\"%s\" takes no part in the alliance now", member),
-				 errdetail("Its membership, its contract or the certificate of this session is not in force.")));
+			   errdetail("Its membership, its contract or the certificate of this session is not "
+						 "in force.")));
 }
 
 PG_FUNCTION_INFO_V1(medchain_append);
@@ -384,6 +397,7 @@ medchain_append(PG_FUNCTION_ARGS)
 
 		pseudonym_of(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject), pseudonym);
 	}
-	append_entry(kind, text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_ARGISNULL(2) ? NULL : pseudonym, false, id);
+	append_entry(kind, text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_ARGISNULL(2) ? NULL :
+				 pseudonym, false, id);
 	PG_RETURN_UUID_P(id);
 }

@@ -26,7 +26,10 @@ typedef struct AppendedAt
 	ItemPointerData tid;
 } AppendedAt;
 
-/* The same for bodies that medchain wrote itself, which need no look whether they can be read; never waits by itself. */
+/*
+ * The same for bodies that medchain wrote itself, which need no look whether they can be read;
+ * never waits by itself.
+ */
 extern AppendedAt append_own_entry(const char *kind, const char *body, const uint8_t *subject);
 
 #endif

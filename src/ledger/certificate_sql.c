@@ -1,8 +1,8 @@
 /*
  * certificate_sql.c: the SQL face of src/core/certificate.h.
  *
- * Each function takes text (PEM) and bytea (a file as it is: PEM or DER); the C code is the same, as both are a
- * length and bytes.
+ * Each function takes text (PEM) and bytea (a file as it is: PEM or DER); the C code is the same,
+ * as both are a length and bytes.
  */
 #include "postgres.h"
 
@@ -17,7 +17,9 @@
 #include "ledger/pure.h"
 #include "ledger/settings.h"
 
-#define CERTIFICATE_HINT "Give certificates, and revocation lists, in PEM format (\"BEGIN CERTIFICATE\", \"BEGIN X509 CRL\"), and CA certificates as trust anchors."
+#define CERTIFICATE_HINT \
+	"Give certificates, and revocation lists, in PEM format (\"BEGIN CERTIFICATE\", " \
+	"\"BEGIN X509 CRL\"), and CA certificates as trust anchors."
 
 #define SECONDS_TO_2000 ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (int64) SECS_PER_DAY)
 
@@ -80,8 +82,10 @@ medchain_verify_certificate(PG_FUNCTION_ARGS)
 
 	verdict = certificate_verify(VARDATA_ANY(certificate), VARSIZE_ANY_EXHDR(certificate),
 								 VARDATA_ANY(anchors), VARSIZE_ANY_EXHDR(anchors),
-								 crls ? VARDATA_ANY(crls) : NULL, crls ? VARSIZE_ANY_EXHDR(crls) : 0, policy,
-								 certificate_time_argument(PG_GETARG_TIMESTAMPTZ(3)), reason, &error);
+								 crls ? VARDATA_ANY(crls) : NULL, crls ? VARSIZE_ANY_EXHDR(crls) :
+								 0, policy,
+								 certificate_time_argument(PG_GETARG_TIMESTAMPTZ(3)), reason,
+								 &error);
 	if (verdict == CERTIFICATE_ERROR)
 		pure_error(&error, CERTIFICATE_HINT);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -94,7 +98,10 @@ medchain_verify_certificate(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(medchain_certificate_facts);
 
-/* certificate_facts(certificate) -> (subject, issuer, not_before, not_after, fingerprint, public_key, key_fingerprint) */
+/*
+ * certificate_facts(certificate) -> (subject, issuer, not_before, not_after, fingerprint,
+ * public_key, key_fingerprint)
+ */
 Datum
 medchain_certificate_facts(PG_FUNCTION_ARGS)
 {
@@ -130,8 +137,8 @@ medchain_certificate_facts(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_certificate_path);
 
 /*
- * certificate_path(certificate, trust_anchors, at) -> setof (position, subject, issuer, serial, not_before, not_after,
- * fingerprint, is_anchor)
+ * certificate_path(certificate, trust_anchors, at) -> setof (position, subject, issuer, serial,
+ * not_before, not_after, fingerprint, is_anchor)
  */
 Datum
 medchain_certificate_path(PG_FUNCTION_ARGS)
@@ -147,7 +154,8 @@ medchain_certificate_path(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	count = certificate_path(VARDATA_ANY(certificate), VARSIZE_ANY_EXHDR(certificate),
-							 VARDATA_ANY(anchors), VARSIZE_ANY_EXHDR(anchors), at, path, &anchored, &error);
+							 VARDATA_ANY(anchors), VARSIZE_ANY_EXHDR(anchors), at, path, &anchored,
+							 &error);
 	if (count == 0)
 		pure_error(&error, CERTIFICATE_HINT);
 	for (int i = 0; i < count; i++)
@@ -190,7 +198,8 @@ medchain_certificate_pem(PG_FUNCTION_ARGS)
 	bytea	   *data = PG_GETARG_BYTEA_PP(0);
 	CoreError	error = {0};
 
-	PG_RETURN_TEXT_P(certificate_text(certificate_to_pem(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data), &error), &error));
+	PG_RETURN_TEXT_P(certificate_text(certificate_to_pem(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data),
+														 &error), &error));
 }
 
 PG_FUNCTION_INFO_V1(medchain_crl_pem);
@@ -202,5 +211,6 @@ medchain_crl_pem(PG_FUNCTION_ARGS)
 	bytea	   *data = PG_GETARG_BYTEA_PP(0);
 	CoreError	error = {0};
 
-	PG_RETURN_TEXT_P(certificate_text(certificate_crls_to_pem(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data), &error), &error));
+	PG_RETURN_TEXT_P(certificate_text(certificate_crls_to_pem(VARDATA_ANY(data),
+													   VARSIZE_ANY_EXHDR(data), &error), &error));
 }

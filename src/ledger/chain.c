@@ -1,5 +1,6 @@
 /*
- * chain.c: the verified frontier of each chain: reading and writing it, and what can be said against a block.
+ * chain.c: the verified frontier of each chain: reading and writing it, and what can be said
+ * against a block.
  *
  * Moving it forward is in chain_advance.c.
  */
@@ -38,7 +39,8 @@ chain_local_node(LocalNode *node)
 	Datum		genesis;
 
 	trusted_execute(&plan,
-					"SELECT alliance, node, data_center, genesis_key, genesis_hash, xmin FROM medchain.local_node",
+					"SELECT alliance, node, data_center, genesis_key, genesis_hash, xmin FROM "
+					"medchain.local_node",
 					0, NULL, NULL, NULL, false);
 	if (SPI_processed == 0)
 		return false;
@@ -51,7 +53,8 @@ chain_local_node(LocalNode *node)
 	if (!isnull)
 		memcpy(node->genesis_hash, VARDATA_ANY(DatumGetByteaPP(genesis)), HASH_LEN);
 	node->is_new = TransactionIdIsCurrentTransactionId(
-		DatumGetTransactionId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6, &isnull)));
+			  DatumGetTransactionId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6,
+												  &isnull)));
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }
@@ -81,7 +84,8 @@ chain_start(const LocalNode *node, const char *origin, ChainCheck *check)
 	chain_name(node, origin, name);
 	if (!node->has_genesis && strcmp(origin, node->data_center) != 0)
 		elog(ERROR, "chain of \"%s\" cannot be read before the genesis block is known", origin);
-	chain_check_init(check, name, strcmp(origin, node->data_center) == 0 ? zero : node->genesis_hash);
+	chain_check_init(check, name, strcmp(origin, node->data_center) == 0 ? zero :
+					 node->genesis_hash);
 }
 
 bool
@@ -95,10 +99,12 @@ chain_read(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck
 	chain_start(node, origin, check);
 	if (mode == CHAIN_LOCK)
 		trusted_execute(&plan_lock,
-						"SELECT height, size, head, frontier FROM medchain.chain WHERE origin = $1 FOR UPDATE",
+					  "SELECT height, size, head, frontier FROM medchain.chain WHERE origin = $1 "
+						"FOR UPDATE",
 						1, types, values, NULL, false);
 	else
-		SPI_execute_with_args("SELECT height, size, head, frontier FROM medchain.chain WHERE origin = $1",
+		SPI_execute_with_args("SELECT height, size, head, frontier FROM medchain.chain WHERE "
+							  "origin = $1",
 							  1, types, values, NULL, true, 1);
 	if (SPI_processed > 0)
 	{
@@ -117,9 +123,11 @@ chain_read(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck
 			bytea	   *head = DatumGetByteaPP(columns[2]);
 			bytea	   *frontier = DatumGetByteaPP(columns[3]);
 
-			fine = VARSIZE_ANY_EXHDR(head) == HASH_LEN && VARSIZE_ANY_EXHDR(frontier) % HASH_LEN == 0 &&
+			fine = VARSIZE_ANY_EXHDR(head) == HASH_LEN &&
+				VARSIZE_ANY_EXHDR(frontier) % HASH_LEN == 0 &&
 				tree_range_load(&check->range, (uint64) DatumGetInt64(columns[1]),
-								(uint8_t *) VARDATA_ANY(frontier), (int) VARSIZE_ANY_EXHDR(frontier) / HASH_LEN);
+								(uint8_t *) VARDATA_ANY(frontier),
+								(int) VARSIZE_ANY_EXHDR(frontier) / HASH_LEN);
 			if (fine)
 				memcpy(check->head, VARDATA_ANY(head), HASH_LEN);
 		}
@@ -163,8 +171,10 @@ chain_store(const LocalNode *node, const char *origin, const ChainCheck *check)
 	values[3] = chain_bytea(check->head, HASH_LEN);
 	values[4] = chain_bytea(check->range.hashes, (size_t) check->range.nhashes * HASH_LEN);
 	trusted_execute(&plan,
-					"INSERT INTO medchain.chain (origin, height, size, head, frontier) VALUES ($1, $2, $3, $4, $5) "
-					"ON CONFLICT (origin) DO UPDATE SET height = EXCLUDED.height, size = EXCLUDED.size, "
+				  "INSERT INTO medchain.chain (origin, height, size, head, frontier) VALUES ($1, "
+					"$2, $3, $4, $5) "
+					"ON CONFLICT (origin) DO UPDATE SET height = EXCLUDED.height, size = "
+					"EXCLUDED.size, "
 					"head = EXCLUDED.head, frontier = EXCLUDED.frontier",
 					5, types, values, NULL, false);
 }
@@ -227,7 +237,8 @@ chain_waits(const char *origin, int64 height)
 	Oid			types[2] = {TEXTOID, INT8OID};
 	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
 
-	trusted_execute(&plan, "SELECT FROM medchain.held_block WHERE origin = $1 AND height < $2 LIMIT 1", 2, types, values, NULL, false);
+	trusted_execute(&plan, "SELECT FROM medchain.held_block WHERE origin = $1 AND height < $2 "
+					"LIMIT 1", 2, types, values, NULL, false);
 	return SPI_processed > 0;
 }
 
@@ -247,10 +258,14 @@ chain_sealed_text(TimestampTz sealed, char text[NOTE_SEALED_LEN + 1])
 }
 
 void
-chain_insert_block(const char *origin, const NoteBlock *block, const uint8_t head[HASH_LEN], const char *note)
+chain_insert_block(const char *origin, const NoteBlock *block, const uint8_t head[HASH_LEN],
+				   const char *note)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[8] = {TEXTOID, INT8OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, TEXTOID, TEXTOID};
+	Oid			types[8] = {
+		TEXTOID, INT8OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, TEXTOID,
+		TEXTOID
+	};
 	Datum		values[8];
 
 	values[0] = CStringGetTextDatum(origin);
@@ -262,13 +277,15 @@ chain_insert_block(const char *origin, const NoteBlock *block, const uint8_t hea
 	values[6] = CStringGetTextDatum(block->sealed);
 	values[7] = CStringGetTextDatum(note);
 	trusted_execute(&plan,
-					"INSERT INTO medchain.block (origin, height, size, root, previous, hash, sealed, note) "
+					"INSERT INTO medchain.block (origin, height, size, root, previous, hash, "
+					"sealed, note) "
 					"VALUES ($1, $2, $3, $4, $5, $6, $7::timestamptz, $8)",
 					8, types, values, NULL, false);
 }
 
 void
-chain_quarantine(const char *source, const char *origin, int64 height, const char *reason, const char *detail,
+chain_quarantine(const char *source, const char *origin, int64 height, const char *reason,
+				 const char *detail,
 				 const char *note, int64 first, int64 last)
 {
 	static SPIPlanPtr plan = NULL;
@@ -290,9 +307,11 @@ chain_quarantine(const char *source, const char *origin, int64 height, const cha
 	if (note == NULL)
 		nulls[5] = 'n';
 	trusted_execute(&plan,
-					"WITH taken AS (SELECT seq, payload FROM medchain.held_entry WHERE source = $1 AND origin = $2 "
+				  "WITH taken AS (SELECT seq, payload FROM medchain.held_entry WHERE source = $1 "
+					"AND origin = $2 "
 					"  AND seq >= $7 AND seq < $8 ORDER BY seq LIMIT 100) "
-					"INSERT INTO medchain.quarantine (source, origin, height, reason, detail, note, payloads) "
+					"INSERT INTO medchain.quarantine (source, origin, height, reason, detail, "
+					"note, payloads) "
 					"SELECT $1, $2, $3, $4, $5, $6, array_agg(payload ORDER BY seq) FROM taken",
 					8, types, values, nulls, false);
 	ereport(LOG,
@@ -327,13 +346,15 @@ chain_screen(const char *origin, int64 height, const char *note, char **detail)
 	}
 	if ((int64) block.height != height)
 	{
-		*detail = psprintf("row says %lld, note says %llu", (long long) height, (unsigned long long) block.height);
+		*detail = psprintf("row says %lld, note says %llu", (long long) height,
+						   (unsigned long long) block.height);
 		return chain_fault_name(CHAIN_BAD_HEIGHT);
 	}
 	chain_terms(&node, origin, &terms);
 	if (height > terms.last_height)
 	{
-		*detail = psprintf("the member was expelled; its last block is %lld", (long long) terms.last_height);
+		*detail = psprintf("the member was expelled; its last block is %lld",
+						   (long long) terms.last_height);
 		return "chain is closed";
 	}
 	chosen = chain_terms_key(&terms, height);

@@ -28,7 +28,10 @@ typedef struct LocalNode
 	uint8_t		genesis_hash[HASH_LEN];
 } LocalNode;
 
-/* False if this database has not founded or joined an alliance. Needs a trusted scope; palloc'd in the caller's context. */
+/*
+ * False if this database has not founded or joined an alliance. Needs a trusted scope; palloc'd in
+ * the caller's context.
+ */
 extern bool chain_local_node(LocalNode *node);
 
 /* The same; raises object_not_in_prerequisite_state instead. */
@@ -43,11 +46,16 @@ typedef enum ChainLoad
 	CHAIN_SNAPSHOT				/* as the active snapshot sees it */
 } ChainLoad;
 
-/* The frontier of a chain, or the state before its first block; false if the row of medchain.chain makes no sense. */
-extern bool chain_read(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check);
+/*
+ * The frontier of a chain, or the state before its first block; false if the row of medchain.chain
+ * makes no sense.
+ */
+extern bool chain_read(const LocalNode *node, const char *origin, ChainLoad mode,
+					   ChainCheck *check);
 
 /* The same, with an ERROR instead. */
-extern void chain_load(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check);
+extern void chain_load(const LocalNode *node, const char *origin, ChainLoad mode,
+					   ChainCheck *check);
 extern void chain_store(const LocalNode *node, const char *origin, const ChainCheck *check);
 
 /* A key of a chain: it signs from this height on, up to the next one's. */
@@ -78,41 +86,58 @@ extern const ChainKey *chain_terms_key(const ChainTerms *terms, int64 height);
 extern const uint8_t *chain_terms_hash(const ChainTerms *terms, int64 height);
 
 /*
- * The data centre gave the chain a new key from a height on, and here it has blocks from there on that are signed
- * with the old one: take them back (chain_cut.c).  Returns whether it did; check is loaded anew then.
+ * The data centre gave the chain a new key from a height on, and here it has blocks from there on
+ * that are signed with the old one: take them back (chain_cut.c).  Returns whether it did; check is
+ * loaded anew then.
  */
-extern bool chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms *terms, ChainCheck *check);
+extern bool chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms *terms,
+								 ChainCheck *check);
 
-/* Hold again what was refused at this height for the key we knew then, if it is signed with the one we know now. */
-extern bool chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *terms, int64 height);
+/*
+ * Hold again what was refused at this height for the key we knew then, if it is signed with the one
+ * we know now.
+ */
+extern bool chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *terms,
+							 int64 height);
 
-/* Accept held blocks of origin while the next one is there.  Needs a trusted scope.  Returns how many. */
+/*
+ * Accept held blocks of origin while the next one is there.  Needs a trusted scope.  Returns how
+ * many.
+ */
 extern int64 chain_advance(const char *origin);
 
 /*
- * What can be said against a block the moment it arrives, before its turn: not a block header, of another
- * chain or height, or not signed by the configured key.  NULL if nothing; otherwise a reason, and *detail palloc'd.
+ * What can be said against a block the moment it arrives, before its turn: not a block header, of
+ * another chain or height, or not signed by the configured key.  NULL if nothing; otherwise a
+ * reason, and *detail palloc'd.
  */
 extern const char *chain_screen(const char *origin, int64 height, const char *note, char **detail);
 
 /*
- * Keep as evidence what is refused, with (at most 100 of) the source's held entries first .. last - 1.  The entries
- * stay held: they may belong to the true block, which may still come.
+ * Keep as evidence what is refused, with (at most 100 of) the source's held entries first .. last -
+ * 1.  The entries stay held: they may belong to the true block, which may still come.
  */
-extern void chain_quarantine(const char *source, const char *origin, int64 height, const char *reason,
+extern void chain_quarantine(const char *source, const char *origin, int64 height,
+							 const char *reason,
 							 const char *detail, const char *note, int64 first, int64 last);
 
-/* A moment as block headers spell it; false unless it is one of whole milliseconds, in years of four digits. */
+/*
+ * A moment as block headers spell it; false unless it is one of whole milliseconds, in years of
+ * four digits.
+ */
 extern bool chain_sealed_text(TimestampTz sealed, char text[NOTE_SEALED_LEN + 1]);
 
 /* Write a verified block; chain_writing must be set. */
-extern void chain_insert_block(const char *origin, const NoteBlock *block, const uint8_t head[HASH_LEN],
+extern void chain_insert_block(const char *origin, const NoteBlock *block,
+							   const uint8_t head[HASH_LEN],
 							   const char *note);
 
 /* A bytea of these bytes, palloc'd. */
 extern Datum chain_bytea(const void *data, size_t len);
 
-/* Set while this process itself moves rows between the ledger's tables: the guard triggers let it. */
+/*
+ * Set while this process itself moves rows between the ledger's tables: the guard triggers let it.
+ */
 extern bool chain_writing;
 
 #endif

@@ -28,7 +28,8 @@
 typedef enum ChainTrial
 {
 	TRIAL_ACCEPTED,
-	TRIAL_INCOMPLETE,			/* entries are still missing, or the author's certificate is: hold it */
+	TRIAL_INCOMPLETE,			/* entries are still missing, or the author's certificate is: hold
+								 * it */
 	TRIAL_REFUSED				/* provably wrong */
 } ChainTrial;
 
@@ -37,7 +38,10 @@ chain_insert_entry(const char *origin, int64 seq, const PayloadFields *fields,
 				   const char *payload, const uint8_t leaf[HASH_LEN])
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[9] = {TEXTOID, INT8OID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID, TEXTOID, BYTEAOID};
+	Oid			types[9] = {
+		TEXTOID, INT8OID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID,
+		TEXTOID, BYTEAOID
+	};
 	Datum		values[9];
 	char		nulls[9] = "         ";
 
@@ -54,7 +58,8 @@ chain_insert_entry(const char *origin, int64 seq, const PayloadFields *fields,
 	values[7] = CStringGetTextDatum(payload);
 	values[8] = chain_bytea(leaf, HASH_LEN);
 	trusted_execute(&plan,
-					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, payload, leaf_hash) "
+					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, "
+					"payload, leaf_hash) "
 					"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 					9, types, values, nulls, false);
 }
@@ -74,7 +79,8 @@ chain_held_entries(const char *source, const char *origin, int64 first, int64 la
 	values[2] = Int64GetDatum(first);
 	values[3] = Int64GetDatum(last);
 	trusted_execute(&plan,
-					"SELECT count(*) FROM medchain.held_entry WHERE source = $1 AND origin = $2 AND seq >= $3 AND seq < $4",
+					"SELECT count(*) FROM medchain.held_entry WHERE source = $1 AND origin = $2 "
+					"AND seq >= $3 AND seq < $4",
 					4, types, values, NULL, false);
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_freetuptable(SPI_tuptable);
@@ -82,15 +88,17 @@ chain_held_entries(const char *source, const char *origin, int64 first, int64 la
 }
 
 /*
- * Walk the held entries first .. last in order.  With check: add their leaves, collect the tile hashes that these
- * complete, and see that they are entries of this chain.  Without: they are verified; insert them.
+ * Walk the held entries first .. last in order.  With check: add their leaves, collect the tile
+ * hashes that these complete, and see that they are entries of this chain.  Without: they are
+ * verified; insert them.
  */
 static bool
 chain_walk_entries(const char *source, const char *origin, int64 first, int64 last,
 				   ChainCheck *check, TileBatch *tiles, bool *governance, const char **detail)
 {
 	static SPIPlanPtr plan = NULL;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain entries", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain entries",
+												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = CurrentMemoryContext;
 	Oid			types[4] = {TEXTOID, TEXTOID, INT8OID, INT8OID};
 	Datum		values[4];
@@ -103,7 +111,8 @@ chain_walk_entries(const char *source, const char *origin, int64 first, int64 la
 	values[3] = Int64GetDatum(last);
 	if (plan == NULL)
 	{
-		plan = SPI_prepare("SELECT seq, payload FROM medchain.held_entry WHERE source = $1 AND origin = $2 "
+		plan = SPI_prepare("SELECT seq, payload FROM medchain.held_entry WHERE source = $1 AND "
+						   "origin = $2 "
 						   "AND seq >= $3 AND seq < $4 ORDER BY seq", 4, types);
 		SPI_keepplan(plan);
 	}
@@ -122,13 +131,15 @@ chain_walk_entries(const char *source, const char *origin, int64 first, int64 la
 			const char *reason = NULL;
 			uint8_t		leaf[HASH_LEN];
 			bool		isnull;
-			int64		seq = DatumGetInt64(SPI_getbinval(batch->vals[i], batch->tupdesc, 1, &isnull));
+			int64		seq = DatumGetInt64(SPI_getbinval(batch->vals[i], batch->tupdesc, 1,
+														  &isnull));
 			char	   *payload;
 
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextReset(context);
 			MemoryContextSwitchTo(context);
-			payload = TextDatumGetCString(SPI_getbinval(batch->vals[i], batch->tupdesc, 2, &isnull));
+			payload = TextDatumGetCString(SPI_getbinval(batch->vals[i], batch->tupdesc, 2,
+														&isnull));
 			if (!hash_leaf(payload, strlen(payload), leaf))
 				elog(ERROR, "could not compute SHA-256");
 			if (!payload_parse(payload, strlen(payload), &fields, &reason))
@@ -164,13 +175,16 @@ static TimestampTz
 chain_sealed_time(const NoteBlock *block)
 {
 	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(block->sealed),
-												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+												   ObjectIdGetDatum(InvalidOid),
+												   Int32GetDatum(-1)));
 }
 
 /* One held block against the frontier. */
 static ChainTrial
-chain_try(const LocalNode *node, const char *origin, const char *source, const char *note, const ChainTerms *terms,
-		  ChainCheck *check, NoteBlock *block, TileBatch *tiles, bool *governance, const char **reason, const char **detail)
+chain_try(const LocalNode *node, const char *origin, const char *source, const char *note,
+		  const ChainTerms *terms,
+		  ChainCheck *check, NoteBlock *block, TileBatch *tiles, bool *governance,
+		  const char **reason, const char **detail)
 {
 	CoreError	error = {0};
 	ChainCheck	trial = *check;
@@ -183,7 +197,8 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 	if (check->height >= terms->last_height)
 	{
 		*reason = "chain is closed";
-		*detail = psprintf("the member was expelled; its last block is %lld", (long long) terms->last_height);
+		*detail = psprintf("the member was expelled; its last block is %lld",
+						   (long long) terms->last_height);
 		return TRIAL_REFUSED;
 	}
 	if (key == NULL)
@@ -196,7 +211,8 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 	{
 		fault = CHAIN_BAD_SIGNATURE;
 		if (error.message[0] == '\0')
-			error_set(&error, CORE_MALFORMED, "no valid signature by the configured key of \"%s\"", check->name);
+			error_set(&error, CORE_MALFORMED, "no valid signature by the configured key of \"%s\"",
+					  check->name);
 	}
 	else if (block->size < check->range.size)
 	{
@@ -206,11 +222,13 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 	}
 	else
 	{
-		if (chain_held_entries(source, origin, first, (int64) block->size) < (int64) block->size - first)
+		if (chain_held_entries(source, origin, first, (int64) block->size) < (int64) block->size -
+			first)
 			return TRIAL_INCOMPLETE;
 		*governance = false;
 		tile_batch_init(tiles);
-		if (!chain_walk_entries(source, origin, first, (int64) block->size, &trial, tiles, governance, detail))
+		if (!chain_walk_entries(source, origin, first, (int64) block->size, &trial, tiles,
+								governance, detail))
 		{
 			*reason = "bad entry";
 			return TRIAL_REFUSED;
@@ -225,7 +243,8 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 		if (fault == CHAIN_FINE && named != NULL && !hash_equal(trial.head, named))
 		{
 			*reason = "not the block that counts";
-			*detail = psprintf("the data centre names another block %lld", (long long) block->height);
+			*detail = psprintf("the data centre names another block %lld",
+							   (long long) block->height);
 			return TRIAL_REFUSED;
 		}
 
@@ -251,7 +270,8 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 /* Put a verified block and its entries into the ledger, and fold them. */
 static void
 chain_accept(const LocalNode *node, const char *origin, const char *source, const char *note,
-			 const ChainCheck *check, const NoteBlock *block, TileBatch *tiles, int64 first, bool governance)
+			 const ChainCheck *check, const NoteBlock *block, TileBatch *tiles, int64 first,
+			 bool governance)
 {
 	const char *detail;
 
@@ -276,8 +296,9 @@ chain_accept(const LocalNode *node, const char *origin, const char *source, cons
 }
 
 /*
- * The held rows that an accepted block makes superfluous; another block for the same height is evidence, and stays with its
- * entries, as it may yet prove to be the one that counts: see chain_reconsider().
+ * The held rows that an accepted block makes superfluous; another block for the same height is
+ * evidence, and stays with its entries, as it may yet prove to be the one that counts: see
+ * chain_reconsider().
  */
 static void
 chain_clear_held(const char *origin, const ChainCheck *check)
@@ -291,17 +312,21 @@ chain_clear_held(const char *origin, const ChainCheck *check)
 	values[1] = Int64GetDatum(check->height);
 	values[2] = chain_bytea(check->head, HASH_LEN);
 	trusted_execute(&evidence,
-					"WITH gone AS (DELETE FROM medchain.held_block WHERE origin = $1 AND height <= $2 "
+				  "WITH gone AS (DELETE FROM medchain.held_block WHERE origin = $1 AND height <= "
+					"$2 "
 					"              RETURNING source, height, note) "
 					"INSERT INTO medchain.quarantine (source, origin, height, reason, note) "
 					"SELECT source, $1, height, 'differs from accepted block', note FROM gone "
-					"WHERE height = $2 AND sha256(convert_to(substr(note, 1, position(E'\\n\\n' IN note)), 'UTF8')) <> $3",
+				  "WHERE height = $2 AND sha256(convert_to(substr(note, 1, position(E'\\n\\n' IN "
+					"note)), 'UTF8')) <> $3",
 					3, types, values, NULL, false);
 	values[1] = Int64GetDatum((int64) check->range.size);
 	values[2] = Int64GetDatum(check->height);
 	types[2] = INT8OID;
-	trusted_execute(&entries, "DELETE FROM medchain.held_entry WHERE origin = $1 AND seq < $2 AND source NOT IN "
-					"(SELECT q.source FROM medchain.quarantine q WHERE q.origin = $1 AND q.height = $3 "
+	trusted_execute(&entries, "DELETE FROM medchain.held_entry WHERE origin = $1 AND seq < $2 AND "
+					"source NOT IN "
+					"(SELECT q.source FROM medchain.quarantine q WHERE q.origin = $1 AND q.height "
+					"= $3 "
 					" AND q.reason = 'differs from accepted block')",
 					3, types, values, NULL, false);
 }
@@ -316,7 +341,8 @@ chain_drop_held_block(const char *source, const char *origin, int64 height)
 	values[0] = CStringGetTextDatum(source);
 	values[1] = CStringGetTextDatum(origin);
 	values[2] = Int64GetDatum(height);
-	trusted_execute(&plan, "DELETE FROM medchain.held_block WHERE source = $1 AND origin = $2 AND height = $3",
+	trusted_execute(&plan, "DELETE FROM medchain.held_block WHERE source = $1 AND origin = $2 AND "
+					"height = $3",
 					3, types, values, NULL, false);
 }
 
@@ -339,13 +365,15 @@ chain_advance(const char *origin)
 
 	/* One at a time per chain, also before the chain has a row to lock. */
 	values[0] = CStringGetTextDatum(origin);
-	trusted_execute(&lock, "SELECT pg_advisory_xact_lock(hashtextextended('medchain chain ' || $1, 0))",
+	trusted_execute(&lock, "SELECT pg_advisory_xact_lock(hashtextextended('medchain chain ' || $1, "
+					"0))",
 					1, types, values, NULL, false);
 	chain_load(&node, origin, CHAIN_LOCK, &check);
 
 	for (;;)
 	{
-		MemoryContext round = AllocSetContextCreate(caller, "medchain advance", ALLOCSET_DEFAULT_SIZES);
+		MemoryContext round = AllocSetContextCreate(caller, "medchain advance",
+													ALLOCSET_DEFAULT_SIZES);
 		bool		progress = false;
 		ChainTerms	terms;
 		SPITupleTable *held;
@@ -360,7 +388,8 @@ chain_advance(const char *origin)
 			values[0] = CStringGetTextDatum(origin);
 			values[1] = Int64GetDatum(check.height + 1);
 			trusted_execute(&candidates,
-							"SELECT source, note FROM medchain.held_block WHERE origin = $1 AND height = $2 ORDER BY source",
+							"SELECT source, note FROM medchain.held_block WHERE origin = $1 AND "
+							"height = $2 ORDER BY source",
 							2, types, values, NULL, false);
 			held = SPI_tuptable;
 			nheld = SPI_processed;
@@ -376,10 +405,12 @@ chain_advance(const char *origin)
 				const char *reason = NULL;
 				const char *detail = NULL;
 
-				switch (chain_try(&node, origin, source, note, &terms, &check, &block, &tiles, &governance, &reason, &detail))
+				switch (chain_try(&node, origin, source, note, &terms, &check, &block, &tiles,
+								  &governance, &reason, &detail))
 				{
 					case TRIAL_ACCEPTED:
-						chain_accept(&node, origin, source, note, &check, &block, &tiles, first, governance);
+						chain_accept(&node, origin, source, note, &check, &block, &tiles, first,
+									 governance);
 						chain_clear_held(origin, &check);
 						progress = true;
 						accepted++;

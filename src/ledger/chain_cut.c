@@ -5,8 +5,9 @@
  * old one has signed.  A node that hears this late may have accepted more from
  * whoever has the key now, or refused what the member has signed with its new one.
  * So that all nodes come to the same chain in whatever order they hear things, the
- * former goes to quarantine, its entries back to where they were held, and the latter is tried again.  So it is when an
- * end node's configuration of a ledger arrives that counts before the one that was known.
+ * former goes to quarantine, its entries back to where they were held, and the latter is tried
+ * again.  So it is when an end node's configuration of a ledger arrives that counts before the one
+ * that was known.
  */
 #include "postgres.h"
 
@@ -43,7 +44,8 @@ cut_block(const char *origin, int64 height)
 	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
 	CutBlock	block = {0};
 
-	trusted_execute(&plan, "SELECT size, hash, note FROM medchain.block WHERE origin = $1 AND height = $2", 2, types, values, NULL, false);
+	trusted_execute(&plan, "SELECT size, hash, note FROM medchain.block WHERE origin = $1 AND "
+					"height = $2", 2, types, values, NULL, false);
 	if (SPI_processed > 0)
 	{
 		HeapTuple	row = SPI_tuptable->vals[0];
@@ -69,7 +71,10 @@ cut_execute(SPIPlanPtr *plan, const char *sql, const char *origin, int64 number)
 	trusted_execute(plan, sql, 2, types, values, NULL, false);
 }
 
-/* The entries beyond size leave the ledger: our own are sealed again, others' are held for the block that counts. */
+/*
+ * The entries beyond size leave the ledger: our own are sealed again, others' are held for the
+ * block that counts.
+ */
 static void
 cut_entries(const LocalNode *node, const char *origin, int64 size)
 {
@@ -80,14 +85,20 @@ cut_entries(const LocalNode *node, const char *origin, int64 size)
 	static SPIPlanPtr last = NULL;
 
 	if (strcmp(origin, node->node) == 0)
-		cut_execute(&again, "INSERT INTO medchain.pending (payload) SELECT payload FROM medchain.entry "
+		cut_execute(&again, "INSERT INTO medchain.pending (payload) SELECT payload FROM "
+					"medchain.entry "
 					"WHERE origin = $1 AND seq >= $2 ORDER BY seq", origin, size);
 	else
-		cut_execute(&hold, "INSERT INTO medchain.held_entry (source, origin, seq, payload) SELECT origin, origin, seq, payload "
-					"FROM medchain.entry WHERE origin = $1 AND seq >= $2 ON CONFLICT DO NOTHING", origin, size);
-	cut_execute(&remove, "DELETE FROM medchain.entry WHERE origin = $1 AND seq >= $2", origin, size);
-	cut_execute(&tiles, "DELETE FROM medchain.tile WHERE origin = $1 AND index * 256 >= ($2 >> (8 * level))", origin, size);
-	cut_execute(&last, "UPDATE medchain.tile SET hashes = substr(hashes, 1, ((($2 >> (8 * level)) - index * 256) * 32)::int) "
+		cut_execute(&hold, "INSERT INTO medchain.held_entry (source, origin, seq, payload) SELECT "
+					"origin, origin, seq, payload "
+					"FROM medchain.entry WHERE origin = $1 AND seq >= $2 ON CONFLICT DO NOTHING",
+					origin, size);
+	cut_execute(&remove, "DELETE FROM medchain.entry WHERE origin = $1 AND seq >= $2", origin,
+				size);
+	cut_execute(&tiles, "DELETE FROM medchain.tile WHERE origin = $1 AND index * 256 >= ($2 >> (8 "
+				"* level))", origin, size);
+	cut_execute(&last, "UPDATE medchain.tile SET hashes = substr(hashes, 1, ((($2 >> (8 * level)) "
+				"- index * 256) * 32)::int) "
 				"WHERE origin = $1 AND (index + 1) * 256 > ($2 >> (8 * level))", origin, size);
 }
 
@@ -104,28 +115,34 @@ cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size, 
 	uint64		count;
 	int64		first = size;
 
-	trusted_execute(&read, "SELECT height, size, note FROM medchain.block WHERE origin = $1 AND height > $2 ORDER BY height",
+	trusted_execute(&read, "SELECT height, size, note FROM medchain.block WHERE origin = $1 AND "
+					"height > $2 ORDER BY height",
 					2, types, values, NULL, false);
 	blocks = SPI_tuptable;
 	count = SPI_processed;
 	for (uint64 i = 0; i < count; i++)
 	{
 		bool		isnull;
-		int64		end = DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 2, &isnull));
+		int64		end = DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 2,
+													  &isnull));
 
 		CHECK_FOR_INTERRUPTS();
 		chain_quarantine(strcmp(origin, node->node) == 0 ? node->node : origin, origin,
-						 DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 1, &isnull)), CUT_REASON,
+					   DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 1, &isnull)),
+						 CUT_REASON,
 						 detail, SPI_getvalue(blocks->vals[i], blocks->tupdesc, 3), first, end);
 		first = end;
 	}
 	SPI_freetuptable(blocks);
-	cut_execute(&remove, "DELETE FROM medchain.block WHERE origin = $1 AND height > $2", origin, height);
-	cut_execute(&memory, "DELETE FROM medchain.verified WHERE origin = $1 AND height > $2", origin, height);
+	cut_execute(&remove, "DELETE FROM medchain.block WHERE origin = $1 AND height > $2", origin,
+				height);
+	cut_execute(&memory, "DELETE FROM medchain.verified WHERE origin = $1 AND height > $2", origin,
+				height);
 }
 
 static void
-chain_cut(const LocalNode *node, const char *origin, int64 height, const CutBlock *block, const char *detail, ChainCheck *check)
+chain_cut(const LocalNode *node, const char *origin, int64 height, const CutBlock *block,
+		  const char *detail, ChainCheck *check)
 {
 	ChainCheck	cut;
 
@@ -158,7 +175,8 @@ chain_cut(const LocalNode *node, const char *origin, int64 height, const CutBloc
 }
 
 bool
-chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms *terms, ChainCheck *check)
+chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms *terms,
+					 ChainCheck *check)
 {
 	ListCell   *cell;
 
@@ -170,9 +188,13 @@ chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms
 		const Key  *signer;
 		CoreError	error = {0};
 
-		/* a key that the member chose on its chain is judged with the chain; nobody else takes away what we sealed ourselves */
+		/*
+		 * a key that the member chose on its chain is judged with the chain; nobody else takes
+		 * away what we sealed ourselves
+		 */
 		if (key->from_height > check->height ||
-			(!key->named && (key->from_height > 0 || strcmp(origin, node->node) == 0 || strcmp(origin, node->data_center) == 0)))
+			(!key->named && (key->from_height > 0 || strcmp(origin, node->node) == 0 ||
+							 strcmp(origin, node->data_center) == 0)))
 			continue;
 		if (key->from_height > 0)
 			before = cut_block(origin, key->from_height - 1);
@@ -186,10 +208,13 @@ chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms
 		if (key->from_height > 0 && (!before.found || !hash_equal(before.hash, key->follows)))
 			continue;
 		ereport(LOG,
-				(errmsg("medchain: chain \"%s\" is taken back to block %lld, the last before its new key",
+				(errmsg("medchain: chain \"%s\" is taken back to block %lld, the last before its "
+						"new key",
 						origin, (long long) (key->from_height - 1))));
 		chain_cut(node, origin, key->from_height - 1, &before,
-				  key->named ? "taken back from the ledger: the data centre names an earlier block as the last with this key" :
+				  key->named ?
+				  "taken back from the ledger: the data centre names an earlier block as the last "
+				  "with this key" :
 				  "taken back from the ledger: it is configured with another key", check);
 		return true;
 	}
@@ -212,8 +237,10 @@ chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *te
 	if (chosen == NULL)
 		return false;
 	chain_start(node, origin, &check);
-	trusted_execute(&read, "SELECT id, note FROM medchain.quarantine WHERE origin = $1 AND height = $2 AND note IS NOT NULL "
-					"AND reason IN ('bad signature', 'differs from accepted block') ORDER BY id DESC LIMIT " CppAsString2(RECONSIDER_MAX),
+	trusted_execute(&read, "SELECT id, note FROM medchain.quarantine WHERE origin = $1 AND height "
+					"= $2 AND note IS NOT NULL "
+					"AND reason IN ('bad signature', 'differs from accepted block') ORDER BY id "
+					"DESC LIMIT " CppAsString2(RECONSIDER_MAX),
 					2, types, values, NULL, false);
 	refused = SPI_tuptable;
 	count = SPI_processed;
@@ -228,9 +255,12 @@ chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *te
 
 		if (key == NULL || note_verify(note, strlen(note), check.name, key, &error) != KEY_VALID)
 			continue;
-		trusted_execute(&hold, "WITH taken AS (DELETE FROM medchain.quarantine WHERE id = $1 RETURNING source, origin, height, note) "
-						"INSERT INTO medchain.held_block (source, origin, height, note) SELECT source, origin, height, note FROM taken "
-						"ON CONFLICT (source, origin, height) DO UPDATE SET note = EXCLUDED.note", 1, &type, &id, NULL, false);
+		trusted_execute(&hold, "WITH taken AS (DELETE FROM medchain.quarantine WHERE id = $1 "
+						"RETURNING source, origin, height, note) "
+						"INSERT INTO medchain.held_block (source, origin, height, note) SELECT "
+						"source, origin, height, note FROM taken "
+						"ON CONFLICT (source, origin, height) DO UPDATE SET note = EXCLUDED.note",
+						1, &type, &id, NULL, false);
 		again = true;
 	}
 	SPI_freetuptable(refused);

@@ -1,6 +1,6 @@
 /*
- * commit.c: what the commit of a transaction that appended entries does: it wakes the sealer, and waits for it
- * where asked to.
+ * commit.c: what the commit of a transaction that appended entries does: it wakes the sealer, and
+ * waits for it where asked to.
  *
  * Sessions share nothing for it but a flag, and a ticket where somebody waits.
  */
@@ -65,9 +65,10 @@ commit_wait(SharedDatabase *slot, uint64 ticket)
 		strlcpy(error, slot->error, sizeof(error));
 		LWLockRelease(shared_state->lock);
 		ereport(WARNING,
-				(errmsg("transaction is committed, but its ledger entries are not sealed yet: %s", problem),
+				(errmsg("transaction is committed, but its ledger entries are not sealed yet: %s",
+						problem),
 				 error[0] ? errdetail("The sealer reports: %s", error) : 0,
-				 errhint("The entries are sealed as soon as the sealer runs; see medchain.stat.")));
+			   errhint("The entries are sealed as soon as the sealer runs; see medchain.stat.")));
 	}
 }
 
@@ -144,7 +145,8 @@ commit_seal(SharedDatabase *slot)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the sealer cannot seal"),
 					 errdetail("%s", error),
-					 errhint("Nothing is lost: entries stay in medchain.pending until the sealer can go on.")));
+					 errhint("Nothing is lost: entries stay in medchain.pending until the sealer "
+							 "can go on.")));
 		ConditionVariableSleep(&slot->changed, PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();

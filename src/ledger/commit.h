@@ -5,8 +5,9 @@
 #define MEDCHAIN_LEDGER_COMMIT_H
 
 /*
- * This transaction put a row into medchain.pending: its commit has to tell the sealer.  wait, or the setting
- * medchain.wait_for_seal: and to return when the entry is sealed, or, with a warning, after medchain.seal_timeout.
+ * This transaction put a row into medchain.pending: its commit has to tell the sealer.  wait, or
+ * the setting medchain.wait_for_seal: and to return when the entry is sealed, or, with a warning,
+ * after medchain.seal_timeout.
  */
 extern void commit_note(bool wait);
 

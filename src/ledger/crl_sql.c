@@ -73,7 +73,8 @@ medchain_crl_revocation(PG_FUNCTION_ARGS)
 	Datum		values[2] = {0};
 	bool		nulls[2] = {true, true};
 
-	if (!crl_find(VARDATA_ANY(crl), VARSIZE_ANY_EXHDR(crl), VARDATA_ANY(certificate), VARSIZE_ANY_EXHDR(certificate),
+	if (!crl_find(VARDATA_ANY(crl), VARSIZE_ANY_EXHDR(crl), VARDATA_ANY(certificate),
+				  VARSIZE_ANY_EXHDR(certificate),
 				  VARDATA_ANY(anchors), VARSIZE_ANY_EXHDR(anchors), &revocation, &error))
 		pure_error(&error, CRL_HINT);
 	if (revocation.revoked)

@@ -37,7 +37,8 @@ envelope_string(JsonbContainer *object, const char *field)
 {
 	JsonbValue	value;
 
-	if (getKeyJsonValueFromContainer(object, field, strlen(field), &value) == NULL || value.type != jbvString)
+	if (getKeyJsonValueFromContainer(object, field, strlen(field), &value) == NULL ||
+		value.type != jbvString)
 		return NULL;
 	return pnstrdup(value.val.string.val, value.val.string.len);
 }
@@ -73,13 +74,15 @@ envelope_parse(Jsonb *body, const char *type, Envelope *envelope)
 	found = envelope_string(&body->root, "payloadType");
 	if (found == NULL || strcmp(found, type) != 0)
 		return psprintf("envelope is not of type %s", type);
-	envelope->payload = (char *) envelope_decode(envelope_string(&body->root, "payload"), &envelope->payload_len);
+	envelope->payload = (char *) envelope_decode(envelope_string(&body->root, "payload"),
+												 &envelope->payload_len);
 	if (envelope->payload == NULL)
 		return "payload of the envelope is not base64";
 	if (memchr(envelope->payload, '\0', envelope->payload_len) != NULL ||
 		!pg_verify_mbstr(PG_UTF8, envelope->payload, (int) envelope->payload_len, true))
 		return "payload of the envelope is not UTF-8 text";
-	if (getKeyJsonValueFromContainer(&body->root, "signatures", strlen("signatures"), &signatures) == NULL ||
+	if (getKeyJsonValueFromContainer(&body->root, "signatures", strlen("signatures"),
+									 &signatures) == NULL ||
 		signatures.type != jbvBinary || !JsonContainerIsArray(signatures.val.binary.data))
 		return "envelope has no signatures";
 
@@ -127,8 +130,8 @@ envelope_check(const Envelope *envelope, const char *type, text *pem)
 PG_FUNCTION_INFO_V1(medchain_open_envelope);
 
 /*
- * open_envelope(envelope jsonb, public_key text, payload_type text, OUT payload text, OUT reason text):
- * public_key null: do not check signatures.  payload is null when there is a reason.
+ * open_envelope(envelope jsonb, public_key text, payload_type text, OUT payload text, OUT reason
+ * text): public_key null: do not check signatures.  payload is null when there is a reason.
  */
 Datum
 medchain_open_envelope(PG_FUNCTION_ARGS)
@@ -153,7 +156,8 @@ medchain_open_envelope(PG_FUNCTION_ARGS)
 		values[1] = CStringGetTextDatum(reason);
 	else
 	{
-		char	   *payload = pg_any_to_server(envelope.payload, (int) envelope.payload_len, PG_UTF8);
+		char	   *payload = pg_any_to_server(envelope.payload, (int) envelope.payload_len,
+											   PG_UTF8);
 
 		values[0] = CStringGetTextDatum(payload);
 	}
@@ -173,7 +177,8 @@ medchain_envelope_bytes(PG_FUNCTION_ARGS)
 	size_t		size = envelope_pae_size(type, VARSIZE_ANY_EXHDR(payload));
 	bytea	   *result = palloc(VARHDRSZ + size);
 
-	envelope_pae(type, VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), (uint8_t *) VARDATA(result));
+	envelope_pae(type, VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload),
+				 (uint8_t *) VARDATA(result));
 	SET_VARSIZE(result, VARHDRSZ + size);
 	PG_RETURN_BYTEA_P(result);
 }

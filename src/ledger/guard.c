@@ -29,23 +29,25 @@ medchain_guard(PG_FUNCTION_ARGS)
 	if (!chain_writing)
 	{
 		/*
-		 * A peer that publishes more than inserts: skip it, as an error would only make the apply worker try
-		 * again for ever.
+		 * A peer that publishes more than inserts: skip it, as an error would only make the apply
+		 * worker try again for ever.
 		 */
 		if (IsLogicalWorker() && TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		{
 			ereport(LOG,
-					(errmsg("medchain: a peer tried to change or remove a row of \"medchain.%s\"; ignored", relation)));
+					(errmsg("medchain: a peer tried to change or remove a row of \"medchain.%s\"; "
+							"ignored", relation)));
 			return PointerGetDatum(NULL);
 		}
 		if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("table \"medchain.%s\" is part of the ledger and cannot be truncated", relation)));
+					 errmsg("table \"medchain.%s\" is part of the ledger and cannot be truncated",
+							relation)));
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("rows of \"medchain.%s\" are part of the ledger and cannot be %s", relation,
-						TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? "removed" : "changed"),
+			   errmsg("rows of \"medchain.%s\" are part of the ledger and cannot be %s", relation,
+					  TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? "removed" : "changed"),
 				 errhint("Append a new entry instead.")));
 	}
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))

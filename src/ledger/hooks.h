@@ -22,19 +22,31 @@ typedef struct LedgerHooks
 	/* Forget what the entries of that chain from first on say.  Runs in a trusted scope. */
 	void		(*unfold) (const char *origin, int64 first);
 
-	/* Can an entry of this kind change the key that the blocks behind it are signed with?  (No SQL.) */
+	/*
+	 * Can an entry of this kind change the key that the blocks behind it are signed with?  (No
+	 * SQL.)
+	 */
 	bool		(*changes_key) (const char *kind);
 
-	/* The keys of a chain, palloc'd, and where it ends; no keys: not configured (yet).  In a trusted scope. */
+	/*
+	 * The keys of a chain, palloc'd, and where it ends; no keys: not configured (yet).  In a
+	 * trusted scope.
+	 */
 	void		(*ledger_terms) (const char *origin, ChainTerms *terms);
 
-	/* May origin have sealed a block then, the first entry of which is first?  Else it has to wait. */
+	/*
+	 * May origin have sealed a block then, the first entry of which is first?  Else it has to
+	 * wait.
+	 */
 	bool		(*may_seal) (const char *origin, int64 first, TimestampTz sealed);
 
 	/* One round of the keeper, in a transaction of its own: accept what was held. */
 	void		(*keep) (void);
 
-	/* Member whose session this is, palloc'd, or NULL; *acting: it takes part now, and the session acts for it. */
+	/*
+	 * Member whose session this is, palloc'd, or NULL; *acting: it takes part now, and the session
+	 * acts for it.
+	 */
 	char	   *(*session_member) (bool *acting);
 } LedgerHooks;
 

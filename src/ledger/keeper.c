@@ -1,9 +1,10 @@
 /*
- * keeper.c: the worker for what must not delay the sealer: accepting the blocks of others whose turn has come, and
- * keeping medchain.pending small.
+ * keeper.c: the worker for what must not delay the sealer: accepting the blocks of others whose
+ * turn has come, and keeping medchain.pending small.
  *
- * Every entry passes through medchain.pending and leaves a dead row there, and the sealer looks through all of it in
- * each round.  Autovacuum comes once a minute; in that time a busy node would add a hundred megabytes.
+ * Every entry passes through medchain.pending and leaves a dead row there, and the sealer looks
+ * through all of it in each round.  Autovacuum comes once a minute; in that time a busy node would
+ * add a hundred megabytes.
  */
 #include "postgres.h"
 
@@ -30,13 +31,14 @@
 #define KEEPER_IDLE 1000		/* milliseconds */
 #define KEEPER_SMALL 512		/* pages of medchain.pending that are no trouble */
 #define KEEPER_BATCH 5000		/* entries sealed since the last time that are worth a vacuum */
-#define KEEPER_REST 20			/* times as long as the last vacuum took; it has nothing to remove while an old
-								 * transaction can still see the rows */
+#define KEEPER_REST 20			/* times as long as the last vacuum took; it has nothing to remove
+								 * while an old transaction can still see the rows */
 
 static BlockNumber
 keeper_pending_pages(void)
 {
-	Relation	pending = table_open(get_relname_relid("pending", trusted_schema(false)), AccessShareLock);
+	Relation	pending = table_open(get_relname_relid("pending", trusted_schema(false)),
+									 AccessShareLock);
 	BlockNumber pages = RelationGetNumberOfBlocks(pending);
 
 	table_close(pending, AccessShareLock);
@@ -52,7 +54,8 @@ keeper_vacuum(void)
 	VacuumRelation *relation;
 
 	/* vacuum() keeps what it needs over its transactions in a child of this */
-	PortalContext = AllocSetContextCreate(TopMemoryContext, "medchain keeper vacuum", ALLOCSET_DEFAULT_SIZES);
+	PortalContext = AllocSetContextCreate(TopMemoryContext, "medchain keeper vacuum",
+										  ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(PortalContext);
 	relation = makeVacuumRelation(makeRangeVar("medchain", "pending", -1), InvalidOid, NIL);
 	params.options = VACOPT_VACUUM | VACOPT_SKIP_LOCKED;
@@ -63,7 +66,10 @@ keeper_vacuum(void)
 	params.log_min_duration = -1;
 	params.index_cleanup = VACOPTVALUE_AUTO;
 
-	/* giving pages back takes a lock that stops everybody; autovacuum does it when the table has grown */
+	/*
+	 * giving pages back takes a lock that stops everybody; autovacuum does it when the table has
+	 * grown
+	 */
 	params.truncate = VACOPTVALUE_DISABLED;
 	params.nworkers = -1;
 

@@ -1,5 +1,6 @@
 /*
- * launcher.c: one launcher for the server starts the workers of each database that has the extension.
+ * launcher.c: one launcher for the server starts the workers of each database that has the
+ * extension.
  *
  * It cannot see from outside which databases have it, so after a server start it
  * sends a sealer into each one once; a sealer that finds no extension leaves.  Later
@@ -32,10 +33,14 @@
 #include "ledger/shared.h"
 
 #define LAUNCHER_RETRY 500		/* milliseconds between tries to start a worker again */
-#define LAUNCHER_PAUSE 10000	/* milliseconds a database is left alone for DROP DATABASE and the like */
+#define LAUNCHER_PAUSE 10000	/* milliseconds a database is left alone for DROP DATABASE and the
+								 * like */
 #define LAUNCHER_UP 10000		/* milliseconds a session waits for its sealer */
 
-static const char *const worker_function[WORKER_KINDS] = {"medchain_sealer_main", "medchain_keeper_main"};
+static const char *const worker_function[WORKER_KINDS] = {
+	"medchain_sealer_main",
+	"medchain_keeper_main"
+};
 static const char *const worker_name[WORKER_KINDS] = {"medchain sealer", "medchain keeper"};
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
@@ -200,7 +205,8 @@ shared_start_workers(void)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the sealer of this database did not start"),
-					 errhint("CREATE EXTENSION must have been committed; max_worker_processes must have room for two workers per database; see the server log.")));
+				   errhint("CREATE EXTENSION must have been committed; max_worker_processes must "
+						   "have room for two workers per database; see the server log.")));
 		ConditionVariableTimedSleep(&slot->changed, 100, PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
@@ -238,12 +244,15 @@ launcher_clear_database(const char *name)
 }
 
 /*
- * DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME TO or SET TABLESPACE fail while
- * anybody is connected.  Our workers step aside for a while; PostgreSQL itself waits five seconds for that.
+ * DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME TO or SET TABLESPACE fail
+ * while anybody is connected.  Our workers step aside for a while; PostgreSQL itself waits five
+ * seconds for that.
  */
 static void
-launcher_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
-				 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+launcher_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
+				 ProcessUtilityContext context,
+				 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest,
+				 QueryCompletion *completion)
 {
 	Node	   *node = statement->utilityStmt;
 
@@ -259,21 +268,25 @@ launcher_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 			{
 				DefElem    *option = lfirst_node(DefElem, cell);
 
-				if (strcmp(option->defname, "template") == 0 && option->arg != NULL && IsA(option->arg, String))
+				if (strcmp(option->defname, "template") == 0 && option->arg != NULL &&
+					IsA(option->arg, String))
 					launcher_clear_database(strVal(option->arg));
 			}
 		}
 		else if (IsA(node, AlterDatabaseStmt) && ((AlterDatabaseStmt *) node)->options != NIL &&
-				 strcmp(linitial_node(DefElem, ((AlterDatabaseStmt *) node)->options)->defname, "tablespace") == 0)
+				 strcmp(linitial_node(DefElem, ((AlterDatabaseStmt *) node)->options)->defname,
+						"tablespace") == 0)
 			launcher_clear_database(((AlterDatabaseStmt *) node)->dbname);
 		else if (IsA(node, RenameStmt) && ((RenameStmt *) node)->renameType == OBJECT_DATABASE)
 			launcher_clear_database(((RenameStmt *) node)->subname);
 	}
 
 	if (previous_utility_hook)
-		previous_utility_hook(statement, query, read_only_tree, context, params, environment, dest, completion);
+		previous_utility_hook(statement, query, read_only_tree, context, params, environment, dest,
+							  completion);
 	else
-		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment, dest, completion);
+		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment,
+								dest, completion);
 }
 
 void

@@ -60,10 +60,11 @@ payload_append_time(StringInfo out, TimestampTz time)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
-	char		text[PAYLOAD_TIME_LEN];
+	char text[	PAYLOAD_TIME_LEN];
 	char	   *at;
 
-	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year < 1 || tm.tm_year > 9999)
+	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year < 1 ||
+		tm.tm_year > 9999)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp out of range")));
@@ -109,7 +110,10 @@ payload_build(const char *kind, const char *origin, const pg_uuid_t *id, Timesta
 	return out.data;
 }
 
-/* A limit of our own: what one node takes and another's smaller stack does not would split the alliance. */
+/*
+ * A limit of our own: what one node takes and another's smaller stack does not would split the
+ * alliance.
+ */
 static void
 payload_descend(PayloadReader *reader)
 {
@@ -213,7 +217,7 @@ payload_parse_uuid(const char *text, pg_uuid_t *id)
 	{
 		bool		dash = (i == 8 || i == 13 || i == 18 || i == 23);
 
-		if (dash != (text[i] == '-') || (text[i] >= 'A' && text[i] <= 'F'))
+		if (dash != (text[i] == '-') ||(text[i] >= 'A' && text[i] <= 'F'))
 			return false;
 		if (!dash)
 			hex[digits++] = text[i];
@@ -235,7 +239,10 @@ payload_scan(const char *text, int len, JsonSemAction *actions)
 	}
 	PG_CATCH();
 	{
-		/* Only the stack limit and out-of-repertoire characters are the text's own fault; nothing was changed. */
+		/*
+		 * Only the stack limit and out-of-repertoire characters are the text's own fault; nothing
+		 * was changed.
+		 */
 		int			code = geterrcode();
 
 		if (code != ERRCODE_STATEMENT_TOO_COMPLEX && code != ERRCODE_UNTRANSLATABLE_CHARACTER)

@@ -11,7 +11,8 @@
 #include "utils/uuid.h"
 #include "core/hash.h"
 
-#define PAYLOAD_MAX (16 * 1024 * 1024)	/* bytes: who has to read an entry can hold it, and its export, in memory */
+#define PAYLOAD_MAX (16 * 1024 * 1024)	/* bytes: who has to read an entry can hold it, and its
+										 * export, in memory */
 
 typedef struct PayloadFields
 {
@@ -25,8 +26,10 @@ typedef struct PayloadFields
 } PayloadFields;
 
 /* Build the payload text. subject may be NULL.  palloc'd. */
-extern char *payload_build(const char *kind, const char *origin, const pg_uuid_t *id, TimestampTz time,
-						   const char *actor, const char *role, const uint8_t *subject, const char *body);
+extern char *payload_build(const char *kind, const char *origin, const pg_uuid_t *id,
+						   TimestampTz time,
+						   const char *actor, const char *role, const uint8_t *subject,
+						   const char *body);
 
 /*
  * Read the fields other columns index.  False, with *reason set, if text is not such an object: not
@@ -34,7 +37,10 @@ extern char *payload_build(const char *kind, const char *origin, const pg_uuid_t
  */
 extern bool payload_parse(const char *text, int len, PayloadFields *fields, const char **reason);
 
-/* Run PostgreSQL's parser over it; false if the text is not JSON or nested beyond what the stack takes. */
+/*
+ * Run PostgreSQL's parser over it; false if the text is not JSON or nested beyond what the stack
+ * takes.
+ */
 extern bool payload_scan(const char *text, int len, JsonSemAction *actions);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * payload_index.c: comparing an entry's index columns with its payload, a million times.
  *
- * payload_build() writes the fields of an entry in one order and spelling.  A payload that starts with exactly the
- * text that the columns would give, up to the body, and goes on with one JSON value and a brace has these fields
- * and no others, so that only the body is left for the JSON parser.  Whatever looks different takes payload_parse().
+ * payload_build() writes the fields of an entry in one order and spelling.  A payload that starts
+ * with exactly the text that the columns would give, up to the body, and goes on with one JSON
+ * value and a brace has these fields and no others, so that only the body is left for the JSON
+ * parser.  Whatever looks different takes payload_parse().
  */
 #include "postgres.h"
 
@@ -48,13 +49,15 @@ cursor_plain(Cursor *cursor, const char *expected, size_t len)
 	for (size_t i = 0; i < len; i++)
 		if (expected[i] == '"' || expected[i] == '\\' || (unsigned char) expected[i] < ' ')
 			return false;
-	return cursor_literal(cursor, "\"") && cursor_take(cursor, expected, len) && cursor_literal(cursor, "\"");
+	return cursor_literal(cursor, "\"") && cursor_take(cursor, expected, len) &&
+		cursor_literal(cursor, "\"");
 }
 
 static bool
 cursor_text(Cursor *cursor, const text *expected)
 {
-	return expected != NULL && cursor_plain(cursor, VARDATA_ANY(expected), VARSIZE_ANY_EXHDR(expected));
+	return expected != NULL && cursor_plain(cursor, VARDATA_ANY(expected),
+											VARSIZE_ANY_EXHDR(expected));
 }
 
 /* Any string without escapes. */
@@ -104,9 +107,10 @@ cursor_time(Cursor *cursor, const TimestampTz *time)
 	{
 		struct pg_tm tm;
 		fsec_t		fsec;
-		char		text[64];
+		char text[	64];
 
-		if (timestamp2tm(second, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year < 1 || tm.tm_year > 9999)
+		if (timestamp2tm(second, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year < 1 ||
+			tm.tm_year > 9999)
 			return false;
 		snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.",
 				 tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
@@ -130,7 +134,8 @@ cursor_subject(Cursor *cursor, const bytea *subject)
 	if (VARSIZE_ANY_EXHDR(subject) != HASH_LEN)
 		return false;
 	encode_hex((const uint8_t *) VARDATA_ANY(subject), HASH_LEN, hex);
-	return cursor_literal(cursor, ",\"subject\":\"") && cursor_take(cursor, hex, 2 * HASH_LEN) && cursor_literal(cursor, "\"");
+	return cursor_literal(cursor, ",\"subject\":\"") && cursor_take(cursor, hex, 2 * HASH_LEN) &&
+		cursor_literal(cursor, "\"");
 }
 
 /* One JSON value without escapes, which need more care, and not too deep. */
@@ -141,7 +146,8 @@ cursor_body(const char *body, int len)
 
 	if (memchr(body, '\\', (size_t) len) != NULL || len > BODY_SHORT)
 		return false;
-	return pg_parse_json(compat_json_lexer(unconstify(char *, body), len, false), &nothing) == JSON_SUCCESS;
+	return pg_parse_json(compat_json_lexer(unconstify(char *, body), len, false), &nothing) ==
+		JSON_SUCCESS;
 }
 
 static bool
@@ -150,7 +156,8 @@ payload_index_quick(const PayloadIndex *index, const char *payload, int len)
 	Cursor		cursor = {payload, payload + len};
 
 	if (!cursor_literal(&cursor, "{\"kind\":") || !cursor_text(&cursor, index->kind) ||
-		!cursor_literal(&cursor, ",\"origin\":") || !cursor_plain(&cursor, index->origin, strlen(index->origin)) ||
+		!cursor_literal(&cursor, ",\"origin\":") ||
+		!cursor_plain(&cursor, index->origin, strlen(index->origin)) ||
 		!cursor_literal(&cursor, ",\"id\":") || !cursor_uuid(&cursor, index->id) ||
 		!cursor_literal(&cursor, ",\"time\":") || !cursor_time(&cursor, index->time) ||
 		!cursor_literal(&cursor, ",\"actor\":") || !cursor_text(&cursor, index->actor) ||
@@ -170,7 +177,8 @@ payload_index_same(const text *column, const char *expected)
 }
 
 bool
-payload_index_agrees(const PayloadIndex *index, const char *payload, int len, unsigned *differ, const char **reason)
+payload_index_agrees(const PayloadIndex *index, const char *payload, int len, unsigned *differ,
+					 const char **reason)
 {
 	PayloadFields fields;
 	bool		agree[PAYLOAD_INDEX_COLUMNS];

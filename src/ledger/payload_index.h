@@ -9,7 +9,10 @@
 #include "utils/uuid.h"
 #include "core/hash.h"
 
-/* The index columns of one entry as they are stored.  A column that is null although it must not be has NULL here. */
+/*
+ * The index columns of one entry as they are stored.  A column that is null although it must not be
+ * has NULL here.
+ */
 typedef struct PayloadIndex
 {
 	const char *origin;
@@ -25,8 +28,9 @@ typedef struct PayloadIndex
 extern const char *const payload_index_names[PAYLOAD_INDEX_COLUMNS];
 
 /*
- * True if every column agrees with the payload.  Otherwise *differ has bit i set for payload_index_names[i], or is 0 and
- * *reason says why the text is no entry at all.  Takes what payload_parse() takes, no more and no less.
+ * True if every column agrees with the payload.  Otherwise *differ has bit i set for
+ * payload_index_names[i], or is 0 and *reason says why the text is no entry at all.  Takes what
+ * payload_parse() takes, no more and no less.
  */
 extern bool payload_index_agrees(const PayloadIndex *index, const char *payload, int len,
 								 unsigned *differ, const char **reason);

@@ -1,8 +1,10 @@
 /*
- * pending.c: moving committed entries from medchain.pending to medchain.entry, many rows to a WAL record.
+ * pending.c: moving committed entries from medchain.pending to medchain.entry, many rows to a WAL
+ * record.
  *
- * This is what keeps up with everybody's inserts, on one core: by SQL (DELETE ... RETURNING into INSERT) it took twice
- * as long.  Triggers of both tables are passed by: they are there to keep out everybody but the sealer.
+ * This is what keeps up with everybody's inserts, on one core: by SQL (DELETE ... RETURNING into
+ * INSERT) it took twice as long.  Triggers of both tables are passed by: they are there to keep out
+ * everybody but the sealer.
  */
 #include "postgres.h"
 
@@ -34,7 +36,8 @@
 /* Columns of medchain.pending; medchain.entry has the same behind its origin. */
 enum
 {
-	PENDING_SEQ = 1, PENDING_ID, PENDING_KIND, PENDING_TIME, PENDING_ACTOR, PENDING_SUBJECT, PENDING_PAYLOAD, PENDING_LEAF,
+	PENDING_SEQ = 1, PENDING_ID, PENDING_KIND, PENDING_TIME, PENDING_ACTOR, PENDING_SUBJECT,
+	PENDING_PAYLOAD, PENDING_LEAF,
 	PENDING_COLUMNS = PENDING_LEAF
 };
 
@@ -65,7 +68,9 @@ pending_open(const char *name, LOCKMODE lock)
 	return table_open(get_relname_relid(name, trusted_schema(false)), lock);
 }
 
-/* Somebody who adds a column to these tables stops the sealer rather than have entries moved awry. */
+/*
+ * Somebody who adds a column to these tables stops the sealer rather than have entries moved awry.
+ */
 static void
 pending_check_columns(const Mover *mover)
 {
@@ -74,12 +79,14 @@ pending_check_columns(const Mover *mover)
 	bool		same = from->natts == PENDING_COLUMNS && to->natts == PENDING_COLUMNS + 1;
 
 	for (int i = 0; i < from->natts && same; i++)
-		same = strcmp(NameStr(TupleDescAttr(from, i)->attname), NameStr(TupleDescAttr(to, i + 1)->attname)) == 0 &&
+		same = strcmp(NameStr(TupleDescAttr(from, i)->attname),
+					  NameStr(TupleDescAttr(to, i + 1)->attname)) == 0 &&
 			TupleDescAttr(from, i)->atttypid == TupleDescAttr(to, i + 1)->atttypid;
 	if (!same)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("columns of medchain.pending or medchain.entry are not as medchain made them")));
+				 errmsg("columns of medchain.pending or medchain.entry are not as medchain made "
+						"them")));
 }
 
 static int
@@ -124,7 +131,10 @@ pending_collect(const Mover *mover, int64 limit, int64 *count)
 	return rows;
 }
 
-/* Put the row into the slot for medchain.entry, under its final number, and take it away from where it was. */
+/*
+ * Put the row into the slot for medchain.entry, under its final number, and take it away from where
+ * it was.
+ */
 static void
 pending_take(Mover *mover, PendingRow *row, Datum origin, int64 seq, TupleTableSlot *out)
 {
@@ -148,7 +158,8 @@ pending_take(Mover *mover, PendingRow *row, Datum origin, int64 seq, TupleTableS
 static void
 pending_insert(Mover *mover, int count)
 {
-	table_multi_insert(mover->entry, mover->slots, count, GetCurrentCommandId(true), 0, mover->bulk);
+	table_multi_insert(mover->entry, mover->slots, count, GetCurrentCommandId(true), 0,
+					   mover->bulk);
 	for (int i = 0; i < count; i++)
 	{
 		list_free(compat_insert_index_tuples(mover->target, mover->slots[i], mover->estate));
@@ -169,7 +180,8 @@ pending_tell(Mover *mover, int slot, bool last, PendingMoved moved, void *state)
 		elog(ERROR, "leaf hash of a pending entry has %d bytes", (int) VARSIZE_ANY_EXHDR(leaf));
 	entry.leaf = (const uint8_t *) VARDATA_ANY(leaf);
 	entry.kind = TextDatumGetCString(slot_getattr(row, PENDING_KIND + 1, &isnull));
-	entry.payload_length = (int64) toast_raw_datum_size(slot_getattr(row, PENDING_PAYLOAD + 1, &isnull)) - VARHDRSZ;
+	entry.payload_length = (int64) toast_raw_datum_size(slot_getattr(row, PENDING_PAYLOAD + 1,
+																	 &isnull)) - VARHDRSZ;
 	MemoryContextSwitchTo(mover->caller);
 	moved(state, &entry);
 	MemoryContextSwitchTo(mover->context);
@@ -185,7 +197,8 @@ pending_begin(Mover *mover)
 	mover->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	mover->source = table_slot_create(mover->pending, NULL);
 	mover->caller = CurrentMemoryContext;
-	mover->context = AllocSetContextCreate(CurrentMemoryContext, "medchain pending", ALLOCSET_DEFAULT_SIZES);
+	mover->context = AllocSetContextCreate(CurrentMemoryContext, "medchain pending",
+										   ALLOCSET_DEFAULT_SIZES);
 }
 
 /* Only when there is something to move: most rounds of an idle node end before. */
@@ -231,7 +244,8 @@ pending_end(Mover *mover)
 }
 
 int64
-pending_move(const char *origin, int64 first_seq, int64 limit, int64 block, PendingMoved moved, void *state)
+pending_move(const char *origin, int64 first_seq, int64 limit, int64 block, PendingMoved moved,
+			 void *state)
 {
 	Mover		mover;
 	PendingRow *rows;

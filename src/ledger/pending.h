@@ -21,9 +21,10 @@ typedef struct PendingEntry
 typedef void (*PendingMoved) (void *state, const PendingEntry *entry);
 
 /*
- * Move the oldest entries that are committed now, at most limit, and number them from first_seq on.  Rows are in
- * medchain.entry, block of them at a time at most, before moved is called for them: what a block closes over goes out
- * to peers before the block.  Returns how many.  Only for the sealer.
+ * Move the oldest entries that are committed now, at most limit, and number them from first_seq on.
+ * Rows are in medchain.entry, block of them at a time at most, before moved is called for them:
+ * what a block closes over goes out to peers before the block.  Returns how many.  Only for the
+ * sealer.
  */
 extern int64 pending_move(const char *origin, int64 first_seq, int64 limit, int64 block,
 						  PendingMoved moved, void *state);

@@ -46,7 +46,8 @@ proof_int64(int row, int column)
 {
 	bool		isnull;
 
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull));
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column,
+									   &isnull));
 }
 
 static char *
@@ -71,15 +72,20 @@ proof_entry_missing(Datum id, const char *origin)
 	if (origin != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("entry %s is not on the chain \"%s\" as it is known here", proof_uuid_text(id), origin),
+				 errmsg("entry %s is not on the chain \"%s\" as it is known here",
+						proof_uuid_text(id), origin),
 				 errhint("See the view medchain.chains.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("entry %s is not on the ledger as it is known here", proof_uuid_text(id)),
-			 errhint("What other members sealed shows here once their blocks have arrived; see the view medchain.chains.")));
+		   errhint("What other members sealed shows here once their blocks have arrived; see the "
+				   "view medchain.chains.")));
 }
 
-/* The entry of this id; nothing keeps another member from using it again, so origin may have to tell whose. */
+/*
+ * The entry of this id; nothing keeps another member from using it again, so origin may have to
+ * tell whose.
+ */
 static void
 proof_find_entry(Datum id, const char *origin, ProofEntry *entry)
 {
@@ -91,11 +97,15 @@ proof_find_entry(Datum id, const char *origin, ProofEntry *entry)
 	bool		isnull;
 
 	if (origin != NULL)
-		trusted_read(&of, "WITH e AS MATERIALIZED (SELECT origin, seq, leaf_hash FROM medchain.entry WHERE id = $1) "
-					 "SELECT origin, seq, leaf_hash FROM e WHERE origin = $2 ORDER BY seq LIMIT 1", 2, types, values);
+		trusted_read(&of, "WITH e AS MATERIALIZED (SELECT origin, seq, leaf_hash FROM "
+					 "medchain.entry WHERE id = $1) "
+					 "SELECT origin, seq, leaf_hash FROM e WHERE origin = $2 ORDER BY seq LIMIT 1",
+					 2, types, values);
 	else
-		trusted_read(&any, "WITH e AS MATERIALIZED (SELECT origin, seq, leaf_hash FROM medchain.entry WHERE id = $1) "
-					 "SELECT DISTINCT ON (origin) origin, seq, leaf_hash FROM e ORDER BY origin, seq LIMIT 2",
+		trusted_read(&any, "WITH e AS MATERIALIZED (SELECT origin, seq, leaf_hash FROM "
+					 "medchain.entry WHERE id = $1) "
+					 "SELECT DISTINCT ON (origin) origin, seq, leaf_hash FROM e ORDER BY origin, "
+					 "seq LIMIT 2",
 					 1, types, values);
 	if (SPI_processed == 0)
 		proof_entry_missing(id, origin);
@@ -103,7 +113,8 @@ proof_find_entry(Datum id, const char *origin, ProofEntry *entry)
 	if (SPI_processed > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_CARDINALITY_VIOLATION),
-				 errmsg("entry %s is on the chains of \"%s\" and \"%s\"", proof_uuid_text(id), entry->origin,
+				 errmsg("entry %s is on the chains of \"%s\" and \"%s\"", proof_uuid_text(id),
+						entry->origin,
 						SPI_getvalue(SPI_tuptable->vals[1], SPI_tuptable->tupdesc, 1)),
 				 errhint("Give the argument \"origin\" to say which one is meant.")));
 	entry->index = proof_int64(0, 2);
@@ -111,7 +122,8 @@ proof_find_entry(Datum id, const char *origin, ProofEntry *entry)
 	if (VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("leaf hash of entry %lld of chain \"%s\" is damaged", (long long) entry->index, entry->origin),
+				 errmsg("leaf hash of entry %lld of chain \"%s\" is damaged",
+						(long long) entry->index, entry->origin),
 				 errhint("Run medchain.verify() to see what else is.")));
 	memcpy(entry->leaf, VARDATA_ANY(leaf), HASH_LEN);
 	SPI_freetuptable(SPI_tuptable);
@@ -127,7 +139,8 @@ proof_open_chain(const char *origin, ProofChain *chain)
 	NoteBlock	block;
 	CoreError	error = {0};
 
-	trusted_read(&plan, "SELECT size, note FROM medchain.block WHERE origin = $1 ORDER BY height DESC LIMIT 1", 1, types, values);
+	trusted_read(&plan, "SELECT size, note FROM medchain.block WHERE origin = $1 ORDER BY height "
+				 "DESC LIMIT 1", 1, types, values);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -137,7 +150,8 @@ proof_open_chain(const char *origin, ProofChain *chain)
 	chain->size = proof_int64(0, 1);
 	chain->note = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	SPI_freetuptable(SPI_tuptable);
-	if (!note_parse_block(chain->note, strlen(chain->note), &block, &error) || block.size != (uint64) chain->size)
+	if (!note_parse_block(chain->note, strlen(chain->note), &block, &error) ||
+		block.size != (uint64) chain->size)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("newest block of chain \"%s\" is damaged", origin),
@@ -156,7 +170,8 @@ proof_checkpoint(const ProofChain *chain, int64 size)
 
 	if (size == chain->size)
 		return chain->note;
-	trusted_read(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND size = $2 ORDER BY height DESC LIMIT 1",
+	trusted_read(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND size = $2 ORDER BY "
+				 "height DESC LIMIT 1",
 				 2, types, values);
 	return SPI_processed > 0 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
 }
@@ -166,8 +181,10 @@ proof_damaged(const ProofChain *chain, int64 size)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("tree of chain \"%s\" at size %lld is not the one its blocks speak of", chain->origin, (long long) size),
-			 errhint("Run medchain.verify() to see what is wrong; if it is a tile, medchain.rebuild_tiles() makes them anew.")));
+			 errmsg("tree of chain \"%s\" at size %lld is not the one its blocks speak of",
+					chain->origin, (long long) size),
+			 errhint("Run medchain.verify() to see what is wrong; if it is a tile, "
+					 "medchain.rebuild_tiles() makes them anew.")));
 }
 
 /* ERROR unless the proof at hand was made well and is accepted. */
@@ -186,13 +203,18 @@ proof_consistency(const ProofChain *chain, int64 size1, int64 size2, const uint8
 				  const uint8_t root2[HASH_LEN], uint8_t hashes[PROOF_MAX_HASHES][HASH_LEN])
 {
 	int			nhashes;
-	bool		made = proof_make_consistency(tile_subtree, chain->reader, (uint64) size1, (uint64) size2, hashes, &nhashes);
+	bool		made = proof_make_consistency(tile_subtree, chain->reader, (uint64) size1,
+											  (uint64) size2, hashes, &nhashes);
 
-	proof_require(made, proof_check_consistency((uint64) size1, (uint64) size2, hashes[0], nhashes, root1, root2), chain, size1);
+	proof_require(made, proof_check_consistency((uint64) size1, (uint64) size2, hashes[0], nhashes,
+												root1, root2), chain, size1);
 	return nhashes;
 }
 
-/* Root of the first size leaves, as far as the block of that size, if there is one, agrees; its note, or NULL. */
+/*
+ * Root of the first size leaves, as far as the block of that size, if there is one, agrees; its
+ * note, or NULL.
+ */
 static char *
 proof_root(const ProofChain *chain, int64 size, uint8_t root[HASH_LEN])
 {
@@ -203,7 +225,8 @@ proof_root(const ProofChain *chain, int64 size, uint8_t root[HASH_LEN])
 	if (!proof_make_root(tile_subtree, chain->reader, (uint64) size, root))
 		elog(ERROR, "could not compute SHA-256");
 	if (note != NULL &&
-		(!note_parse_block(note, strlen(note), &block, &error) || block.size != (uint64) size || !hash_equal(block.root, root)))
+		(!note_parse_block(note, strlen(note), &block, &error) || block.size != (uint64) size ||
+		 !hash_equal(block.root, root)))
 		proof_damaged(chain, size);
 	return note;
 }
@@ -227,7 +250,8 @@ proof_check_size(const char *what, int64 size, const ProofChain *chain)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must not be negative", what),
-				 errhint("Give the number of entries of a tree: \"%s\" has %lld here.", chain->origin, (long long) chain->size)));
+				 errhint("Give the number of entries of a tree: \"%s\" has %lld here.",
+						 chain->origin, (long long) chain->size)));
 	if (size > chain->size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -252,15 +276,18 @@ proof_inclusion_json(const ProofEntry *entry, const ProofChain *chain, int64 siz
 	int			nhashes;
 	uint8_t		root[HASH_LEN];
 	char	   *note = proof_anchored_root(chain, size, root);
-	bool		made = proof_make_inclusion(tile_subtree, chain->reader, (uint64) entry->index, (uint64) size, hashes, &nhashes);
+	bool		made = proof_make_inclusion(tile_subtree, chain->reader, (uint64) entry->index,
+											(uint64) size, hashes, &nhashes);
 	StringInfoData json;
 
-	proof_require(made, proof_check_inclusion(entry->leaf, (uint64) entry->index, (uint64) size, hashes[0], nhashes, root),
+	proof_require(made, proof_check_inclusion(entry->leaf, (uint64) entry->index, (uint64) size,
+											  hashes[0], nhashes, root),
 				  chain, size);
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"origin\": ");
 	escape_json(&json, entry->origin);
-	appendStringInfo(&json, ", \"index\": %lld, \"tree_size\": %lld, \"leaf_hash\": ", (long long) entry->index, (long long) size);
+	appendStringInfo(&json, ", \"index\": %lld, \"tree_size\": %lld, \"leaf_hash\": ",
+					 (long long) entry->index, (long long) size);
 	proof_append_hex(&json, entry->leaf);
 	appendStringInfoString(&json, ", \"root_hash\": ");
 	proof_append_hex(&json, root);
@@ -304,9 +331,11 @@ medchain_inclusion_proof(PG_FUNCTION_ARGS)
 	if (entry.index >= size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("entry %s has index %lld and is not in a tree of size %lld", proof_uuid_text(PG_GETARG_DATUM(0)),
+				 errmsg("entry %s has index %lld and is not in a tree of size %lld",
+						proof_uuid_text(PG_GETARG_DATUM(0)),
 						(long long) entry.index, (long long) size),
-				 errhint("Give a tree size from %lld to %lld.", (long long) entry.index + 1, (long long) chain.size)));
+				 errhint("Give a tree size from %lld to %lld.", (long long) entry.index + 1,
+						 (long long) chain.size)));
 	json = MemoryContextStrdup(caller, proof_inclusion_json(&entry, &chain, size));
 	trusted_end(&scope);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));

@@ -41,7 +41,8 @@ pseudonym_load_key(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
 				 errmsg("no key for pseudonyms is configured"),
-				 errhint("Set medchain.pseudonym_key_file to a file with the alliance's key, at least %d bytes, readable by the server alone.",
+				 errhint("Set medchain.pseudonym_key_file to a file with the alliance's key, at "
+						 "least %d bytes, readable by the server alone.",
 						 PSEUDONYM_KEY_MIN)));
 
 	fd = OpenTransientFile(file, O_RDONLY | PG_BINARY);
@@ -60,12 +61,14 @@ pseudonym_load_key(void)
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
 				 errmsg("pseudonym key file \"%s\" is not a regular file", file)));
 	if ((st.st_uid == geteuid() && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0) ||
-		(st.st_uid == 0 && st.st_uid != geteuid() && (st.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0) ||
+		(st.st_uid == 0 && st.st_uid != geteuid() &&
+		 (st.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0) ||
 		(st.st_uid != 0 && st.st_uid != geteuid()))
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
 				 errmsg("pseudonym key file \"%s\" must be readable by the server alone", file),
-				 errdetail("File must have permissions u=rw (0600) or less if owned by the database user, or permissions u=rw,g=r (0640) or less if owned by root.")));
+				 errdetail("File must have permissions u=rw (0600) or less if owned by the "
+					 "database user, or permissions u=rw,g=r (0640) or less if owned by root.")));
 
 	got = read(fd, key_bytes, sizeof(key_bytes));
 	if (got < 0)
@@ -83,7 +86,8 @@ pseudonym_load_key(void)
 	if (got < PSEUDONYM_KEY_MIN)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
-				 errmsg("pseudonym key file \"%s\" holds fewer than %d bytes", file, PSEUDONYM_KEY_MIN)));
+				 errmsg("pseudonym key file \"%s\" holds fewer than %d bytes", file,
+						PSEUDONYM_KEY_MIN)));
 	if (loaded == NULL)
 		elog(ERROR, "could not compute HMAC-SHA-256");
 	hash_mac_free(key);

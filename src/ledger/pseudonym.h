@@ -8,7 +8,9 @@
 #include "postgres.h"
 #include "core/hash.h"
 
-/* ERROR (config_file_error) if medchain.pseudonym_key_file is not set, not private or not readable. */
+/*
+ * ERROR (config_file_error) if medchain.pseudonym_key_file is not set, not private or not readable.
+ */
 extern void pseudonym_of(const char *identity, size_t len, uint8_t out[HASH_LEN]);
 
 #endif

@@ -44,7 +44,8 @@ pure_key(text *pem)
 	const Key  *key = keycache_get(VARDATA_ANY(pem), VARSIZE_ANY_EXHDR(pem), &error);
 
 	if (key == NULL)
-		pure_error(&error, "Give a public key (\"BEGIN PUBLIC KEY\") or a certificate in PEM format.");
+		pure_error(&error, "Give a public key (\"BEGIN PUBLIC KEY\") or a certificate in PEM "
+				   "format.");
 	return key;
 }
 
@@ -63,7 +64,10 @@ pure_text(const char *utf8)
 {
 	int			len = (int) strlen(utf8);
 
-	/* names in certificates are whatever their authors put there: what is not UTF-8 must not get into a table */
+	/*
+	 * names in certificates are whatever their authors put there: what is not UTF-8 must not get
+	 * into a table
+	 */
 	if (!pg_verify_mbstr(PG_UTF8, utf8, len, true))
 	{
 		char	   *ascii = pstrdup(utf8);
@@ -82,8 +86,10 @@ pure_hash_argument(bytea *value, const char *what)
 	if (VARSIZE_ANY_EXHDR(value) != HASH_LEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s has %d bytes, expected %d", what, (int) VARSIZE_ANY_EXHDR(value), HASH_LEN),
-				 errhint("Give the bytes of a SHA-256 hash, such as medchain.leaf_hash() returns; decode(..., 'hex') makes them of hexadecimal digits.")));
+				 errmsg("%s has %d bytes, expected %d", what, (int) VARSIZE_ANY_EXHDR(value),
+						HASH_LEN),
+				 errhint("Give the bytes of a SHA-256 hash, such as medchain.leaf_hash() returns; "
+						 "decode(..., 'hex') makes them of hexadecimal digits.")));
 	return (const uint8_t *) VARDATA_ANY(value);
 }
 
@@ -171,7 +177,8 @@ medchain_merkle_root(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("leaves must not contain nulls")));
 		leaf = DatumGetByteaPP(element);
-		if (!hash_leaf(VARDATA_ANY(leaf), VARSIZE_ANY_EXHDR(leaf), hash) || !tree_range_append(&range, hash))
+		if (!hash_leaf(VARDATA_ANY(leaf), VARSIZE_ANY_EXHDR(leaf), hash) ||
+			!tree_range_append(&range, hash))
 			elog(ERROR, "could not compute SHA-256");
 	}
 	array_free_iterator(iterator);
@@ -192,7 +199,8 @@ medchain_verify_inclusion(PG_FUNCTION_ARGS)
 	uint8_t    *hashes = pure_hashes_argument(PG_GETARG_ARRAYTYPE_P(3), &count);
 	const uint8_t *root = pure_hash_argument(PG_GETARG_BYTEA_PP(4), "root hash");
 
-	PG_RETURN_BOOL(pure_proof_result(proof_check_inclusion(leaf, index, size, hashes, count, root)));
+	PG_RETURN_BOOL(pure_proof_result(proof_check_inclusion(leaf, index, size, hashes, count,
+														   root)));
 }
 
 PG_FUNCTION_INFO_V1(medchain_verify_consistency);
@@ -207,7 +215,8 @@ medchain_verify_consistency(PG_FUNCTION_ARGS)
 	const uint8_t *root1 = pure_hash_argument(PG_GETARG_BYTEA_PP(3), "root hash");
 	const uint8_t *root2 = pure_hash_argument(PG_GETARG_BYTEA_PP(4), "root hash");
 
-	PG_RETURN_BOOL(pure_proof_result(proof_check_consistency(size1, size2, hashes, count, root1, root2)));
+	PG_RETURN_BOOL(pure_proof_result(proof_check_consistency(size1, size2, hashes, count, root1,
+															 root2)));
 }
 
 PG_FUNCTION_INFO_V1(medchain_verify_signature);
@@ -235,7 +244,8 @@ medchain_verify_signature(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unknown signature algorithm \"%s\"", name),
-					 errhint("Algorithms are ed25519, ecdsa-p256-sha256, sm2-sm3, rsa-pkcs1-sha256 and rsa-pss-sha256.")));
+				   errhint("Algorithms are ed25519, ecdsa-p256-sha256, sm2-sm3, rsa-pkcs1-sha256 "
+						   "and rsa-pss-sha256.")));
 	}
 	key = pure_key(PG_GETARG_TEXT_PP(2));
 	verdict = key_verify(key, algorithm, VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message),
@@ -253,16 +263,21 @@ medchain_verify_note(PG_FUNCTION_ARGS)
 	text	   *note = PG_GETARG_TEXT_PP(0);
 	const Key  *key = pure_key(PG_GETARG_TEXT_PP(1));
 	CoreError	error = {0};
-	KeyVerdict	verdict = note_verify(VARDATA_ANY(note), VARSIZE_ANY_EXHDR(note), NULL, key, &error);
+	KeyVerdict	verdict = note_verify(VARDATA_ANY(note), VARSIZE_ANY_EXHDR(note), NULL, key,
+									  &error);
 
 	if (verdict == KEY_ERROR)
-		pure_error(&error, "A signed note is text, a blank line, and signature lines, each of which ends with a newline.");
+		pure_error(&error, "A signed note is text, a blank line, and signature lines, each of "
+				   "which ends with a newline.");
 	PG_RETURN_BOOL(verdict == KEY_VALID);
 }
 
 PG_FUNCTION_INFO_V1(medchain_key_facts);
 
-/* key_facts(text) -> (public_key, key_fingerprint, algorithm): a public key in our spelling, and its names */
+/*
+ * key_facts(text) -> (public_key, key_fingerprint, algorithm): a public key in our spelling, and
+ * its names
+ */
 Datum
 medchain_key_facts(PG_FUNCTION_ARGS)
 {
@@ -289,13 +304,16 @@ medchain_key_facts(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(medchain_name_valid);
 
-/* name_valid(name text, alliance boolean): may a member, or an alliance, be called so?  Together they are a note name. */
+/*
+ * name_valid(name text, alliance boolean): may a member, or an alliance, be called so?  Together
+ * they are a note name.
+ */
 Datum
 medchain_name_valid(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	bool		fits = PG_GETARG_BOOL(1) ? strlen(name) <= PURE_ALLIANCE_MAX :
-		strlen(name) < NAMEDATALEN && strchr(name, '/') == NULL;
+	bool		fits = (PG_GETARG_BOOL(1) ? strlen(name) <= PURE_ALLIANCE_MAX :
+						strlen(name) < NAMEDATALEN && strchr(name, '/') == NULL);
 
 	PG_RETURN_BOOL(fits && note_name_valid(name));
 }

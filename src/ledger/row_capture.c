@@ -1,9 +1,10 @@
 /*
  * row_capture.c: every insert, update and delete of a row of a ledger table goes on the ledger.
  *
- * The trigger is AFTER ROW and ENABLE ALWAYS, on the table and, cloned by PostgreSQL, on its partitions.  The row's own
- * lock orders the entries of one row as its versions are ordered.  An entry with what the row has become also names
- * the commitment to what the row was: if that is not what the entry before says, it was changed in between.
+ * The trigger is AFTER ROW and ENABLE ALWAYS, on the table and, cloned by PostgreSQL, on its
+ * partitions.  The row's own lock orders the entries of one row as its versions are ordered.  An
+ * entry with what the row has become also names the commitment to what the row was: if that is not
+ * what the entry before says, it was changed in between.
  */
 #include "postgres.h"
 
@@ -46,16 +47,21 @@ capture_remember_subject(const RowImage *row, const uint8_t *subject)
 	values[0] = chain_bytea(subject, HASH_LEN);
 	values[1] = CStringGetTextDatum(row->identity);
 	trusted_begin(&scope);
-	trusted_execute(&plan, "INSERT INTO medchain.subject_identity (pseudonym, identity) VALUES ($1, $2) "
+	trusted_execute(&plan, "INSERT INTO medchain.subject_identity (pseudonym, identity) VALUES "
+					"($1, $2) "
 					"ON CONFLICT (pseudonym) DO NOTHING", 2, types, values, NULL, false);
 	trusted_end(&scope);
 }
 
-/* Which key the id of a new row stands for.  The table has neither index nor trigger, and no use for the executor. */
+/*
+ * Which key the id of a new row stands for.  The table has neither index nor trigger, and no use
+ * for the executor.
+ */
 static void
 capture_remember_key(const RowTable *table, const RowImage *row)
 {
-	Relation	keys = table_open(get_relname_relid("row_key", get_namespace_oid("medchain", false)), RowExclusiveLock);
+	Relation	keys = table_open(get_relname_relid("row_key",
+										 get_namespace_oid("medchain", false)), RowExclusiveLock);
 	Datum		values[3];
 	bool		nulls[3] = {false};
 
@@ -114,8 +120,9 @@ capture_append(const RowTable *table, const char *kind, const RowImage *now, con
 }
 
 /*
- * The command of this transaction that the trigger was called for.  The tuple is as it is in the table: an old one says who
- * replaced it, a new one who made it, unless COPY FREEZE did, which nothing in its transaction comes before.
+ * The command of this transaction that the trigger was called for.  The tuple is as it is in the
+ * table: an old one says who replaced it, a new one who made it, unless COPY FREEZE did, which
+ * nothing in its transaction comes before.
  */
 static CommandId
 capture_command(TriggerData *trigger)
@@ -129,11 +136,13 @@ capture_command(TriggerData *trigger)
 
 /* The entry for it. */
 static void
-capture_append_change(TriggerData *trigger, const RowTable *table, const char *kind, const RowImage *now, const RowImage *was)
+capture_append_change(TriggerData *trigger, const RowTable *table, const char *kind,
+					  const RowImage *now, const RowImage *was)
 {
 	AppendedAt	at = capture_append(table, kind, now, was);
 
-	row_order_keep(trigger->tg_relation, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : trigger->tg_trigtuple,
+	row_order_keep(trigger->tg_relation, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL :
+				   trigger->tg_trigtuple,
 				   (now ? now : was)->id, capture_command(trigger), &at);
 }
 
@@ -155,7 +164,8 @@ medchain_capture(PG_FUNCTION_ARGS)
 	RowImage	was;
 	RowImage	now;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		elog(ERROR, "medchain_capture: not called as an AFTER ROW trigger");
 	relation = trigger->tg_relation;
 	desc = RelationGetDescr(relation);
@@ -165,7 +175,8 @@ medchain_capture(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" has a trigger of medchain, which knows nothing of the table",
 						RelationGetRelationName(relation)),
-				 errhint("Drop the trigger \"%s\", or call medchain.ledger_table().", trigger->tg_trigger->tgname)));
+				 errhint("Drop the trigger \"%s\", or call medchain.ledger_table().",
+						 trigger->tg_trigger->tgname)));
 	if (table->append_only && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -175,7 +186,8 @@ medchain_capture(PG_FUNCTION_ARGS)
 	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		row_image(table, desc, trigger->tg_trigtuple, table->version, &was);
 	if (!TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		row_image(table, desc, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? trigger->tg_trigtuple : trigger->tg_newtuple,
+		row_image(table, desc, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? trigger->tg_trigtuple :
+				  trigger->tg_newtuple,
 				  table->version, &now);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		capture_append_change(trigger, table, "row.insert", &now, NULL);
@@ -185,7 +197,10 @@ medchain_capture(PG_FUNCTION_ARGS)
 		capture_append_change(trigger, table, "row.update", &now, &was);
 	else
 	{
-		/* moved to another key, or another subject: the end of one history and the start of another */
+		/*
+		 * moved to another key, or another subject: the end of one history and the start of
+		 * another
+		 */
 		capture_append_change(trigger, table, "row.delete", NULL, &was);
 		capture_append_change(trigger, table, "row.insert", &now, NULL);
 	}
@@ -195,9 +210,10 @@ medchain_capture(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_row_record);
 
 /*
- * row_record(kind text, source regclass, root regclass) -> bigint: an entry for every row that source has now, as one of
- * the ledger table root: row.baseline for rows that came with it, row.delete for those that leave, row.update for those
- * that DDL has just given a new column with something in it, which the table's version before knew nothing of.
+ * row_record(kind text, source regclass, root regclass) -> bigint: an entry for every row that
+ * source has now, as one of the ledger table root: row.baseline for rows that came with it,
+ * row.delete for those that leave, row.update for those that DDL has just given a new column with
+ * something in it, which the table's version before knew nothing of.
  */
 Datum
 medchain_row_record(PG_FUNCTION_ARGS)
@@ -217,9 +233,13 @@ medchain_row_record(PG_FUNCTION_ARGS)
 	table = row_table_as(source, PG_GETARG_OID(2));
 	context = AllocSetContextCreate(CurrentMemoryContext, "medchain row", ALLOCSET_DEFAULT_SIZES);
 
-	/* the caller has locked the table: what it holds is what the newest snapshot sees, not what the transaction's does */
+	/*
+	 * the caller has locked the table: what it holds is what the newest snapshot sees, not what
+	 * the transaction's does
+	 */
 	PushActiveSnapshot(GetLatestSnapshot());
-	cursor = SPI_cursor_open_with_args(NULL, psprintf("SELECT %s FROM %s x", row_table_whole("x", source), row_table_sql_name(source)),
+	cursor = SPI_cursor_open_with_args(NULL,
+		psprintf("SELECT %s FROM %s x", row_table_whole("x", source), row_table_sql_name(source)),
 									   0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
 	for (;;)
 	{
@@ -232,8 +252,12 @@ medchain_row_record(PG_FUNCTION_ARGS)
 		for (uint64 i = 0; i < n; i++)
 		{
 			bool		isnull;
-			HeapTupleHeader header = DatumGetHeapTupleHeader(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
-			HeapTupleData whole = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+			HeapTupleHeader header = DatumGetHeapTupleHeader(SPI_getbinval(rows->vals[i],
+																	  rows->tupdesc, 1, &isnull));
+			HeapTupleData whole = {
+				.t_len = HeapTupleHeaderGetDatumLength(header),
+				.t_data = header
+			};
 			RowImage	row;
 			RowImage	before;
 
@@ -242,7 +266,8 @@ medchain_row_record(PG_FUNCTION_ARGS)
 			row_image(table, RelationGetDescr(source), &whole, table->version, &row);
 			if (filled)
 				row_image(table, RelationGetDescr(source), &whole, table->version - 1, &before);
-			capture_append(table, kind, leaving ? NULL : &row, leaving ? &row : filled ? &before : NULL);
+			capture_append(table, kind, leaving ? NULL : &row, leaving ? &row : filled ? &before :
+						   NULL);
 			MemoryContextSwitchTo(caller);
 			MemoryContextReset(context);
 			count++;

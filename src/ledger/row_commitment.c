@@ -1,9 +1,10 @@
 /*
  * row_commitment.c: canonical text of a row, and what is hashed of it.
  *
- * The canonical text of a row is its columns that are not null, sorted by name in byte order, each as
- * "<bytes of name>:<name><bytes of value>:<value>", the value as its type prints it under fixed settings.  So it is the
- * same after dump and restore, with columns in another order, and with empty columns added.
+ * The canonical text of a row is its columns that are not null, sorted by name in byte order, each
+ * as "<bytes of name>:<name><bytes of value>:<value>", the value as its type prints it under fixed
+ * settings.  So it is the same after dump and restore, with columns in another order, and with
+ * empty columns added.
  */
 #include "postgres.h"
 
@@ -29,7 +30,7 @@ typedef struct RowSettings
 	int			date_style;
 	int			interval_style;
 	int			float_digits;
-	int			bytea;
+	int bytea;
 	pg_tz	   *zone;
 } RowSettings;
 
@@ -46,8 +47,8 @@ static const char *const fixed_settings[][2] = {
 };
 
 /*
- * For the types everybody uses, the variables behind the settings are changed, as setting them properly would cost more
- * than all the rest; PG_FINALLY puts them back.
+ * For the types everybody uses, the variables behind the settings are changed, as setting them
+ * properly would cost more than all the rest; PG_FINALLY puts them back.
  */
 static void
 row_settings_fix(RowSettingsKind kind, RowSettings *saved)
@@ -57,7 +58,8 @@ row_settings_fix(RowSettingsKind kind, RowSettings *saved)
 	{
 		saved->nestlevel = NewGUCNestLevel();
 		for (size_t i = 0; i < lengthof(fixed_settings); i++)
-			(void) set_config_option(fixed_settings[i][0], fixed_settings[i][1], PGC_USERSET, PGC_S_SESSION,
+			(void) set_config_option(fixed_settings[i][0], fixed_settings[i][1], PGC_USERSET,
+									 PGC_S_SESSION,
 									 GUC_ACTION_SAVE, true, 0, false);
 	}
 	else if (kind == ROW_SETTINGS_FORMAT)
@@ -153,7 +155,10 @@ row_id(const RowTable *table, const char *canonical_key, uint8_t id[HASH_LEN])
 	pfree(name.data);
 }
 
-/* The salt is as good as random to whoever has not the table's secret, and is another one for every row and content. */
+/*
+ * The salt is as good as random to whoever has not the table's secret, and is another one for every
+ * row and content.
+ */
 static void
 row_commit(const RowTable *table, RowImage *image)
 {
@@ -202,7 +207,8 @@ row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, Row
 		{
 			row_append(&key, column->name);
 			row_append(&key, texts[i]);
-			appendStringInfo(&key_text, "%s%s=%s", key_text.len > 0 ? ", " : "", column->name, texts[i]);
+			appendStringInfo(&key_text, "%s%s=%s", key_text.len > 0 ? ", " :
+							 "", column->name, texts[i]);
 		}
 		if (column->attribute == table->subject)
 			image->identity = texts[i];
@@ -213,8 +219,9 @@ row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, Row
 }
 
 /*
- * The type's input function may run somebody's code, the constraint of a domain: with the rights of the table's owner,
- * as an index over the table would, and not with those of the SECURITY DEFINER function that asks.
+ * The type's input function may run somebody's code, the constraint of a domain: with the rights of
+ * the table's owner, as an index over the table would, and not with those of the SECURITY DEFINER
+ * function that asks.
  */
 static Datum
 row_key_read(Relation relation, Form_pg_attribute attribute, char *text)

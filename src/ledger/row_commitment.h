@@ -1,10 +1,11 @@
 /*
  * row_commitment.h: salted commitments to the content of a row.
  *
- * The ledger goes to every member, so what it says about a row must not be open to guessing: the content is hashed
- * with a salt that only the table's secret yields, and the primary key, often a number anybody can count
- * through, is put under the alliance's key.  Salts are computed, not stored, so that the commitment to a row can be made
- * again from the row alone: an update names the commitment to what it found.
+ * The ledger goes to every member, so what it says about a row must not be open to guessing: the
+ * content is hashed with a salt that only the table's secret yields, and the primary key, often a
+ * number anybody can count through, is put under the alliance's key.  Salts are computed, not
+ * stored, so that the commitment to a row can be made again from the row alone: an update names the
+ * commitment to what it found.
  */
 #ifndef MEDCHAIN_LEDGER_ROW_COMMITMENT_H
 #define MEDCHAIN_LEDGER_ROW_COMMITMENT_H
@@ -31,12 +32,14 @@ typedef struct RowImage
 } RowImage;
 
 /* The image of a row, with the columns that version of the table had; palloc'd. */
-extern void row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, RowImage *image);
+extern void row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version,
+					  RowImage *image);
 
 /*
- * What stands for the row with this key.  Values are in the order of the columns' names on the ledger, in any spelling
- * that their types read; ERROR (as the type has it) for others.
+ * What stands for the row with this key.  Values are in the order of the columns' names on the
+ * ledger, in any spelling that their types read; ERROR (as the type has it) for others.
  */
-extern void row_id_of_key(const RowTable *table, Relation relation, char **values, uint8_t id[HASH_LEN]);
+extern void row_id_of_key(const RowTable *table, Relation relation, char **values,
+						  uint8_t id[HASH_LEN]);
 
 #endif

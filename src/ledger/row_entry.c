@@ -1,5 +1,6 @@
 /*
- * row_entry.c: reading what row_capture.c wrote, here or in another hospital's database, into the body of an entry.
+ * row_entry.c: reading what row_capture.c wrote, here or in another hospital's database, into the
+ * body of an entry.
  */
 #include "postgres.h"
 
@@ -23,7 +24,10 @@ typedef enum RowField
 	ROW_FIELDS
 } RowField;
 
-static const char *const field_names[ROW_FIELDS] = {"relation", "row", "version", "commitment", "previous"};
+static const char *const field_names[ROW_FIELDS] = {
+	"relation", "row", "version", "commitment",
+	"previous"
+};
 
 typedef struct RowReader
 {
@@ -80,7 +84,8 @@ row_entry_hash(const RowReader *reader, RowField field, uint8_t hash[HASH_LEN])
 {
 	const char *value = reader->values[field];
 
-	return value != NULL && reader->types[field] == JSON_TOKEN_STRING && strlen(value) == 2 * HASH_LEN &&
+	return value != NULL && reader->types[field] == JSON_TOKEN_STRING &&
+		strlen(value) == 2 * HASH_LEN &&
 		decode_hex(value, 2 * HASH_LEN, hash);
 }
 
@@ -103,7 +108,8 @@ row_entry_parse(const char *payload, int len, RowEntry *entry)
 		!row_entry_hash(&reader, ROW_ROW, entry->id))
 		return false;
 	entry->relation = reader.values[ROW_RELATION];
-	entry->version = reader.types[ROW_VERSION] == JSON_TOKEN_NUMBER ? atoi(reader.values[ROW_VERSION]) : 0;
+	entry->version = reader.types[ROW_VERSION] == JSON_TOKEN_NUMBER ?
+		atoi(reader.values[ROW_VERSION]) : 0;
 	entry->has_commitment = row_entry_hash(&reader, ROW_COMMITMENT, entry->commitment);
 	entry->has_previous = row_entry_hash(&reader, ROW_PREVIOUS, entry->previous);
 	return true;
@@ -111,7 +117,10 @@ row_entry_parse(const char *payload, int len, RowEntry *entry)
 
 PG_FUNCTION_INFO_V1(medchain_row_entry);
 
-/* row_entry(payload text, OUT relation text, OUT row_id bytea, OUT version int, OUT commitment bytea, OUT previous bytea) */
+/*
+ * row_entry(payload text, OUT relation text, OUT row_id bytea, OUT version int, OUT commitment
+ * bytea, OUT previous bytea)
+ */
 Datum
 medchain_row_entry(PG_FUNCTION_ARGS)
 {
@@ -137,7 +146,10 @@ medchain_row_entry(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(medchain_row_entry_key);
 
-/* row_entry_key(payload text) -> bigint: 64 bits of the row's id, for the index that finds the entries of one row. */
+/*
+ * row_entry_key(payload text) -> bigint: 64 bits of the row's id, for the index that finds the
+ * entries of one row.
+ */
 Datum
 medchain_row_entry_key(PG_FUNCTION_ARGS)
 {

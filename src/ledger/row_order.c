@@ -1,10 +1,12 @@
 /*
- * row_order.c: entries about one row stand in the order in which the row was changed, whatever the order of its triggers.
+ * row_order.c: entries about one row stand in the order in which the row was changed, whatever the
+ * order of its triggers.
  *
- * A statement's AFTER triggers run when it has changed all its rows, one after the other.  One of a user's that changes a
- * row whose own turn is yet to come runs a statement with triggers of its own, medchain's among them: the second change
- * of the row is on the ledger before the first.  So what is written while another statement has the same table in
- * hand is remembered until the transaction ends, and put behind entries of earlier commands that come after it.
+ * A statement's AFTER triggers run when it has changed all its rows, one after the other.  One of a
+ * user's that changes a row whose own turn is yet to come runs a statement with triggers of its
+ * own, medchain's among them: the second change of the row is on the ledger before the first.  So
+ * what is written while another statement has the same table in hand is remembered until the
+ * transaction ends, and put behind entries of earlier commands that come after it.
  */
 #include "postgres.h"
 
@@ -44,7 +46,8 @@ row_order_start(void)
 	control.keysize = HASH_LEN;
 	control.entrysize = sizeof(EarlyRow);
 	control.hcxt = TopTransactionContext;
-	early = hash_create("medchain early entries", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	early = hash_create("medchain early entries", 64, &control,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	early_of = GetTopTransactionId();
 }
 
@@ -73,19 +76,21 @@ row_order_remember(EarlyRow *row, CommandId command, const AppendedAt *at)
 }
 
 /*
- * May a statement that is still at work have done something earlier to this row?  Then it has the table open as well, as
- * has each scan; and we are in a trigger of it, or in a function it calls that finds what it has just written.
+ * May a statement that is still at work have done something earlier to this row?  Then it has the
+ * table open as well, as has each scan; and we are in a trigger of it, or in a function it calls
+ * that finds what it has just written.
  */
 static bool
 row_order_may_be_early(Relation relation, HeapTuple was)
 {
 	return relation->rd_refcnt > 1 &&
 		(DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > 1 ||
-		 (was != NULL && TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(was->t_data))));
+	   (was != NULL && TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(was->t_data))));
 }
 
 void
-row_order_keep(Relation relation, HeapTuple was, const uint8_t id[HASH_LEN], CommandId command, AppendedAt *at)
+row_order_keep(Relation relation, HeapTuple was, const uint8_t id[HASH_LEN], CommandId command,
+			   AppendedAt *at)
 {
 	bool		known = early != NULL && early_of == GetTopTransactionIdIfAny();
 	EarlyRow   *row;

@@ -1,9 +1,10 @@
 /*
- * row_proof.c: rows of ledger tables for SQL: what stands for a row, the commitment to it, and the proof of one row.
+ * row_proof.c: rows of ledger tables for SQL: what stands for a row, the commitment to it, and the
+ * proof of one row.
  *
- * row_digest() and row_id() are for medchain's own functions: who could ask for commitments to rows of his own making
- * could try out what somebody else's row holds.  row_proof() reads the row with the rights of the caller, and opens the
- * commitment of that row alone.
+ * row_digest() and row_id() are for medchain's own functions: who could ask for commitments to rows
+ * of his own making could try out what somebody else's row holds.  row_proof() reads the row with
+ * the rights of the caller, and opens the commitment of that row alone.
  */
 #include "postgres.h"
 
@@ -40,7 +41,8 @@ row_proof_table(Relation relation)
 	if (table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("rows of table \"%s\" are not on the ledger", RelationGetRelationName(relation)),
+				 errmsg("rows of table \"%s\" are not on the ledger",
+						RelationGetRelationName(relation)),
 				 errhint("Call medchain.ledger_table() or medchain.protect() first.")));
 	return table;
 }
@@ -61,7 +63,8 @@ row_proof_row(Relation relation, HeapTupleHeader header)
 PG_FUNCTION_INFO_V1(medchain_row_digest);
 
 /*
- * row_digest(relation regclass, "row" record, version int, OUT row_id bytea, OUT row_key text, OUT commitment bytea)
+ * row_digest(relation regclass, "row" record, version int, OUT row_id bytea, OUT row_key text, OUT
+ * commitment bytea)
  */
 Datum
 medchain_row_digest(PG_FUNCTION_ARGS)
@@ -127,7 +130,10 @@ row_proof_operator_schema(Oid operator)
 	return quote_identifier(schema);
 }
 
-/* Find the row by its key as the caller, who needs the rights to read it, whole; its header is palloc'd in context. */
+/*
+ * Find the row by its key as the caller, who needs the rights to read it, whole; its header is
+ * palloc'd in context.
+ */
 static HeapTupleHeader
 row_proof_find(Relation relation, const RowTable *table, char **key, MemoryContext context)
 {
@@ -139,16 +145,20 @@ row_proof_find(Relation relation, const RowTable *table, char **key, MemoryConte
 	HeapTupleHeader header = NULL;
 
 	initStringInfo(&query);
-	appendStringInfo(&query, "SELECT %s FROM %s x WHERE", row_table_whole("x", relation), row_table_sql_name(relation));
+	appendStringInfo(&query, "SELECT %s FROM %s x WHERE", row_table_whole("x", relation),
+					 row_table_sql_name(relation));
 	for (int i = 0; i < table->ncolumns; i++)
 		if (table->columns[i].is_key)
 		{
-			Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), table->columns[i].attribute - 1);
+			Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation),
+														table->columns[i].attribute - 1);
 			Oid			equals = lookup_type_cache(attribute->atttypid, TYPECACHE_EQ_OPR)->eq_opr;
 
 			appendStringInfo(&query, "%s x.%s OPERATOR(%s.%s) $%d::%s", n > 0 ? " AND" : "",
-							 quote_identifier(NameStr(attribute->attname)), row_proof_operator_schema(equals), get_opname(equals),
-							 n + 1, format_type_with_typemod(attribute->atttypid, attribute->atttypmod));
+							 quote_identifier(NameStr(attribute->attname)),
+							 row_proof_operator_schema(equals), get_opname(equals),
+							 n + 1, format_type_with_typemod(attribute->atttypid,
+															 attribute->atttypmod));
 			types[n] = TEXTOID;
 			values[n] = CStringGetTextDatum(key[n]);
 			n++;
@@ -161,7 +171,8 @@ row_proof_find(Relation relation, const RowTable *table, char **key, MemoryConte
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
 
-		header = DatumGetHeapTupleHeaderCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		header = DatumGetHeapTupleHeaderCopy(SPI_getbinval(SPI_tuptable->vals[0],
+														   SPI_tuptable->tupdesc, 1, &isnull));
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();
@@ -170,7 +181,8 @@ row_proof_find(Relation relation, const RowTable *table, char **key, MemoryConte
 
 /* The newest entry about the row, and its receipt; both NULL if there is none. */
 static void
-row_proof_entry(const RowImage *image, const char *relation, char **payload, char **receipt, bool *pending, MemoryContext context)
+row_proof_entry(const RowImage *image, const char *relation, char **payload, char **receipt,
+				bool *pending, MemoryContext context)
 {
 	static SPIPlanPtr newest = NULL;
 	static SPIPlanPtr proof = NULL;
@@ -184,20 +196,25 @@ row_proof_entry(const RowImage *image, const char *relation, char **payload, cha
 	values[1] = CStringGetTextDatum(relation);
 	values[2] = chain_bytea(image->id, HASH_LEN);
 	trusted_begin(&scope);
-	trusted_read(&newest, "SELECT id, payload, late FROM medchain.row_entries($1, $2, $3) ORDER BY late DESC, seq DESC LIMIT 1",
+	trusted_read(&newest, "SELECT id, payload, late FROM medchain.row_entries($1, $2, $3) ORDER BY "
+				 "late DESC, seq DESC LIMIT 1",
 				 3, types, values);
 	*payload = *receipt = NULL;
 	if (SPI_processed > 0)
 	{
 		Datum		id = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 
-		*payload = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2));
-		*pending = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull));
+		*payload = MemoryContextStrdup(context,
+								   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2));
+		*pending = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3,
+											  &isnull));
 		if (!*pending)
 		{
 			values[0] = id;
-			trusted_read(&proof, "SELECT medchain.receipt($1, (SELECT node FROM medchain.local_node))::text", 1, uuid, values);
-			*receipt = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+			trusted_read(&proof, "SELECT medchain.receipt($1, (SELECT node FROM "
+						 "medchain.local_node))::text", 1, uuid, values);
+			*receipt = MemoryContextStrdup(context,
+								   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 		}
 	}
 	trusted_end(&scope);
@@ -217,7 +234,8 @@ row_proof_result(const RowTable *table, const RowImage *image, const char *recei
 	appendStringInfoString(&json, ",\"content\":");
 	escape_json(&json, image->content.data);
 	appendStringInfo(&json, ",\"salt\":\"%s\"}}", salt);
-	return DirectFunctionCall2(jsonb_concat, DirectFunctionCall1(jsonb_in, CStringGetDatum(receipt)),
+	return DirectFunctionCall2(jsonb_concat,
+							   DirectFunctionCall1(jsonb_in, CStringGetDatum(receipt)),
 							   DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
 }
 
@@ -233,7 +251,10 @@ row_proof_differs(const RowTable *table, const RowImage *image, const char *how)
 
 PG_FUNCTION_INFO_V1(medchain_row_proof);
 
-/* row_proof_of(relation regclass, key text[]) -> jsonb; key: values in the order of the key's columns' names. */
+/*
+ * row_proof_of(relation regclass, key text[]) -> jsonb; key: values in the order of the key's
+ * columns' names.
+ */
 Datum
 medchain_row_proof(PG_FUNCTION_ARGS)
 {
@@ -267,7 +288,8 @@ medchain_row_proof(PG_FUNCTION_ARGS)
 	if (pending)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the newest change of row %s of \"%s\" is not sealed yet", image.key_text, table->name),
+				 errmsg("the newest change of row %s of \"%s\" is not sealed yet", image.key_text,
+						table->name),
 				 errhint("medchain.seal() waits for it.")));
 	table_close(relation, NoLock);
 	return row_proof_result(table, &image, receipt);
@@ -276,8 +298,9 @@ medchain_row_proof(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_row_id);
 
 /*
- * row_id_of(relation regclass, key text[]) -> bytea: what stands for the row with this key, which need not exist (any
- * more).  Values are read as the key's types read them, so that any spelling of a value will do.
+ * row_id_of(relation regclass, key text[]) -> bytea: what stands for the row with this key, which
+ * need not exist (any more).  Values are read as the key's types read them, so that any spelling of
+ * a value will do.
  */
 Datum
 medchain_row_id(PG_FUNCTION_ARGS)

@@ -1,5 +1,6 @@
 /*
- * row_table.c: what is said about a table whose rows are on the ledger: reading it, and noticing that it changed.
+ * row_table.c: what is said about a table whose rows are on the ledger: reading it, and noticing
+ * that it changed.
  */
 #include "postgres.h"
 
@@ -28,8 +29,8 @@ typedef struct RowTableEntry
 static HTAB *known = NULL;
 
 /*
- * A relation changed, or any may have.  Nothing is freed here: an output function of somebody's type may have
- * run the statement that brought the message while we are using the table.
+ * A relation changed, or any may have.  Nothing is freed here: an output function of somebody's
+ * type may have run the statement that brought the message while we are using the table.
  */
 static void
 row_table_forget(Datum arg, Oid relation)
@@ -40,7 +41,8 @@ row_table_forget(Datum arg, Oid relation)
 	hash_seq_init(&scan, known);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (entry->table != NULL &&
-			(!OidIsValid(relation) || entry->relation == relation || entry->table->root == relation))
+			(!OidIsValid(relation) || entry->relation == relation ||
+			 entry->table->root == relation))
 			entry->table->stale = true;
 }
 
@@ -52,7 +54,8 @@ row_table_start(void)
 	control.keysize = sizeof(Oid);
 	control.entrysize = sizeof(RowTableEntry);
 	control.hcxt = TopMemoryContext;
-	known = hash_create("medchain ledger tables", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	known = hash_create("medchain ledger tables", 32, &control,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	CacheRegisterRelcacheCallback(row_table_forget, (Datum) 0);
 }
 
@@ -98,7 +101,8 @@ row_table_type_settings(Oid type)
 }
 
 static void
-row_table_add_column(RowTable *table, TupleDesc desc, const char *attribute, const char *name, int since, bool is_key)
+row_table_add_column(RowTable *table, TupleDesc desc, const char *attribute, const char *name,
+					 int since, bool is_key)
 {
 	RowColumn  *column = &table->columns[table->ncolumns++];
 	Oid			output;
@@ -110,7 +114,8 @@ row_table_add_column(RowTable *table, TupleDesc desc, const char *attribute, con
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of ledger table \"%s\" is gone", attribute, table->name),
-				 errhint("It was changed past medchain. Take the table out of the ledger and put it under it again.")));
+				 errhint("It was changed past medchain. Take the table out of the ledger and put "
+						 "it under it again.")));
 	column->attribute = (AttrNumber) number;
 	column->name = pstrdup(name);
 	column->since = since;
@@ -141,7 +146,8 @@ row_table_fill(RowTable *table, Relation relation, SPITupleTable *rows)
 		HeapTuple	row = rows->vals[i];
 		char	   *attribute = SPI_getvalue(row, desc, 6);
 
-		row_table_add_column(table, RelationGetDescr(relation), attribute, SPI_getvalue(row, desc, 7),
+		row_table_add_column(table, RelationGetDescr(relation), attribute,
+							 SPI_getvalue(row, desc, 7),
 							 DatumGetInt32(SPI_getbinval(row, desc, 8, &isnull)),
 							 DatumGetBool(SPI_getbinval(row, desc, 9, &isnull)));
 		if (subject != NULL && strcmp(subject, attribute) == 0)
@@ -155,7 +161,10 @@ row_table_fill(RowTable *table, Relation relation, SPITupleTable *rows)
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
 }
 
-/* Read what is said about root, by the newest snapshot: a transaction may have begun before the table was put under. */
+/*
+ * Read what is said about root, by the newest snapshot: a transaction may have begun before the
+ * table was put under.
+ */
 static RowTable *
 row_table_read(Relation relation, Oid root, MemoryContext parent)
 {
@@ -169,13 +178,15 @@ row_table_read(Relation relation, Oid root, MemoryContext parent)
 	trusted_execute(&plan,
 					"SELECT t.ledger_name, t.append_only, t.subject_column, t.version, s.secret,"
 					" c.attribute, c.name, c.since, c.attribute = ANY (t.key_columns)"
-					" FROM medchain.row_table t JOIN medchain.row_secret s ON s.relation = t.relation"
+					" FROM medchain.row_table t JOIN medchain.row_secret s ON s.relation = "
+					"t.relation"
 					" JOIN medchain.row_column c ON c.relation = t.relation"
 					" WHERE t.relation = $1 ORDER BY c.name COLLATE \"C\"",
 					1, types, values, NULL, true);
 	if (SPI_processed > 0)
 	{
-		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain ledger table", ALLOCSET_SMALL_SIZES);
+		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain ledger table",
+													  ALLOCSET_SMALL_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(context);
 
 		table = palloc0(sizeof(RowTable));
@@ -202,7 +213,8 @@ row_table_get(Relation relation)
 	entry = hash_search(known, &oid, HASH_FIND, NULL);
 	if (entry != NULL && entry->table != NULL && !entry->table->stale)
 		return entry->table;
-	table = row_table_read(relation, relation->rd_rel->relispartition ? llast_oid(get_partition_ancestors(oid)) : oid,
+	table = row_table_read(relation, relation->rd_rel->relispartition ?
+						   llast_oid(get_partition_ancestors(oid)) : oid,
 						   TopMemoryContext);
 	entry = hash_search(known, &oid, HASH_ENTER, &found);
 	if (found && entry->table != NULL)
@@ -227,7 +239,8 @@ row_table_as(Relation relation, Oid root)
 const char *
 row_table_sql_name(Relation relation)
 {
-	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)), RelationGetRelationName(relation));
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+									  RelationGetRelationName(relation));
 }
 
 const char *
@@ -238,7 +251,10 @@ row_table_whole(const char *alias, Relation relation)
 
 PG_FUNCTION_INFO_V1(medchain_row_table_changed);
 
-/* AFTER ROW trigger of the tables that are read here, whose first column is the relation: every session reads anew. */
+/*
+ * AFTER ROW trigger of the tables that are read here, whose first column is the relation: every
+ * session reads anew.
+ */
 Datum
 medchain_row_table_changed(PG_FUNCTION_ARGS)
 {
@@ -248,7 +264,8 @@ medchain_row_table_changed(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "medchain_row_table_changed: not called as a trigger");
-	relation = DatumGetObjectId(heap_getattr(trigger->tg_trigtuple, 1, RelationGetDescr(trigger->tg_relation), &isnull));
+	relation = DatumGetObjectId(heap_getattr(trigger->tg_trigtuple, 1,
+											 RelationGetDescr(trigger->tg_relation), &isnull));
 	if (get_rel_relkind(relation) != '\0')
 		CacheInvalidateRelcacheByRelid(relation);
 	return PointerGetDatum(NULL);

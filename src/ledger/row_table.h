@@ -1,8 +1,9 @@
 /*
- * row_table.h: what medchain.row_table and its companions say about a table whose rows are on the ledger.
+ * row_table.h: what medchain.row_table and its companions say about a table whose rows are on the
+ * ledger.
  *
- * Asked for with every row that is written, so the answer is kept for the session until the table, or what is
- * said about it, changes.
+ * Asked for with every row that is written, so the answer is kept for the session until the table,
+ * or what is said about it, changes.
  */
 #ifndef MEDCHAIN_LEDGER_ROW_TABLE_H
 #define MEDCHAIN_LEDGER_ROW_TABLE_H
@@ -33,7 +34,8 @@ typedef struct RowColumn
 
 typedef struct RowTable
 {
-	Oid			relation;		/* whose attribute numbers these are: the table, or a partition of it */
+	Oid			relation;		/* whose attribute numbers these are: the table, or a partition of
+								 * it */
 	Oid			root;			/* the table */
 	char	   *name;			/* as the ledger calls it */
 	bool		append_only;
@@ -46,13 +48,22 @@ typedef struct RowTable
 	bool		stale;
 } RowTable;
 
-/* NULL if the relation is neither a ledger table nor a partition of one.  Valid until the transaction ends. */
+/*
+ * NULL if the relation is neither a ledger table nor a partition of one.  Valid until the
+ * transaction ends.
+ */
 extern const RowTable *row_table_get(Relation relation);
 
-/* The same for rows of a relation that has the columns of the ledger table root; ERROR if root is none. */
+/*
+ * The same for rows of a relation that has the columns of the ledger table root; ERROR if root is
+ * none.
+ */
 extern const RowTable *row_table_as(Relation relation, Oid root);
 
-/* For SQL texts: the relation's name, and a whole row of it; the alias alone would be a column, where there is one of that name. */
+/*
+ * For SQL texts: the relation's name, and a whole row of it; the alias alone would be a column,
+ * where there is one of that name.
+ */
 extern const char *row_table_sql_name(Relation relation);
 extern const char *row_table_whole(const char *alias, Relation relation);
 

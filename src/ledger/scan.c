@@ -25,7 +25,8 @@ scan_damaged(const char *table, const char *what)
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("table medchain.%s is not as medchain made it", table),
 			 errdetail("%s", what),
-			 errhint("Somebody altered it; restore its definition before the ledger can be verified.")));
+			 errhint("Somebody altered it; restore its definition before the ledger can be "
+					 "verified.")));
 }
 
 static AttrNumber
@@ -46,7 +47,8 @@ scan_check_index(ChainScan *scan, const char *table, AttrNumber origin, AttrNumb
 {
 	Form_pg_index index = scan->index->rd_index;
 
-	if (index->indnkeyatts != 2 || index->indkey.values[0] != origin || index->indkey.values[1] != position ||
+	if (index->indnkeyatts != 2 || index->indkey.values[0] != origin ||
+		index->indkey.values[1] != position ||
 		!index->indisvalid)
 		scan_damaged(table, "Its primary key is another one.");
 }
@@ -76,7 +78,8 @@ scan_begin(ChainScan *scan, const char *table, const ScanColumn *columns, int nc
 	scan->index = index_open(key, AccessShareLock);
 	scan_check_index(scan, table, origin_attribute, position_attribute);
 
-	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid, scan->index->rd_indcollation[0],
+	ScanKeyEntryInitialize(&keys[0], 0, 1, BTEqualStrategyNumber, InvalidOid,
+						   scan->index->rd_indcollation[0],
 						   F_TEXTEQ, CStringGetTextDatum(origin));
 	ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(first));
 	ScanKeyInit(&keys[2], 2, BTLessStrategyNumber, F_INT8LT, Int64GetDatum(last));
@@ -94,7 +97,10 @@ scan_next(ChainScan *scan)
 	if (scan->at_end)
 		return false;
 
-	/* the access methods allocate what they keep from row to row in whatever context they are called */
+	/*
+	 * the access methods allocate what they keep from row to row in whatever context they are
+	 * called
+	 */
 	old = MemoryContextSwitchTo(scan->context);
 	scan->at_end = !index_getnext_slot(scan->descriptor, ForwardScanDirection, scan->slot);
 	MemoryContextSwitchTo(old);

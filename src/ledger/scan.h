@@ -1,5 +1,6 @@
 /*
- * scan.h: reading medchain.entry and medchain.block in the order of one chain, straight from the primary key.
+ * scan.h: reading medchain.entry and medchain.block in the order of one chain, straight from the
+ * primary key.
  *
  * verify() looks at every row there is; through SQL the executor would cost more than the hashing.
  */
@@ -36,9 +37,10 @@ typedef struct ChainScan
 } ChainScan;
 
 /*
- * Rows of medchain.<table> of this origin with first <= position < last in the order of position, which is the
- * second column of the primary key, by the active snapshot.  ERROR (data_corrupted) if the table has lost its
- * key or a column, or a column its type: whoever did that, nothing else can be said then.
+ * Rows of medchain.<table> of this origin with first <= position < last in the order of position,
+ * which is the second column of the primary key, by the active snapshot.  ERROR (data_corrupted) if
+ * the table has lost its key or a column, or a column its type: whoever did that, nothing else can
+ * be said then.
  */
 extern void scan_begin(ChainScan *scan, const char *table, const ScanColumn *columns, int ncolumns,
 					   const char *origin, const char *position, int64 first, int64 last);

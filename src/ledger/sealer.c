@@ -1,12 +1,13 @@
 /*
- * sealer.c: the worker that turns committed entries into blocks, and the only process that holds the private key.
+ * sealer.c: the worker that turns committed entries into blocks, and the only process that holds
+ * the private key.
  *
  * One round is one transaction: take what medchain.pending shows, in order, into
- * medchain.entry; grow the tree, and its tiles; sign and write a block (more for a backlog); move the
- * frontier; fold governance entries.  Exactly once through any crash follows from that.  The
- * order is that of pending.seq among the rows the round's snapshot sees: a row whose
- * transaction committed before another's began always has the smaller number,
- * and a row still uncommitted simply goes into a later block.
+ * medchain.entry; grow the tree, and its tiles; sign and write a block (more for a backlog); move
+ * the frontier; fold governance entries.  Exactly once through any crash follows from that.  The
+ * order is that of pending.seq among the rows the round's snapshot sees: a row whose transaction
+ * committed before another's began always has the smaller number, and a row still uncommitted
+ * simply goes into a later block.
  */
 #include "postgres.h"
 
@@ -41,7 +42,8 @@
 #define SEALER_MARGIN (60 * USECS_PER_SEC)	/* before the certificate expires */
 
 static Key *signing_key = NULL;
-static bool asked_in_vain = false;	/* for the key's passphrase: not again before somebody reloads */
+static bool asked_in_vain =
+false;							/* for the key's passphrase: not again before somebody reloads */
 
 static void
 sealer_report(SharedDatabase *slot, SealerState state, const char *error)
@@ -80,7 +82,10 @@ sealer_load_key(SharedDatabase *slot)
 	sealer_report(slot, signing_key ? SEALER_RUNNING : SEALER_FAILED, error.message);
 }
 
-/* Is ours the key the ledger of this node is configured with?  Before it is configured, any key may start it. */
+/*
+ * Is ours the key the ledger of this node is configured with?  Before it is configured, any key may
+ * start it.
+ */
 static bool
 sealer_key_fits(SharedDatabase *slot, const LocalNode *node, const ChainTerms *terms, int64 height)
 {
@@ -90,7 +95,9 @@ sealer_key_fits(SharedDatabase *slot, const LocalNode *node, const ChainTerms *t
 
 	if (height > terms->last_height)
 	{
-		sealer_report(slot, SEALER_FAILED, psprintf("\"%s\" was expelled: its chain ended with block %lld", node->node, (long long) terms->last_height));
+		sealer_report(slot, SEALER_FAILED,
+					  psprintf("\"%s\" was expelled: its chain ended with block %lld", node->node,
+							   (long long) terms->last_height));
 		return false;
 	}
 	if (chosen == NULL)
@@ -99,20 +106,26 @@ sealer_key_fits(SharedDatabase *slot, const LocalNode *node, const ChainTerms *t
 	if (configured != NULL && key_same(configured, signing_key))
 		return true;
 	sealer_report(slot, SEALER_FAILED,
-				  psprintf("medchain.signing_key is not the key that the ledger of \"%s\" is configured with", node->node));
+				  psprintf("medchain.signing_key is not the key that the ledger of \"%s\" is "
+						   "configured with", node->node));
 	return false;
 }
 
-/* Peers take no block that was sealed without a certificate for that time; a moment later is the same to them. */
+/*
+ * Peers take no block that was sealed without a certificate for that time; a moment later is the
+ * same to them.
+ */
 static bool
 sealer_may_seal(SharedDatabase *slot, const LocalNode *node, int64 first)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (strcmp(node->node, node->data_center) == 0 ||
-		(ledger_hooks.may_seal(node->node, first, now) && ledger_hooks.may_seal(node->node, first, now + SEALER_MARGIN)))
+		(ledger_hooks.may_seal(node->node, first, now) &&
+		 ledger_hooks.may_seal(node->node, first, now + SEALER_MARGIN)))
 		return true;
-	sealer_report(slot, SEALER_FAILED, psprintf("the certificate of \"%s\" has expired or was revoked", node->node));
+	sealer_report(slot, SEALER_FAILED,
+				  psprintf("the certificate of \"%s\" has expired or was revoked", node->node));
 	return false;
 }
 
@@ -123,7 +136,7 @@ sealer_write_block(const LocalNode *node, ChainCheck *check)
 	TimestampTz now = GetCurrentTimestamp();
 	NoteBlock	block = {0};
 	NoteBlock	written;
-	char		text[NOTE_TEXT_MAX];
+	char text[	NOTE_TEXT_MAX];
 	char		note[NOTE_SIGNED_MAX + 1];
 	size_t		len;
 	CoreError	error = {0};
@@ -142,14 +155,16 @@ sealer_write_block(const LocalNode *node, ChainCheck *check)
 	if (len == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not sign block %llu: %s", (unsigned long long) block.height, error.message)));
+				 errmsg("could not sign block %llu: %s", (unsigned long long) block.height,
+						error.message)));
 	note[len] = '\0';
 
 	/* Nothing leaves this process that it would not accept from a peer. */
 	if (chain_check_block(check, note, len, signing_key, &written, &error) != CHAIN_FINE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("block %llu does not verify: %s", (unsigned long long) block.height, error.message)));
+				 errmsg("block %llu does not verify: %s", (unsigned long long) block.height,
+						error.message)));
 	chain_insert_block(node->node, &written, check->head, note);
 }
 
@@ -162,7 +177,8 @@ typedef struct SealerRound
 	int64		entries;
 	int64		bytes;			/* of their payloads */
 	bool		governance;		/* the state depends on one of them */
-	bool		key_change;		/* one of them may change the key: the block with it is the last of the round */
+	bool		key_change;		/* one of them may change the key: the block with it is the last of
+								 * the round */
 } SealerRound;
 
 /* A PendingMoved: grow the tree, and close over it where a block is full or the round ends. */
@@ -191,7 +207,8 @@ sealer_move(SealerRound *round)
 	{
 		tile_batch_init(&round->tiles);
 		pending_move(round->node->node, (int64) round->check->range.size,
-					 (int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND, setting_block_max_entries,
+					 (int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND,
+					 setting_block_max_entries,
 					 sealer_entry, round);
 		tile_batch_write(&round->tiles, round->node->node);
 	}
@@ -235,7 +252,8 @@ sealer_seal(SharedDatabase *slot, int64 *bytes)
 
 		trusted_execute(&plan,
 						"UPDATE medchain.local_node SET genesis_hash = "
-						"(SELECT hash FROM medchain.block WHERE origin = node AND height = 0) WHERE genesis_hash IS NULL",
+						"(SELECT hash FROM medchain.block WHERE origin = node AND height = 0) "
+						"WHERE genesis_hash IS NULL",
 						0, NULL, NULL, NULL, false);
 	}
 	if (round.governance)
@@ -246,7 +264,10 @@ sealer_seal(SharedDatabase *slot, int64 *bytes)
 	return round.entries;
 }
 
-/* Count entries by the time from the first commit among them to their block: for each, that is the most it can be. */
+/*
+ * Count entries by the time from the first commit among them to their block: for each, that is the
+ * most it can be.
+ */
 static void
 sealer_latency(SharedDatabase *slot, int64 entries, TimestampTz since)
 {
@@ -266,7 +287,8 @@ static bool
 sealer_round(SharedDatabase *slot)
 {
 	uint64		ticket = pg_atomic_read_u64(&slot->tickets);
-	static TimestampTz backlog_since = 0;	/* a round that was full leaves what was committed as early */
+	static TimestampTz backlog_since =
+	0;							/* a round that was full leaves what was committed as early */
 	TimestampTz since = (TimestampTz) pg_atomic_exchange_u64(&slot->dirty_since, 0);
 	TrustedScope scope;
 	int64		taken;
@@ -286,7 +308,8 @@ sealer_round(SharedDatabase *slot)
 		return true;
 	if (taken > 0)
 	{
-		pg_atomic_fetch_add_u64(&slot->blocks, (taken + setting_block_max_entries - 1) / setting_block_max_entries);
+		pg_atomic_fetch_add_u64(&slot->blocks,
+							 (taken + setting_block_max_entries - 1) / setting_block_max_entries);
 		pg_atomic_fetch_add_u64(&slot->entries, taken);
 		pg_atomic_fetch_add_u64(&slot->bytes, bytes);
 		if (since != 0)
@@ -304,7 +327,10 @@ sealer_round(SharedDatabase *slot)
 	return true;
 }
 
-/* Milliseconds until the next round is due; 0: now; -1 never happens, an idle sealer looks now and then. */
+/*
+ * Milliseconds until the next round is due; 0: now; -1 never happens, an idle sealer looks now and
+ * then.
+ */
 static long
 sealer_due(SharedDatabase *slot, TimestampTz *first_dirty)
 {
@@ -364,7 +390,8 @@ void
 medchain_sealer_main(Datum database)
 {
 	SharedDatabase *slot = worker_start(database, WORKER_SEALER, "medchain sealer");
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "medchain sealer", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "medchain sealer",
+												  ALLOCSET_DEFAULT_SIZES);
 
 	MemoryContextSwitchTo(context);
 	PG_TRY();

@@ -46,14 +46,16 @@ void
 settings_define(void)
 {
 	DefineCustomStringVariable("medchain.signing_key",
-							   "Private key that signs this node's blocks, protocols and contracts.",
+							"Private key that signs this node's blocks, protocols and contracts.",
 							   "A file name or an OSSL_STORE URI; read by the sealer alone.",
 							   &setting_signing_key, "",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 
 	DefineCustomStringVariable("medchain.signing_key_passphrase_command",
-							   "Command that writes the passphrase, or PIN, of medchain.signing_key.",
-							   "Run by the sealer, as ssl_passphrase_command is by the server: %p stands for a prompt.",
+							   "Command that writes the passphrase, or PIN, of "
+							   "medchain.signing_key.",
+							   "Run by the sealer, as ssl_passphrase_command is by the server: %p "
+							   "stands for a prompt.",
 							   &setting_signing_key_passphrase_command, "",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 
@@ -82,20 +84,26 @@ settings_define(void)
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("medchain.wait_for_seal",
-							 "Makes the commit of data and access entries wait until they are sealed.",
+							 "Makes the commit of data and access entries wait until they are "
+							 "sealed.",
 							 "Entries of governance always wait.",
 							 &setting_wait_for_seal, false,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("medchain.verify_workers",
-							"Background workers that medchain.verify() takes for the walk through the chains.",
-							"By default half of the cores. Zero: the session does it alone. max_parallel_workers and max_worker_processes limit it further.",
-							&setting_verify_workers, settings_default_workers(), 0, MAX_PARALLEL_WORKER_LIMIT,
+							"Background workers that medchain.verify() takes for the walk through "
+							"the chains.",
+							"By default half of the cores. Zero: the session does it alone. "
+							"max_parallel_workers and max_worker_processes limit it further.",
+							&setting_verify_workers, settings_default_workers(), 0,
+							MAX_PARALLEL_WORKER_LIMIT,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 
 	DefineCustomEnumVariable("medchain.crl_policy",
-							 "What verify_certificate() takes from revocation lists that have expired or are not valid yet.",
-							 "strict: nothing, so that what their issuer issued is not accepted; last_known: the revocations in them.",
+							 "What verify_certificate() takes from revocation lists that have "
+							 "expired or are not valid yet.",
+							 "strict: nothing, so that what their issuer issued is not accepted; "
+							 "last_known: the revocations in them.",
 							 &setting_crl_policy, CERTIFICATE_CRL_STRICT, crl_policies,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 

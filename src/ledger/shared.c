@@ -95,7 +95,8 @@ shared_require(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("medchain's workers are not available"),
 				 errdetail("The library was not loaded when the server started."),
-				 errhint("Add shared_preload_libraries = 'medchain' to postgresql.conf and restart the server.")));
+			   errhint("Add shared_preload_libraries = 'medchain' to postgresql.conf and restart "
+					   "the server.")));
 	if (shared_database() == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -169,8 +170,9 @@ shared_xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 
 			/*
-			 * COMMIT PREPARED happens elsewhere, without us.  Bump now and let the caches look again; a
-			 * grant that becomes visible later is only found at the next change, which errs on the side of refusing.
+			 * COMMIT PREPARED happens elsewhere, without us.  Bump now and let the caches look
+			 * again; a grant that becomes visible later is only found at the next change, which
+			 * errs on the side of refusing.
 			 */
 			if (state_changed)
 				pg_atomic_fetch_add_u64(&shared_database()->grant_generation, 1);

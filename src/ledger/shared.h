@@ -15,9 +15,10 @@
 
 #define SHARED_DATABASES 64
 #define SHARED_SIGN_REQUESTS 8
-#define SHARED_VERIFICATIONS 32	/* shown; one more runs all the same */
+#define SHARED_VERIFICATIONS 32 /* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
-#define SHARED_LATENCIES 64		/* classes of latency: the first ends at 1 ms, each at 5/4 of the one before */
+#define SHARED_LATENCIES 64		/* classes of latency: the first ends at 1 ms, each at 5/4 of the
+								 * one before */
 #define SHARED_LATENCY_FIRST 1000.0
 #define SHARED_LATENCY_STEP 1.25
 
@@ -122,7 +123,10 @@ extern void shared_wake(SharedDatabase *slot, WorkerKind kind);
 /* Mark this transaction as one that changes state: bumps grant_generation after commit. */
 extern void shared_state_changed(void);
 
-/* medchain_start_workers(), in launcher.c, for C callers: ERROR unless the sealer is up within a few seconds. */
+/*
+ * medchain_start_workers(), in launcher.c, for C callers: ERROR unless the sealer is up within a
+ * few seconds.
+ */
 extern void shared_start_workers(void);
 
 #endif

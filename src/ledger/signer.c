@@ -93,7 +93,8 @@ signer_sleep(SharedDatabase *slot)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the sealer cannot sign"),
 				 errdetail("%s", error),
-				 errhint("Set medchain.signing_key to this node's private key and reload the configuration.")));
+				 errhint("Set medchain.signing_key to this node's private key and reload the "
+						 "configuration.")));
 	ConditionVariableTimedSleep(&slot->changed, 1000, PG_WAIT_EXTENSION);
 }
 
@@ -166,7 +167,8 @@ signer_may_sign(const SignerMessage *message)
 	for (size_t i = 0; i < lengthof(signable); i++)
 	{
 		char		prefix[128];
-		int			len = snprintf(prefix, sizeof(prefix), "DSSEv1 %zu %s ", strlen(signable[i]), signable[i]);
+		int			len = snprintf(prefix, sizeof(prefix), "DSSEv1 %zu %s ", strlen(signable[i]),
+								   signable[i]);
 
 		if (message->length > (size_t) len && memcmp(message->bytes, prefix, len) == 0)
 			return true;
@@ -186,8 +188,10 @@ signer_sign(dsm_handle handle, const Key *key)
 		return SIGN_FAILED;		/* the requester is gone */
 	message = dsm_segment_address(segment);
 	if (!signer_may_sign(message))
-		ereport(LOG, (errmsg("medchain: refused to sign something that is neither a protocol, a contract nor a change of key")));
-	else if (!key_sign(key, message->bytes, message->length, message->signature, &message->signature_length, &error) ||
+		ereport(LOG, (errmsg("medchain: refused to sign something that is neither a protocol, a "
+							 "contract nor a change of key")));
+	else if (!key_sign(key, message->bytes, message->length, message->signature,
+					   &message->signature_length, &error) ||
 			 !key_fingerprint(key, message->fingerprint))
 		ereport(LOG, (errmsg("medchain: could not sign: %s", error.message)));
 	else
@@ -226,8 +230,8 @@ signer_serve(SharedDatabase *slot, const Key *key)
 PG_FUNCTION_INFO_V1(medchain_sign_envelope);
 
 /*
- * sign_envelope(payload_type text, payload text) -> json: a DSSE envelope (secure-systems-lab/dsse, envelope.md)
- * with this node's signature.
+ * sign_envelope(payload_type text, payload text) -> json: a DSSE envelope (secure-systems-lab/dsse,
+ * envelope.md) with this node's signature.
  */
 Datum
 medchain_sign_envelope(PG_FUNCTION_ARGS)
@@ -250,7 +254,9 @@ medchain_sign_envelope(PG_FUNCTION_ARGS)
 
 	/* the type is one of ours, and base64 needs no escaping */
 	initStringInfo(&out);
-	appendStringInfo(&out, "{\"payloadType\":\"%s\",\"payload\":\"%s\",\"signatures\":[{\"keyid\":\"%s\",\"sig\":\"%s\"}]}",
+	appendStringInfo(&out,
+					 "{\"payloadType\":\"%s\",\"payload\":\"%s\","
+					 "\"signatures\":[{\"keyid\":\"%s\",\"sig\":\"%s\"}]}",
 					 type, payload64, message->fingerprint, signature64);
 	dsm_detach(segment);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));

@@ -37,8 +37,8 @@ signing_key_command(const char *setting)
 }
 
 /*
- * KeyPassphrase: the first line that the command writes.  A failure is logged without the command, which may hold a
- * secret, and without what it wrote.
+ * KeyPassphrase: the first line that the command writes.  A failure is logged without the command,
+ * which may hold a secret, and without what it wrote.
  */
 static int
 signing_key_ask(char *buffer, int size, void *arg)
@@ -49,7 +49,8 @@ signing_key_ask(char *buffer, int size, void *arg)
 	int			status;
 	bool		got;
 
-	if (setting_signing_key_passphrase_command == NULL || setting_signing_key_passphrase_command[0] == '\0')
+	if (setting_signing_key_passphrase_command == NULL ||
+		setting_signing_key_passphrase_command[0] == '\0')
 		return -1;
 	*asked = true;
 	command = signing_key_command(setting_signing_key_passphrase_command);
@@ -58,7 +59,7 @@ signing_key_ask(char *buffer, int size, void *arg)
 	if (pipe == NULL)
 	{
 		ereport(LOG, (errcode_for_file_access(),
-					  errmsg("medchain: could not run medchain.signing_key_passphrase_command: %m")));
+				  errmsg("medchain: could not run medchain.signing_key_passphrase_command: %m")));
 		return -1;
 	}
 	got = fgets(buffer, size, pipe) != NULL;
@@ -66,8 +67,10 @@ signing_key_ask(char *buffer, int size, void *arg)
 	if (!got || status != 0)
 	{
 		explicit_bzero(buffer, size);
-		ereport(LOG, (errmsg("medchain: medchain.signing_key_passphrase_command gave no passphrase (%s)",
-							 status == 0 ? "no output" : status == -1 ? "its status is unknown" : wait_result_to_str(status))));
+		ereport(LOG, (errmsg("medchain: medchain.signing_key_passphrase_command gave no passphrase "
+							 "(%s)",
+							 status == 0 ? "no output" : status == -1 ? "its status is unknown" :
+							 wait_result_to_str(status))));
 		return -1;
 	}
 	return (int) strcspn(buffer, "\r\n");

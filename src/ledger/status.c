@@ -39,8 +39,8 @@ status_latency(SharedDatabase *slot, double share, Datum *result)
 PG_FUNCTION_INFO_V1(medchain_sealer_status);
 
 /*
- * sealer_status(OUT state, OUT error, OUT key_fingerprint, OUT blocks, OUT entries, OUT bytes, OUT seal_ms_p50,
- * OUT seal_ms_p99, OUT seal_ms_max)
+ * sealer_status(OUT state, OUT error, OUT key_fingerprint, OUT blocks, OUT entries, OUT bytes, OUT
+ * seal_ms_p50, OUT seal_ms_p99, OUT seal_ms_max)
  */
 Datum
 medchain_sealer_status(PG_FUNCTION_ARGS)
@@ -57,7 +57,8 @@ medchain_sealer_status(PG_FUNCTION_ARGS)
 	shared_require();
 	slot = shared_database();
 	LWLockAcquire(shared_state->lock, LW_SHARED);
-	state = slot->worker_pid[WORKER_SEALER] != 0 || slot->state == SEALER_FAILED ? slot->state : SEALER_DOWN;
+	state = slot->worker_pid[WORKER_SEALER] != 0 || slot->state == SEALER_FAILED ? slot->state :
+		SEALER_DOWN;
 	strlcpy(error, slot->error, sizeof(error));
 	strlcpy(fingerprint, slot->key_fingerprint, sizeof(fingerprint));
 	LWLockRelease(shared_state->lock);

@@ -26,8 +26,10 @@ tile_damaged(const char *origin, int level, uint64 index, const char *how)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("tile %llu of level %d of chain \"%s\" %s", (unsigned long long) index, level, origin, how),
-			 errhint("medchain.verify() tells whether the entries are intact; medchain.rebuild_tiles() makes the tiles anew from them.")));
+			 errmsg("tile %llu of level %d of chain \"%s\" %s", (unsigned long long) index, level,
+					origin, how),
+			 errhint("medchain.verify() tells whether the entries are intact; "
+					 "medchain.rebuild_tiles() makes the tiles anew from them.")));
 }
 
 /*
@@ -70,15 +72,18 @@ tile_write(const char *origin, int level, uint64 index, int offset, const char *
 	values[4] = Int32GetDatum(offset * HASH_LEN);
 	if (offset == 0)
 		trusted_execute(&insert,
-						"INSERT INTO medchain.tile (origin, level, index, hashes) VALUES ($1, $2, $3, $4) "
-						"ON CONFLICT (origin, level, index) DO NOTHING", 4, types, values, NULL, false);
+						"INSERT INTO medchain.tile (origin, level, index, hashes) VALUES ($1, $2, "
+						"$3, $4) "
+						"ON CONFLICT (origin, level, index) DO NOTHING", 4, types, values, NULL,
+						false);
 	else
 		trusted_execute(&extend,
 						"UPDATE medchain.tile SET hashes = hashes || $4 "
 						"WHERE origin = $1 AND level = $2 AND index = $3 AND length(hashes) = $5",
 						5, types, values, NULL, false);
 	if (SPI_processed != 1)
-		tile_damaged(origin, level, index, offset == 0 ? "is there before its first subtree" : "does not end where the tree does");
+		tile_damaged(origin, level, index, offset == 0 ? "is there before its first subtree" :
+					 "does not end where the tree does");
 }
 
 void
@@ -139,7 +144,8 @@ tile_read(const char *origin, int level, uint64 index, MemoryContext context)
 	values[0] = CStringGetTextDatum(origin);
 	values[1] = Int32GetDatum(level);
 	values[2] = Int64GetDatum((int64) index);
-	trusted_read(&plan, "SELECT hashes FROM medchain.tile WHERE origin = $1 AND level = $2 AND index = $3", 3, types, values);
+	trusted_read(&plan, "SELECT hashes FROM medchain.tile WHERE origin = $1 AND level = $2 AND "
+				 "index = $3", 3, types, values);
 	if (SPI_processed > 0)
 	{
 		bool		isnull;
@@ -163,7 +169,10 @@ tile_entry_damaged(const char *origin, int64 seq, const char *how)
 			 errhint("Run medchain.verify() to see what else is.")));
 }
 
-/* Level 0: the leaf hashes themselves, as many as there are in a row.  A proof spends most of its time here. */
+/*
+ * Level 0: the leaf hashes themselves, as many as there are in a row.  A proof spends most of its
+ * time here.
+ */
 static void
 tile_read_leaves(TileReader *reader, Tile *tile)
 {
@@ -174,14 +183,16 @@ tile_read_leaves(TileReader *reader, Tile *tile)
 	const char *problem = NULL;
 
 	tile->hashes = MemoryContextAlloc(reader->context, (size_t) wanted * HASH_LEN);
-	scan_begin(&scan, "entry", columns, lengthof(columns), reader->origin, "seq", first, first + wanted);
+	scan_begin(&scan, "entry", columns, lengthof(columns), reader->origin, "seq", first,
+			   first + wanted);
 	while (tile->count < wanted && problem == NULL)
 	{
 		bytea	   *leaf;
 
 		if (!scan_next(&scan) || DatumGetInt64(scan.values[0]) != first + tile->count)
 			problem = "is missing";
-		else if (scan.nulls[1] || (leaf = DatumGetByteaPP(scan.values[1]), VARSIZE_ANY_EXHDR(leaf) != HASH_LEN))
+		else if (scan.nulls[1] || (leaf = DatumGetByteaPP(scan.values[1]),
+								   VARSIZE_ANY_EXHDR(leaf) != HASH_LEN))
 			problem = "has a damaged leaf hash";
 		else
 			memcpy(tile->hashes + (size_t) tile->count++ * HASH_LEN, VARDATA_ANY(leaf), HASH_LEN);
@@ -266,7 +277,8 @@ tile_subtree(void *source, int level, uint64_t index, uint8_t hash[HASH_LEN])
 bool
 tile_range(const char *origin, uint64 size, TreeRange *range)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain tiles", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain tiles",
+												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	TileReader *reader = tile_reader(origin, size);
 	uint8_t		hashes[TREE_MAX_HASHES][HASH_LEN];
@@ -293,8 +305,8 @@ tile_range(const char *origin, uint64 size, TreeRange *range)
 PG_FUNCTION_INFO_V1(medchain_arrive_tile);
 
 /*
- * BEFORE INSERT: tiles are made here, and nobody sends any.  What a restore brings is let in where the chain,
- * which was restored before, lacks just this tile; verify() shows whether it is right.
+ * BEFORE INSERT: tiles are made here, and nobody sends any.  What a restore brings is let in where
+ * the chain, which was restored before, lacks just this tile; verify() shows whether it is right.
  */
 Datum
 medchain_arrive_tile(PG_FUNCTION_ARGS)
@@ -327,18 +339,21 @@ medchain_arrive_tile(PG_FUNCTION_ARGS)
 	}
 	hashes = heap_getattr(trigger->tg_trigtuple, 4, desc, &isnull);
 	if (anynull || isnull)
-		return PointerGetDatum(trigger->tg_trigtuple);	/* the columns' own constraints say so better */
+		return PointerGetDatum(trigger->tg_trigtuple);	/* the columns' own constraints say so
+														 * better */
 	values[3] = Int64GetDatum(VARSIZE_ANY_EXHDR(DatumGetByteaPP(hashes)));
 	trusted_begin(&scope);
 	trusted_execute(&plan,
-					"SELECT FROM medchain.chain WHERE origin = $1 AND $2 BETWEEN 1 AND 7 AND $3 >= 0 "
+				  "SELECT FROM medchain.chain WHERE origin = $1 AND $2 BETWEEN 1 AND 7 AND $3 >= "
+					"0 "
 					"AND $4 = 32 * least(256, (size >> (8 * $2)) - 256::numeric * $3)",
 					4, types, values, NULL, false);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("rows of \"medchain.tile\" are written by medchain alone"),
-				 errhint("A dump is restored with one job; medchain.rebuild_tiles() makes the tiles anew from the entries.")));
+				 errhint("A dump is restored with one job; medchain.rebuild_tiles() makes the "
+						 "tiles anew from the entries.")));
 	trusted_end(&scope);
 	return PointerGetDatum(trigger->tg_trigtuple);
 }
@@ -353,7 +368,10 @@ tile_rebuild(const char *origin, const ChainCheck *frontier)
 {
 	static SPIPlanPtr drop = NULL;
 	Oid			types[2] = {TEXTOID, INT8OID};
-	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum((int64) frontier->range.size)};
+	Datum		values[2] = {
+		CStringGetTextDatum(origin),
+		Int64GetDatum((int64) frontier->range.size)
+	};
 	Portal		cursor;
 	TreeRange	range;
 	TileBatch	batch;
@@ -364,7 +382,8 @@ tile_rebuild(const char *origin, const ChainCheck *frontier)
 
 	tree_range_init(&range);
 	tile_batch_init(&batch);
-	cursor = SPI_cursor_open_with_args(NULL, "SELECT seq, leaf_hash FROM medchain.entry WHERE origin = $1 AND seq < $2 ORDER BY seq",
+	cursor = SPI_cursor_open_with_args(NULL,
+		  "SELECT seq, leaf_hash FROM medchain.entry WHERE origin = $1 AND seq < $2 ORDER BY seq",
 									   2, types, values, NULL, false, CURSOR_OPT_NO_SCROLL);
 	for (;;)
 	{
@@ -376,14 +395,17 @@ tile_rebuild(const char *origin, const ChainCheck *frontier)
 		n = SPI_processed;
 		for (uint64 i = 0; i < n; i++)
 		{
-			int64		seq = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
-			bytea	   *leaf = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
+			int64		seq = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1,
+														  &isnull));
+			bytea	   *leaf = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2,
+															 &isnull));
 
 			CHECK_FOR_INTERRUPTS();
 			if (seq != (int64) range.size || VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
 				ereport(ERROR,
 						(errcode(ERRCODE_DATA_CORRUPTED),
-						 errmsg("entry %llu of chain \"%s\" is missing or damaged", (unsigned long long) range.size, origin),
+						 errmsg("entry %llu of chain \"%s\" is missing or damaged",
+								(unsigned long long) range.size, origin),
 						 errhint("Run medchain.verify() to see what else is.")));
 			if (!tree_range_append(&range, (uint8_t *) VARDATA_ANY(leaf)))
 				elog(ERROR, "could not compute SHA-256");
@@ -402,9 +424,11 @@ tile_rebuild(const char *origin, const ChainCheck *frontier)
 				 errmsg("entries of chain \"%s\" do not hash to its root", origin),
 				 errhint("Run medchain.verify() to see which.")));
 
-	trusted_execute(&drop, "DELETE FROM medchain.tile WHERE origin = $1", 1, types, values, NULL, false);
+	trusted_execute(&drop, "DELETE FROM medchain.tile WHERE origin = $1", 1, types, values, NULL,
+					false);
 	tile_batch_write(&batch, origin);
-	SPI_execute_with_args("SELECT count(*) FROM medchain.tile WHERE origin = $1", 1, types, values, NULL, false, 1);
+	SPI_execute_with_args("SELECT count(*) FROM medchain.tile WHERE origin = $1", 1, types, values,
+						  NULL, false, 1);
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_freetuptable(SPI_tuptable);
 	return count;

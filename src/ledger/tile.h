@@ -33,15 +33,19 @@ extern void tile_batch_write(TileBatch *batch, const char *origin);
 /* Reads subtrees of one chain; tiles once read are kept in the memory context it was made in. */
 typedef struct TileReader TileReader;
 
-/* size: leaves of the tree as far as it will be asked about.  Needs a trusted scope, as the reading does. */
+/*
+ * size: leaves of the tree as far as it will be asked about.  Needs a trusted scope, as the reading
+ * does.
+ */
 extern TileReader *tile_reader(const char *origin, uint64 size);
 
 /* A ProofNode (core/proof.h): ERROR if what is needed is not stored. */
 extern bool tile_subtree(void *reader, int level, uint64_t index, uint8_t hash[HASH_LEN]);
 
 /*
- * What a tree of size leaves grows from, as the tiles and the last leaf hashes have it: whether that is right only a
- * signed root can tell.  False if something is missing.  Needs a trusted scope.
+ * What a tree of size leaves grows from, as the tiles and the last leaf hashes have it: whether
+ * that is right only a signed root can tell.  False if something is missing.  Needs a trusted
+ * scope.
  */
 extern bool tile_range(const char *origin, uint64 size, TreeRange *range);
 

@@ -24,7 +24,10 @@ static void
 tile_audit_fault(TileAudit *audit, int level, uint64 index, int offset, bool missing)
 {
 	if (audit->nfaults < TILE_AUDIT_KEEP)
-		audit->faults[audit->nfaults++] = (TileFault) {level, index, offset, missing};
+		audit->faults[audit->nfaults++] = (TileFault)
+	{
+		level, index, offset, missing
+	};
 }
 
 static void
@@ -67,7 +70,8 @@ const char *
 tile_fault_text(const TileFault *fault)
 {
 	if (fault->offset < 0)
-		return psprintf("tile %llu of level %d is missing", (unsigned long long) fault->index, fault->level);
+		return psprintf("tile %llu of level %d is missing", (unsigned long long) fault->index,
+						fault->level);
 	return psprintf(fault->missing ? "tile %llu of level %d: hash %d is missing"
 					: "tile %llu of level %d: hash %d differs from the tree of the entries",
 					(unsigned long long) fault->index, fault->level, fault->offset);
@@ -82,8 +86,10 @@ tile_audit_surplus(const char *origin, uint64 size)
 	const char *found = NULL;
 
 	trusted_read(&plan, "SELECT level, index FROM medchain.tile WHERE origin = $1 "
-				 "AND CASE WHEN level NOT BETWEEN 1 AND 7 OR index < 0 OR index > $2 / 256 THEN true "
-				 "         ELSE length(hashes) > 32 * greatest(0, least(256, ($2 >> (8 * level)) - 256 * index)) END "
+				 "AND CASE WHEN level NOT BETWEEN 1 AND 7 OR index < 0 OR index > $2 / 256 THEN "
+				 "true "
+			   "         ELSE length(hashes) > 32 * greatest(0, least(256, ($2 >> (8 * level)) - "
+				 "256 * index)) END "
 				 "ORDER BY level, index LIMIT 1", 2, types, values);
 	if (SPI_processed > 0)
 	{

@@ -7,7 +7,8 @@
 #include "postgres.h"
 #include "core/tree.h"
 
-#define TILE_AUDIT_KEEP 16		/* wrong hashes remembered between two looks; a damaged tile counts once */
+#define TILE_AUDIT_KEEP 16		/* wrong hashes remembered between two looks; a damaged tile counts
+								 * once */
 
 typedef struct TileFault
 {

@@ -1,9 +1,10 @@
 /*
  * verify.c: medchain.verify(): recompute everything this database says about its chains.
  *
- * The walk through blocks and entries is verify_segment()'s, in parallel.  Here is what frames it: from which block on;
- * what the walk has to arrive at (medchain.chain, the pinned genesis block, checkpoints that were kept elsewhere, the
- * one that was remembered); and the state, which is folded anew and compared (fold_faults(), in fold.sql).
+ * The walk through blocks and entries is verify_segment()'s, in parallel.  Here is what frames it:
+ * from which block on; what the walk has to arrive at (medchain.chain, the pinned genesis block,
+ * checkpoints that were kept elsewhere, the one that was remembered); and the state, which is
+ * folded anew and compared (fold_faults(), in fold.sql).
  */
 #include "postgres.h"
 
@@ -53,7 +54,8 @@ verify_fold(void)
 {
 	if (!verify_can_write())
 		return NULL;
-	SPI_execute("SELECT origin, detail FROM medchain.fold_faults() ORDER BY origin COLLATE \"C\", detail COLLATE \"C\"", false, 0);
+	SPI_execute("SELECT origin, detail FROM medchain.fold_faults() ORDER BY origin COLLATE \"C\", "
+				"detail COLLATE \"C\"", false, 0);
 	return SPI_tuptable;
 }
 
@@ -83,7 +85,8 @@ verify_frontier(VerifyJob *job, int number, const LocalNode *node)
 		verify_job_report(job, number, end->height, PG_INT64_MAX, "bad frontier",
 						  "row of medchain.chain is damaged");
 	else if (stored.height != end->height && end->height < 0)
-		verify_job_report(job, number, 0, PG_INT64_MAX, "missing block", "medchain.chain stands at height %lld, there is no block",
+		verify_job_report(job, number, 0, PG_INT64_MAX, "missing block",
+						  "medchain.chain stands at height %lld, there is no block",
 						  (long long) stored.height);
 	else if (stored.height != end->height)
 		verify_job_report(job, number, Min(stored.height, end->height) + 1, PG_INT64_MAX,
@@ -95,12 +98,16 @@ verify_frontier(VerifyJob *job, int number, const LocalNode *node)
 						  "head in medchain.chain is not that of the last block");
 	else if (!origin->adrift &&
 			 (stored.range.size != end->range.size ||
-			  memcmp(stored.range.hashes, end->range.hashes, (size_t) end->range.nhashes * HASH_LEN) != 0))
+			  memcmp(stored.range.hashes, end->range.hashes,
+					 (size_t) end->range.nhashes * HASH_LEN) != 0))
 		verify_job_report(job, number, end->height, PG_INT64_MAX, "bad frontier",
 						  "tree in medchain.chain is not that of the entries");
 }
 
-/* The first block of the alliance and its key are pinned, so that nobody can replace the whole chain. */
+/*
+ * The first block of the alliance and its key are pinned, so that nobody can replace the whole
+ * chain.
+ */
 static void
 verify_genesis(VerifyJob *job, int number, const LocalNode *node)
 {
@@ -116,14 +123,17 @@ verify_genesis(VerifyJob *job, int number, const LocalNode *node)
 
 	if (strcmp(origin, node->data_center) != 0)
 		return;
-	trusted_read(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND height = 0 AND note IS NOT NULL", 1, types, values);
+	trusted_read(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND height = 0 AND note "
+				 "IS NOT NULL", 1, types, values);
 	if (SPI_processed == 0)
 		return;					/* the walk has said so, if there should be one */
 	note = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	if (!node->has_genesis)
 		verify_job_report(job, number, 0, PG_INT64_MAX, "bad genesis",
-						  "medchain.local_node has lost the hash of the first block: no other chain could be checked");
-	else if (!note_text_length(note, strlen(note), &textlen, &error) || !hash_sha256(note, textlen, hash) ||
+						  "medchain.local_node has lost the hash of the first block: no other "
+						  "chain could be checked");
+	else if (!note_text_length(note, strlen(note), &textlen, &error) ||
+			 !hash_sha256(note, textlen, hash) ||
 			 !hash_equal(hash, node->genesis_hash))
 		verify_job_report(job, number, 0, PG_INT64_MAX, "bad genesis",
 						  "the first block is not the genesis block this node has joined");
@@ -132,13 +142,15 @@ verify_genesis(VerifyJob *job, int number, const LocalNode *node)
 		key = keycache_get(node->genesis_key, strlen(node->genesis_key), &error);
 		if (key == NULL || note_verify(note, strlen(note), NULL, key, &error) != KEY_VALID)
 			verify_job_report(job, number, 0, PG_INT64_MAX, "bad genesis",
-							  "genesis_key in medchain.local_node is not the key that signed the first block");
+							  "genesis_key in medchain.local_node is not the key that signed the "
+							  "first block");
 	}
 }
 
 /* What the walk has to have arrived at. */
 static void
-verify_compare(VerifyJob *job, int number, const LocalNode *node, const VerifyChain *chain, const VerifyRequest *request,
+verify_compare(VerifyJob *job, int number, const LocalNode *node, const VerifyChain *chain,
+			   const VerifyRequest *request,
 			   SPITupleTable *state_faults)
 {
 	VerifyOrigin *origin = verify_job_origin(job, number);
@@ -167,13 +179,18 @@ verify_origins(const VerifyRequest *request)
 
 	if (request->only != NULL)
 		values[0] = CStringGetTextDatum(request->only);
-	SPI_execute_with_args("SELECT origin FROM (SELECT origin FROM medchain.chain UNION SELECT node FROM medchain.local_node "
-						  "UNION SELECT name FROM medchain.member UNION SELECT origin FROM medchain.verified "
+	SPI_execute_with_args("SELECT origin FROM (SELECT origin FROM medchain.chain UNION SELECT node "
+						  "FROM medchain.local_node "
+						  "UNION SELECT name FROM medchain.member UNION SELECT origin FROM "
+						  "medchain.verified "
 						  "UNION SELECT unnest($2) "
-						  "UNION (WITH RECURSIVE o AS ((SELECT min(origin) AS origin FROM medchain.block) UNION ALL "
-						  "  SELECT (SELECT min(origin) FROM medchain.block b WHERE b.origin > o.origin) FROM o WHERE o.origin IS NOT NULL) "
+						  "UNION (WITH RECURSIVE o AS ((SELECT min(origin) AS origin FROM "
+						  "medchain.block) UNION ALL "
+						  "  SELECT (SELECT min(origin) FROM medchain.block b WHERE b.origin > "
+						  "o.origin) FROM o WHERE o.origin IS NOT NULL) "
 						  "  SELECT origin FROM o)) x "
-						  "WHERE origin IS NOT NULL AND origin = coalesce($1, origin) ORDER BY origin COLLATE \"C\"",
+						  "WHERE origin IS NOT NULL AND origin = coalesce($1, origin) ORDER BY "
+						  "origin COLLATE \"C\"",
 						  2, types, values, nulls, true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -191,11 +208,14 @@ verify_origins(const VerifyRequest *request)
 	return origins;
 }
 
-/* Where the walk of this chain starts: before its first block, or at a block that can be relied on. */
+/*
+ * Where the walk of this chain starts: before its first block, or at a block that can be relied on.
+ */
 static void
 verify_start(const LocalNode *node, VerifyChain *chain, const VerifyRequest *request)
 {
-	int64		height = request->since_verified ? checkpoint_remembered_height(chain->origin) : request->since - 1;
+	int64		height = (request->since_verified ? checkpoint_remembered_height(chain->origin) :
+						  request->since - 1);
 	int64		head = checkpoint_newest_height(chain->origin);
 	const ChainKey *key;
 	CoreError	error = {0};
@@ -204,7 +224,8 @@ verify_start(const LocalNode *node, VerifyChain *chain, const VerifyRequest *req
 	key = chain_terms_key(&chain->terms, height);
 	if (height >= 0 &&
 		verify_stand_at(node, chain->origin, height,
-						key ? keycache_get(key->pem, strlen(key->pem), &error) : NULL, &chain->start))
+						key ? keycache_get(key->pem, strlen(key->pem), &error) :
+						NULL, &chain->start))
 		return;
 	/* the empty state of this chain, not what medchain.chain says */
 	chain_start(node, chain->origin, &chain->start);
@@ -227,14 +248,17 @@ verify_order(const void *a, const void *b)
 }
 
 static void
-verify_row(ReturnSetInfo *result, const VerifyOrigin *origin, const VerifyFault *fault, const char *detail)
+verify_row(ReturnSetInfo *result, const VerifyOrigin *origin, const VerifyFault *fault,
+		   const char *detail)
 {
 	Datum		values[7];
 	bool		nulls[7] = {false};
 
 	values[0] = CStringGetTextDatum(origin->origin);
-	values[1] = Int64GetDatum((int64) pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &origin->blocks)));
-	values[2] = Int64GetDatum((int64) pg_atomic_read_u64(unconstify(pg_atomic_uint64 *, &origin->entries)));
+	values[1] = Int64GetDatum((int64) pg_atomic_read_u64(unconstify(pg_atomic_uint64 *,
+																	&origin->blocks)));
+	values[2] = Int64GetDatum((int64) pg_atomic_read_u64(unconstify(pg_atomic_uint64 *,
+																	&origin->entries)));
 	values[3] = BoolGetDatum(fault == NULL);
 	nulls[4] = fault == NULL || fault->height < 0;
 	values[4] = nulls[4] ? (Datum) 0 : Int64GetDatum(fault->height);
@@ -267,8 +291,10 @@ verify_rows(ReturnSetInfo *result, VerifyJob *job, const VerifyChain *chains)
 			continue;
 		if (verify_job_full(job))
 		{
-			VerifyFault fault = {.origin = i, .height = -1, .fault = "not checked",
-			.detail = "max_faults were found before this chain was done"};
+			VerifyFault fault = {
+				.origin = i, .height = -1, .fault = "not checked",
+				.detail = "max_faults were found before this chain was done"
+			};
 
 			verify_row(result, origin, &fault, NULL);
 			continue;
@@ -276,9 +302,12 @@ verify_rows(ReturnSetInfo *result, VerifyJob *job, const VerifyChain *chains)
 		checkpoint_remember(&chains[i], &origin->end);
 		verify_row(result, origin, NULL,
 				   chains[i].terms.last_height < origin->end.height ?
-				   psprintf("the member was expelled: blocks after %lld do not count", (long long) chains[i].terms.last_height) :
-				   origin->nkeys == 0 && origin->end.height >= 0 ? "signatures were not checked: the ledger is not configured yet" :
-				   !verify_can_write() ? "the state was not folded again: the transaction is read-only" : NULL);
+				   psprintf("the member was expelled: blocks after %lld do not count",
+							(long long) chains[i].terms.last_height) :
+				   origin->nkeys == 0 && origin->end.height >= 0 ?
+				   "signatures were not checked: the ledger is not configured yet" :
+				   !verify_can_write() ?
+				   "the state was not folded again: the transaction is read-only" : NULL);
 	}
 }
 
@@ -322,7 +351,8 @@ verify_all(ReturnSetInfo *result, const VerifyRequest *request, const LocalNode 
 	for (int i = 0; i < nchains; i++)
 	{
 		if (key_errors[i] != NULL)
-			verify_job_report(job, i, -1, 0, "bad key", "ledger key is unusable: %s", key_errors[i]);
+			verify_job_report(job, i, -1, 0, "bad key", "ledger key is unusable: %s",
+							  key_errors[i]);
 		if (!verify_job_full(job))
 			verify_compare(job, i, node, &chains[i], request, state_faults);
 	}

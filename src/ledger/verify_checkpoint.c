@@ -26,16 +26,19 @@ checkpoint_read(const char *text, const LocalNode *node)
 	CoreError	error = {0};
 
 	checkpoint->note = text;
+
 	if (!note_parse_block(text, strlen(text), &checkpoint->block, &error) ||
 		!note_text_length(text, strlen(text), &textlen, &error))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid checkpoint: %s", error.message),
 				 errhint("A checkpoint is what medchain.checkpoint() returns.")));
-	if (strncmp(checkpoint->block.name, node->alliance, prefix) != 0 || checkpoint->block.name[prefix] != '/')
+	if (strncmp(checkpoint->block.name, node->alliance, prefix) != 0 ||
+		checkpoint->block.name[prefix] != '/')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("checkpoint of \"%s\" is not of the alliance \"%s\"", checkpoint->block.name, node->alliance)));
+				 errmsg("checkpoint of \"%s\" is not of the alliance \"%s\"",
+						checkpoint->block.name, node->alliance)));
 	checkpoint->origin = pstrdup(checkpoint->block.name + prefix + 1);
 	if (!hash_sha256(text, textlen, checkpoint->hash))
 		elog(ERROR, "could not compute SHA-256");
@@ -63,7 +66,8 @@ checkpoint_parse(ArrayType *notes, const LocalNode *node, const char *only)
 		if (only != NULL && strcmp(checkpoint->origin, only) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("checkpoint of \"%s\" says nothing about \"%s\"", checkpoint->origin, only),
+					 errmsg("checkpoint of \"%s\" says nothing about \"%s\"", checkpoint->origin,
+							only),
 					 errhint("Leave out the origin to verify every chain.")));
 		checkpoints = lappend(checkpoints, checkpoint);
 	}
@@ -82,7 +86,10 @@ checkpoint_origins(const List *checkpoints)
 	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* SHA-256 of the note's text of the block of this height; false if there is no such block, or no note in it. */
+/*
+ * SHA-256 of the note's text of the block of this height; false if there is no such block, or no
+ * note in it.
+ */
 static bool
 checkpoint_block_hash(const char *origin, int64 height, uint8_t hash[HASH_LEN])
 {
@@ -91,13 +98,15 @@ checkpoint_block_hash(const char *origin, int64 height, uint8_t hash[HASH_LEN])
 	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
 	bool		found = false;
 
-	trusted_read(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND height = $2", 2, types, values);
+	trusted_read(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND height = $2", 2,
+				 types, values);
 	if (SPI_processed > 0)
 	{
 		char	   *note = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 		size_t		textlen;
 
-		found = note != NULL && note_text_length(note, strlen(note), &textlen, NULL) && hash_sha256(note, textlen, hash);
+		found = note != NULL && note_text_length(note, strlen(note), &textlen, NULL) &&
+			hash_sha256(note, textlen, hash);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return found;
@@ -112,16 +121,19 @@ checkpoint_newest_height(const char *origin)
 	int64		height = -1;
 	bool		isnull;
 
-	trusted_read(&plan, "SELECT height FROM medchain.block WHERE origin = $1 ORDER BY height DESC LIMIT 1", 1, types, values);
+	trusted_read(&plan, "SELECT height FROM medchain.block WHERE origin = $1 ORDER BY height DESC "
+				 "LIMIT 1", 1, types, values);
 	if (SPI_processed > 0)
-		height = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		height = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+											 &isnull));
 	SPI_freetuptable(SPI_tuptable);
 	return height;
 }
 
 /* Is the block with this hash in the chain, at this height?  source: whose word it is. */
 static void
-checkpoint_look(VerifyJob *job, int number, const char *origin, int64 height, const uint8_t hash[HASH_LEN],
+checkpoint_look(VerifyJob *job, int number, const char *origin, int64 height,
+				const uint8_t hash[HASH_LEN],
 				const char *source)
 {
 	int64		newest = checkpoint_newest_height(origin);
@@ -130,19 +142,23 @@ checkpoint_look(VerifyJob *job, int number, const char *origin, int64 height, co
 	char		found_hex[ENCODE_HEX_SIZE(HASH_LEN)];
 
 	if (newest < 0)
-		verify_job_report(job, number, 0, PG_INT64_MAX, "cut off", "%s has block %lld; here there is none",
+		verify_job_report(job, number, 0, PG_INT64_MAX, "cut off",
+						  "%s has block %lld; here there is none",
 						  source, (long long) height);
 	else if (height > newest)
-		verify_job_report(job, number, newest + 1, PG_INT64_MAX, "cut off", "%s has block %lld; here the last block is %lld",
+		verify_job_report(job, number, newest + 1, PG_INT64_MAX, "cut off",
+						  "%s has block %lld; here the last block is %lld",
 						  source, (long long) height, (long long) newest);
 	else if (!checkpoint_block_hash(origin, height, found))
-		verify_job_report(job, number, height, PG_INT64_MAX, "rewritten", "%s has block %lld; here it is missing",
+		verify_job_report(job, number, height, PG_INT64_MAX, "rewritten",
+						  "%s has block %lld; here it is missing",
 						  source, (long long) height);
 	else if (!hash_equal(found, hash))
 	{
 		encode_hex(hash, HASH_LEN, expected_hex);
 		encode_hex(found, HASH_LEN, found_hex);
-		verify_job_report(job, number, height, PG_INT64_MAX, "rewritten", "block %lld: %s has %s, here it is %s",
+		verify_job_report(job, number, height, PG_INT64_MAX, "rewritten",
+						  "block %lld: %s has %s, here it is %s",
 						  (long long) height, source, expected_hex, found_hex);
 	}
 }
@@ -164,11 +180,15 @@ checkpoint_compare(VerifyJob *job, int number, const VerifyChain *chain, const L
 		chosen = chain_terms_key(&chain->terms, (int64) checkpoint->block.height);
 		key = chosen ? keycache_get(chosen->pem, strlen(chosen->pem), &error) : NULL;
 		if (key != NULL &&
-			note_verify(checkpoint->note, strlen(checkpoint->note), checkpoint->block.name, key, &error) != KEY_VALID)
-			verify_job_report(job, number, (int64) checkpoint->block.height, PG_INT64_MAX, "bad checkpoint",
-							  "checkpoint of block %llu has no valid signature by the key that \"%s\" has here",
+			note_verify(checkpoint->note, strlen(checkpoint->note), checkpoint->block.name, key,
+						&error) != KEY_VALID)
+			verify_job_report(job, number, (int64) checkpoint->block.height, PG_INT64_MAX,
+							  "bad checkpoint",
+							  "checkpoint of block %llu has no valid signature by the key that "
+							  "\"%s\" has here",
 							  (unsigned long long) checkpoint->block.height, chain->origin);
-		checkpoint_look(job, number, chain->origin, (int64) checkpoint->block.height, checkpoint->hash, "the checkpoint");
+		checkpoint_look(job, number, chain->origin, (int64) checkpoint->block.height,
+						checkpoint->hash, "the checkpoint");
 	}
 }
 
@@ -182,12 +202,15 @@ checkpoint_memory(const char *origin, uint8_t *hash)
 	int64		height = -1;
 	bool		isnull;
 
-	trusted_read(&plan, "SELECT height, hash FROM medchain.verified WHERE origin = $1", 1, types, values);
+	trusted_read(&plan, "SELECT height, hash FROM medchain.verified WHERE origin = $1", 1, types,
+				 values);
 	if (SPI_processed > 0)
 	{
-		bytea	   *stored = DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+		bytea	   *stored = DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0],
+														   SPI_tuptable->tupdesc, 2, &isnull));
 
-		height = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		height = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+											 &isnull));
 		if (hash != NULL)
 			memcpy(hash, VARDATA_ANY(stored), HASH_LEN);
 	}
@@ -208,7 +231,8 @@ checkpoint_compare_remembered(VerifyJob *job, int number, const VerifyChain *cha
 	int64		height = checkpoint_memory(chain->origin, hash);
 
 	if (height >= 0)
-		checkpoint_look(job, number, chain->origin, height, hash, "the chain as it was verified before");
+		checkpoint_look(job, number, chain->origin, height, hash,
+						"the chain as it was verified before");
 }
 
 void
@@ -218,19 +242,21 @@ checkpoint_compare_named(VerifyJob *job, int number, const VerifyChain *chain)
 	ListCell   *cell;
 
 	if (chain->terms.last_named && chain->terms.last_height <= newest)
-		checkpoint_look(job, number, chain->origin, chain->terms.last_height, chain->terms.last_hash, "the data centre's entry");
+		checkpoint_look(job, number, chain->origin, chain->terms.last_height,
+						chain->terms.last_hash, "the data centre's entry");
 	foreach(cell, chain->terms.keys)
 	{
 		const ChainKey *key = lfirst(cell);
 
 		if (key->named && key->from_height <= newest)
-			checkpoint_look(job, number, chain->origin, key->from_height - 1, key->follows, "the data centre's entry");
+			checkpoint_look(job, number, chain->origin, key->from_height - 1, key->follows,
+							"the data centre's entry");
 	}
 }
 
 /*
- * Only what joins on to what was verified before counts; and nothing waits: another session that is about to remember
- * the same has its reason to.
+ * Only what joins on to what was verified before counts; and nothing waits: another session that is
+ * about to remember the same has its reason to.
  */
 void
 checkpoint_remember(const VerifyChain *chain, const ChainCheck *end)
@@ -239,18 +265,25 @@ checkpoint_remember(const VerifyChain *chain, const ChainCheck *end)
 	static SPIPlanPtr update = NULL;
 	static SPIPlanPtr insert = NULL;
 	Oid			types[4] = {TEXTOID, INT8OID, INT8OID, BYTEAOID};
-	Datum		values[4] = {CStringGetTextDatum(chain->origin), Int64GetDatum(end->height),
-		Int64GetDatum((int64) end->range.size), chain_bytea(end->head, HASH_LEN)};
+	Datum		values[4] = {
+		CStringGetTextDatum(chain->origin), Int64GetDatum(end->height),
+		Int64GetDatum((int64) end->range.size), chain_bytea(end->head, HASH_LEN)
+	};
 
-	if (chain->terms.keys == NIL || end->height < 0 || RecoveryInProgress() || XactReadOnly || IsolationUsesXactSnapshot() ||
+	if (chain->terms.keys == NIL || end->height < 0 || RecoveryInProgress() || XactReadOnly ||
+		IsolationUsesXactSnapshot() ||
 		chain->start.height > checkpoint_remembered_height(chain->origin))
 		return;
-	trusted_execute(&look, "SELECT FROM medchain.verified WHERE origin = $1 FOR UPDATE SKIP LOCKED", 1, types, values, NULL, false);
+	trusted_execute(&look, "SELECT FROM medchain.verified WHERE origin = $1 FOR UPDATE SKIP LOCKED",
+					1, types, values, NULL, false);
 	if (SPI_processed > 0)
-		trusted_execute(&update, "UPDATE medchain.verified SET height = $2, size = $3, hash = $4, verified = clock_timestamp() "
+		trusted_execute(&update, "UPDATE medchain.verified SET height = $2, size = $3, hash = $4, "
+						"verified = clock_timestamp() "
 						"WHERE origin = $1 AND height <= $2", 4, types, values, NULL, false);
 	else
-		trusted_execute(&insert, "INSERT INTO medchain.verified (origin, height, size, hash, verified) "
-						"SELECT $1, $2, $3, $4, clock_timestamp() WHERE NOT EXISTS (SELECT FROM medchain.verified WHERE origin = $1) "
+		trusted_execute(&insert, "INSERT INTO medchain.verified (origin, height, size, hash, "
+						"verified) "
+						"SELECT $1, $2, $3, $4, clock_timestamp() WHERE NOT EXISTS (SELECT FROM "
+						"medchain.verified WHERE origin = $1) "
 						"ON CONFLICT DO NOTHING", 4, types, values, NULL, false);
 }

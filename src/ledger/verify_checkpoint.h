@@ -1,8 +1,9 @@
 /*
- * verify_checkpoint.h: what is known about a chain from elsewhere or from before, and what of it a verification keeps.
+ * verify_checkpoint.h: what is known about a chain from elsewhere or from before, and what of it a
+ * verification keeps.
  *
- * Whoever owns a database can cut off its newest blocks, or replace the whole of it by an older copy, and what is left
- * is in order.  Only a checkpoint that was kept outside shows it.
+ * Whoever owns a database can cut off its newest blocks, or replace the whole of it by an older
+ * copy, and what is left is in order.  Only a checkpoint that was kept outside shows it.
  */
 #ifndef MEDCHAIN_LEDGER_VERIFY_CHECKPOINT_H
 #define MEDCHAIN_LEDGER_VERIFY_CHECKPOINT_H
@@ -21,8 +22,8 @@ typedef struct Checkpoint
 } Checkpoint;
 
 /*
- * Signed notes, as medchain.checkpoint() gave them somewhere.  ERROR for what is none, or of another alliance, or, where
- * only is given, of another chain.
+ * Signed notes, as medchain.checkpoint() gave them somewhere.  ERROR for what is none, or of
+ * another alliance, or, where only is given, of another chain.
  */
 extern List *checkpoint_parse(ArrayType *notes, const LocalNode *node, const char *only);
 
@@ -30,7 +31,8 @@ extern List *checkpoint_parse(ArrayType *notes, const LocalNode *node, const cha
 extern Datum checkpoint_origins(const List *checkpoints);
 
 /* Is the chain the one that these are of?  Reports to the job. */
-extern void checkpoint_compare(VerifyJob *job, int number, const VerifyChain *chain, const List *checkpoints);
+extern void checkpoint_compare(VerifyJob *job, int number, const VerifyChain *chain,
+							   const List *checkpoints);
 
 /* The same for the block up to which the chain was verified last. */
 /* What the data centre named: the last block before a new key, or the last one that counts. */

@@ -1,9 +1,10 @@
 /*
  * verify_job.h: what verify() hands out to its workers, in one piece of memory that they share.
  *
- * A chain is cut into segments of blocks.  A segment starts from a block whose note is taken at its word, with the
- * compact range that the tiles give for it, if that has the root in the note; the segment before ends with this block
- * and checks it.  So the segments together say about the chain what one walk would.
+ * A chain is cut into segments of blocks.  A segment starts from a block whose note is taken at its
+ * word, with the compact range that the tiles give for it, if that has the root in the note; the
+ * segment before ends with this block and checks it.  So the segments together say about the chain
+ * what one walk would.
  */
 #ifndef MEDCHAIN_LEDGER_VERIFY_JOB_H
 #define MEDCHAIN_LEDGER_VERIFY_JOB_H
@@ -19,7 +20,8 @@
 typedef struct VerifyOrigin
 {
 	char		origin[NOTE_NAME_MAX + 1];
-	int			first_key;		/* its keys are job's keys first_key .. first_key + nkeys - 1, by height */
+	int			first_key;		/* its keys are job's keys first_key .. first_key + nkeys - 1, by
+								 * height */
 	int			nkeys;			/* 0: not configured, signatures are not checked */
 	pg_atomic_uint64 blocks;	/* checked so far */
 	pg_atomic_uint64 entries;
@@ -37,7 +39,8 @@ typedef struct VerifySegment
 {
 	int			origin;
 	ChainCheck	start;			/* stands at the block before the first of the segment */
-	int64		end_height;		/* first block that is not of the segment; PG_INT64_MAX: to the end of the chain */
+	int64		end_height;		/* first block that is not of the segment; PG_INT64_MAX: to the end
+								 * of the chain */
 	int64		end_size;		/* first entry that is not; PG_INT64_MAX likewise */
 } VerifySegment;
 
@@ -72,7 +75,8 @@ typedef struct VerifyJob
 #define verify_job_fault(job, i) (&((VerifyFault *) ((char *) (job) + (job)->faults_at))[i])
 
 /* Note a fault; safe to call from several processes at once. */
-extern void verify_job_report(VerifyJob *job, int origin, int64 height, int64 position, const char *fault,
+extern void verify_job_report(VerifyJob *job, int origin, int64 height, int64 position,
+							  const char *fault,
 							  const char *fmt,...) pg_attribute_printf(6, 7);
 
 /* True once as many faults are known as were asked for. */
@@ -82,11 +86,12 @@ extern bool verify_job_full(VerifyJob *job);
 extern void verify_segment(VerifyJob *job, const VerifySegment *segment);
 
 /*
- * Stand at block height of a chain without having walked there: its note is taken at its word, as long as tiles and
- * leaf hashes give its root.  False if they don't, or if there is no such block.  key: check its signature too; may
- * be NULL.
+ * Stand at block height of a chain without having walked there: its note is taken at its word, as
+ * long as tiles and leaf hashes give its root.  False if they don't, or if there is no such block.
+ * key: check its signature too; may be NULL.
  */
-extern bool verify_stand_at(const LocalNode *node, const char *origin, int64 height, const Key *key, ChainCheck *check);
+extern bool verify_stand_at(const LocalNode *node, const char *origin, int64 height, const Key *key,
+							ChainCheck *check);
 
 /* One chain to be verified: from start on. */
 typedef struct VerifyChain
@@ -97,10 +102,12 @@ typedef struct VerifyChain
 } VerifyChain;
 
 /*
- * Walk these chains, in background workers as far as medchain.verify_workers and the server's limits allow.  palloc'd
- * in the caller's context.  progress: slot to report to, or -1.  In a trusted scope.
+ * Walk these chains, in background workers as far as medchain.verify_workers and the server's
+ * limits allow.  palloc'd in the caller's context.  progress: slot to report to, or -1.  In a
+ * trusted scope.
  */
-extern VerifyJob *verify_run(const LocalNode *node, const VerifyChain *chains, int nchains, int fault_limit,
+extern VerifyJob *verify_run(const LocalNode *node, const VerifyChain *chains, int nchains,
+							 int fault_limit,
 							 int progress);
 
 #endif

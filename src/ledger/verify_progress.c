@@ -106,8 +106,8 @@ verify_progress_end(int slot)
 PG_FUNCTION_INFO_V1(medchain_verify_progress);
 
 /*
- * verifications() -> setof (pid, started, phase, workers, chains, entries_total, entries_done, blocks_done, faults):
- * those of this database.
+ * verifications() -> setof (pid, started, phase, workers, chains, entries_total, entries_done,
+ * blocks_done, faults): those of this database.
  */
 Datum
 medchain_verify_progress(PG_FUNCTION_ARGS)

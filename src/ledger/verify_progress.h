@@ -9,7 +9,10 @@
 #include "postgres.h"
 #include "ledger/shared.h"
 
-/* A slot to report to until verify_progress_end(); -1 if there is none, which the other functions take as well. */
+/*
+ * A slot to report to until verify_progress_end(); -1 if there is none, which the other functions
+ * take as well.
+ */
 extern int	verify_progress_begin(void);
 extern void verify_progress_walk(int slot, int chains, int64 entries);
 extern void verify_progress_workers(int slot, int workers);

@@ -1,8 +1,9 @@
 /*
  * verify_run.c: cut chains into segments and have them walked, by background workers or here.
  *
- * PostgreSQL's parallel infrastructure (src/backend/access/transam/README.parallel) gives the workers our snapshot,
- * our rights and our settings, so that all of them see the ledger of one moment, and ends them with us.
+ * PostgreSQL's parallel infrastructure (src/backend/access/transam/README.parallel) gives the
+ * workers our snapshot, our rights and our settings, so that all of them see the ledger of one
+ * moment, and ends them with us.
  */
 #include "postgres.h"
 
@@ -29,7 +30,8 @@
 PGDLLEXPORT void medchain_verify_worker(dsm_segment *memory, shm_toc *toc);
 
 void
-verify_job_report(VerifyJob *job, int origin, int64 height, int64 position, const char *fault, const char *fmt,...)
+verify_job_report(VerifyJob *job, int origin, int64 height, int64 position, const char *fault,
+				  const char *fmt,...)
 {
 	uint32		number = pg_atomic_fetch_add_u32(&job->nfaults, 1);
 	VerifyFault *out;
@@ -78,7 +80,8 @@ verify_number(SPIPlanPtr *plan, const char *sql, const char *origin, int64 a, in
 }
 
 bool
-verify_stand_at(const LocalNode *node, const char *origin, int64 height, const Key *key, ChainCheck *check)
+verify_stand_at(const LocalNode *node, const char *origin, int64 height, const Key *key,
+				ChainCheck *check)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {TEXTOID, INT8OID};
@@ -90,7 +93,8 @@ verify_stand_at(const LocalNode *node, const char *origin, int64 height, const K
 	CoreError	error = {0};
 	uint8_t		root[HASH_LEN];
 
-	trusted_read(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND height = $2", 2, types, values);
+	trusted_read(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND height = $2", 2,
+				 types, values);
 	if (SPI_processed > 0)
 	{
 		note = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
@@ -103,7 +107,8 @@ verify_stand_at(const LocalNode *node, const char *origin, int64 height, const K
 		(key != NULL && note_verify(note, strlen(note), check->name, key, &error) != KEY_VALID) ||
 		!tile_range(origin, block.size, &check->range) ||
 		!tree_range_root(&check->range, root) || !hash_equal(root, block.root) ||
-		!note_text_length(note, strlen(note), &textlen, &error) || !hash_sha256(note, textlen, check->head))
+		!note_text_length(note, strlen(note), &textlen, &error) ||
+		!hash_sha256(note, textlen, check->head))
 		return false;
 	check->height = height;
 	return true;
@@ -114,15 +119,18 @@ static int64
 verify_chain_entries(const VerifyChain *chain)
 {
 	static SPIPlanPtr plan = NULL;
-	int64		size = verify_number(&plan, "SELECT size FROM medchain.block WHERE origin = $1 AND height > $2 AND $3 = 0 "
-									 "ORDER BY height DESC LIMIT 1", chain->origin, chain->start.height, 0);
+	int64		size = verify_number(&plan,
+				   "SELECT size FROM medchain.block WHERE origin = $1 AND height > $2 AND $3 = 0 "
+									 "ORDER BY height DESC LIMIT 1", chain->origin,
+									 chain->start.height, 0);
 
 	return Max(0, size - (int64) chain->start.range.size);
 }
 
 /* Segments of one chain, appended to the list. */
 static List *
-verify_cut(const LocalNode *node, const VerifyChain *chain, int number, int64 entries, int64 length, List *segments)
+verify_cut(const LocalNode *node, const VerifyChain *chain, int number, int64 entries, int64 length,
+		   List *segments)
 {
 	static SPIPlanPtr plan = NULL;
 	VerifySegment *segment = palloc0(sizeof(VerifySegment));
@@ -133,8 +141,10 @@ verify_cut(const LocalNode *node, const VerifyChain *chain, int number, int64 en
 	for (int64 at = length; at < entries; at += length)
 	{
 		int64		size = (int64) chain->start.range.size + at;
-		int64		height = verify_number(&plan, "SELECT height FROM medchain.block WHERE origin = $1 AND size >= $2 AND height > $3 "
-										   "ORDER BY size, height LIMIT 1", chain->origin, size, segment->start.height);
+		int64		height = verify_number(&plan,
+			 "SELECT height FROM medchain.block WHERE origin = $1 AND size >= $2 AND height > $3 "
+										   "ORDER BY size, height LIMIT 1", chain->origin, size,
+										   segment->start.height);
 		ChainCheck	start;
 
 		if (height < 0 || !verify_stand_at(node, chain->origin, height, NULL, &start) ||
@@ -169,7 +179,8 @@ verify_job_size(int norigins, int nkeys, int nsegments, int fault_limit, VerifyJ
 }
 
 static void
-verify_job_fill(VerifyJob *job, const VerifyJob *plan, const VerifyChain *chains, const List *segments)
+verify_job_fill(VerifyJob *job, const VerifyJob *plan, const VerifyChain *chains,
+				const List *segments)
 {
 	ListCell   *cell;
 	int			nkeys = 0;
@@ -199,7 +210,7 @@ verify_job_fill(VerifyJob *job, const VerifyJob *plan, const VerifyChain *chains
 		pg_atomic_init_u64(&origin->entries, 0);
 	}
 	foreach(cell, segments)
-		*verify_job_segment(job, i++) = *(VerifySegment *) lfirst(cell);
+		* verify_job_segment(job, i++) = *(VerifySegment *) lfirst(cell);
 }
 
 /* Take segments until none is left. */
@@ -229,7 +240,8 @@ medchain_verify_worker(dsm_segment *memory, shm_toc *toc)
 
 /* The whole job in background workers; a copy of it as they left it. */
 static VerifyJob *
-verify_run_parallel(const VerifyJob *plan, const VerifyChain *chains, const List *segments, int workers)
+verify_run_parallel(const VerifyJob *plan, const VerifyChain *chains, const List *segments,
+					int workers)
 {
 	ParallelContext *context;
 	VerifyJob  *shared;
@@ -258,7 +270,8 @@ verify_run_parallel(const VerifyJob *plan, const VerifyChain *chains, const List
 }
 
 VerifyJob *
-verify_run(const LocalNode *node, const VerifyChain *chains, int nchains, int fault_limit, int progress)
+verify_run(const LocalNode *node, const VerifyChain *chains, int nchains, int fault_limit,
+		   int progress)
 {
 	VerifyJob	plan = {0};
 	VerifyJob  *job;

@@ -1,10 +1,11 @@
 /*
- * verify_segment.c: walk some blocks of a chain and the entries in them, and report everything that is wrong.
+ * verify_segment.c: walk some blocks of a chain and the entries in them, and report everything that
+ * is wrong.
  *
- * The walk goes on after a fault, as a person would: where one thing is known to be wrong, the next is judged by what
- * can still be relied on.  A leaf hash that is not the payload's counts for the tree as stored; where the tree is
- * lost (an entry is missing), it is picked up again at the end of the block from the tiles, if they give the root that
- * the origin signed.
+ * The walk goes on after a fault, as a person would: where one thing is known to be wrong, the next
+ * is judged by what can still be relied on.  A leaf hash that is not the payload's counts for the
+ * tree as stored; where the tree is lost (an entry is missing), it is picked up again at the end of
+ * the block from the tiles, if they give the root that the origin signed.
  */
 #include "postgres.h"
 
@@ -26,21 +27,25 @@
 
 enum
 {
-	ENTRY_SEQ, ENTRY_ID, ENTRY_KIND, ENTRY_TIME, ENTRY_ACTOR, ENTRY_SUBJECT, ENTRY_PAYLOAD, ENTRY_LEAF, ENTRY_COLUMNS
+	ENTRY_SEQ, ENTRY_ID, ENTRY_KIND, ENTRY_TIME, ENTRY_ACTOR, ENTRY_SUBJECT, ENTRY_PAYLOAD,
+	ENTRY_LEAF, ENTRY_COLUMNS
 };
 
 static const ScanColumn entry_columns[ENTRY_COLUMNS] = {
-	{"seq", INT8OID}, {"id", UUIDOID}, {"kind", TEXTOID}, {"time", TIMESTAMPTZOID}, {"actor", TEXTOID},
+	{"seq", INT8OID}, {"id", UUIDOID}, {"kind", TEXTOID}, {"time", TIMESTAMPTZOID},
+	{"actor", TEXTOID},
 	{"subject", BYTEAOID}, {"payload", TEXTOID}, {"leaf_hash", BYTEAOID}
 };
 
 enum
 {
-	BLOCK_HEIGHT, BLOCK_SIZE, BLOCK_ROOT, BLOCK_PREVIOUS, BLOCK_HASH, BLOCK_SEALED, BLOCK_NOTE, BLOCK_COLUMNS
+	BLOCK_HEIGHT, BLOCK_SIZE, BLOCK_ROOT, BLOCK_PREVIOUS, BLOCK_HASH, BLOCK_SEALED, BLOCK_NOTE,
+	BLOCK_COLUMNS
 };
 
 static const ScanColumn block_columns[BLOCK_COLUMNS] = {
-	{"height", INT8OID}, {"size", INT8OID}, {"root", BYTEAOID}, {"previous", BYTEAOID}, {"hash", BYTEAOID},
+	{"height", INT8OID}, {"size", INT8OID}, {"root", BYTEAOID}, {"previous", BYTEAOID},
+	{"hash", BYTEAOID},
 	{"sealed", TIMESTAMPTZOID}, {"note", TEXTOID}
 };
 
@@ -51,7 +56,7 @@ typedef struct Walk
 	VerifyOrigin *origin;
 	ChainCheck	check;
 	TileAudit	tiles;
-	ChainScan		entries;
+	ChainScan	entries;
 	bool		entry_ready;	/* entries stands at a row that was not looked at yet */
 	int64		next_seq;		/* check.range.size, unless adrift */
 	bool		adrift;			/* check.range is not the tree any more */
@@ -67,7 +72,8 @@ static void
 walk_report_missing(Walk *walk, int64 height, int64 first, int64 last)
 {
 	if (first == last)
-		walk_report(walk, height, first, "missing entry", "entry %lld is missing", (long long) first);
+		walk_report(walk, height, first, "missing entry", "entry %lld is missing",
+					(long long) first);
 	else
 		walk_report(walk, height, first, "missing entry", "entries %lld to %lld are missing",
 					(long long) first, (long long) last);
@@ -82,7 +88,8 @@ walk_same_bytes(const ChainScan *scan, int column, const uint8_t *expected)
 	if (scan->nulls[column])
 		return false;
 	stored = DatumGetByteaPP(scan->values[column]);
-	return VARSIZE_ANY_EXHDR(stored) == HASH_LEN && memcmp(VARDATA_ANY(stored), expected, HASH_LEN) == 0;
+	return VARSIZE_ANY_EXHDR(stored) == HASH_LEN &&
+		memcmp(VARDATA_ANY(stored), expected, HASH_LEN) == 0;
 }
 
 /*
@@ -92,7 +99,7 @@ walk_same_bytes(const ChainScan *scan, int column, const uint8_t *expected)
 static void
 walk_entry_index(Walk *walk, int64 height, int64 seq, const text *payload)
 {
-	ChainScan	   *row = &walk->entries;
+	ChainScan  *row = &walk->entries;
 	PayloadIndex index = {.origin = walk->origin->origin};
 	TimestampTz time;
 	unsigned	differ;
@@ -109,13 +116,15 @@ walk_entry_index(Walk *walk, int64 height, int64 seq, const text *payload)
 		index.actor = DatumGetTextPP(row->values[ENTRY_ACTOR]);
 	if (!row->nulls[ENTRY_SUBJECT])
 		index.subject = DatumGetByteaPP(row->values[ENTRY_SUBJECT]);
-	if (payload_index_agrees(&index, VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), &differ, &reason))
+	if (payload_index_agrees(&index, VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), &differ,
+							 &reason))
 		return;
 	if (reason != NULL)
 		walk_report(walk, height, seq, "bad entry", "entry %lld: %s", (long long) seq, reason);
 	for (int i = 0; i < PAYLOAD_INDEX_COLUMNS; i++)
 		if (differ & (1U << i))
-			walk_report(walk, height, seq, "bad index column", "entry %lld: column %s differs from the payload",
+			walk_report(walk, height, seq, "bad index column",
+						"entry %lld: column %s differs from the payload",
 						(long long) seq, payload_index_names[i]);
 }
 
@@ -123,7 +132,7 @@ walk_entry_index(Walk *walk, int64 height, int64 seq, const text *payload)
 static void
 walk_entry(Walk *walk, int64 height, int64 seq)
 {
-	ChainScan	   *row = &walk->entries;
+	ChainScan  *row = &walk->entries;
 	MemoryContext old = MemoryContextSwitchTo(walk->scratch);
 	uint8_t		leaf[HASH_LEN];
 	bool		have_leaf = false;
@@ -140,7 +149,8 @@ walk_entry(Walk *walk, int64 height, int64 seq)
 		have_leaf = true;
 		if (!walk_same_bytes(row, ENTRY_LEAF, leaf))
 		{
-			walk_report(walk, height, seq, "bad leaf hash", "entry %lld: leaf_hash is not the hash of payload", (long long) seq);
+			walk_report(walk, height, seq, "bad leaf hash",
+						"entry %lld: leaf_hash is not the hash of payload", (long long) seq);
 			walk->explained = true;
 		}
 		else
@@ -188,7 +198,8 @@ walk_entries(Walk *walk, int64 height, int64 size)
 			continue;
 		}
 		if (seq < walk->next_seq)
-			walk_report(walk, height, seq, "added entry", "there is more than one entry %lld", (long long) seq);
+			walk_report(walk, height, seq, "added entry", "there is more than one entry %lld",
+						(long long) seq);
 		else
 		{
 			walk_entry(walk, height, seq);
@@ -210,28 +221,36 @@ walk_entries(Walk *walk, int64 height, int64 size)
 
 /* The tree has not this root.  Which entries can it be? */
 static void
-walk_report_root(Walk *walk, int64 height, int64 first, int64 size, const char *what, const char *detail)
+walk_report_root(Walk *walk, int64 height, int64 first, int64 size, const char *what,
+				 const char *detail)
 {
 	int64		last = size - 1;
 
-	/* the tiles were written when the entries were still right: a hash of theirs covers 256 entries */
+	/*
+	 * the tiles were written when the entries were still right: a hash of theirs covers 256
+	 * entries
+	 */
 	for (int i = 0; i < walk->tiles.nfaults; i++)
 	{
 		TileFault  *fault = &walk->tiles.faults[i];
 
 		if (fault->level == 1 && !fault->missing)
 		{
-			int64		window = ((int64) fault->index * TREE_TILE_WIDTH + fault->offset) * TREE_TILE_WIDTH;
+			int64		window = (((int64) fault->index * TREE_TILE_WIDTH + fault->offset) *
+								  TREE_TILE_WIDTH);
 
 			first = Max(first, window);
 			last = Min(last, window + TREE_TILE_WIDTH - 1);
 			break;
 		}
 	}
-	walk_report(walk, height, first, what, "%s (entries %lld to %lld)", detail, (long long) first, (long long) last);
+	walk_report(walk, height, first, what, "%s (entries %lld to %lld)", detail, (long long) first,
+				(long long) last);
 }
 
-/* The key of the block of this height. The cache may forget a parsed key, so it is asked each time. */
+/*
+ * The key of the block of this height. The cache may forget a parsed key, so it is asked each time.
+ */
 static const Key *
 walk_key(Walk *walk, int64 height)
 {
@@ -263,9 +282,11 @@ walk_adopt(Walk *walk, const char *note, size_t len, const NoteBlock *block)
 	const Key  *key = walk_key(walk, (int64) block->height);
 
 	if (key != NULL && note_verify(note, len, walk->check.name, key, &error) == KEY_INVALID)
-		walk_report(walk, (int64) block->height, PG_INT64_MAX, chain_fault_name(CHAIN_BAD_SIGNATURE),
+		walk_report(walk, (int64) block->height, PG_INT64_MAX,
+					chain_fault_name(CHAIN_BAD_SIGNATURE),
 					"no valid signature by the key of \"%s\"", walk->check.name);
-	if (!note_text_length(note, len, &textlen, &error) || !hash_sha256(note, textlen, walk->check.head))
+	if (!note_text_length(note, len, &textlen, &error) ||
+		!hash_sha256(note, textlen, walk->check.head))
 		elog(ERROR, "could not compute SHA-256");
 	walk->adrift = true;
 }
@@ -289,7 +310,8 @@ walk_header(Walk *walk, int64 height, const char *note, size_t len, int64 first,
 		{
 			case CHAIN_FINE:
 				for (int i = 0; i < walk->tiles.nfaults; i++)
-					walk_report(walk, height, PG_INT64_MAX, "bad tile", "%s", tile_fault_text(&walk->tiles.faults[i]));
+					walk_report(walk, height, PG_INT64_MAX, "bad tile", "%s",
+								tile_fault_text(&walk->tiles.faults[i]));
 				return;
 			case CHAIN_FAILED:
 				ereport(ERROR,
@@ -302,13 +324,15 @@ walk_header(Walk *walk, int64 height, const char *note, size_t len, int64 first,
 				memcpy(walk->check.head, block.previous, HASH_LEN);
 				break;
 			case CHAIN_BAD_SIGNATURE:
-				walk_report(walk, height, PG_INT64_MAX, chain_fault_name(fault), "%s", error.message);
+				walk_report(walk, height, PG_INT64_MAX, chain_fault_name(fault), "%s",
+							error.message);
 				key = NULL;
 				break;
 			case CHAIN_BAD_SIZE:
 			case CHAIN_BAD_ROOT:
 				if (!root_fault)
-					walk_report_root(walk, height, first, (int64) block.size, chain_fault_name(fault), error.message);
+					walk_report_root(walk, height, first, (int64) block.size,
+									 chain_fault_name(fault), error.message);
 				root_fault = true;
 				walk->tiles.nfaults = 0;
 				if ((int64) block.size != walk->next_seq ||
@@ -333,7 +357,8 @@ walk_header(Walk *walk, int64 height, const char *note, size_t len, int64 first,
 
 /* The columns beside the note are an index over it. */
 static void
-walk_block_index(Walk *walk, int64 height, const ChainScan *row, const NoteBlock *block, const char *note, size_t len)
+walk_block_index(Walk *walk, int64 height, const ChainScan *row, const NoteBlock *block,
+				 const char *note, size_t len)
 {
 	const char *wrong[5];
 	int			nwrong = 0;
@@ -352,10 +377,12 @@ walk_block_index(Walk *walk, int64 height, const ChainScan *row, const NoteBlock
 	if (!walk_same_bytes(row, BLOCK_HASH, hash))
 		wrong[nwrong++] = "hash";
 	if (row->nulls[BLOCK_SEALED] ||
-		!chain_sealed_text(DatumGetTimestampTz(row->values[BLOCK_SEALED]), sealed) || strcmp(sealed, block->sealed) != 0)
+		!chain_sealed_text(DatumGetTimestampTz(row->values[BLOCK_SEALED]), sealed) ||
+		strcmp(sealed, block->sealed) != 0)
 		wrong[nwrong++] = "sealed";
 	for (int i = 0; i < nwrong; i++)
-		walk_report(walk, height, PG_INT64_MAX, "bad index column", "block %lld: column %s differs from the note",
+		walk_report(walk, height, PG_INT64_MAX, "bad index column",
+					"block %lld: column %s differs from the note",
 					(long long) height, wrong[i]);
 }
 
@@ -374,7 +401,8 @@ walk_block(Walk *walk, const ChainScan *row)
 
 	if (after_gap)
 	{
-		walk_report(walk, walk->check.height + 1, first, "missing block", "block %lld is missing; the next one here is %lld",
+		walk_report(walk, walk->check.height + 1, first, "missing block",
+					"block %lld is missing; the next one here is %lld",
 					(long long) (walk->check.height + 1), (long long) height);
 		walk->check.height = height - 1;
 	}
@@ -418,12 +446,15 @@ walk_end(Walk *walk, const VerifySegment *segment)
 	if (segment->end_height != PG_INT64_MAX)
 	{
 		if (walk->check.height + 1 < segment->end_height)
-			walk_report(walk, walk->check.height + 1, walk->next_seq, "missing block", "blocks %lld to %lld are missing",
-						(long long) (walk->check.height + 1), (long long) (segment->end_height - 1));
+			walk_report(walk, walk->check.height + 1, walk->next_seq, "missing block",
+						"blocks %lld to %lld are missing",
+						(long long) (walk->check.height + 1),
+						(long long) (segment->end_height - 1));
 		return;
 	}
 	if (walk->entry_ready || scan_next(&walk->entries))
-		walk_report(walk, walk->check.height, walk->next_seq, "entry beyond head", "entry %lld is in no block",
+		walk_report(walk, walk->check.height, walk->next_seq, "entry beyond head",
+					"entry %lld is in no block",
 					(long long) DatumGetInt64(walk->entries.values[ENTRY_SEQ]));
 	walk->origin->end = walk->check;
 	walk->origin->adrift = walk->adrift;
@@ -432,11 +463,16 @@ walk_end(Walk *walk, const VerifySegment *segment)
 void
 verify_segment(VerifyJob *job, const VerifySegment *segment)
 {
-	Walk		walk = {.job = job, .number = segment->origin, .origin = verify_job_origin(job, segment->origin)};
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain verify", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext round = AllocSetContextCreate(context, "medchain verify block", ALLOCSET_DEFAULT_SIZES);
+	Walk		walk = {
+		.job = job, .number = segment->origin,
+		.origin = verify_job_origin(job, segment->origin)
+	};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain verify",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext round = AllocSetContextCreate(context, "medchain verify block",
+												ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	ChainScan		blocks;
+	ChainScan	blocks;
 
 	walk.check = segment->start;
 	walk.next_seq = (int64) segment->start.range.size;

@@ -41,7 +41,8 @@ apply_int64(TriggerData *trigger, const char *column)
 {
 	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
 	bool		isnull;
-	Datum		value = SPI_getbinval(trigger->tg_trigtuple, desc, SPI_fnumber(desc, column), &isnull);
+	Datum		value = SPI_getbinval(trigger->tg_trigtuple, desc, SPI_fnumber(desc, column),
+									  &isnull);
 
 	return isnull ? -1 : DatumGetInt64(value);
 }
@@ -54,14 +55,15 @@ apply_source(void)
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(MySubscription->name)};
 
-	trusted_execute(&plan, "SELECT member FROM medchain.peer WHERE subscription = $1", 1, types, values, NULL, false);
+	trusted_execute(&plan, "SELECT member FROM medchain.peer WHERE subscription = $1", 1, types,
+					values, NULL, false);
 	return SPI_processed > 0 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) :
 		pstrdup(MySubscription->name);
 }
 
 /*
- * A row that neither the sealer, the keeper nor replication brings: a restore, while this database is no node
- * yet; afterwards somebody who forges.
+ * A row that neither the sealer, the keeper nor replication brings: a restore, while this database
+ * is no node yet; afterwards somebody who forges.
  */
 static void
 apply_require_restore(const char *relation)
@@ -72,7 +74,8 @@ apply_require_restore(const char *relation)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("rows of \"medchain.%s\" are written by medchain alone", relation),
-				 errhint("Use medchain.append(). A dump is restored into a database that is no node yet, and with one job.")));
+				 errhint("Use medchain.append(). A dump is restored into a database that is no "
+						 "node yet, and with one job.")));
 }
 
 /* First column of the one row that $1, $2 find, or NULL. */
@@ -99,17 +102,20 @@ apply_hold_entry(const char *source, const char *origin, int64 seq, const char *
 	values[1] = CStringGetTextDatum(origin);
 	values[2] = Int64GetDatum(seq);
 	values[3] = CStringGetTextDatum(payload);
-	trusted_execute(&plan, "INSERT INTO medchain.held_entry (source, origin, seq, payload) VALUES ($1, $2, $3, $4) "
+	trusted_execute(&plan, "INSERT INTO medchain.held_entry (source, origin, seq, payload) VALUES "
+					"($1, $2, $3, $4) "
 					"ON CONFLICT (source, origin, seq) DO UPDATE SET payload = EXCLUDED.payload",
 					4, types, values, NULL, false);
 }
 
 /* What we have already: the same is fine, something else is evidence. */
 static bool
-apply_entry_known(const LocalNode *node, const char *source, const char *origin, int64 seq, const char *payload)
+apply_entry_known(const LocalNode *node, const char *source, const char *origin, int64 seq,
+				  const char *payload)
 {
 	static SPIPlanPtr plan = NULL;
-	char	   *known = apply_lookup(&plan, "SELECT payload FROM medchain.entry WHERE origin = $1 AND seq = $2", origin, seq);
+	char	   *known = apply_lookup(&plan,
+				"SELECT payload FROM medchain.entry WHERE origin = $1 AND seq = $2", origin, seq);
 
 	if (known == NULL && strcmp(origin, node->node) != 0)
 		return false;
@@ -117,12 +123,15 @@ apply_entry_known(const LocalNode *node, const char *source, const char *origin,
 	{
 		char	   *detail;
 
-		/* it may be the one that counts, if the chain has got a new key that we have not heard of */
+		/*
+		 * it may be the one that counts, if the chain has got a new key that we have not heard of
+		 */
 		if (known != NULL && strcmp(origin, node->node) != 0)
 			apply_hold_entry(source, origin, seq, payload);
 		detail = psprintf("entry %lld: %.400s", (long long) seq, payload);
 		encode_repair_utf8(detail);
-		chain_quarantine(source, origin, -1, known ? "differs from accepted entry" : "entry of our own chain that we never wrote",
+		chain_quarantine(source, origin, -1, known ? "differs from accepted entry" :
+						 "entry of our own chain that we never wrote",
 						 detail, NULL, 0, 0);
 	}
 	return true;
@@ -157,7 +166,8 @@ medchain_arrive_entry(PG_FUNCTION_ARGS)
 		char	   *source = apply_source();
 
 		if (origin == NULL || payload == NULL || seq < 0)
-			chain_quarantine(source, origin ? origin : "", -1, "bad entry", "origin, seq or payload is missing", NULL, 0, 0);
+			chain_quarantine(source, origin ? origin : "", -1, "bad entry",
+							 "origin, seq or payload is missing", NULL, 0, 0);
 		else if (!apply_entry_known(&node, source, origin, seq, payload))
 			apply_hold_entry(source, origin, seq, payload);
 	}
@@ -166,10 +176,12 @@ medchain_arrive_entry(PG_FUNCTION_ARGS)
 }
 
 static bool
-apply_block_known(const LocalNode *node, const char *source, const char *origin, int64 height, const char *note)
+apply_block_known(const LocalNode *node, const char *source, const char *origin, int64 height,
+				  const char *note)
 {
 	static SPIPlanPtr plan = NULL;
-	char	   *known = apply_lookup(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND height = $2", origin, height);
+	char	   *known = apply_lookup(&plan,
+			 "SELECT note FROM medchain.block WHERE origin = $1 AND height = $2", origin, height);
 	size_t		known_len;
 	size_t		len;
 
@@ -178,8 +190,10 @@ apply_block_known(const LocalNode *node, const char *source, const char *origin,
 
 	/* cosignatures may differ, the text may not */
 	if (known == NULL || !note_text_length(known, strlen(known), &known_len, NULL) ||
-		!note_text_length(note, strlen(note), &len, NULL) || len != known_len || memcmp(known, note, len) != 0)
-		chain_quarantine(source, origin, height, known ? "differs from accepted block" : "block of our own chain that we never sealed",
+		!note_text_length(note, strlen(note), &len, NULL) || len != known_len ||
+		memcmp(known, note, len) != 0)
+		chain_quarantine(source, origin, height, known ? "differs from accepted block" :
+						 "block of our own chain that we never sealed",
 						 NULL, note, 0, 0);
 	return true;
 }
@@ -195,14 +209,15 @@ apply_hold_block(const char *source, const char *origin, int64 height, const cha
 	values[1] = CStringGetTextDatum(origin);
 	values[2] = Int64GetDatum(height);
 	values[3] = CStringGetTextDatum(note);
-	trusted_execute(&plan, "INSERT INTO medchain.held_block (source, origin, height, note) VALUES ($1, $2, $3, $4) "
+	trusted_execute(&plan, "INSERT INTO medchain.held_block (source, origin, height, note) VALUES "
+					"($1, $2, $3, $4) "
 					"ON CONFLICT (source, origin, height) DO UPDATE SET note = EXCLUDED.note",
 					4, types, values, NULL, false);
 }
 
 /*
- * Move a chain forward, in a subtransaction.  Whatever fails in there is logged and left to the keeper's next
- * round: it must stop neither the subscription nor the other chains.
+ * Move a chain forward, in a subtransaction.  Whatever fails in there is logged and left to the
+ * keeper's next round: it must stop neither the subscription nor the other chains.
  */
 static void
 apply_advance(const char *origin)
@@ -231,7 +246,8 @@ apply_advance(const char *origin)
 		CurrentResourceOwner = owner;
 
 		/* somebody wants this process to stop */
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
 			ReThrowError(error);
 		ereport(LOG,
 				(errmsg("medchain: chain \"%s\" has to wait: %s", origin, error->message)));
@@ -252,7 +268,8 @@ apply_block(TriggerData *trigger, const LocalNode *node)
 
 	if (origin == NULL || note == NULL || height < 0)
 	{
-		chain_quarantine(source, origin ? origin : "", height, "bad note", "origin, height or note is missing", note, 0, 0);
+		chain_quarantine(source, origin ? origin : "", height, "bad note",
+						 "origin, height or note is missing", note, 0, 0);
 		return;
 	}
 	if (apply_block_known(node, source, origin, height, note))
@@ -265,7 +282,9 @@ apply_block(TriggerData *trigger, const LocalNode *node)
 	}
 	apply_hold_block(source, origin, height, note);
 
-	/* in the initial copy, entries may still be under way in another worker: the keeper sees to it */
+	/*
+	 * in the initial copy, entries may still be under way in another worker: the keeper sees to it
+	 */
 	if (!am_tablesync_worker())
 		apply_advance(origin);
 }
@@ -298,8 +317,9 @@ medchain_arrive_block(PG_FUNCTION_ARGS)
 }
 
 /*
- * Chains with something to do: the next block is here; or the data centre, or another end node's configuration, has
- * changed what the chain is signed with, so that blocks may have to be taken back, or refused ones tried again.
+ * Chains with something to do: the next block is here; or the data centre, or another end node's
+ * configuration, has changed what the chain is signed with, so that blocks may have to be taken
+ * back, or refused ones tried again.
  */
 void
 apply_keep(void)
@@ -309,16 +329,24 @@ apply_keep(void)
 	uint64		count;
 
 	trusted_execute(&plan,
-					"WITH contested AS (SELECT about AS member FROM medchain.claim WHERE kind = 'configure' AND NOT effective) "
-					"SELECT h.origin FROM medchain.held_block h LEFT JOIN medchain.chain c ON c.origin = h.origin "
+					"WITH contested AS (SELECT about AS member FROM medchain.claim WHERE kind = "
+					"'configure' AND NOT effective) "
+					"SELECT h.origin FROM medchain.held_block h LEFT JOIN medchain.chain c ON "
+					"c.origin = h.origin "
 					"WHERE h.height = coalesce(c.height, -1) + 1 "
-					"UNION SELECT k.member FROM medchain.ledger_key k JOIN medchain.chain c ON c.origin = k.member "
+					"UNION SELECT k.member FROM medchain.ledger_key k JOIN medchain.chain c ON "
+					"c.origin = k.member "
 					"WHERE k.follows IS NOT NULL AND k.from_height <= c.height "
-					"UNION SELECT c.origin FROM medchain.chain c JOIN contested t ON t.member = c.origin "
-					"UNION SELECT q.origin FROM medchain.quarantine q LEFT JOIN medchain.chain c ON c.origin = q.origin "
-					"JOIN medchain.ledger_key k ON k.member = q.origin AND k.from_height <= q.height "
-					"WHERE q.height = coalesce(c.height, -1) + 1 AND q.reason IN ('bad signature', 'differs from accepted block') "
-					"AND (k.from_height > 0 OR q.origin IN (SELECT t.member FROM contested t)) ORDER BY 1", 0, NULL, NULL, NULL, false);
+					"UNION SELECT c.origin FROM medchain.chain c JOIN contested t ON t.member = "
+					"c.origin "
+					"UNION SELECT q.origin FROM medchain.quarantine q LEFT JOIN medchain.chain c "
+					"ON c.origin = q.origin "
+					"JOIN medchain.ledger_key k ON k.member = q.origin AND k.from_height <= "
+					"q.height "
+				  "WHERE q.height = coalesce(c.height, -1) + 1 AND q.reason IN ('bad signature', "
+					"'differs from accepted block') "
+					"AND (k.from_height > 0 OR q.origin IN (SELECT t.member FROM contested t)) "
+					"ORDER BY 1", 0, NULL, NULL, NULL, false);
 	origins = SPI_tuptable;
 	count = SPI_processed;
 	for (uint64 i = 0; i < count; i++)

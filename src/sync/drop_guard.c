@@ -37,7 +37,7 @@ drop_guard_concerns(Node *node)
 	drop = (DropStmt *) node;
 	foreach(cell, drop->objects)
 		if (strcmp(strVal(lfirst(cell)), "medchain") == 0)
-			return true;
+		return true;
 	return false;
 }
 
@@ -55,8 +55,10 @@ drop_guard_left(MemoryContext context)
 				" SELECT format('subscription \"%s\"', subscription) AS what FROM medchain.peer"
 				" UNION ALL SELECT format('publication \"%s\"', p.pubname) FROM pg_publication p"
 				"  WHERE p.pubname = 'medchain' AND EXISTS (SELECT FROM medchain.local_node)"
-				" UNION ALL SELECT format('replication slot \"%s\"', slot_name) FROM pg_replication_slots"
-				"  WHERE database = current_database() AND plugin = 'pgoutput' AND slot_name ^@ 'medchain_') x",
+				" UNION ALL SELECT format('replication slot \"%s\"', slot_name) FROM "
+				"pg_replication_slots"
+				"  WHERE database = current_database() AND plugin = 'pgoutput' AND slot_name ^@ "
+				"'medchain_') x",
 				true, 1);
 	left = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	if (left != NULL)
@@ -74,8 +76,10 @@ drop_guard_is_used(Oid schema)
 	SysScanDesc scan;
 	bool		used;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(NamespaceRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(schema));
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(schema));
 	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
 	used = HeapTupleIsValid(systable_getnext(scan));
 	systable_endscan(scan);
@@ -84,8 +88,8 @@ drop_guard_is_used(Oid schema)
 }
 
 /*
- * CREATE EXTENSION made the schema and, as PostgreSQL does, did not make it a member: it would stay behind, empty.  If
- * somebody put objects of his own into it, it stays.
+ * CREATE EXTENSION made the schema and, as PostgreSQL does, did not make it a member: it would stay
+ * behind, empty.  If somebody put objects of his own into it, it stays.
  */
 static void
 drop_guard_schema(void)
@@ -102,8 +106,10 @@ drop_guard_schema(void)
 }
 
 static void
-drop_guard_utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
-				   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+drop_guard_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
+				   ProcessUtilityContext context,
+				   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest,
+				   QueryCompletion *completion)
 {
 	bool		concerns = drop_guard_concerns(statement->utilityStmt);
 
@@ -114,14 +120,17 @@ drop_guard_utility(PlannedStmt *statement, const char *query, bool read_only_tre
 		if (left != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("extension \"medchain\" cannot be dropped while it takes part in an alliance"),
+					 errmsg("extension \"medchain\" cannot be dropped while it takes part in an "
+							"alliance"),
 					 errdetail("Left outside of the extension: %s.", left),
 					 errhint("Call medchain.leave_alliance() first.")));
 	}
 	if (previous_utility_hook)
-		previous_utility_hook(statement, query, read_only_tree, context, params, environment, dest, completion);
+		previous_utility_hook(statement, query, read_only_tree, context, params, environment, dest,
+							  completion);
 	else
-		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment, dest, completion);
+		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment,
+								dest, completion);
 	if (concerns)
 		drop_guard_schema();
 }

@@ -57,8 +57,9 @@ remote_value(WalReceiverConn *connection, const char *sql)
 }
 
 /*
- * Who may call us, and is no superuser, names the database that our connection goes to, and what he has put there is
- * called: with the right conninfo, and this server's own way into itself, he would be its superuser.
+ * Who may call us, and is no superuser, names the database that our connection goes to, and what he
+ * has put there is called: with the right conninfo, and this server's own way into itself, he would
+ * be its superuser.
  */
 static void
 remote_refuse_superuser(WalReceiverConn *connection)
@@ -69,8 +70,9 @@ remote_refuse_superuser(WalReceiverConn *connection)
 		return;
 	PG_TRY();
 	{
-		char	   *superuser = remote_value(connection, "SELECT r.rolsuper::pg_catalog.text FROM pg_catalog.pg_roles r "
-											 "WHERE r.rolname OPERATOR(pg_catalog.=) session_user");
+		char	   *superuser = remote_value(connection,
+								  "SELECT r.rolsuper::pg_catalog.text FROM pg_catalog.pg_roles r "
+										   "WHERE r.rolname OPERATOR(pg_catalog.=) session_user");
 
 		refused = superuser == NULL || strcmp(superuser, "false") != 0;
 	}
@@ -84,7 +86,8 @@ remote_refuse_superuser(WalReceiverConn *connection)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("the login at the peer is a superuser there"),
-				 errhint("Use one with REPLICATION that is a member of medchain_peer and nothing else; superusers may use others.")));
+				 errhint("Use one with REPLICATION that is a member of medchain_peer and nothing "
+						 "else; superusers may use others.")));
 }
 
 /* ERROR, with the peer's words, if it can't be reached. */
@@ -102,7 +105,8 @@ remote_connect(const char *conninfo)
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("could not connect to the peer"),
 				 errdetail("%s", error ? error : "unknown error"),
-				 errhint("The peer needs a role with LOGIN and REPLICATION that is a member of medchain_peer, and a line in pg_hba.conf for this database.")));
+				 errhint("The peer needs a role with LOGIN and REPLICATION that is a member of "
+						 "medchain_peer, and a line in pg_hba.conf for this database.")));
 	remote_refuse_superuser(connection);
 	return connection;
 }
@@ -135,8 +139,9 @@ medchain_remote_call(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_remote_create_slot);
 
 /*
- * remote_create_slot(conninfo text, slot text, leftovers text[]) -> void: a logical slot at the peer.  Those of these
- * names that an earlier, rolled back attempt of ours left behind are dropped: slots do not take part in transactions.
+ * remote_create_slot(conninfo text, slot text, leftovers text[]) -> void: a logical slot at the
+ * peer.  Those of these names that an earlier, rolled back attempt of ours left behind are dropped:
+ * slots do not take part in transactions.
  */
 Datum
 medchain_remote_create_slot(PG_FUNCTION_ARGS)
@@ -151,8 +156,10 @@ medchain_remote_create_slot(PG_FUNCTION_ARGS)
 		XLogRecPtr	lsn;
 
 		(void) remote_value(connection,
-							psprintf("SELECT count(pg_catalog.pg_drop_replication_slot(slot_name))::text FROM pg_catalog.pg_replication_slots "
-									 "WHERE slot_name = ANY (%s) AND NOT active", quote_literal_cstr(leftovers)));
+					psprintf("SELECT count(pg_catalog.pg_drop_replication_slot(slot_name))::text "
+							 "FROM pg_catalog.pg_replication_slots "
+							 "WHERE slot_name = ANY (%s) AND NOT active",
+							 quote_literal_cstr(leftovers)));
 		(void) compat_walrcv_create_slot(connection, slot, &lsn);
 	}
 	PG_FINALLY();

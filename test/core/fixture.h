@@ -35,7 +35,8 @@ fixture_run(const char *command)
 			abort();
 		atexit(fixture_remove);
 	}
-	snprintf(line, sizeof(line), "cd '%s' && { %s ; } >log 2>&1 || { cat log >&2; false; }", fixture_dir, command);
+	snprintf(line, sizeof(line), "cd '%s' && { %s ; } >log 2>&1 || { cat log >&2; false; }",
+			 fixture_dir, command);
 	if (system(line) != 0)
 	{
 		printf("Bail out! fixture failed: %s\n", command);

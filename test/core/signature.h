@@ -1,6 +1,7 @@
 /*
- * signature.h: signatures, and what is to be said of them, for the tests of verification.  They can also be written to
- * a file: "test_signature FILE" and "test_signature_rsa FILE" make test/vectors/curves.txt and rsa.txt.
+ * signature.h: signatures, and what is to be said of them, for the tests of verification.  They can
+ * also be written to a file: "test_signature FILE" and "test_signature_rsa FILE" make
+ * test/vectors/curves.txt and rsa.txt.
  */
 #ifndef MEDCHAIN_TEST_SIGNATURE_H
 #define MEDCHAIN_TEST_SIGNATURE_H
@@ -20,7 +21,8 @@ pem_body(const char *pem)
 	static char body[4096];
 	size_t		len = 0;
 
-	for (const char *line = strchr(pem, '\n') + 1; strncmp(line, "-----", 5) != 0; line = strchr(line, '\n') + 1)
+	for (const char *line = strchr(pem, '\n') + 1; strncmp(line, "-----", 5) != 0;
+		 line = strchr(line, '\n') + 1)
 	{
 		size_t		n = strcspn(line, "\n");
 
@@ -43,7 +45,8 @@ write_hex(const uint8_t *bytes, size_t len)
 }
 
 static inline void
-expect(const char *pem, const char *algorithm, const void *message, size_t len, const uint8_t *sig, size_t siglen,
+expect(const char *pem, const char *algorithm, const void *message, size_t len, const uint8_t *sig,
+	   size_t siglen,
 	   KeyVerdict verdict, const char *name)
 {
 	CoreError	error = {0};
@@ -55,7 +58,8 @@ expect(const char *pem, const char *algorithm, const void *message, size_t len, 
 	if (strcmp(algorithm, "-") != 0 && !key_algorithm_from_name(algorithm, &a))
 		abort();
 	got = key ? key_verify(key, a, message, len, sig, siglen, &error) : KEY_ERROR;
-	snprintf(label, sizeof(label), "%s: %s", key ? key_algorithm_name(key_algorithm(key)) : "key", name);
+	snprintf(label, sizeof(label), "%s: %s", key ? key_algorithm_name(key_algorithm(key)) :
+			 "key", name);
 	if (!is_number(got, verdict, label))
 		printf("# %s\n", error.message);
 	if (out == NULL)
@@ -79,7 +83,8 @@ refuse_key(const uint8_t *spki, size_t len, const char *words, const char *name)
 	Key		   *key;
 
 	encode_base64(spki, len, base64);
-	snprintf(pem, sizeof(pem), "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n", base64);
+	snprintf(pem, sizeof(pem), "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n",
+			 base64);
 	key = key_from_pem(pem, strlen(pem), &error);
 	if (!ok(key == NULL && strstr(error.message, words) != NULL, name))
 		printf("# %s\n", error.message);
@@ -99,7 +104,8 @@ open_vectors(int argc, char **argv)
 		perror(argv[1]);
 		exit(2);
 	}
-	fprintf(out, "# Made by test/core/%s FILE; README.md tells the format.\n", strrchr(argv[0], '/') + 1);
+	fprintf(out, "# Made by test/core/%s FILE; README.md tells the format.\n",
+			strrchr(argv[0], '/') + 1);
 }
 
 #endif

@@ -15,7 +15,8 @@ verify(const char *file, int64_t at)
 	CoreError	error = {0};
 	size_t		len;
 	char	   *pem = fixture_read(file, &len);
-	CertificateVerdict verdict = certificate_verify(pem, len, anchors, anchors_len, NULL, 0, CERTIFICATE_CRL_STRICT, at, reason, &error);
+	CertificateVerdict verdict = certificate_verify(pem, len, anchors, anchors_len, NULL, 0,
+													CERTIFICATE_CRL_STRICT, at, reason, &error);
 
 	if (verdict == CERTIFICATE_ERROR)
 		printf("# %s\n", error.message);
@@ -35,7 +36,8 @@ static void
 malformed(const char *text, size_t len, const char *words, const char *name)
 {
 	CoreError	error = {0};
-	CertificateVerdict verdict = certificate_verify(text, len, anchors, anchors_len, NULL, 0, CERTIFICATE_CRL_STRICT, 0, reason, &error);
+	CertificateVerdict verdict = certificate_verify(text, len, anchors, anchors_len, NULL, 0,
+													CERTIFICATE_CRL_STRICT, 0, reason, &error);
 
 	if (!ok(verdict == CERTIFICATE_ERROR && strstr(error.message, words) != NULL, name))
 		printf("# verdict %d, error: %s\n", verdict, error.message);
@@ -69,18 +71,25 @@ main(void)
 		printf("# %s\n", reason);
 	refused("pki/expired.crt", now, "expired", "an expired one is refused");
 	refused("pki/future.crt", now, "not yet valid", "one that is not valid yet is refused");
-	refused("pki/member.crt", now + (int64_t) 60 * 365 * 86400, "expired", "validity is judged at the time given");
-	refused("pki/nosign.crt", now, "key usage does not allow digital signatures", "one that is not for signatures is refused");
-	ok(verify("pki/rogue.crt", now) == CERTIFICATE_INVALID && reason[0] != '\0', "one of another CA of the same name is refused");
+	refused("pki/member.crt", now + (int64_t) 60 * 365 * 86400, "expired",
+			"validity is judged at the time given");
+	refused("pki/nosign.crt", now, "key usage does not allow digital signatures",
+			"one that is not for signatures is refused");
+	ok(verify("pki/rogue.crt", now) == CERTIFICATE_INVALID &&
+	   reason[0] != '\0', "one of another CA of the same name is refused");
 
-	refused("pki/below.crt", now, "path length constraint exceeded (depth 2", "one below an authority that must have none below it is refused");
+	refused("pki/below.crt", now, "path length constraint exceeded (depth 2",
+			"one below an authority that must have none below it is refused");
 	refused("pki/issued.crt", now, "(depth 1, CN=ec", "one that a member issued is refused");
-	is_number(verify("pki/within.crt", now), CERTIFICATE_VALID, "one with the name that its authority is for is");
-	refused("pki/outside.crt", now, "permitted subtree violation", "one with another name is refused");
+	is_number(verify("pki/within.crt", now), CERTIFICATE_VALID,
+			  "one with the name that its authority is for is");
+	refused("pki/outside.crt", now, "permitted subtree violation",
+			"one with another name is refused");
 
 	/* a member's certificate is no trust anchor, not even for itself */
 	pem = fixture_read("pki/member.crt", &len);
-	is_number(certificate_verify(pem, len, pem, len, NULL, 0, CERTIFICATE_CRL_STRICT, now, reason, &error), CERTIFICATE_ERROR, "an end-entity certificate cannot be an anchor");
+	is_number(certificate_verify(pem, len, pem, len, NULL, 0, CERTIFICATE_CRL_STRICT, now, reason,
+					 &error), CERTIFICATE_ERROR, "an end-entity certificate cannot be an anchor");
 	ok(strstr(error.message, "not a CA certificate") != NULL, "and that is what the error says");
 
 	fixture_run("openssl x509 -in pki/member.crt -outform DER -out member.der");
@@ -89,7 +98,8 @@ main(void)
 	malformed("", 0, "no PEM block", "nothing is an error");
 	malformed("garbage", 7, "no PEM block", "garbage is an error");
 	malformed("0garbage", 8, "invalid DER", "garbage that starts like DER is an error");
-	malformed("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 59, "invalid PEM block 1", "a block of garbage is an error");
+	malformed("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 59,
+			  "invalid PEM block 1", "a block of garbage is an error");
 	malformed("-----BEGIN CERTIFICATE-----\nA", 29, "damaged PEM block", "a cut block is an error");
 	malformed(big, CERTIFICATE_MAX + 1, "longer than", "more than a megabyte is an error");
 	pem = fixture_read("pki/member.key", &len);

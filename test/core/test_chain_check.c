@@ -42,14 +42,17 @@ try(ChainCheck *check, const NoteBlock *block, const Key *signer, CoreError *err
 }
 
 static void
-faulty(ChainCheck *check, NoteBlock block, const Key *signer, ChainFault expected, const char *words, const char *name)
+faulty(ChainCheck *check, NoteBlock block, const Key *signer, ChainFault expected,
+	   const char *words, const char *name)
 {
 	CoreError	error = {0};
 	ChainCheck	before = *check;
 
-	if (!ok(try(check, &block, signer, &error) == expected && strstr(error.message, words) != NULL, name))
+	if (!ok(try(check, &block, signer, &error) == expected && strstr(error.message, words) != NULL,
+			name))
 		printf("# %s\n", error.message);
-	ok(before.height == check->height && hash_equal(before.head, check->head), "and the chain stands where it stood");
+	ok(before.height == check->height && hash_equal(before.head, check->head),
+	   "and the chain stands where it stood");
 }
 
 int
@@ -60,7 +63,8 @@ main(void)
 	CoreError	error = {0};
 	NoteBlock	block;
 
-	fixture_run("for k in a b; do openssl genpkey -algorithm ed25519 -out $k.key && chmod 600 $k.key; done");
+	fixture_run("for k in a b; do openssl genpkey -algorithm ed25519 -out $k.key && chmod 600 "
+				"$k.key; done");
 	key = key_load_private(fixture_path("a.key"), NULL, NULL, &error);
 	other = key_load_private(fixture_path("b.key"), NULL, NULL, &error);
 
@@ -83,18 +87,22 @@ main(void)
 	faulty(&check, block, key, CHAIN_BAD_HEIGHT, "expected 4, found 5", "a block too high");
 	block = next_block(&check);
 	block.previous[5] ^= 1;
-	faulty(&check, block, key, CHAIN_BAD_PREVIOUS, "previous block", "a block with another predecessor");
+	faulty(&check, block, key, CHAIN_BAD_PREVIOUS, "previous block",
+		   "a block with another predecessor");
 	block = next_block(&check);
 	block.size++;
-	faulty(&check, block, key, CHAIN_BAD_SIZE, "there are 11 entries", "a block with more entries than there are");
+	faulty(&check, block, key, CHAIN_BAD_SIZE, "there are 11 entries",
+		   "a block with more entries than there are");
 	block = next_block(&check);
 	block.root[0] ^= 0x80;
 	faulty(&check, block, key, CHAIN_BAD_ROOT, "root", "a block with another root");
 	block = next_block(&check);
 	faulty(&check, block, other, CHAIN_BAD_SIGNATURE, "east/a", "a block signed by another key");
-	is_number(chain_check_block(&check, "garbage", 7, key, &block, &error), CHAIN_BAD_NOTE, "garbage");
+	is_number(chain_check_block(&check, "garbage", 7, key, &block, &error), CHAIN_BAD_NOTE,
+			  "garbage");
 	block = next_block(&check);
-	is_number(try(&check, &block, key, &error), CHAIN_FINE, "after all that the true block is accepted");
+	is_number(try(&check, &block, key, &error), CHAIN_FINE,
+			  "after all that the true block is accepted");
 	is_string(chain_fault_name(CHAIN_BAD_PREVIOUS), "bad link", "faults have names");
 	key_free(key);
 	key_free(other);

@@ -5,11 +5,13 @@
 #include "tap.h"
 
 static const char *const vectors[][2] = {
-	{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}
+	{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="},
+	{"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}
 };
 
 static const char *const refused[] = {
-	"Zg", "Zg=", "Zh==", "Zm9=", "Zm 9v", "Zm9v\n", " Zm9v", "Zm9v====", "Z===", "====", "Zg==Zg==", "Zm9-", "Zm9_", "Zm9v=", "=Zm9"
+	"Zg", "Zg=", "Zh==", "Zm9=", "Zm 9v", "Zm9v\n", " Zm9v", "Zm9v====", "Z===", "====", "Zg==Zg==",
+	"Zm9-", "Zm9_", "Zm9v=", "=Zm9"
 };
 
 int
@@ -28,18 +30,21 @@ main(void)
 	{
 		encode_base64((const uint8_t *) vectors[i][0], strlen(vectors[i][0]), out);
 		is_string(out, vectors[i][1], "RFC 4648 vector, encoded");
-		ok(decode_base64(vectors[i][1], strlen(vectors[i][1]), data, &len) && len == strlen(vectors[i][0]) &&
+		ok(decode_base64(vectors[i][1], strlen(vectors[i][1]), data, &len) &&
+		   len == strlen(vectors[i][0]) &&
 		   memcmp(data, vectors[i][0], len) == 0, "and decoded");
 	}
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-		ok(!decode_base64(refused[i], strlen(refused[i]), data, &len), "not canonical base64 is refused");
+		ok(!decode_base64(refused[i], strlen(refused[i]), data, &len),
+		   "not canonical base64 is refused");
 
 	for (size_t i = 0; i < sizeof(big); i++)
 		big[i] = (uint8_t) (i * 7 + i / 256);
 	for (size_t size = sizeof(big) - 5; size <= sizeof(big); size++)
 	{
 		encode_base64(big, size, text);
-		ok(decode_base64(text, strlen(text), again, &len) && len == size && memcmp(big, again, len) == 0,
+		ok(decode_base64(text, strlen(text), again, &len) && len == size &&
+		   memcmp(big, again, len) == 0,
 		   "long data come back");
 	}
 
@@ -50,12 +55,15 @@ main(void)
 	ok(!decode_hex("0g", 2, data), "what is no digit is refused");
 
 	error_set(&error, CORE_MALFORMED, "%.4s|%s", "\xe5\x8c\xbb\xe8\x81\x94", "\xc3\xa9\xff");
-	is_string(error.message, "\xe5\x8c\xbb?|\xc3\xa9?", "a message stays UTF-8, whatever was cut to fit into it");
+	is_string(error.message, "\xe5\x8c\xbb?|\xc3\xa9?",
+			  "a message stays UTF-8, whatever was cut to fit into it");
 
 	len = envelope_pae("http://example.com/HelloWorld", "hello world", 11, pae);
 	ok(len == envelope_pae_size("http://example.com/HelloWorld", 11) && len == 54 &&
-	   memcmp(pae, "DSSEv1 29 http://example.com/HelloWorld 11 hello world", 54) == 0, "DSSE specification's example");
+	   memcmp(pae, "DSSEv1 29 http://example.com/HelloWorld 11 hello world", 54) == 0,
+	   "DSSE specification's example");
 	len = envelope_pae("", "", 0, pae);
-	ok(len == envelope_pae_size("", 0) && memcmp(pae, "DSSEv1 0  0 ", len) == 0 && len == 12, "DSSE of nothing");
+	ok(len == envelope_pae_size("", 0) && memcmp(pae, "DSSEv1 0  0 ", len) == 0 &&
+	   len == 12, "DSSE of nothing");
 	return done_testing();
 }

@@ -1,10 +1,16 @@
-/* SHA-256 (FIPS 180-4), RFC 6962 prefixes, HMAC (RFC 4231), and the compact range against reference roots. */
+/*
+ * SHA-256 (FIPS 180-4), RFC 6962 prefixes, HMAC (RFC 4231), and the compact range against reference
+ * roots.
+ */
 #include "core/hash.h"
 #include "core/tree.h"
 #include "tap.h"
 
 /* The leaves and roots of Certificate Transparency's own Merkle tree tests. */
-static const char *const leaves[] = {"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"};
+static const char *const leaves[] = {
+	"", "00", "10", "2021", "3031", "40414243", "5051525354555657",
+	"606162636465666768696a6b6c6d6e6f"
+};
 static const char *const roots[] = {
 	"6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
 	"fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -59,27 +65,33 @@ main(void)
 	bool		restored = true;
 
 	hash_sha256("abc", 3, out);
-	is_hex(out, HASH_LEN, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "SHA-256 of abc (FIPS 180-4)");
+	is_hex(out, HASH_LEN, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+		   "SHA-256 of abc (FIPS 180-4)");
 	hash_sha256("", 0, out);
-	is_hex(out, HASH_LEN, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "SHA-256 of nothing");
+	is_hex(out, HASH_LEN, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		   "SHA-256 of nothing");
 	hash_leaf("", 0, out);
 	is_hex(out, HASH_LEN, roots[0], "leaf hash of nothing");
 
 	memset(key, 0x0b, 20);
 	hmac(key, 20, "Hi There", out);
-	is_hex(out, HASH_LEN, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7", "HMAC, RFC 4231 case 1");
+	is_hex(out, HASH_LEN, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+		   "HMAC, RFC 4231 case 1");
 	hmac("Jefe", 4, "what do ya want for nothing?", out);
-	is_hex(out, HASH_LEN, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", "HMAC, RFC 4231 case 2");
+	is_hex(out, HASH_LEN, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+		   "HMAC, RFC 4231 case 2");
 	memset(key, 0xaa, 131);
 	hmac(key, 131, "Test Using Larger Than Block-Size Key - Hash Key First", out);
-	is_hex(out, HASH_LEN, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54", "HMAC, RFC 4231 case 6");
+	is_hex(out, HASH_LEN, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+		   "HMAC, RFC 4231 case 6");
 
 	ok(hash_equal(all[0], all[1]), "equal digests are equal");
 	ok(!hash_equal(out, all[1]), "different digests are not");
 
 	tree_range_init(&range);
 	tree_range_root(&range, out);
-	is_hex(out, HASH_LEN, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "root of the empty tree");
+	is_hex(out, HASH_LEN, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		   "root of the empty tree");
 	for (size_t i = 0; i < 8; i++)
 	{
 		uint8_t		data[32];
@@ -108,6 +120,7 @@ main(void)
 	ok(restored, "a saved range has the same root");
 	ok(!tree_range_load(&copy, 3, range.hashes[0], 1), "a range with too few hashes is refused");
 	ok(!tree_range_load(&copy, 2, range.hashes[0], 2), "a range with too many hashes is refused");
-	ok(!tree_range_load(&copy, UINT64_MAX, range.hashes[0], 64), "a range beyond bigint is refused");
+	ok(!tree_range_load(&copy, UINT64_MAX, range.hashes[0], 64),
+	   "a range beyond bigint is refused");
 	return done_testing();
 }

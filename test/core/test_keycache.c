@@ -1,4 +1,7 @@
-/* The cache of parsed keys: a batch of one signer is parsed once, and however many signers there are, it stays small. */
+/*
+ * The cache of parsed keys: a batch of one signer is parsed once, and however many signers there
+ * are, it stays small.
+ */
 #include <stdlib.h>
 
 #include <openssl/crypto.h>
@@ -39,14 +42,19 @@ count_free(void *old, const char *file, int line)
 	free(old);
 }
 
-/* The key of RFC 8032, 7.1, test 3; what stands before the PEM block makes each a text of its own, and so a key of its own to the cache. */
+/*
+ * The key of RFC 8032, 7.1, test 3; what stands before the PEM block makes each a text of its own,
+ * and so a key of its own to the cache.
+ */
 static const Key *
 cached(int i)
 {
 	char		text[300];
 	CoreError	error = {0};
 
-	snprintf(text, sizeof(text), "%d\n-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA/FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU=\n-----END PUBLIC KEY-----\n", i);
+	snprintf(text, sizeof(text), "%d\n-----BEGIN PUBLIC "
+			 "KEY-----\nMCowBQYDK2VwAyEA/FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU=\n-----END "
+			 "PUBLIC KEY-----\n", i);
 	return keycache_get(text, strlen(text), &error);
 }
 
@@ -87,7 +95,8 @@ test_keycache(void)
 			first = NULL;
 	}
 	ok(first != NULL, "what is used stays, whatever comes between");
-	ok(keycache_get("no key", 6, &error) == NULL && error.code == CORE_MALFORMED, "what is no key is an error");
+	ok(keycache_get("no key", 6, &error) == NULL &&
+	   error.code == CORE_MALFORMED, "what is no key is an error");
 	error.code = CORE_OK;
 	ok(keycache_get("no key", 6, &error) == NULL && error.code == CORE_MALFORMED, "each time");
 }

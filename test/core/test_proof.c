@@ -1,4 +1,7 @@
-/* Inclusion and consistency proofs: by the definition in RFC 6962, as proof_make.c makes them, and as proof.c checks them. */
+/*
+ * Inclusion and consistency proofs: by the definition in RFC 6962, as proof_make.c makes them, and
+ * as proof.c checks them.
+ */
 #include <stdlib.h>
 
 #include "core/hash.h"
@@ -112,25 +115,32 @@ test_inclusion(void)
 
 			root_of(0, n, root);
 			path_to(m, 0, n, &path);
-			accepted = accepted && proof_check_inclusion(leaf[m], m, n, path.hashes[0], path.n, root) == PROOF_VALID;
+			accepted = accepted && proof_check_inclusion(leaf[m], m, n, path.hashes[0], path.n,
+														 root) == PROOF_VALID;
 			for (int i = 0; i < path.n; i++)
 			{
 				path.hashes[i][i % HASH_LEN] ^= 0x10;
-				bit = bit && proof_check_inclusion(leaf[m], m, n, path.hashes[0], path.n, root) == PROOF_INVALID;
+				bit = bit && proof_check_inclusion(leaf[m], m, n, path.hashes[0], path.n, root) ==
+					PROOF_INVALID;
 				path.hashes[i][i % HASH_LEN] ^= 0x10;
 			}
-			length = length && proof_check_inclusion(leaf[m], m, n, path.hashes[0], path.n + 1, root) == PROOF_INVALID;
+			length = length && proof_check_inclusion(leaf[m], m, n, path.hashes[0], path.n + 1,
+													 root) == PROOF_INVALID;
 			if (path.n > 0)
-				length = length && proof_check_inclusion(leaf[m], m, n, path.hashes[0], path.n - 1, root) == PROOF_INVALID;
+				length = length && proof_check_inclusion(leaf[m], m, n, path.hashes[0], path.n - 1,
+														 root) == PROOF_INVALID;
 			if (n > 1)
-				place = place && proof_check_inclusion(leaf[m], (m + 1) % n, n, path.hashes[0], path.n, root) == PROOF_INVALID;
-			place = place && proof_check_inclusion(leaf[m], n, n, path.hashes[0], path.n, root) == PROOF_INVALID;
+				place = place && proof_check_inclusion(leaf[m], (m + 1) % n, n, path.hashes[0],
+													   path.n, root) == PROOF_INVALID;
+			place = place && proof_check_inclusion(leaf[m], n, n, path.hashes[0], path.n, root) ==
+				PROOF_INVALID;
 		}
 	ok(accepted, "every inclusion proof of trees up to 70 leaves is accepted");
 	ok(bit, "with any hash altered none is");
 	ok(length, "with a hash more or less none is");
 	ok(place, "at another index, or beyond the tree, none is");
-	is_number(proof_check_inclusion(leaf[0], 0, 0, leaf[0], 0, leaf[0]), PROOF_INVALID, "nothing is in the empty tree");
+	is_number(proof_check_inclusion(leaf[0], 0, 0, leaf[0], 0, leaf[0]), PROOF_INVALID,
+			  "nothing is in the empty tree");
 }
 
 static void
@@ -152,16 +162,21 @@ test_consistency(void)
 			root_of(0, m, root1);
 			root_of(0, n, root2);
 			subproof(m, 0, n, true, &path);
-			accepted = accepted && proof_check_consistency(m, n, path.hashes[0], path.n, root1, root2) == PROOF_VALID;
+			accepted = accepted && proof_check_consistency(m, n, path.hashes[0], path.n, root1,
+														   root2) == PROOF_VALID;
 			for (int i = 0; i < path.n; i++)
 			{
 				path.hashes[i][i % HASH_LEN] ^= 0x01;
-				bit = bit && proof_check_consistency(m, n, path.hashes[0], path.n, root1, root2) == PROOF_INVALID;
+				bit = bit && proof_check_consistency(m, n, path.hashes[0], path.n, root1, root2) ==
+					PROOF_INVALID;
 				path.hashes[i][i % HASH_LEN] ^= 0x01;
 			}
-			length = length && proof_check_consistency(m, n, path.hashes[0], path.n + 1, root1, root2) == PROOF_INVALID &&
-				proof_check_consistency(m, n, path.hashes[0], path.n - 1, root1, root2) == PROOF_INVALID;
-			roots = roots && proof_check_consistency(m, n, path.hashes[0], path.n, root2, root1) == PROOF_INVALID;
+			length = length && proof_check_consistency(m, n, path.hashes[0], path.n + 1, root1,
+													   root2) == PROOF_INVALID &&
+				proof_check_consistency(m, n, path.hashes[0], path.n - 1, root1, root2) ==
+				PROOF_INVALID;
+			roots = roots && proof_check_consistency(m, n, path.hashes[0], path.n, root2, root1) ==
+				PROOF_INVALID;
 		}
 	ok(accepted, "every consistency proof of trees up to 70 leaves is accepted");
 	ok(bit, "with any hash altered none is");
@@ -169,13 +184,20 @@ test_consistency(void)
 	ok(roots, "with the roots exchanged none is");
 
 	hash_sha256("", 0, empty);
-	is_number(proof_check_consistency(0, 5, NULL, 0, empty, leaf[0]), PROOF_VALID, "any tree continues the empty one");
-	is_number(proof_check_consistency(0, 5, leaf[0], 1, empty, leaf[0]), PROOF_INVALID, "with an empty proof only");
-	is_number(proof_check_consistency(0, 5, NULL, 0, leaf[1], leaf[0]), PROOF_INVALID, "and the empty tree's root only");
-	is_number(proof_check_consistency(5, 5, NULL, 0, leaf[0], leaf[0]), PROOF_VALID, "a tree continues itself");
-	is_number(proof_check_consistency(5, 5, NULL, 0, leaf[0], leaf[1]), PROOF_INVALID, "not another of its size");
-	is_number(proof_check_consistency(5, 5, leaf[0], 1, leaf[0], leaf[0]), PROOF_INVALID, "with an empty proof only");
-	is_number(proof_check_consistency(6, 5, NULL, 0, leaf[0], leaf[0]), PROOF_INVALID, "a tree does not shrink");
+	is_number(proof_check_consistency(0, 5, NULL, 0, empty, leaf[0]), PROOF_VALID,
+			  "any tree continues the empty one");
+	is_number(proof_check_consistency(0, 5, leaf[0], 1, empty, leaf[0]), PROOF_INVALID,
+			  "with an empty proof only");
+	is_number(proof_check_consistency(0, 5, NULL, 0, leaf[1], leaf[0]), PROOF_INVALID,
+			  "and the empty tree's root only");
+	is_number(proof_check_consistency(5, 5, NULL, 0, leaf[0], leaf[0]), PROOF_VALID,
+			  "a tree continues itself");
+	is_number(proof_check_consistency(5, 5, NULL, 0, leaf[0], leaf[1]), PROOF_INVALID,
+			  "not another of its size");
+	is_number(proof_check_consistency(5, 5, leaf[0], 1, leaf[0], leaf[0]), PROOF_INVALID,
+			  "with an empty proof only");
+	is_number(proof_check_consistency(6, 5, NULL, 0, leaf[0], leaf[0]), PROOF_INVALID,
+			  "a tree does not shrink");
 }
 
 /* What a proof is made from: the subtrees of a tree of this size, and no others. */
@@ -236,9 +258,11 @@ test_making(void)
 			Path		path = {.n = 0};
 
 			path_to(m, 0, n, &path);
-			inclusion = inclusion && proof_make_inclusion(subtree, &source, m, n, hashes, &nhashes) &&
+			inclusion = inclusion && proof_make_inclusion(subtree, &source, m, n, hashes,
+														  &nhashes) &&
 				same_path(&path, hashes, nhashes);
-			checked = checked && proof_check_inclusion(leaf[m], m, n, hashes[0], nhashes, expected) == PROOF_VALID;
+			checked = checked && proof_check_inclusion(leaf[m], m, n, hashes[0], nhashes,
+													   expected) == PROOF_VALID;
 		}
 		for (size_t m = 1; m <= n; m++)
 		{
@@ -247,9 +271,11 @@ test_making(void)
 
 			root_of(0, m, root1);
 			subproof(m, 0, n, true, &path);
-			consistency = consistency && proof_make_consistency(subtree, &source, m, n, hashes, &nhashes) &&
+			consistency = consistency && proof_make_consistency(subtree, &source, m, n, hashes,
+																&nhashes) &&
 				same_path(&path, hashes, nhashes);
-			checked = checked && proof_check_consistency(m, n, hashes[0], nhashes, root1, expected) == PROOF_VALID;
+			checked = checked && proof_check_consistency(m, n, hashes[0], nhashes, root1,
+														 expected) == PROOF_VALID;
 		}
 	}
 	ok(roots, "roots made from perfect subtrees are those of RFC 6962, for all sizes up to 300");
@@ -259,13 +285,18 @@ test_making(void)
 	ok(!source.asked_beyond, "nothing was asked that the tree did not have at that size");
 
 	source.size = 300;
-	ok(proof_make_consistency(subtree, &source, 0, 300, hashes, &nhashes) && nhashes == 0, "the proof from the empty tree is empty");
-	ok(!proof_make_inclusion(subtree, &source, 300, 300, hashes, &nhashes), "there is none of a leaf beyond the tree");
-	ok(!proof_make_inclusion(subtree, &source, 0, 0, hashes, &nhashes), "there is none of a leaf of the empty tree");
-	ok(!proof_make_consistency(subtree, &source, 7, 6, hashes, &nhashes), "there is none that a tree shrank");
+	ok(proof_make_consistency(subtree, &source, 0, 300, hashes, &nhashes) &&
+	   nhashes == 0, "the proof from the empty tree is empty");
+	ok(!proof_make_inclusion(subtree, &source, 300, 300, hashes, &nhashes),
+	   "there is none of a leaf beyond the tree");
+	ok(!proof_make_inclusion(subtree, &source, 0, 0, hashes, &nhashes),
+	   "there is none of a leaf of the empty tree");
+	ok(!proof_make_consistency(subtree, &source, 7, 6, hashes, &nhashes),
+	   "there is none that a tree shrank");
 	ok(!proof_make_root(subtree, &source, UINT64_MAX, root) &&
 	   !proof_make_inclusion(subtree, &source, 5, UINT64_MAX, hashes, &nhashes) &&
-	   !proof_make_consistency(subtree, &source, 5, UINT64_MAX, hashes, &nhashes), "no tree has 2^63 leaves");
+	   !proof_make_consistency(subtree, &source, 5, UINT64_MAX, hashes, &nhashes),
+	   "no tree has 2^63 leaves");
 
 	/* leaf 100 of 299: 8 siblings left of or within 256 leaves, and 32 + 8 + 2 + 1 behind them */
 	for (int limit = 0; limit <= 12; limit++)
@@ -294,7 +325,8 @@ tiled_subtree(void *context, int level, uint64_t index, uint8_t hash[HASH_LEN])
 	uint64_t	n = UINT64_C(1) << (level % TREE_TILE_BITS);
 	TreeRange	range;
 
-	if (tile_level > 2 || (index + 1) * n > tiles->n[tile_level] || ((index + 1) << level) > tiles->size)
+	if (tile_level > 2 || (index + 1) * n > tiles->n[tile_level] ||
+		((index + 1) << level) > tiles->size)
 		return false;
 	tree_range_init(&range);
 	for (uint64_t i = index * n; i < (index + 1) * n; i++)
@@ -305,8 +337,14 @@ tiled_subtree(void *context, int level, uint64_t index, uint8_t hash[HASH_LEN])
 static void
 test_tiles(void)
 {
-	static const uint64_t sizes[] = {1, 2, 255, 256, 257, 511, 512, 513, 65535, 65536, 65537, 65793, TILED_LEAVES};
-	static const uint64_t indexes[] = {0, 1, 254, 255, 256, 300, 512, 32767, 65279, 65280, 65535, 65536, 65999};
+	static const uint64_t sizes[] = {
+		1, 2, 255, 256, 257, 511, 512, 513, 65535, 65536, 65537, 65793,
+		TILED_LEAVES
+	};
+	static const uint64_t indexes[] = {
+		0, 1, 254, 255, 256, 300, 512, 32767, 65279, 65280, 65535,
+		65536, 65999
+	};
 	const int	nsizes = sizeof(sizes) / sizeof(sizes[0]);
 	uint8_t		roots[sizeof(sizes) / sizeof(sizes[0])][HASH_LEN];
 	uint8_t		hashes[PROOF_MAX_HASHES][HASH_LEN];
@@ -328,29 +366,36 @@ test_tiles(void)
 
 		hash_leaf(&i, sizeof(i), hash);
 		tree_range_append(&range, hash);
-		in_turn = in_turn && range.ncompleted == (range.size % 65536 == 0 ? 2 : range.size % 256 == 0 ? 1 : 0);
+		in_turn = in_turn && range.ncompleted == (range.size % 65536 == 0 ? 2 :
+												  range.size % 256 == 0 ? 1 : 0);
 		for (int l = 0; l < range.ncompleted && l < 2; l++)
 			memcpy(tiles.level[l + 1][tiles.n[l + 1]++], range.completed[l], HASH_LEN);
 		if (range.size == sizes[next])
 			tree_range_root(&range, roots[next++]);
 	}
-	ok(in_turn && next == nsizes, "every 256th leaf completes a hash of level 1, every 65536th one of level 2");
+	ok(in_turn && next == nsizes, "every 256th leaf completes a hash of level 1, every 65536th one "
+	   "of level 2");
 
 	for (int s = 0; s < nsizes; s++)
 	{
 		uint8_t		root[HASH_LEN];
 
 		tiles.size = sizes[s];
-		made = made && proof_make_root(tiled_subtree, &tiles, sizes[s], root) && hash_equal(root, roots[s]);
+		made = made && proof_make_root(tiled_subtree, &tiles, sizes[s], root) &&
+			hash_equal(root, roots[s]);
 		for (size_t i = 0; i < sizeof(indexes) / sizeof(indexes[0]) && indexes[i] < sizes[s]; i++)
 		{
-			made = made && proof_make_inclusion(tiled_subtree, &tiles, indexes[i], sizes[s], hashes, &nhashes);
-			accepted = accepted && proof_check_inclusion(tiles.level[0][indexes[i]], indexes[i], sizes[s],
-														 hashes[0], nhashes, roots[s]) == PROOF_VALID;
+			made = made && proof_make_inclusion(tiled_subtree, &tiles, indexes[i], sizes[s], hashes,
+												&nhashes);
+			accepted = accepted && proof_check_inclusion(tiles.level[0][indexes[i]], indexes[i],
+														 sizes[s],
+														 hashes[0], nhashes, roots[s]) ==
+				PROOF_VALID;
 		}
 		for (int i = 0; i <= s; i++)
 		{
-			made = made && proof_make_consistency(tiled_subtree, &tiles, sizes[i], sizes[s], hashes, &nhashes);
+			made = made && proof_make_consistency(tiled_subtree, &tiles, sizes[i], sizes[s], hashes,
+												  &nhashes);
 			accepted = accepted && proof_check_consistency(sizes[i], sizes[s], hashes[0], nhashes,
 														   roots[i], roots[s]) == PROOF_VALID;
 		}

@@ -1,6 +1,6 @@
 /*
- * Signatures as an adversary would send them: the published examples of Ed25519, ECDSA and SM2, and every way we know
- * of to spell one differently, or to forge one.
+ * Signatures as an adversary would send them: the published examples of Ed25519, ECDSA and SM2, and
+ * every way we know of to spell one differently, or to forge one.
  */
 #include <openssl/bn.h>
 
@@ -8,7 +8,8 @@
 
 static const char p256_order[] = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
 static const char sm2_order[] = "fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54123";
-static const char ed25519_order[] = "1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed";
+static const char ed25519_order[] =
+"1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3ed";
 
 static BIGNUM *
 number(const char *hex)
@@ -61,7 +62,8 @@ der_signature(const BIGNUM *r, const BIGNUM *s, int pad_r, int pad_s, uint8_t *d
 }
 
 static void
-test_der(const char *pem, const char *message, const char *r_hex, const char *s_hex, const char *order_hex, bool negated)
+test_der(const char *pem, const char *message, const char *r_hex, const char *s_hex,
+		 const char *order_hex, bool negated)
 {
 	BIGNUM	   *r = number(r_hex);
 	BIGNUM	   *s = number(s_hex);
@@ -194,7 +196,8 @@ test_der(const char *pem, const char *message, const char *r_hex, const char *s_
 	/* the same bytes without the zero are negative numbers */
 	BN_sub(big, n, s);
 	PAIR(r, big);
-	TRY(negated ? KEY_VALID : KEY_INVALID, negated ? "n - s: another signature, as the standard has it" : "n - s");
+	TRY(negated ? KEY_VALID : KEY_INVALID, negated ?
+		"n - s: another signature, as the standard has it" : "n - s");
 	memcpy(sig, "\x30\x06\x02\x01\xff\x02\x01\xff", siglen = 8);
 	FALSE("r = s = -1");
 	COPY();
@@ -202,7 +205,8 @@ test_der(const char *pem, const char *message, const char *r_hex, const char *s_
 	FALSE("a bit of s");
 	COPY();
 	expect(pem, "-", "", 0, sig, siglen, KEY_INVALID, "of another message");
-	expect(pem, "ed25519", message, strlen(message), sig, siglen, KEY_ERROR, "with another algorithm");
+	expect(pem, "ed25519", message, strlen(message), sig, siglen, KEY_ERROR,
+		   "with another algorithm");
 #undef TRY
 #undef FALSE
 #undef COPY
@@ -221,9 +225,13 @@ test_ed25519(void)
 {
 	/* RFC 8032, 7.1, test 3 */
 	static const char pem[] =
-	"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA/FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU=\n-----END PUBLIC KEY-----\n";
+	"-----BEGIN PUBLIC "
+	"KEY-----\nMCowBQYDK2VwAyEA/FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU=\n-----END PUBLIC "
+	"KEY-----\n";
 	static const char good_hex[] =
-	"6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
+	"6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18"
+	"ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
+
 	/* y = 0, 1, -1, and that of the points of order 8; p and p + 1 spell the first two again */
 	static const char *const small[] = {
 		"0000000000000000000000000000000000000000000000000000000000000000",
@@ -236,12 +244,15 @@ test_ed25519(void)
 		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
 	};
 	static const char *const no_point[] = {
-		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",	/* p */
-		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",	/* p + 1 */
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", /* p */
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", /* p + 1 */
 		"ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-		"0200000000000000000000000000000000000000000000000000000000000000",	/* x^2 is no square */
+		"0200000000000000000000000000000000000000000000000000000000000000", /* x^2 is no square */
 	};
-	static const uint8_t prefix[12] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+	static const uint8_t prefix[12] = {
+		0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03,
+		0x21, 0x00
+	};
 	uint8_t		good[64];
 	uint8_t		sig[200];
 	uint8_t		spki[44];
@@ -267,7 +278,8 @@ test_ed25519(void)
 		BN_lebin2bn(good + 32, 32, s);
 		for (int i = 0; i < times; i++)
 			BN_add(s, s, l);
-		if (BN_bn2lebinpad(s, sig + 32, 32) == 32 && (times < 4 || times == 7 || times == 8 || times == 15))
+		if (BN_bn2lebinpad(s, sig + 32, 32) == 32 &&
+			(times < 4 || times == 7 || times == 8 || times == 15))
 			TRY(64, "S + a multiple of L");
 	}
 	COPY();
@@ -304,7 +316,9 @@ test_ed25519(void)
 	TRY(64, "R no point");
 	expect(pem, "ecdsa-p256-sha256", "\xaf\x82", 2, good, 64, KEY_ERROR, "with another algorithm");
 
-	/* keys under which S = 0 and R = the identity would verify for any message, or nothing at all */
+	/*
+	 * keys under which S = 0 and R = the identity would verify for any message, or nothing at all
+	 */
 	memcpy(spki, prefix, 12);
 	for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++)
 	{
@@ -328,7 +342,10 @@ test_ec_keys(void)
 {
 	static const char prefix_hex[] = "3059301306072a8648ce3d020106082a8648ce3d030107034200";
 	uint8_t		spki[91];
-	uint8_t		infinity[] = {0x30, 0x19, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x02, 0x00, 0x00};
+	uint8_t		infinity[] = {
+		0x30, 0x19, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+		0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x02, 0x00, 0x00
+	};
 
 	unhex(prefix_hex, spki);
 	memset(spki + 26, 0x11, 65);

@@ -1,6 +1,7 @@
 /*
- * RSA signatures as an adversary would send them.  The forgeries are made with the private key, from padding that is
- * nearly right: what a verifier that only parses the padding takes from somebody who does not have it.
+ * RSA signatures as an adversary would send them.  The forgeries are made with the private key,
+ * from padding that is nearly right: what a verifier that only parses the padding takes from
+ * somebody who does not have it.
  */
 #include <openssl/bn.h>
 #include <openssl/evp.h>
@@ -20,7 +21,8 @@ rsa_raw(const uint8_t *em, uint8_t *sig)
 	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(rsa, NULL);
 	size_t		len = rsa_len;
 
-	if (EVP_PKEY_sign_init(context) != 1 || EVP_PKEY_CTX_set_rsa_padding(context, RSA_NO_PADDING) != 1 ||
+	if (EVP_PKEY_sign_init(context) != 1 ||
+		EVP_PKEY_CTX_set_rsa_padding(context, RSA_NO_PADDING) != 1 ||
 		EVP_PKEY_sign(context, sig, &len, em, rsa_len) != 1 || len != rsa_len)
 		abort();
 	EVP_PKEY_CTX_free(context);
@@ -29,7 +31,10 @@ rsa_raw(const uint8_t *em, uint8_t *sig)
 static void
 test_rsa(const char *name)
 {
-	static const uint8_t info[19] = {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20};
+	static const uint8_t info[19] = {
+		0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01,
+		0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20
+	};
 	uint8_t		em[1024];
 	uint8_t		good[1024];
 	uint8_t		sig[1025];
@@ -63,7 +68,8 @@ test_rsa(const char *name)
 	memcpy(sig, good, rsa_len);
 	TRY(KEY_VALID, "valid");
 	expect(pem, "rsa-pkcs1-sha256", "medchain", 8, sig, rsa_len, KEY_VALID, "valid, by name");
-	expect(pem, "rsa-pss-sha256", "medchain", 8, sig, rsa_len, KEY_INVALID, "PKCS #1 v1.5 where PSS is asked for");
+	expect(pem, "rsa-pss-sha256", "medchain", 8, sig, rsa_len, KEY_INVALID,
+		   "PKCS #1 v1.5 where PSS is asked for");
 	expect(pem, "-", "medchain", 8, sig, rsa_len - 1, KEY_INVALID, "truncated");
 	expect(pem, "-", "medchain", 8, sig, 0, KEY_INVALID, "empty");
 	memmove(sig + 1, sig, rsa_len);
@@ -172,24 +178,33 @@ test_pss(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
-		snprintf(command, sizeof(command), "printf medchain > message; openssl dgst -%s -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:%s"
-				 " -sigopt rsa_mgf1_md:%s -sign rsa.key -out signature message", cases[i].digest, cases[i].salt, cases[i].mgf1);
+		snprintf(command, sizeof(command),
+			   "printf medchain > message; openssl dgst -%s -sigopt rsa_padding_mode:pss -sigopt "
+				 "rsa_pss_saltlen:%s"
+				 " -sigopt rsa_mgf1_md:%s -sign rsa.key -out signature message", cases[i].digest,
+				 cases[i].salt, cases[i].mgf1);
 		fixture_run(command);
 		sig = fixture_read("signature", &len);
-		expect(pem, "rsa-pss-sha256", "medchain", 8, (uint8_t *) sig, len, cases[i].valid ? KEY_VALID : KEY_INVALID, cases[i].name);
-		expect(pem, "-", "medchain", 8, (uint8_t *) sig, len, KEY_INVALID, "PSS where PKCS #1 v1.5 is the key's");
+		expect(pem, "rsa-pss-sha256", "medchain", 8, (uint8_t *) sig, len, cases[i].valid ?
+			   KEY_VALID : KEY_INVALID, cases[i].name);
+		expect(pem, "-", "medchain", 8, (uint8_t *) sig, len, KEY_INVALID,
+			   "PSS where PKCS #1 v1.5 is the key's");
 	}
 	/* RSASSA-PSS keys that ask for what we don't verify with */
 	fixture_run("for o in digest:sha512 saltlen:40 mgf1_md:sha1; do"
-				" openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_pss_keygen_md:sha256 -pkeyopt rsa_pss_keygen_$o -out pss-$o.key 2>/dev/null ||"
-				" openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_pss_keygen_md:sha512 -out pss-$o.key;"
+				" openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -pkeyopt "
+			  "rsa_pss_keygen_md:sha256 -pkeyopt rsa_pss_keygen_$o -out pss-$o.key 2>/dev/null ||"
+				" openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -pkeyopt "
+				"rsa_pss_keygen_md:sha512 -out pss-$o.key;"
 				" openssl pkey -in pss-$o.key -pubout -outform DER -out pss-$o.der; done");
 	pem = fixture_read("pss-digest:sha512.der", &len);
 	refuse_key((uint8_t *) pem, len, "does not allow rsa-pss-sha256", "RSASSA-PSS key for SHA-512");
 	pem = fixture_read("pss-saltlen:40.der", &len);
-	refuse_key((uint8_t *) pem, len, "does not allow rsa-pss-sha256", "RSASSA-PSS key for longer salt");
+	refuse_key((uint8_t *) pem, len, "does not allow rsa-pss-sha256",
+			   "RSASSA-PSS key for longer salt");
 	pem = fixture_read("pss-mgf1_md:sha1.der", &len);
-	refuse_key((uint8_t *) pem, len, "does not allow rsa-pss-sha256", "RSASSA-PSS key for MGF1 with SHA-1");
+	refuse_key((uint8_t *) pem, len, "does not allow rsa-pss-sha256",
+			   "RSASSA-PSS key for MGF1 with SHA-1");
 }
 
 /* The exponent is the last three bytes of such a key: 65537. */
@@ -197,7 +212,7 @@ static void
 test_rsa_keys(void)
 {
 	size_t		len;
-	uint8_t	   *der;
+	uint8_t    *der;
 
 	fixture_run("openssl pkey -pubin -in rsa.pub -outform DER -out rsa.der");
 	der = (uint8_t *) fixture_read("rsa.der", &len);
@@ -216,8 +231,10 @@ int
 main(int argc, char **argv)
 {
 	open_vectors(argc, argv);
-	fixture_run("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key && openssl pkey -in rsa.key -pubout -out rsa.pub");
-	fixture_run("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -pkeyopt rsa_keygen_pubexp:3 -out rsa3.key && openssl pkey -in rsa3.key -pubout -out rsa3.pub");
+	fixture_run("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key && "
+				"openssl pkey -in rsa.key -pubout -out rsa.pub");
+	fixture_run("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -pkeyopt "
+		  "rsa_keygen_pubexp:3 -out rsa3.key && openssl pkey -in rsa3.key -pubout -out rsa3.pub");
 	test_rsa("rsa");
 	test_rsa("rsa3");
 	test_pss();

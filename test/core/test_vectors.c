@@ -1,4 +1,7 @@
-/* Files of signature vectors in test/vectors, whose README.md tells the format; sql/signature.sql runs them through SQL. */
+/*
+ * Files of signature vectors in test/vectors, whose README.md tells the format; sql/signature.sql
+ * runs them through SQL.
+ */
 #include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -44,21 +47,24 @@ run_vectors(const char *path)
 			continue;
 		if (sscanf(line, "key %8000s", word[0]) == 1 || sscanf(line, "badkey %8000s", word[0]) == 1)
 		{
-			snprintf(pem, sizeof(pem), "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n", word[0]);
+			snprintf(pem, sizeof(pem), "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n",
+					 word[0]);
 			if (line[0] == 'k')
 				continue;
 			right = keycache_get(pem, strlen(pem), &error) == NULL;
 		}
 		else
 		{
-			if (sscanf(line, "%99999s %99999s %99999s %99999s %n", word[0], word[1], word[2], word[3], &start) < 4 ||
+			if (sscanf(line, "%99999s %99999s %99999s %99999s %n", word[0], word[1], word[2],
+					   word[3], &start) < 4 ||
 				(strcmp(word[1], "-") != 0 && !key_algorithm_from_name(word[1], &algorithm)))
 				abort();
 			len = from_hex(word[2], message);
 			siglen = from_hex(word[3], sig);
 			key = keycache_get(pem, strlen(pem), &error);
 			got = key ? key_verify(key, algorithm, message, len, sig, siglen, &error) : KEY_ERROR;
-			right = strcmp(word[0], got == KEY_VALID ? "valid" : got == KEY_INVALID ? "invalid" : "error") == 0;
+			right = strcmp(word[0], got == KEY_VALID ? "valid" : got == KEY_INVALID ? "invalid" :
+						   "error") == 0;
 		}
 		count++;
 		if (!right)
@@ -82,7 +88,8 @@ run_all_vectors(void)
 	int			files = 0;
 
 	while (dir != NULL && (entry = readdir(dir)) != NULL)
-		if (strlen(entry->d_name) > 4 && strcmp(entry->d_name + strlen(entry->d_name) - 4, ".txt") == 0)
+		if (strlen(entry->d_name) > 4 &&
+			strcmp(entry->d_name + strlen(entry->d_name) - 4, ".txt") == 0)
 		{
 			snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
 			run_vectors(path);

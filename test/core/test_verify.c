@@ -1,6 +1,7 @@
 /*
- * The offline verifier, on a receipt and an export that a server made (evidence/): accepted as they are, and with any
- * byte changed, cut or added not.  What an alliance does is in test/t/012_offline.pl.
+ * The offline verifier, on a receipt and an export that a server made (evidence/): accepted as they
+ * are, and with any byte changed, cut or added not.  What an alliance does is in
+ * test/t/012_offline.pl.
  */
 #include "bin/payload.h"
 #include "bin/report.h"
@@ -52,7 +53,8 @@ every_byte(const char *path, const Options *options)
 	}
 	is_number(accepted, 0, "it does not verify with any byte changed");
 	for (size_t i = 1; i < len; i += 7)
-		accepted += verify(text, i, options) == VERIFIED || verify(text + i, len - i, options) == VERIFIED;
+		accepted += verify(text, i, options) == VERIFIED ||
+			verify(text + i, len - i, options) == VERIFIED;
 	is_number(accepted, 0, "nor cut anywhere");
 	for (size_t i = 0; i <= len; i += 7)
 	{
@@ -74,22 +76,33 @@ payloads(void)
 {
 	static const char *const good[] = {
 		"{\"kind\":\"k\",\"origin\":\"o\"}",
-		" {\n\"origin\" : \"o\" ,\t\"x\":[1e400,-0.5E-7,123456789012345678901234567890,true,false,null,{},[],{\"a\":1,\"a\":2}],\"kind\":\"k\"} ",
-		"{\"\\u006bind\":\"\\u006b\",\"origin\":\"o\",\"\\ud834\\udd1e\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
+		" {\n\"origin\" : \"o\" "
+		",\t\"x\":[1e400,-0.5E-7,123456789012345678901234567890,"
+		"true,false,null,{},[],{\"a\":1,\"a\":2}],\"kind\":\"k\"} ",
+		"{\"\\u006bind\":\"\\u006b\",\"origin\":\"o\","
+		"\"\\ud834\\udd1e\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
 	};
 	static const char *const bad[] = {
-		"", "{", "{}", "[]", "\"k\"", "{\"kind\":\"k\"}", "{\"origin\":\"o\"}", "{\"kind\":\"k\",\"origin\":1}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"kind\":\"k\"}", "{\"kind\":\"k\",\"origin\":\"o\"}x", "{\"kind\":\"k\",\"origin\":\"o\",}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":01}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":1.}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":+1}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\\x\"}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\\u12g4\"}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\n\"}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":[1 2]}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":{\"a\"}}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":[}}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":tru}",
+		"", "{", "{}", "[]", "\"k\"", "{\"kind\":\"k\"}", "{\"origin\":\"o\"}",
+		"{\"kind\":\"k\",\"origin\":1}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"kind\":\"k\"}", "{\"kind\":\"k\",\"origin\":\"o\"}x",
+		"{\"kind\":\"k\",\"origin\":\"o\",}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":01}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":1.}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":+1}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\\x\"}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\\u12g4\"}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\n\"}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":[1 2]}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":{\"a\"}}",
+		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":[}}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":tru}",
 	};
 	PayloadNames names;
 	char		deep[2000] = "{\"kind\":\"k\",\"origin\":\"o\",\"x\":";
 	size_t		at = strlen(deep);
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		ok(payload_names(good[i], strlen(good[i]), &names) && strcmp(names.kind, "k") == 0 && strcmp(names.origin, "o") == 0, "a payload");
+		ok(payload_names(good[i], strlen(good[i]), &names) && strcmp(names.kind, "k") == 0 &&
+		   strcmp(names.origin, "o") == 0, "a payload");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(!payload_names(bad[i], strlen(bad[i]), &names), "no payload");
 	for (int depth = 511; depth <= 512; depth++)

@@ -12,7 +12,15 @@
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What must hold for every input. */
-#define MUST(condition) do { if (!(condition)) { fprintf(stderr, "violated: %s\n", #condition); abort(); } } while (0)
+#define MUST(condition) \
+	do \
+	{ \
+		if (!(condition)) \
+		{ \
+			fprintf(stderr, "violated: %s\n", #condition); \
+			abort(); \
+		} \
+	} while (0)
 
 #ifdef FUZZ_MAIN
 int

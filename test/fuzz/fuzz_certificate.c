@@ -13,9 +13,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CrlInfo		list;
 	CrlRevocation revocation;
 
-	if (certificate_verify(text, size, text, size, text, size, CERTIFICATE_CRL_STRICT, 1800000000, reason, &error) == CERTIFICATE_ERROR)
+	if (certificate_verify(text, size, text, size, text, size, CERTIFICATE_CRL_STRICT, 1800000000,
+						   reason, &error) == CERTIFICATE_ERROR)
 		MUST(error.message[0] != '\0');
-	if (certificate_verify(text, size, text, size, NULL, 0, CERTIFICATE_CRL_STRICT, 1800000000, reason, &error) == CERTIFICATE_INVALID)
+	if (certificate_verify(text, size, text, size, NULL, 0, CERTIFICATE_CRL_STRICT, 1800000000,
+						   reason, &error) == CERTIFICATE_INVALID)
 		MUST(reason[0] != '\0');
 	(void) certificate_info(text, size, &info, &error);
 	(void) crl_info(text, size, text, size, &list, &error);

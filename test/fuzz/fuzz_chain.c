@@ -1,4 +1,7 @@
-/* Any bytes as the next block of a chain: without a key to sign with, none can be accepted with a wrong link or root. */
+/*
+ * Any bytes as the next block of a chain: without a key to sign with, none can be accepted with a
+ * wrong link or root.
+ */
 #include "core/chain_check.h"
 #include "fuzz.h"
 
@@ -19,8 +22,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fault = chain_check_block(&check, (const char *) data, size, NULL, &block, &error);
 	MUST(fault != CHAIN_FAILED);
 	if (fault == CHAIN_FINE)
-		MUST(block.size == 1 && block.height == 0 && hash_equal(block.previous, genesis) && hash_equal(block.root, leaf));
+		MUST(block.size == 1 && block.height == 0 && hash_equal(block.previous, genesis) &&
+			 hash_equal(block.root, leaf));
 	else
-		MUST(check.height == before.height && hash_equal(check.head, before.head) && error.message[0] != '\0');
+		MUST(check.height == before.height && hash_equal(check.head, before.head) &&
+			 error.message[0] != '\0');
 	return 0;
 }

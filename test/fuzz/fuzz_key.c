@@ -13,7 +13,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(error.code != CORE_OK && error.message[0] != '\0');
 		return 0;
 	}
-	MUST(key_verify(key, KEY_DEFAULT, data, size, data, size < KEY_SIGNATURE_MAX ? size : KEY_SIGNATURE_MAX, &error) != KEY_VALID);
+	MUST(key_verify(key, KEY_DEFAULT, data, size, data, size < KEY_SIGNATURE_MAX ? size :
+					KEY_SIGNATURE_MAX, &error) != KEY_VALID);
 	{
 		char	   *pem = key_to_pem(key, &error);
 		Key		   *again = key_from_pem(pem, strlen(pem), &error);

@@ -3,7 +3,8 @@
 #include "fuzz.h"
 
 static const char pem[] =
-"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGlzZBxQ8OExB6DDFvOEqqIF+xWSaqr8sMTiLNbLXRNY=\n-----END PUBLIC KEY-----\n";
+"-----BEGIN PUBLIC KEY-----\n"
+"MCowBQYDK2VwAyEAGlzZBxQ8OExB6DDFvOEqqIF+xWSaqr8sMTiLNbLXRNY=\n-----END PUBLIC KEY-----\n";
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

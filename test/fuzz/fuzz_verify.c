@@ -1,4 +1,6 @@
-/* Any bytes as an export or a receipt: whatever is accepted under their CA is a seed, to the byte. */
+/*
+ * Any bytes as an export or a receipt: whatever is accepted under their CA is a seed, to the byte.
+ */
 #include <string.h>
 
 #include "bin/report.h"
