@@ -68,9 +68,9 @@ foreach my $road (
 	'ALTER TABLE medchain.entry DROP COLUMN payload CASCADE',
 	'ALTER TABLE medchain.entry DROP CONSTRAINT entry_pkey CASCADE')
 {
-	$alliance->fails_like($ha, $road, $refused, "$road is refused");
+	$alliance->fails_like($ha, "BEGIN; $road; ROLLBACK", $refused, "$road is refused");
 }
-$alliance->fails_like($ha, 'ALTER SCHEMA medchain RENAME TO other', qr/schema "medchain" cannot be renamed/, 'and so is another name for the schema');
+$alliance->fails_like($ha, 'BEGIN; ALTER SCHEMA medchain RENAME TO other; ROLLBACK', qr/schema "medchain" cannot be renamed/, 'and so is another name for the schema');
 foreach my $road (
 	'DROP LANGUAGE plpgsql CASCADE',
 	'DROP FUNCTION medchain.may_query CASCADE',
@@ -80,7 +80,7 @@ foreach my $road (
 	'DROP ROLE medchain_admin',
 	'ALTER EXTENSION medchain SET SCHEMA public')
 {
-	my ($rc, undef, $err) = $alliance->try($ha, $road);
+	my ($rc, undef, $err) = $alliance->try($ha, "BEGIN; $road; ROLLBACK");
 	isnt($rc, 0, "PostgreSQL itself refuses $road");
 }
 
@@ -89,7 +89,7 @@ my ($rc, $out, $err) = $alliance->cluster($ha)->psql('postgres', 'BEGIN; DROP SC
 	extra_params => [ '-U', 'owner' ]);
 is("$rc $out", '0 1', 'DROP SCHEMA public CASCADE by the owner of the database does not take medchain along');
 is(seen('DROP SCHEMA public CASCADE'), '0 0 0 0', 'nor the protection');
-$alliance->sql($ha, 'CREATE EXTENSION pgcrypto');
+$alliance->sql($ha, 'CREATE EXTENSION IF NOT EXISTS pgcrypto');
 is(seen('DROP EXTENSION pgcrypto CASCADE'), '0 0 0 0', 'medchain does not hang on pgcrypto');
 is($alliance->sql($ha, q{SELECT count(*) FROM pg_depend d WHERE d.classid = 'pg_extension'::regclass AND d.refclassid = 'pg_extension'::regclass
 	AND d.objid = (SELECT oid FROM pg_extension WHERE extname = 'medchain')}), '0', 'nor on any other extension');
@@ -97,10 +97,10 @@ is($alliance->sql($ha, q{SELECT count(*) FROM pg_depend d WHERE d.classid = 'pg_
 # all that its installer owns
 $alliance->sql($ha, 'CREATE ROLE installer SUPERUSER LOGIN');
 $alliance->sql($ha, 'CREATE DATABASE other');
-$cluster->safe_psql('other', 'CREATE EXTENSION medchain', extra_params => [ '-U', 'installer' ]);
+$cluster->safe_psql('other', 'CREATE EXTENSION medchain CASCADE', extra_params => [ '-U', 'installer' ]);
 foreach my $road ('DROP OWNED BY installer', 'DROP OWNED BY installer CASCADE')
 {
-	($rc, $out, $err) = $cluster->psql('other', $road);
+	($rc, $out, $err) = $cluster->psql('other', "BEGIN; $road; ROLLBACK");
 	isnt($rc, 0, $road);
 	like($err, $refused, '... is refused');
 }
@@ -122,7 +122,7 @@ pass('indexes and tables are made anew, and what was added to the extension by m
 $cluster->safe_psql('other', 'DROP EXTENSION medchain');
 is($cluster->safe_psql('other', q{CREATE SCHEMA medchain; DROP EXTENSION IF EXISTS medchain; SELECT count(*) FROM pg_namespace WHERE nspname = 'medchain'}),
 	'1', 'DROP EXTENSION IF EXISTS where there is none leaves the schema, which pg_upgrade needs');
-$cluster->safe_psql('other', 'DROP SCHEMA medchain');
+$cluster->safe_psql('other', 'DROP SCHEMA IF EXISTS medchain');
 
 # ----- part by part: what is gone shows nothing
 
@@ -173,7 +173,7 @@ is($cluster->safe_psql('other', 'SET ROLE app_c; SELECT count(*) FROM clinic.dia
 $cluster->safe_psql('other', 'DROP TABLE clinic.diagnosis');
 
 # to one with the extension, that is no node
-$cluster->safe_psql('other', 'CREATE EXTENSION medchain');
+$cluster->safe_psql('other', 'CREATE EXTENSION medchain CASCADE');
 $cluster->safe_psql('other', "\\i $diagnosis\n\\i $log");
 is(seen('', dbname => 'other', tables => 'diagnosis'), '0', 'restored where there is medchain it shows nothing either');
 ($rc, $out, $err) = $cluster->psql('other', q{INSERT INTO clinic.device_log VALUES (1, 'x')});
