@@ -74,6 +74,55 @@ trusted_end(TrustedScope *scope)
 	SetUserIdAndSecContext(scope->user, scope->context);
 }
 
+void
+trusted_pin_settings(void)
+{
+	static const char *const pinned[][2] = {
+		{"role", "none"},
+		{"search_path", "pg_catalog, medchain, pg_temp"},
+		{"row_security", "off"},	/* all rows, or an error */
+		{"session_replication_role", "origin"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_deferrable", "off"},
+		{"default_table_access_method", "heap"},
+		{"default_tablespace", ""},
+		{"temp_tablespaces", ""},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+		{"transaction_timeout", "0"},
+		{"standard_conforming_strings", "on"},
+		{"escape_string_warning", "on"},
+		{"backslash_quote", "safe_encoding"},
+		{"transform_null_equals", "off"},
+		{"array_nulls", "on"},
+		{"quote_all_identifiers", "off"},
+		{"lo_compat_privileges", "off"},
+		{"check_function_bodies", "on"},
+		{"plpgsql.variable_conflict", "error"},
+		{"DateStyle", "ISO, YMD"},
+		{"IntervalStyle", "postgres"},
+		{"TimeZone", "UTC"},
+		{"timezone_abbreviations", "Default"},
+		{"bytea_output", "hex"},
+		{"extra_float_digits", "1"},
+		{"xmlbinary", "base64"},
+		{"xmloption", "content"},
+		{"lc_messages", "C"},
+		{"lc_monetary", "C"},
+		{"lc_numeric", "C"},
+		{"lc_time", "C"},
+		{"constraint_exclusion", "partition"},
+		{"jit", "off"},
+	};
+
+	for (size_t i = 0; i < lengthof(pinned); i++)
+		if (GetConfigOption(pinned[i][0], true, false) != NULL)
+			SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 static void
 trusted_prepare(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types)
 {

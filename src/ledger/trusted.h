@@ -27,6 +27,12 @@ extern void trusted_begin(TrustedScope *scope);
 extern void trusted_end(TrustedScope *scope);
 
 /*
+ * Set every setting that our SQL depends on for the rest of this process, whatever the database or the role has set.
+ * For processes of our own.
+ */
+extern void trusted_pin_settings(void);
+
+/*
  * Run one statement inside a trusted scope with a plan saved in *plan (static
  * in the caller).  latest: look at the newest committed data, whatever the
  * transaction's snapshot, and change nothing.  Result in SPI_tuptable.
