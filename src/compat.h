@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "commands/vacuum.h"
 #include "common/jsonapi.h"
@@ -176,5 +177,30 @@ compat_extension_ownercheck(Oid extension, Oid role)
 	return pg_extension_ownercheck(extension, role);
 #endif
 }
+
+/* The same. */
+static inline bool
+compat_database_ownercheck(Oid database, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, role);
+#else
+	return pg_database_ownercheck(database, role);
+#endif
+}
+
+/* 19 ends such background workers itself when somebody wants their database for himself. */
+#if PG_VERSION_NUM >= 190000
+#define COMPAT_BGWORKER_INTERRUPTIBLE BGWORKER_INTERRUPTIBLE
+#else
+#define COMPAT_BGWORKER_INTERRUPTIBLE 0
+#endif
+
+/* 19 tells signal handlers who sent the signal. */
+#if PG_VERSION_NUM >= 190000
+#define COMPAT_SIGNAL_ARGUMENTS postgres_signal_arg, pg_siginfo
+#else
+#define COMPAT_SIGNAL_ARGUMENTS postgres_signal_arg
+#endif
 
 #endif

@@ -10,9 +10,10 @@
 #include "access/statement.h"
 #include "alliance/fold.h"
 #include "ledger/hooks.h"
-#include "ledger/sealer.h"
+#include "ledger/launcher.h"
 #include "ledger/settings.h"
 #include "ledger/shared.h"
+#include "ledger/yield.h"
 #include "sync/apply.h"
 #include "sync/drop_guard.h"
 
@@ -40,5 +41,6 @@ _PG_init(void)
 	shared_install_hooks();
 	access_install_hooks();
 	launcher_install();
+	yield_install();
 	drop_guard_install();
 }

@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "ledger/chain.h"
 #include "ledger/commit.h"
+#include "ledger/demand.h"
 #include "ledger/settings.h"
 #include "ledger/shared.h"
 #include "ledger/trusted.h"
@@ -32,10 +33,12 @@ static bool callback_registered = false;
  * SyncRepWaitForLSN(): cancel and shutdown requests end the wait with a warning.
  */
 static void
-commit_wait(SharedDatabase *slot, uint64 ticket)
+commit_wait(SharedDatabase *slot, uint64 ticket, uint64 number)
 {
+	DemandProblem trouble;
 	TimestampTz start = GetCurrentTimestamp();
 	const char *problem = NULL;
+	const char *hint = "The entries are sealed as soon as the sealer runs; see medchain.stat.";
 
 	ConditionVariablePrepareToSleep(&slot->changed);
 	while (pg_atomic_read_u64(&slot->sealed) < ticket)
@@ -53,6 +56,12 @@ commit_wait(SharedDatabase *slot, uint64 ticket)
 			problem = "medchain.seal_timeout has passed";
 			break;
 		}
+		if (demand_problem(slot, WORKER_SEALER, &number, start, &trouble))
+		{
+			problem = trouble.message;
+			hint = trouble.hint;
+			break;
+		}
 		ConditionVariableTimedSleep(&slot->changed, COMMIT_WAIT_SLICE, PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
@@ -68,7 +77,7 @@ commit_wait(SharedDatabase *slot, uint64 ticket)
 				(errmsg("transaction is committed, but its ledger entries are not sealed yet: %s",
 						problem),
 				 error[0] ? errdetail("The sealer reports: %s", error) : 0,
-			   errhint("The entries are sealed as soon as the sealer runs; see medchain.stat.")));
+				 errhint("%s", hint)));
 	}
 }
 
@@ -82,6 +91,7 @@ commit_callback(XactEvent event, void *arg)
 			{
 				SharedDatabase *slot = shared_database();
 				uint64		ticket = 0;
+				uint64		number = 0;
 
 				if (wait_at_commit)
 					ticket = pg_atomic_add_fetch_u64(&slot->tickets, 1);
@@ -90,14 +100,14 @@ commit_callback(XactEvent event, void *arg)
 				if (pg_atomic_exchange_u32(&slot->dirty, 1) == 0)
 				{
 					pg_atomic_write_u64(&slot->dirty_since, (uint64) GetCurrentTimestamp());
-					shared_wake(slot, WORKER_SEALER);
+					number = shared_wake(slot, WORKER_SEALER);
 				}
 				else if (wait_at_commit)
-					shared_wake(slot, WORKER_SEALER);
+					number = shared_wake(slot, WORKER_SEALER);
 				if (wait_at_commit)
 				{
 					appended = wait_at_commit = false;
-					commit_wait(slot, ticket);
+					commit_wait(slot, ticket, number);
 				}
 			}
 			appended = wait_at_commit = false;
@@ -128,9 +138,11 @@ commit_note(bool wait)
 static void
 commit_seal(SharedDatabase *slot)
 {
+	TimestampTz start = GetCurrentTimestamp();
 	uint64		ticket = pg_atomic_add_fetch_u64(&slot->tickets, 1);
+	uint64		number = shared_wake(slot, WORKER_SEALER);
+	DemandProblem problem;
 
-	shared_wake(slot, WORKER_SEALER);
 	ConditionVariablePrepareToSleep(&slot->changed);
 	while (pg_atomic_read_u64(&slot->sealed) < ticket)
 	{
@@ -147,7 +159,9 @@ commit_seal(SharedDatabase *slot)
 					 errdetail("%s", error),
 					 errhint("Nothing is lost: entries stay in medchain.pending until the sealer "
 							 "can go on.")));
-		ConditionVariableSleep(&slot->changed, PG_WAIT_EXTENSION);
+		if (demand_problem(slot, WORKER_SEALER, &number, start, &problem))
+			demand_report(ERROR, &problem);
+		ConditionVariableTimedSleep(&slot->changed, COMMIT_WAIT_SLICE, PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
 }
@@ -160,7 +174,7 @@ medchain_seal(PG_FUNCTION_ARGS)
 	TrustedScope scope;
 	LocalNode	node;
 
-	shared_require();
+	demand_server("medchain.seal()");
 	trusted_begin(&scope);
 	chain_require_node(&node);
 	trusted_end(&scope);

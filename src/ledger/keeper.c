@@ -106,11 +106,9 @@ keeper_clean(SharedDatabase *slot)
 	next = now + (GetCurrentTimestamp() - now) * KEEPER_REST;
 }
 
-void
-medchain_keeper_main(Datum database)
+static void
+keeper_loop(SharedDatabase *slot)
 {
-	SharedDatabase *slot = worker_start(database, WORKER_KEEPER, "medchain keeper");
-
 	for (;;)
 	{
 		TrustedScope scope;
@@ -121,6 +119,12 @@ medchain_keeper_main(Datum database)
 		trusted_end(&scope);
 		worker_commit();
 		keeper_clean(slot);
-		worker_sleep(KEEPER_IDLE, NULL);
+		worker_sleep(slot, KEEPER_IDLE, NULL);
 	}
+}
+
+void
+medchain_keeper_main(Datum database)
+{
+	worker_run(worker_start(database, WORKER_KEEPER, "medchain keeper"), keeper_loop, NULL);
 }

@@ -2,9 +2,13 @@
  * launcher.c: one launcher for the server starts the workers of each database that has the
  * extension.
  *
- * It cannot see from outside which databases have it, so after a server start it
- * sends a sealer into each one once; a sealer that finds no extension leaves.  Later
- * ones are announced by sessions, through shared memory.
+ * It cannot see from outside which databases have it, so after a server start it sends a sealer
+ * into each one once; a sealer that finds no extension leaves.  Later ones are announced by
+ * sessions, through shared memory.
+ *
+ * A worker that does not last is started again after a pause that doubles from one second to a
+ * minute.  One that was asked to leave, or left because its settings had changed, did nothing
+ * wrong and comes back at once.
  */
 #include "postgres.h"
 
@@ -14,43 +18,67 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
-#include "commands/dbcommands.h"
-#include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/procarray.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
-#include "tcop/utility.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "compat.h"
+#include "ledger/launcher.h"
 #include "ledger/sealer.h"
 #include "ledger/shared.h"
+#include "ledger/trusted.h"
+#include "ledger/worker.h"
 
-#define LAUNCHER_RETRY 500		/* milliseconds between tries to start a worker again */
-#define LAUNCHER_PAUSE 10000	/* milliseconds a database is left alone for DROP DATABASE and the
-								 * like */
-#define LAUNCHER_UP 10000		/* milliseconds a session waits for its sealer */
+#define LAUNCHER_PAUSE_FIRST 1000	/* milliseconds until a worker that failed is started again;
+									 * doubles */
+#define LAUNCHER_PAUSE_LAST 60000
+#define LAUNCHER_LOCKED 200		/* milliseconds until the next look at a database that somebody
+								 * holds */
+#define LAUNCHER_CLOSED 10000	/* ... that takes no connections */
+#define LAUNCHER_FULL 1000		/* ... when max_worker_processes is used up */
+#define LAUNCHER_COMPLAINT 60000	/* milliseconds between two log lines about that */
+#define LAUNCHER_PROBE 20		/* ... at the database that is being looked into */
+#define LAUNCHER_IDLE 60000		/* milliseconds between looks when nothing is due */
 
 static const char *const worker_function[WORKER_KINDS] = {
-	"medchain_sealer_main",
-	"medchain_keeper_main"
+	"medchain_sealer_main", "medchain_keeper_main"
 };
 static const char *const worker_name[WORKER_KINDS] = {"medchain sealer", "medchain keeper"};
 
-static ProcessUtility_hook_type previous_utility_hook = NULL;
+/* Databases that were there at the start and have yet to be looked into. */
+static List *unprobed = NIL;
+static bool launcher_listed = false;
+
+/* What became of an attempt to start a worker. */
+typedef enum LauncherResult
+{
+	LAUNCHER_STARTED,
+	LAUNCHER_NO_ROOM,
+	LAUNCHER_NO_CONNECTIONS,
+	LAUNCHER_DATABASE_LOCKED,
+	LAUNCHER_DROPPED
+} LauncherResult;
 
 static bool
-launcher_start_worker(Oid database, WorkerKind kind, BackgroundWorkerHandle **handle)
+launcher_register(Oid database, WorkerKind kind)
 {
 	BackgroundWorker worker = {0};
+	BackgroundWorkerHandle *handle;
+	pid_t		pid;
 
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION |
+		COMPAT_BGWORKER_INTERRUPTIBLE;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;	/* the launcher sees to that */
 	strlcpy(worker.bgw_library_name, "medchain", BGW_MAXLEN);
@@ -59,16 +87,199 @@ launcher_start_worker(Oid database, WorkerKind kind, BackgroundWorkerHandle **ha
 	strlcpy(worker.bgw_type, worker_name[kind], BGW_MAXLEN);
 	worker.bgw_main_arg = ObjectIdGetDatum(database);
 	worker.bgw_notify_pid = MyProcPid;
-	return RegisterDynamicBackgroundWorker(&worker, handle);
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+		return false;
+	(void) WaitForBackgroundWorkerStartup(handle, &pid);
+	pfree(handle);
+	return true;
 }
 
-/* Send a sealer into every database once, to see whether the extension is there. */
-static void
-launcher_probe(void)
+/*
+ * Who connects to a database locks it like this; a command that wants it for itself does not let
+ * him.
+ */
+static bool
+launcher_database_is_locked(Oid database)
 {
-	List	   *databases = NIL;
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database, 0);
+	if (LockAcquire(&tag, RowExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	AcceptInvalidationMessages();	/* what he changed before he let go */
+	(void) LockRelease(&tag, RowExclusiveLock, false);
+	return false;
+}
+
+/* Can a worker connect there?  What fails here would be a FATAL error in the log there. */
+static LauncherResult
+launcher_check(Oid database)
+{
+	HeapTuple	tuple;
+	Form_pg_database form;
+	bool		closed;
+
+	if (launcher_database_is_locked(database))
+		return LAUNCHER_DATABASE_LOCKED;
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	if (!HeapTupleIsValid(tuple))
+		return LAUNCHER_DROPPED;
+	form = (Form_pg_database) GETSTRUCT(tuple);
+	closed = !form->datallowconn || database_is_invalid_form(form);
+	ReleaseSysCache(tuple);
+	return closed ? LAUNCHER_NO_CONNECTIONS : LAUNCHER_STARTED;
+}
+
+/* One line for all databases that have to wait, and not again for a while. */
+static void
+launcher_complain(void)
+{
+	static TimestampTz complained = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (complained != 0 && !TimestampDifferenceExceeds(complained, now, LAUNCHER_COMPLAINT))
+		return;
+	complained = now;
+	ereport(LOG,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("medchain: no room for the workers of every database"),
+			 errdetail("max_worker_processes is %d, and as many background workers are running.",
+					   max_worker_processes),
+		errhint("Raise max_worker_processes: medchain takes one for the server, and two for each "
+				"database.")));
+}
+
+static LauncherResult
+launcher_try(Oid database, WorkerKind kind)
+{
 	MemoryContext context = CurrentMemoryContext;
-	ListCell   *cell;
+	LauncherResult result;
+
+	StartTransactionCommand();
+	result = launcher_check(database);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	if (result == LAUNCHER_STARTED && !launcher_register(database, kind))
+	{
+		launcher_complain();
+		result = LAUNCHER_NO_ROOM;
+	}
+	return result;
+}
+
+/* Milliseconds until a worker that has failed so many times in a row is started again. */
+static int
+launcher_pause(int failures)
+{
+	int			pause = LAUNCHER_PAUSE_FIRST;
+
+	for (int i = 1; i < failures && pause < LAUNCHER_PAUSE_LAST; i++)
+		pause *= 2;
+	return Min(pause, LAUNCHER_PAUSE_LAST);
+}
+
+/* Write down what became of it, for those who asked; number: how many had.  With the lock. */
+static void
+launcher_answer(SharedDatabase *slot, WorkerKind kind, uint64 number, LauncherResult result)
+{
+	SharedWorker *worker = &slot->workers[kind];
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* one that found no extension has answered itself by now */
+	worker->answered = Max(worker->answered, number);
+	switch (result)
+	{
+		case LAUNCHER_STARTED:
+			break;
+		case LAUNCHER_NO_ROOM:
+			worker->answer = WORKER_NO_ROOM;
+			worker->retry = TimestampTzPlusMilliseconds(now, LAUNCHER_FULL);
+			break;
+		case LAUNCHER_NO_CONNECTIONS:
+			worker->answer = WORKER_NO_CONNECTIONS;
+			worker->retry = TimestampTzPlusMilliseconds(now, LAUNCHER_CLOSED);
+			break;
+		case LAUNCHER_DATABASE_LOCKED:
+			worker->answer = WORKER_DATABASE_LOCKED;
+			worker->retry = TimestampTzPlusMilliseconds(now, LAUNCHER_LOCKED);
+			break;
+		case LAUNCHER_DROPPED:
+			shared_release(slot, true);
+			break;
+	}
+}
+
+/* Start a worker whose time has come. */
+static void
+launcher_start(SharedDatabase *slot, WorkerKind kind)
+{
+	SharedWorker *worker = &slot->workers[kind];
+	Oid			database;
+	uint64		number;
+	LauncherResult result;
+
+	/*
+	 * written down before it starts, as it may be quick: until it leaves in peace, this was a
+	 * failure
+	 */
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	database = slot->database;
+	number = worker->asked;
+	worker->answer = WORKER_STARTED;
+	worker->started = GetCurrentTimestamp();
+	worker->failures++;
+	worker->retry = TimestampTzPlusMilliseconds(worker->started, launcher_pause(worker->failures));
+	LWLockRelease(shared_state->lock);
+
+	result = OidIsValid(database) ? launcher_try(database, kind) : LAUNCHER_DROPPED;
+
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	if (OidIsValid(database) && slot->database == database)
+		launcher_answer(slot, kind, number, result);
+	LWLockRelease(shared_state->lock);
+	ConditionVariableBroadcast(&slot->changed);
+}
+
+/* Start all that is wanted, not there, and due.  Returns when the next of them will be due. */
+static TimestampTz
+launcher_look(void)
+{
+	TimestampTz next = DT_NOEND;
+
+	for (int i = 0; i < shared_state->slots; i++)
+		for (int kind = 0; kind < WORKER_KINDS; kind++)
+		{
+			SharedDatabase *slot = &shared_state->databases[i];
+			SharedWorker *worker = &slot->workers[kind];
+			bool		wanted;
+			TimestampTz due;
+
+			LWLockAcquire(shared_state->lock, LW_SHARED);
+			wanted = OidIsValid(slot->database) && slot->wanted && slot->barred == 0 &&
+				worker->pid == 0 &&
+				(kind == WORKER_SEALER || slot->workers[WORKER_SEALER].settled);
+			due = worker->retry;
+			LWLockRelease(shared_state->lock);
+			if (!wanted)
+				continue;
+			if (due <= GetCurrentTimestamp())
+			{
+				launcher_start(slot, kind);
+				LWLockAcquire(shared_state->lock, LW_SHARED);
+				due = worker->retry;
+				LWLockRelease(shared_state->lock);
+			}
+			next = Min(next, due);
+			CHECK_FOR_INTERRUPTS();
+		}
+	return next;
+}
+
+/* The databases that there are. */
+static void
+launcher_list(void)
+{
+	MemoryContext context = CurrentMemoryContext;
 	Relation	relation;
 	TableScanDesc scan;
 	HeapTuple	tuple;
@@ -78,68 +289,54 @@ launcher_probe(void)
 	scan = table_beginscan_catalog(relation, 0, NULL);
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
-		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
 		MemoryContext old;
 
-		if (!database->datallowconn || database->datistemplate)
+		if (!form->datallowconn || database_is_invalid_form(form))
 			continue;
-		old = MemoryContextSwitchTo(context);
-		databases = lappend_oid(databases, database->oid);
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		unprobed = lappend_oid(unprobed, form->oid);
 		MemoryContextSwitchTo(old);
 	}
 	table_endscan(scan);
 	table_close(relation, AccessShareLock);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
-
-	foreach(cell, databases)
-	{
-		BackgroundWorkerHandle *handle;
-		pid_t		pid;
-
-		if (launcher_start_worker(lfirst_oid(cell), WORKER_SEALER, &handle))
-		{
-			/* one at a time, not to use up max_worker_processes */
-			WaitForBackgroundWorkerStartup(handle, &pid);
-			pfree(handle);
-		}
-		CHECK_FOR_INTERRUPTS();
-	}
-	list_free(databases);
 }
 
-/* Start what is wanted and not there.  True if something has to be tried again soon. */
+/*
+ * Have the next database looked into when the one before is through, so that this takes one
+ * background worker and one slot at a time.  True: there is another one.
+ */
 static bool
-launcher_look(void)
+launcher_probe(void)
 {
-	bool		again = false;
+	static Oid	probing = InvalidOid;
+	SharedDatabase *slot;
+	SharedWorker *sealer;
+	bool		through = false;
 
-	for (int i = 0; i < SHARED_DATABASES; i++)
+	if (unprobed == NIL)
+		return false;
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	slot = shared_slot(linitial_oid(unprobed), probing != linitial_oid(unprobed));
+	sealer = slot ? &slot->workers[WORKER_SEALER] : NULL;
+	if (slot == NULL || sealer->settled)
+		through = true;			/* nothing there, of no use, or the sealer is up */
+	else if (probing != linitial_oid(unprobed))
 	{
-		SharedDatabase *slot = &shared_state->databases[i];
-
-		for (int kind = 0; kind < WORKER_KINDS; kind++)
-		{
-			BackgroundWorkerHandle *handle;
-			Oid			database = InvalidOid;
-			pid_t		pid;
-
-			LWLockAcquire(shared_state->lock, LW_SHARED);
-			if (slot->wanted && slot->worker_pid[kind] == 0)
-			{
-				again = true;
-				if (slot->paused_until < GetCurrentTimestamp())
-					database = slot->database;
-			}
-			LWLockRelease(shared_state->lock);
-			if (OidIsValid(database) && launcher_start_worker(database, kind, &handle))
-			{
-				WaitForBackgroundWorkerStartup(handle, &pid);
-				pfree(handle);
-			}
-		}
+		sealer->asked++;
+		slot->wanted = true;
 	}
-	return again;
+	else if (sealer->answered > 0)
+		through = (sealer->answer != WORKER_NO_ROOM && sealer->answer != WORKER_STARTED) ||
+			(sealer->answer == WORKER_STARTED &&
+		TimestampDifferenceExceeds(sealer->started, GetCurrentTimestamp(), LAUNCHER_PAUSE_FIRST));
+	LWLockRelease(shared_state->lock);
+	probing = linitial_oid(unprobed);
+	if (through)
+		unprobed = list_delete_first(unprobed);
+	return unprobed != NIL;
 }
 
 static void
@@ -148,16 +345,77 @@ launcher_release(int code, Datum arg)
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	shared_state->launcher_latch = NULL;
 	shared_state->launcher_pid = 0;
+	shared_state->launcher_gone = GetCurrentTimestamp();
 	LWLockRelease(shared_state->lock);
+}
+
+static void
+launcher_sleep(TimestampTz until)
+{
+	long		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT,
+					 Min(timeout, LAUNCHER_IDLE), PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+static void
+launcher_work(void)
+{
+	TimestampTz next;
+
+	if (!launcher_listed)
+	{
+		launcher_list();
+		launcher_listed = true;
+	}
+	next = launcher_look();
+	if (launcher_probe())
+		next = Min(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAUNCHER_PROBE));
+	launcher_sleep(next);
+}
+
+/* One round; false if it failed. */
+static bool
+launcher_round(LastComplaint *complaint)
+{
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		launcher_work();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		worker_complain(complaint);
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(TopMemoryContext);
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	return done;
 }
 
 void
 medchain_launcher_main(Datum unused)
 {
+	LastComplaint complaint = {0};
+	int			failures = 0;
+
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	trusted_pin_settings();
 	pgstat_report_appname("medchain launcher");
 
 	before_shmem_exit(launcher_release, (Datum) 0);
@@ -165,128 +423,19 @@ medchain_launcher_main(Datum unused)
 	shared_state->launcher_latch = MyLatch;
 	shared_state->launcher_pid = MyProcPid;
 	LWLockRelease(shared_state->lock);
+	MemoryContextSwitchTo(TopMemoryContext);
 
-	launcher_probe();
 	for (;;)
 	{
-		bool		again = launcher_look();
-
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (again ? WL_TIMEOUT : 0),
-						 LAUNCHER_RETRY, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-
-		/* a worker that fails at once must not be started in a tight loop */
-		if (again)
-			pg_usleep(LAUNCHER_RETRY * 1000L / 2);
-	}
-}
-
-void
-shared_start_workers(void)
-{
-	SharedDatabase *slot;
-	TimestampTz start = GetCurrentTimestamp();
-
-	shared_require();
-	slot = shared_database();
-	ConditionVariablePrepareToSleep(&slot->changed);
-	for (;;)
-	{
-		bool		up;
-
-		LWLockAcquire(shared_state->lock, LW_SHARED);
-		up = slot->worker_pid[WORKER_SEALER] != 0 && slot->state != SEALER_DOWN;
-		LWLockRelease(shared_state->lock);
-		if (up)
-			break;
-		shared_wake(slot, WORKER_SEALER);
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), LAUNCHER_UP))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("the sealer of this database did not start"),
-				   errhint("CREATE EXTENSION must have been committed; max_worker_processes must "
-						   "have room for two workers per database; see the server log.")));
-		ConditionVariableTimedSleep(&slot->changed, 100, PG_WAIT_EXTENSION);
-	}
-	ConditionVariableCancelSleep();
-}
-
-PG_FUNCTION_INFO_V1(medchain_start_workers);
-
-Datum
-medchain_start_workers(PG_FUNCTION_ARGS)
-{
-	shared_start_workers();
-	PG_RETURN_VOID();
-}
-
-/* Take our workers out of a database that somebody wants for himself. */
-static void
-launcher_clear_database(const char *name)
-{
-	Oid			database = get_database_oid(name, true);
-
-	for (int i = 0; i < SHARED_DATABASES && OidIsValid(database); i++)
-	{
-		SharedDatabase *slot = &shared_state->databases[i];
-
-		LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
-		if (slot->database == database)
+		if (launcher_round(&complaint))
+			failures = 0;
+		else
 		{
-			slot->paused_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAUNCHER_PAUSE);
-			for (int kind = 0; kind < WORKER_KINDS; kind++)
-				if (slot->worker_pid[kind] != 0)
-					kill(slot->worker_pid[kind], SIGTERM);
+			int			pause = launcher_pause(++failures);
+
+			launcher_sleep(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause));
 		}
-		LWLockRelease(shared_state->lock);
 	}
-}
-
-/*
- * DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME TO or SET TABLESPACE fail
- * while anybody is connected.  Our workers step aside for a while; PostgreSQL itself waits five
- * seconds for that.
- */
-static void
-launcher_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
-				 ProcessUtilityContext context,
-				 ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest,
-				 QueryCompletion *completion)
-{
-	Node	   *node = statement->utilityStmt;
-
-	if (shared_state != NULL && superuser())
-	{
-		if (IsA(node, DropdbStmt))
-			launcher_clear_database(((DropdbStmt *) node)->dbname);
-		else if (IsA(node, CreatedbStmt))
-		{
-			ListCell   *cell;
-
-			foreach(cell, ((CreatedbStmt *) node)->options)
-			{
-				DefElem    *option = lfirst_node(DefElem, cell);
-
-				if (strcmp(option->defname, "template") == 0 && option->arg != NULL &&
-					IsA(option->arg, String))
-					launcher_clear_database(strVal(option->arg));
-			}
-		}
-		else if (IsA(node, AlterDatabaseStmt) && ((AlterDatabaseStmt *) node)->options != NIL &&
-				 strcmp(linitial_node(DefElem, ((AlterDatabaseStmt *) node)->options)->defname,
-						"tablespace") == 0)
-			launcher_clear_database(((AlterDatabaseStmt *) node)->dbname);
-		else if (IsA(node, RenameStmt) && ((RenameStmt *) node)->renameType == OBJECT_DATABASE)
-			launcher_clear_database(((RenameStmt *) node)->subname);
-	}
-
-	if (previous_utility_hook)
-		previous_utility_hook(statement, query, read_only_tree, context, params, environment, dest,
-							  completion);
-	else
-		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment,
-								dest, completion);
 }
 
 void
@@ -294,6 +443,9 @@ launcher_install(void)
 {
 	BackgroundWorker worker = {0};
 
+	/* pg_upgrade wants a server in which nothing happens but what it does */
+	if (IsBinaryUpgrade)
+		return;
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = 1;
@@ -302,7 +454,4 @@ launcher_install(void)
 	strlcpy(worker.bgw_name, "medchain launcher", BGW_MAXLEN);
 	strlcpy(worker.bgw_type, "medchain launcher", BGW_MAXLEN);
 	RegisterBackgroundWorker(&worker);
-
-	previous_utility_hook = ProcessUtility_hook;
-	ProcessUtility_hook = launcher_utility;
 }

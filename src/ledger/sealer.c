@@ -38,6 +38,8 @@
 
 #define SEALER_IDLE 10000		/* milliseconds between looks when nobody calls */
 #define SEALER_RETRY 1000		/* milliseconds between tries while the key is missing or wrong */
+#define SEALER_UNNEEDED 60000	/* milliseconds without a call after which a database that is no
+								 * node is left */
 #define SEALER_BLOCKS_PER_ROUND 16
 #define SEALER_MARGIN (60 * USECS_PER_SEC)	/* before the certificate expires */
 
@@ -46,7 +48,7 @@ static bool asked_in_vain =
 false;							/* for the key's passphrase: not again before somebody reloads */
 
 static void
-sealer_report(SharedDatabase *slot, SealerState state, const char *error)
+sealer_set(SharedDatabase *slot, SealerState state, const char *error)
 {
 	bool		changed;
 
@@ -56,11 +58,53 @@ sealer_report(SharedDatabase *slot, SealerState state, const char *error)
 	strlcpy(slot->error, error, SHARED_ERROR_LEN);
 	LWLockRelease(shared_state->lock);
 	if (changed)
-	{
-		if (state == SEALER_FAILED)
-			ereport(LOG, (errmsg("medchain: cannot seal: %s", error)));
 		ConditionVariableBroadcast(&slot->changed);
+}
+
+/* The same; what keeps the sealer from sealing is worth a line in the log, now and then. */
+static void
+sealer_report(SharedDatabase *slot, SealerState state, const char *error)
+{
+	if (state == SEALER_FAILED &&
+		worker_complaint_is_due(&slot->workers[WORKER_SEALER].complaint, error))
+		ereport(LOG, (errmsg("medchain: cannot seal: %s", error)));
+	sealer_set(slot, state, error);
+}
+
+/* Has this database founded or joined an alliance? */
+static bool
+sealer_is_node(SharedDatabase *slot)
+{
+	static bool is_node = false;
+	TrustedScope scope;
+	LocalNode	node;
+
+	if (!is_node)
+	{
+		worker_begin(slot, "looking whether this database is a node");
+		trusted_begin(&scope);
+		is_node = chain_local_node(&node);
+		trusted_end(&scope);
+		worker_commit();
 	}
+	return is_node;
+}
+
+/*
+ * A database that has the extension and is no node does not need us, unless somebody is about to
+ * make it one.  At the server's start we look into it for nobody's sake, and leave.
+ */
+static void
+sealer_leave_unneeded(SharedDatabase *slot, bool called)
+{
+	static TimestampTz last_call = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (called || last_call == 0)
+		last_call = now;
+	if ((!slot->used || TimestampDifferenceExceeds(last_call, now, SEALER_UNNEEDED)) &&
+		!sealer_is_node(slot))
+		worker_dismiss(slot);
 }
 
 static void
@@ -79,7 +123,11 @@ sealer_load_key(SharedDatabase *slot)
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	strlcpy(slot->key_fingerprint, fingerprint, sizeof(slot->key_fingerprint));
 	LWLockRelease(shared_state->lock);
-	sealer_report(slot, signing_key ? SEALER_RUNNING : SEALER_FAILED, error.message);
+	sealer_set(slot, signing_key ? SEALER_RUNNING : SEALER_FAILED, error.message);
+
+	/* where nothing is to be sealed yet, that is no fault */
+	if (signing_key == NULL && sealer_is_node(slot))
+		sealer_report(slot, SEALER_FAILED, error.message);
 }
 
 /*
@@ -356,17 +404,19 @@ sealer_loop(SharedDatabase *slot)
 {
 	TimestampTz first_dirty = 0;
 	bool		reloaded = true;
+	bool		called = false;
 
 	for (;;)
 	{
 		long		timeout;
 
+		sealer_leave_unneeded(slot, called);
 		if (reloaded || (signing_key == NULL && !asked_in_vain))
 			sealer_load_key(slot);
 		reloaded = false;
 		if (signing_key == NULL)
 		{
-			worker_sleep(SEALER_RETRY, &reloaded);
+			called = worker_sleep(slot, SEALER_RETRY, &reloaded);
 			continue;
 		}
 		signer_serve(slot, signing_key);
@@ -380,34 +430,22 @@ sealer_loop(SharedDatabase *slot)
 			if (timeout == 0)
 				continue;
 		}
-		worker_sleep(timeout, &reloaded);
+		called = worker_sleep(slot, timeout, &reloaded);
 		if (timeout >= SEALER_IDLE || max_prepared_xacts > 0)
 			pg_atomic_write_u32(&slot->dirty, 1);
 	}
 }
 
+/* Leave the reason where those who wait can read it. */
+static void
+sealer_failed(SharedDatabase *slot, const char *message)
+{
+	sealer_set(slot, SEALER_FAILED, message);
+}
+
 void
 medchain_sealer_main(Datum database)
 {
-	SharedDatabase *slot = worker_start(database, WORKER_SEALER, "medchain sealer");
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "medchain sealer",
-												  ALLOCSET_DEFAULT_SIZES);
-
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		sealer_loop(slot);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		/* Leave the reason where those who wait can read it; the launcher starts a new sealer. */
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN)
-			sealer_report(slot, SEALER_FAILED, error->message);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	worker_run(worker_start(database, WORKER_SEALER, "medchain sealer"),
+			   sealer_loop, sealer_failed);
 }

@@ -11,7 +11,4 @@ extern PGDLLEXPORT void medchain_sealer_main(Datum database);
 extern PGDLLEXPORT void medchain_keeper_main(Datum database);
 extern PGDLLEXPORT void medchain_launcher_main(Datum unused);
 
-/* Register the launcher, and the hook that clears the way for DROP DATABASE; from _PG_init. */
-extern void launcher_install(void);
-
 #endif

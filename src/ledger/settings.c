@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "miscadmin.h"
 #include "postmaster/bgworker_internals.h"
 #include "utils/guc.h"
 
@@ -25,6 +26,7 @@ int			setting_block_max_entries;
 int			setting_seal_timeout;
 bool		setting_wait_for_seal;
 int			setting_verify_workers;
+int			setting_max_databases;
 int			setting_crl_policy;
 
 static const struct config_enum_entry crl_policies[] = {
@@ -98,6 +100,14 @@ settings_define(void)
 							&setting_verify_workers, settings_default_workers(), 0,
 							MAX_PARALLEL_WORKER_LIMIT,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.max_databases",
+							"Databases of this server in which medchain can be used.",
+				  "Each takes about 1 kB of shared memory. A dropped one makes room for another.",
+							&setting_max_databases, 1000, 1, 1000000,
+	/* without preloading there is no shared memory that it could be for */
+					   process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
+							0, NULL, NULL, NULL);
 
 	DefineCustomEnumVariable("medchain.crl_policy",
 							 "What verify_certificate() takes from revocation lists that have "

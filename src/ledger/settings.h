@@ -14,6 +14,7 @@ extern int	setting_block_max_entries;
 extern int	setting_seal_timeout;	/* milliseconds; 0 waits for ever */
 extern bool setting_wait_for_seal;
 extern int	setting_verify_workers;
+extern int	setting_max_databases;	/* slots of shared memory */
 extern int	setting_crl_policy; /* a CertificateCrlPolicy */
 
 extern void settings_define(void);

@@ -1,7 +1,11 @@
 /*
- * shared.h: the shared memory of medchain: one slot per database, with the
- * sealer's state, the tickets of sessions that wait for it, its signing
+ * shared.h: the shared memory of medchain: one slot per database, with its
+ * workers, the sealer's state, the tickets of sessions that wait for it, its signing
  * requests, and the generation of the grants.
+ *
+ * There are medchain.max_databases slots.  A database has one from the first use of
+ * medchain in it to its DROP DATABASE: only then is it certain that no session
+ * still points to it.
  */
 #ifndef MEDCHAIN_LEDGER_SHARED_H
 #define MEDCHAIN_LEDGER_SHARED_H
@@ -13,7 +17,6 @@
 #include "storage/lwlock.h"
 #include "datatype/timestamp.h"
 
-#define SHARED_DATABASES 64
 #define SHARED_SIGN_REQUESTS 8
 #define SHARED_VERIFICATIONS 32 /* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
@@ -28,6 +31,17 @@ typedef enum WorkerKind
 	WORKER_KEEPER,				/* accepts what peers sent and had to wait */
 	WORKER_KINDS
 } WorkerKind;
+
+/* What the launcher, or the worker itself, says to those who asked for a worker. */
+typedef enum WorkerAnswer
+{
+	WORKER_STARTED,
+	WORKER_NO_ROOM,				/* max_worker_processes is used up */
+	WORKER_NO_EXTENSION,		/* as far as others see: CREATE EXTENSION is not committed */
+	WORKER_NOT_NEEDED,			/* the database is no node, and nobody is about to make it one */
+	WORKER_NO_CONNECTIONS,		/* ALLOW_CONNECTIONS false, or an interrupted DROP DATABASE */
+	WORKER_DATABASE_LOCKED		/* by a command that wants the database for itself */
+} WorkerAnswer;
 
 typedef enum SealerState
 {
@@ -58,14 +72,35 @@ typedef struct SignRequest
 	dsm_handle	message;		/* in: size_t length, then the bytes; out: see signer.c */
 } SignRequest;
 
+/* What was last said in the log about a fault that lasts. */
+typedef struct LastComplaint
+{
+	uint64		hash;			/* of the message */
+	TimestampTz at;
+} LastComplaint;
+
+typedef struct SharedWorker
+{
+	pid_t		pid;			/* 0: none */
+	struct Latch *latch;
+	uint64		asked;			/* how often sessions have asked for it while it was away */
+	uint64		answered;		/* as many of them as "answer" is for */
+	WorkerAnswer answer;
+	TimestampTz started;		/* when the launcher started it last */
+	TimestampTz retry;			/* not to be started before */
+	int			failures;		/* starts in a row after which it did not last */
+	bool		settled;		/* it has found the extension */
+	LastComplaint complaint;
+} SharedWorker;
+
 typedef struct SharedDatabase
 {
 	Oid			database;		/* InvalidOid: slot free */
-	pid_t		worker_pid[WORKER_KINDS];	/* 0: none */
-	struct Latch *worker_latch[WORKER_KINDS];
+	SharedWorker workers[WORKER_KINDS];
 	SealerState state;
+	bool		used;			/* sessions point to this slot */
 	bool		wanted;			/* the extension is there: keep its workers running */
-	TimestampTz paused_until;	/* DROP DATABASE and the like need the database for themselves */
+	int			barred;			/* commands that want the database without any worker in it */
 	char		error[SHARED_ERROR_LEN];	/* why the sealer can't seal; empty if it can */
 	char		key_fingerprint[65];	/* of the signing key's public half; empty: none loaded */
 	SignRequest sign[SHARED_SIGN_REQUESTS];
@@ -103,8 +138,10 @@ typedef struct SharedState
 	LWLock	   *lock;			/* protects everything but the atomics */
 	pid_t		launcher_pid;
 	struct Latch *launcher_latch;
-	SharedDatabase databases[SHARED_DATABASES];
+	TimestampTz launcher_gone;	/* since when it is not there, if it is not */
 	SharedVerification verifications[SHARED_VERIFICATIONS];
+	int			slots;			/* medchain.max_databases */
+	SharedDatabase databases[FLEXIBLE_ARRAY_MEMBER];
 } SharedState;
 
 extern SharedState *shared_state;	/* NULL when not preloaded */
@@ -117,16 +154,32 @@ extern void shared_require(void);
 /* The slot of this database, made if need be; NULL when not preloaded or all slots are taken. */
 extern SharedDatabase *shared_database(void);
 
-/* Wake a worker of this database, or have it started. */
-extern void shared_wake(SharedDatabase *slot, WorkerKind kind);
+/*
+ * The slot of any database, for the launcher, its workers, and who is about to change the
+ * database; NULL if it has none, or none is free to make it.  The caller holds shared_state->lock
+ * exclusively.
+ */
+extern SharedDatabase *shared_slot(Oid database, bool make);
+
+/*
+ * Give the slot back, if nobody needs it: no session points to it, or the database is gone.  The
+ * same lock.
+ */
+extern void shared_release(SharedDatabase *slot, bool dropped);
+
+/*
+ * Give back the slots of databases that are gone without our having seen it.  In a transaction,
+ * without the lock.
+ */
+extern void shared_sweep(void);
+
+/*
+ * Wake a worker of this database, or have it started.  Returns the number to wait for in
+ * "answered"; 0: it is there.
+ */
+extern uint64 shared_wake(SharedDatabase *slot, WorkerKind kind);
 
 /* Mark this transaction as one that changes state: bumps grant_generation after commit. */
 extern void shared_state_changed(void);
-
-/*
- * medchain_start_workers(), in launcher.c, for C callers: ERROR unless the sealer is up within a
- * few seconds.
- */
-extern void shared_start_workers(void);
 
 #endif

@@ -13,11 +13,13 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "compat.h"
 #include "core/encode.h"
 #include "core/envelope.h"
+#include "ledger/demand.h"
 #include "ledger/shared.h"
 #include "ledger/signer.h"
 
@@ -79,8 +81,9 @@ signer_release(SharedDatabase *slot, SignRequest *request)
 
 /* Sleep until something changes; ERROR if there is nobody to wait for. */
 static void
-signer_sleep(SharedDatabase *slot)
+signer_sleep(SharedDatabase *slot, uint64 *number, TimestampTz since)
 {
+	DemandProblem problem;
 	SealerState state;
 	char		error[SHARED_ERROR_LEN];
 
@@ -95,6 +98,8 @@ signer_sleep(SharedDatabase *slot)
 				 errdetail("%s", error),
 				 errhint("Set medchain.signing_key to this node's private key and reload the "
 						 "configuration.")));
+	if (demand_problem(slot, WORKER_SEALER, number, since, &problem))
+		demand_report(ERROR, &problem);
 	ConditionVariableTimedSleep(&slot->changed, 1000, PG_WAIT_EXTENSION);
 }
 
@@ -105,6 +110,8 @@ signer_ask(const char *pae, size_t len, dsm_segment *segment)
 	SignerMessage *message = dsm_segment_address(segment);
 	SignRequest *request = NULL;
 	SignState	state;
+	TimestampTz start = GetCurrentTimestamp();
+	uint64		number = 0;
 
 	message->length = len;
 	memcpy(message->bytes, pae, len);
@@ -113,10 +120,10 @@ signer_ask(const char *pae, size_t len, dsm_segment *segment)
 	{
 		ConditionVariablePrepareToSleep(&slot->changed);
 		while ((request = signer_claim(slot, dsm_segment_handle(segment))) == NULL)
-			signer_sleep(slot);
-		shared_wake(slot, WORKER_SEALER);
+			signer_sleep(slot, &number, start);
+		number = shared_wake(slot, WORKER_SEALER);
 		while ((state = signer_state(request)) == SIGN_REQUESTED)
-			signer_sleep(slot);
+			signer_sleep(slot, &number, start);
 		ConditionVariableCancelSleep();
 	}
 	PG_CATCH();
@@ -143,7 +150,7 @@ signer_roundtrip(const char *pae, size_t len, dsm_segment **segment)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("what is to be signed is longer than %d bytes", SIGNER_MESSAGE_MAX)));
-	shared_start_workers();
+	demand_sealer("medchain.sign_envelope()", false);
 	*segment = dsm_create(offsetof(SignerMessage, bytes) + len, 0);
 	return signer_ask(pae, len, *segment);
 }

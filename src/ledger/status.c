@@ -57,7 +57,7 @@ medchain_sealer_status(PG_FUNCTION_ARGS)
 	shared_require();
 	slot = shared_database();
 	LWLockAcquire(shared_state->lock, LW_SHARED);
-	state = slot->worker_pid[WORKER_SEALER] != 0 || slot->state == SEALER_FAILED ? slot->state :
+	state = slot->workers[WORKER_SEALER].pid != 0 || slot->state == SEALER_FAILED ? slot->state :
 		SEALER_DOWN;
 	strlcpy(error, slot->error, sizeof(error));
 	strlcpy(fingerprint, slot->key_fingerprint, sizeof(fingerprint));

@@ -118,8 +118,9 @@ trusted_pin_settings(void)
 		{"jit", "off"},
 	};
 
+	/* some are not of every version; one with a dot may be of a library that is not loaded yet */
 	for (size_t i = 0; i < lengthof(pinned); i++)
-		if (GetConfigOption(pinned[i][0], true, false) != NULL)
+		if (strchr(pinned[i][0], '.') || GetConfigOption(pinned[i][0], true, false) != NULL)
 			SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 

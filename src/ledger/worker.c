@@ -3,7 +3,16 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_db_role_setting.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -11,31 +20,96 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "compat.h"
 #include "ledger/trusted.h"
 #include "ledger/worker.h"
 
-static WorkerKind my_kind;
+#define WORKER_STEADY 60000		/* milliseconds after which a worker counts as one that lasts */
+#define WORKER_COMPLAINT 60000	/* milliseconds between two log lines about one fault */
 
+static WorkerKind my_kind;
+static Oid	my_database;
+static volatile sig_atomic_t in_peace = false;	/* we leave because somebody wants us to, not
+												 * because something is wrong */
+static bool connected = false;
+static char *own_settings = NULL;
+
+/* Who has us terminated wants us to go, or to start afresh; that is no fault. */
+static void
+worker_terminate(SIGNAL_ARGS)
+{
+	in_peace = true;
+	die(COMPAT_SIGNAL_ARGUMENTS);
+}
+
+bool
+worker_complaint_is_due(LastComplaint *last, const char *message)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	uint64		hash = hash_bytes_extended((const unsigned char *) message,
+										   (int) strlen(message), 0);
+
+	if (last->hash == hash && !TimestampDifferenceExceeds(last->at, now, WORKER_COMPLAINT))
+		return false;
+	last->hash = hash;
+	last->at = now;
+	return true;
+}
+
+void
+worker_complain(LastComplaint *last)
+{
+	MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+	ErrorData  *error = CopyErrorData();
+
+	if (worker_complaint_is_due(last, error->message))
+		EmitErrorReport();
+	FreeErrorData(error);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * The last thing that this process does in shared memory, when nobody counts it among those
+ * connected to the database any more: who waits for it to go can go on at once.
+ */
 static void
 worker_release(int code, Datum arg)
 {
 	SharedDatabase *slot = (SharedDatabase *) DatumGetPointer(arg);
+	SharedWorker *worker = &slot->workers[my_kind];
 
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
-	if (slot->worker_pid[my_kind] == MyProcPid)
+	if (slot->database == my_database && worker->pid == MyProcPid)
 	{
-		slot->worker_pid[my_kind] = 0;
-		slot->worker_latch[my_kind] = NULL;
+		worker->pid = 0;
+		worker->latch = NULL;
+		if (in_peace || slot->barred > 0)
+			worker->failures = 0;
+		else if (TimestampDifferenceExceeds(worker->started, GetCurrentTimestamp(), WORKER_STEADY))
+			worker->failures = 0;
+		if (worker->failures == 0)
+			worker->retry = 0;
 		if (my_kind == WORKER_SEALER)
 		{
-			if (slot->state == SEALER_RUNNING)
+			if (!connected && !in_peace && slot->barred == 0)
+			{
+				slot->state = SEALER_FAILED;
+				strlcpy(slot->error, "the sealer could not connect to this database",
+						SHARED_ERROR_LEN);
+			}
+			else if (slot->state == SEALER_RUNNING)
 				slot->state = SEALER_DOWN;
 			slot->key_fingerprint[0] = '\0';
 		}
+		shared_release(slot, false);
 		if (shared_state->launcher_latch != NULL)
 			SetLatch(shared_state->launcher_latch);
 	}
@@ -43,77 +117,220 @@ worker_release(int code, Datum arg)
 	ConditionVariableBroadcast(&slot->changed);
 }
 
-/* The extension is not (any more) in this database: nothing to do here until somebody asks. */
 static void
-worker_retire(SharedDatabase *slot)
+worker_leave(SharedDatabase *slot, WorkerAnswer answer)
 {
+	SharedWorker *worker = &slot->workers[my_kind];
+
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
-	slot->wanted = false;
+	worker->answer = answer;
+	worker->settled = false;
+
+	/* somebody who has asked since we were started may know better */
+	if (worker->asked <= worker->answered)
+		slot->wanted = false;
 	LWLockRelease(shared_state->lock);
+	in_peace = true;
 	proc_exit(0);
+}
+
+void
+worker_dismiss(SharedDatabase *slot)
+{
+	worker_leave(slot, WORKER_NOT_NEEDED);
+}
+
+/* Take the place of this worker; NULL if there is one, or none is to be. */
+static SharedDatabase *
+worker_claim(void)
+{
+	SharedDatabase *slot;
+	SharedWorker *worker;
+
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	slot = shared_slot(my_database, false);
+	worker = slot ? &slot->workers[my_kind] : NULL;
+	if (slot != NULL && (worker->pid != 0 || slot->barred > 0))
+		slot = NULL;
+	if (slot != NULL)
+	{
+		worker->pid = MyProcPid;
+		worker->latch = MyLatch;
+		worker->settled = false;
+		if (my_kind == WORKER_SEALER)
+			slot->state = SEALER_DOWN;
+	}
+	LWLockRelease(shared_state->lock);
+	return slot;
+}
+
+/*
+ * All that ALTER DATABASE and ALTER ROLE ... SET say about this process, palloc'd.  In a
+ * transaction.
+ */
+static char *
+worker_settings(void)
+{
+	const Oid	databases[] = {my_database, my_database, InvalidOid};
+	const Oid	roles[] = {GetAuthenticatedUserId(), InvalidOid, GetAuthenticatedUserId()};
+	Relation	relation = table_open(DbRoleSettingRelationId, AccessShareLock);
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (size_t i = 0; i < lengthof(databases); i++)
+	{
+		ScanKeyData keys[2];
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		ScanKeyInit(&keys[0], Anum_pg_db_role_setting_setdatabase, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(databases[i]));
+		ScanKeyInit(&keys[1], Anum_pg_db_role_setting_setrole, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(roles[i]));
+		scan = systable_beginscan(relation, DbRoleSettingDatidRolidIndexId, true, NULL, 2, keys);
+		while ((tuple = systable_getnext(scan)) != NULL)
+		{
+			bool		isnull;
+			Datum		config = heap_getattr(tuple, Anum_pg_db_role_setting_setconfig,
+											  RelationGetDescr(relation), &isnull);
+
+			if (!isnull)
+				appendStringInfo(&text, "%zu: %s\n", i, OidOutputFunctionCall(F_ARRAY_OUT, config));
+		}
+		systable_endscan(scan);
+	}
+	table_close(relation, AccessShareLock);
+	return text.data;
+}
+
+/* Settings of the database and the role are read when a process starts, and only then. */
+static void
+worker_check_settings(void)
+{
+	bool		same;
+
+	StartTransactionCommand();
+	same = strcmp(worker_settings(), own_settings) == 0;
+	CommitTransactionCommand();
+	if (!same)
+	{
+		in_peace = true;
+		proc_exit(0);
+	}
 }
 
 SharedDatabase *
 worker_start(Datum database, WorkerKind kind, const char *name)
 {
 	SharedDatabase *slot;
-	bool		mine = false;
 
+	my_kind = kind;
+	my_database = DatumGetObjectId(database);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, worker_terminate);
+
+	/* before connecting: who wants the database for himself must find us, and see us go */
+	slot = worker_claim();
+	if (slot == NULL)
+		proc_exit(0);
+	on_shmem_exit(worker_release, PointerGetDatum(slot));
 	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid, 0);
+	BackgroundWorkerInitializeConnectionByOid(my_database, InvalidOid, 0);
+	connected = true;
+	trusted_pin_settings();
 	pgstat_report_appname(name);
 
 	StartTransactionCommand();
 	if (!OidIsValid(trusted_schema(true)))
-		proc_exit(0);
+		worker_leave(slot, WORKER_NO_EXTENSION);
+	own_settings = MemoryContextStrdup(TopMemoryContext, worker_settings());
 	CommitTransactionCommand();
 
-	slot = shared_database();
-	if (slot == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("medchain serves at most %d databases of one server", SHARED_DATABASES)));
-	my_kind = kind;
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
-	if (slot->worker_pid[kind] == 0)
-	{
-		mine = true;
-		slot->worker_pid[kind] = MyProcPid;
-		slot->worker_latch[kind] = MyLatch;
-		slot->wanted = true;
-	}
+	slot->workers[kind].settled = true;
+	slot->wanted = true;
+	if (shared_state->launcher_latch != NULL)
+		SetLatch(shared_state->launcher_latch);
 	LWLockRelease(shared_state->lock);
-	if (!mine)
-		proc_exit(0);
-	before_shmem_exit(worker_release, PointerGetDatum(slot));
 	return slot;
 }
 
 void
-worker_sleep(long timeout, bool *reloaded)
+worker_run(SharedDatabase *slot, void (*work) (SharedDatabase *slot),
+		   void (*failed) (SharedDatabase *slot, const char *message))
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
-					 timeout, PG_WAIT_EXTENSION);
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "medchain worker",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		work(slot);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+		error_context_stack = NULL;
+		error = CopyErrorData();
+		worker_complain(&slot->workers[my_kind].complaint);
+		if (failed)
+			failed(slot, error->message);
+		proc_exit(0);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Somebody wants the database for himself, or the workers are not wanted: go, between two
+ * transactions, without a word.
+ */
+static void
+worker_yield(SharedDatabase *slot)
+{
+	bool		unwanted;
+
+	LWLockAcquire(shared_state->lock, LW_SHARED);
+	unwanted = slot->barred > 0 || !slot->wanted;
+	LWLockRelease(shared_state->lock);
+	if (unwanted)
+	{
+		in_peace = true;
+		proc_exit(0);
+	}
+}
+
+bool
+worker_sleep(SharedDatabase *slot, long timeout, bool *reloaded)
+{
+	int			events = WaitLatch(MyLatch,
+							 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
+								   timeout, PG_WAIT_EXTENSION);
+
 	ResetLatch(MyLatch);
+	worker_yield(slot);
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
+		worker_check_settings();
 		if (reloaded)
 			*reloaded = true;
 	}
+	return (events & WL_LATCH_SET) != 0;
 }
 
 void
 worker_begin(SharedDatabase *slot, const char *activity)
 {
+	worker_yield(slot);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	if (!OidIsValid(trusted_schema(true)))
-		worker_retire(slot);
+		worker_leave(slot, WORKER_NO_EXTENSION);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, activity);
 }

@@ -9,19 +9,42 @@
 #include "ledger/shared.h"
 
 /*
- * Connect to the database and claim the slot for this kind of worker.  Does not return when another
- * one has it, or medchain is not installed there.
+ * Claim the place of this kind of worker and connect to the database, with settings of our
+ * own.  Does not return when another one has it, medchain is not installed there, or somebody
+ * wants the database for himself.
  */
 extern SharedDatabase *worker_start(Datum database, WorkerKind kind, const char *name);
 
 /*
- * Sleep until the latch is set or timeout (ms; -1 for ever) has passed; then handle signals and
- * reload.
+ * Do the work, which returns by an error only.  That is logged once a minute if it lasts, failed
+ * (or NULL) is told, and the process ends; the launcher starts another after a while.
  */
-extern void worker_sleep(long timeout, bool *reloaded);
+extern void worker_run(SharedDatabase *slot, void (*work) (SharedDatabase *slot),
+					   void (*failed) (SharedDatabase *slot, const char *message));
 
-/* Start and end a transaction with a snapshot; exits when the extension was dropped. */
+/*
+ * Sleep until the latch is set or timeout (ms; -1 for ever) has passed; then handle signals and
+ * reload.  Leaves when somebody wants the database for himself, its settings have changed, or
+ * nobody needs the workers.  True: the latch was set.
+ */
+extern bool worker_sleep(SharedDatabase *slot, long timeout, bool *reloaded);
+
+/*
+ * Nobody needs the workers of this database until somebody asks: leave, and have the others leave.
+ */
+extern void worker_dismiss(SharedDatabase *slot);
+
+/*
+ * Start and end a transaction with a snapshot; leaves as worker_sleep() does, or when the extension
+ * was dropped.
+ */
 extern void worker_begin(SharedDatabase *slot, const char *activity);
 extern void worker_commit(void);
+
+/* Was anything else than this said last, or a minute ago?  Notes that it is said now. */
+extern bool worker_complaint_is_due(LastComplaint *last, const char *message);
+
+/* In a PG_CATCH block: log the error, if that is due. */
+extern void worker_complain(LastComplaint *last);
 
 #endif
