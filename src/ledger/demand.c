@@ -126,6 +126,22 @@ demand_problem(SharedDatabase *slot, WorkerKind kind, uint64 *number, TimestampT
 	return false;
 }
 
+const char *
+demand_absence(SharedDatabase *slot, WorkerKind kind)
+{
+	SharedWorker *worker = &slot->workers[kind];
+	WorkerAnswer answer = WORKER_STARTED;
+	DemandProblem problem;
+
+	if (RecoveryInProgress())
+		return "this server is a standby: its primary seals";
+	LWLockAcquire(shared_state->lock, LW_SHARED);
+	if (worker->pid == 0 && slot->wanted && worker->answered > 0)
+		answer = worker->answer;
+	LWLockRelease(shared_state->lock);
+	return demand_answer(kind, answer, &problem) ? problem.message : NULL;
+}
+
 void
 demand_report(int elevel, const DemandProblem *problem)
 {

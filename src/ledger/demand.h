@@ -34,7 +34,13 @@ extern void demand_server(const char *call);
 extern bool demand_problem(SharedDatabase *slot, WorkerKind kind, uint64 *number, TimestampTz since,
 						   DemandProblem *problem);
 
-/* That as an ERROR, or as a WARNING. */
+/*
+ * Why there is no such worker, in a few words for those who look; NULL: there is one, or nothing is
+ * known.
+ */
+extern const char *demand_absence(SharedDatabase *slot, WorkerKind kind);
+
+/* A problem as an ERROR, or as a WARNING. */
 extern void demand_report(int elevel, const DemandProblem *problem);
 
 /*

@@ -229,6 +229,8 @@ launcher_start(SharedDatabase *slot, WorkerKind kind)
 	worker->started = GetCurrentTimestamp();
 	worker->failures++;
 	worker->retry = TimestampTzPlusMilliseconds(worker->started, launcher_pause(worker->failures));
+	if (kind == WORKER_SEALER)
+		slot->state = SEALER_DOWN;	/* that the one before failed is not the answer */
 	LWLockRelease(shared_state->lock);
 
 	result = OidIsValid(database) ? launcher_try(database, kind) : LAUNCHER_DROPPED;

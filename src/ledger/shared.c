@@ -205,12 +205,12 @@ shared_wake(SharedDatabase *slot, WorkerKind kind)
 	uint64		number = 0;
 
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	slot->wanted = true;
 	if (worker->latch != NULL)
 		SetLatch(worker->latch);
 	else
 	{
 		number = ++worker->asked;
-		slot->wanted = true;
 		if (shared_state->launcher_latch != NULL)
 			SetLatch(shared_state->launcher_latch);
 	}

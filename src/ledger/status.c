@@ -7,6 +7,7 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
+#include "ledger/demand.h"
 #include "ledger/shared.h"
 
 /* Milliseconds within which this share of the entries were sealed; false if none was. */
@@ -48,6 +49,7 @@ medchain_sealer_status(PG_FUNCTION_ARGS)
 	static const char *const state_names[] = {"down", "running", "failed"};
 	SharedDatabase *slot;
 	SealerState state;
+	const char *absence;
 	char		error[SHARED_ERROR_LEN];
 	char		fingerprint[65];
 	TupleDesc	desc;
@@ -62,6 +64,12 @@ medchain_sealer_status(PG_FUNCTION_ARGS)
 	strlcpy(error, slot->error, sizeof(error));
 	strlcpy(fingerprint, slot->key_fingerprint, sizeof(fingerprint));
 	LWLockRelease(shared_state->lock);
+	absence = demand_absence(slot, WORKER_SEALER);
+	if (absence != NULL)
+	{
+		state = SEALER_DOWN;
+		strlcpy(error, absence, sizeof(error));
+	}
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

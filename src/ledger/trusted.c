@@ -78,7 +78,6 @@ void
 trusted_pin_settings(void)
 {
 	static const char *const pinned[][2] = {
-		{"role", "none"},
 		{"search_path", "pg_catalog, medchain, pg_temp"},
 		{"row_security", "off"},	/* all rows, or an error */
 		{"session_replication_role", "origin"},

@@ -237,6 +237,9 @@ worker_start(Datum database, WorkerKind kind, const char *name)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(my_database, InvalidOid, 0);
 	connected = true;
+
+	/* ALTER DATABASE ... SET role would make us somebody else */
+	SetConfigOption("role", "none", PGC_USERSET, PGC_S_OVERRIDE);
 	trusted_pin_settings();
 	pgstat_report_appname(name);
 
