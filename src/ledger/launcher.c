@@ -60,11 +60,19 @@ static const char *const worker_name[WORKER_KINDS] = {"medchain sealer", "medcha
 static List *unprobed = NIL;
 static bool launcher_listed = false;
 
+/*
+ * A worker is looking into one of them and will be gone in a moment.  Whoever has no room meanwhile
+ * is told nothing, waits for that, and comes before the next of them.
+ */
+static bool probe_is_running = false;
+static bool somebody_waits = false;
+
 /* What became of an attempt to start a worker. */
 typedef enum LauncherResult
 {
 	LAUNCHER_STARTED,
 	LAUNCHER_NO_ROOM,
+	LAUNCHER_LATER,				/* no room, for a moment */
 	LAUNCHER_NO_CONNECTIONS,
 	LAUNCHER_DATABASE_LOCKED,
 	LAUNCHER_DROPPED
@@ -159,12 +167,21 @@ launcher_try(Oid database, WorkerKind kind)
 	result = launcher_check(database);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
-	if (result == LAUNCHER_STARTED && !launcher_register(database, kind))
+	if (result != LAUNCHER_STARTED)
+		return result;
+	if (launcher_register(database, kind))
 	{
-		launcher_complain();
-		result = LAUNCHER_NO_ROOM;
+		if (unprobed != NIL && database == linitial_oid(unprobed))
+			probe_is_running = true;
+		return result;
 	}
-	return result;
+	if (probe_is_running)
+	{
+		somebody_waits = true;
+		return LAUNCHER_LATER;
+	}
+	launcher_complain();
+	return LAUNCHER_NO_ROOM;
 }
 
 /* Milliseconds until a worker that has failed so many times in a row is started again. */
@@ -185,11 +202,18 @@ launcher_answer(SharedDatabase *slot, WorkerKind kind, uint64 number, LauncherRe
 	SharedWorker *worker = &slot->workers[kind];
 	TimestampTz now = GetCurrentTimestamp();
 
+	if (result == LAUNCHER_LATER)
+	{
+		worker->retry = TimestampTzPlusMilliseconds(now, LAUNCHER_PROBE);
+		return;
+	}
+
 	/* one that found no extension has answered itself by now */
 	worker->answered = Max(worker->answered, number);
 	switch (result)
 	{
 		case LAUNCHER_STARTED:
+		case LAUNCHER_LATER:
 			break;
 		case LAUNCHER_NO_ROOM:
 			worker->answer = WORKER_NO_ROOM;
@@ -237,7 +261,11 @@ launcher_start(SharedDatabase *slot, WorkerKind kind)
 
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	if (OidIsValid(database) && slot->database == database)
+	{
+		if (result != LAUNCHER_STARTED)
+			worker->failures--;
 		launcher_answer(slot, kind, number, result);
+	}
 	LWLockRelease(shared_state->lock);
 	ConditionVariableBroadcast(&slot->changed);
 }
@@ -248,6 +276,7 @@ launcher_look(void)
 {
 	TimestampTz next = DT_NOEND;
 
+	somebody_waits = false;
 	for (int i = 0; i < shared_state->slots; i++)
 		for (int kind = 0; kind < WORKER_KINDS; kind++)
 		{
@@ -316,26 +345,36 @@ launcher_probe(void)
 	static Oid	probing = InvalidOid;
 	SharedDatabase *slot;
 	SharedWorker *sealer;
+	bool		begins;
 	bool		through = false;
 
 	if (unprobed == NIL)
 		return false;
+	begins = probing != linitial_oid(unprobed);
+	if (begins && somebody_waits)
+		return true;
+	probing = linitial_oid(unprobed);
+	probe_is_running = false;
+
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
-	slot = shared_slot(linitial_oid(unprobed), probing != linitial_oid(unprobed));
+	slot = shared_slot(probing, begins);
 	sealer = slot ? &slot->workers[WORKER_SEALER] : NULL;
 	if (slot == NULL || sealer->settled)
 		through = true;			/* nothing there, of no use, or the sealer is up */
-	else if (probing != linitial_oid(unprobed))
+	else if (begins)
 	{
 		sealer->asked++;
 		slot->wanted = true;
 	}
+	else if (sealer->answered > 0 && sealer->answer == WORKER_STARTED)
+	{
+		through = TimestampDifferenceExceeds(sealer->started, GetCurrentTimestamp(),
+											 LAUNCHER_PAUSE_FIRST);
+		probe_is_running = !through;
+	}
 	else if (sealer->answered > 0)
-		through = (sealer->answer != WORKER_NO_ROOM && sealer->answer != WORKER_STARTED) ||
-			(sealer->answer == WORKER_STARTED &&
-		TimestampDifferenceExceeds(sealer->started, GetCurrentTimestamp(), LAUNCHER_PAUSE_FIRST));
+		through = sealer->answer != WORKER_NO_ROOM;
 	LWLockRelease(shared_state->lock);
-	probing = linitial_oid(unprobed);
 	if (through)
 		unprobed = list_delete_first(unprobed);
 	return unprobed != NIL;
