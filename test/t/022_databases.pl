@@ -56,7 +56,7 @@ sub passes
 	my $took = time - $start;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	ok($rc == 0 && $took < 4, $title) or diag(sprintf('%.1f s, %s', $took, $err));
+	ok($rc == 0 && $took < 2.5, $title) or diag(sprintf("%.1f s, %s", $took, $err));
 	return;
 }
 
