@@ -64,8 +64,8 @@ COMMENT ON FUNCTION medchain.sign_envelope(text, text) IS
 CREATE FUNCTION medchain.start_workers() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_start_workers';
 COMMENT ON FUNCTION medchain.start_workers() IS
-    'make sure that the workers of this database run; error if the sealer cannot, warning if the keeper '
-    'cannot, both with the setting that is in the way';
+    'make sure that the workers of this database run; error if the sealer cannot, warning if the '
+    'keeper cannot, both with the setting that is in the way';
 
 CREATE FUNCTION medchain.sealer_status(OUT state text, OUT error text, OUT key_fingerprint text,
     OUT blocks bigint, OUT entries bigint,

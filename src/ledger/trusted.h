@@ -27,8 +27,8 @@ extern void trusted_begin(TrustedScope *scope);
 extern void trusted_end(TrustedScope *scope);
 
 /*
- * Set every setting that our SQL depends on for the rest of this process, whatever the database or the role has set.
- * For processes of our own.
+ * Set every setting that our SQL depends on for the rest of this process, whatever the database or
+ * the role has set.  For processes of our own.
  */
 extern void trusted_pin_settings(void);
 
