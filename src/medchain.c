@@ -15,6 +15,7 @@
 #include "ledger/shared.h"
 #include "sync/apply.h"
 #include "sync/drop_guard.h"
+#include "sync/restore.h"
 
 PG_MODULE_MAGIC;
 
@@ -41,4 +42,5 @@ _PG_init(void)
 	access_install_hooks();
 	launcher_install();
 	drop_guard_install();
+	restore_install();
 }

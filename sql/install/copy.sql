@@ -56,14 +56,14 @@ BEGIN
                             coalesce(broken.entries, 0), coalesce(broken.blocks, -1)),
             HINT = 'Restore it anew, into an empty database, and look at the first error.';
     END IF;
-    SELECT d.datname INTO other FROM pg_stat_activity a JOIN pg_database d ON d.oid = a.datid
-        WHERE a.backend_type = 'medchain sealer' AND d.datname <> current_database()
-        AND place[1] = (SELECT system_identifier::text FROM pg_control_system()) AND d.oid::text = place[2];
+    SELECT d.datname INTO other FROM pg_database d
+        WHERE d.oid::text = place[2] AND d.datname <> current_database()
+        AND place[1] = split_part(here(), '/', 1);
     IF FOUND THEN
         RAISE object_in_use USING
             MESSAGE = format('database "%s" of this server is node "%s"', other, local.node),
             DETAIL = 'Two databases that sign with one key would contradict each other.',
-            HINT = 'Drop that database, or its extension, first.';
+            HINT = 'Drop that database first.';
     END IF;
 
     -- every peer has our chain: more of it than is here, or another one, must not be forked
@@ -130,7 +130,7 @@ CREATE FUNCTION medchain.take_over() RETURNS void
 AS $$
 DECLARE
     local local_node;
-    s record;
+    sequence record;
     unconnected text;
 BEGIN
     SELECT * INTO local FROM local_node FOR UPDATE;
@@ -144,13 +144,13 @@ BEGIN
     UPDATE local_node SET home = here();
 
     -- numbers of what came with a dump are not given again
-    FOR s IN SELECT d.objid::regclass AS sequence, d.refobjid::regclass AS relation, a.attname
+    FOR sequence IN SELECT d.objid::regclass AS name, d.refobjid::regclass AS relation, a.attname
              FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'
              JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
              WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
              AND c.relnamespace = 'medchain'::regnamespace LOOP
         EXECUTE format('SELECT setval(%L, greatest(nextval(%1$L), (SELECT max(%I) FROM %s)))',
-                       s.sequence, s.attname, s.relation);
+                       sequence.name, sequence.attname, sequence.relation);
     END LOOP;
 
     -- pg_dump knows of the publication, and not that our tables are in it
@@ -160,7 +160,7 @@ BEGIN
         PERFORM publish_own_chain();
     END IF;
     PERFORM append_raw('member.take_over', jsonb_build_object('height',
-        (SELECT c.height FROM chain c WHERE c.origin = local.node))::text, NULL, false);
+        (SELECT c.height FROM chain c WHERE c.origin = local.node))::text, NULL, true);
     PERFORM take_over_tables(split_part(local.home, '/', 3) IS DISTINCT FROM split_part(here(), '/', 3));
 
     SELECT string_agg(format('%L', p.member), ', ' ORDER BY p.member COLLATE "C") INTO unconnected FROM peer p

@@ -281,18 +281,6 @@ BEGIN
     END IF;
     PERFORM require_logged(p_relation);
     after := row_description(p_relation);
-    IF t.watched <> p_relation::oid THEN
-        -- On the way from a dump: as soon as the table is what it was when it was dumped, it is
-        -- watched again.
-        IF after - 'owner' = t.description - 'owner' THEN
-            UPDATE row_column r SET number = a.attnum FROM pg_attribute a
-                WHERE r.relation = p_relation AND a.attrelid = p_relation
-                    AND a.attname = r.attribute;
-            UPDATE row_table x SET watched = p_relation WHERE x.relation = p_relation;
-            PERFORM describe_row_table(p_relation);
-        END IF;
-        RETURN;
-    END IF;
     IF after = known_description(t) AND NOT t.rewritten THEN
         RETURN;
     END IF;
@@ -352,6 +340,10 @@ AS $$
 DECLARE
     r regclass;
 BEGIN
+    -- a copy says nothing; take_over() looks at what became of its tables
+    IF NOT at_home() THEN
+        RETURN;
+    END IF;
     -- of the tables that are created all the time only partitions matter
     IF TG_TAG IN ('CREATE TABLE', 'CREATE FOREIGN TABLE') AND NOT EXISTS (
            SELECT FROM pg_event_trigger_ddl_commands() c JOIN pg_inherits i ON i.inhrelid = c.objid
@@ -383,10 +375,15 @@ BEGIN
             DELETE FROM row_column x WHERE x.relation = o.objid;
             DELETE FROM row_secret x WHERE x.relation = o.objid;
             DELETE FROM row_key x WHERE x.relation = o.objid;
-            PERFORM append_raw('table.drop', jsonb_build_object('relation', t.ledger_name,
-                'command', TG_TAG)::text, NULL, false);
+            IF at_home() THEN
+                PERFORM append_raw('table.drop', jsonb_build_object('relation', t.ledger_name,
+                    'command', TG_TAG)::text, NULL, false);
+            END IF;
         END IF;
     END LOOP;
+    IF NOT at_home() THEN
+        RETURN;
+    END IF;
     -- what was in them cannot be told any more
     FOR o IN SELECT p.name, r.relation FROM pg_event_trigger_dropped_objects() d
              CROSS JOIN LATERAL (SELECT format('%I.%I', d.schema_name, d.object_name) AS name) p

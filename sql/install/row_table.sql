@@ -15,8 +15,6 @@ CREATE TABLE medchain.row_table (
     append_only     boolean NOT NULL,
     record_truncate boolean NOT NULL,
     version         int NOT NULL,
-    -- of the relation whose DDL is recorded; another one: it was restored from a dump
-    watched         oid,
     -- as row_description() had it last; null: medchain itself is changing the table
     description     jsonb,
     -- of the relation then, who may be called otherwise by now
@@ -65,6 +63,9 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_column F
     EXECUTE FUNCTION medchain.row_table_changed();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_secret FOR EACH ROW
     EXECUTE FUNCTION medchain.row_table_changed();
+ALTER TABLE medchain.row_table ENABLE ALWAYS TRIGGER changed;
+ALTER TABLE medchain.row_column ENABLE ALWAYS TRIGGER changed;
+ALTER TABLE medchain.row_secret ENABLE ALWAYS TRIGGER changed;
 
 CREATE FUNCTION medchain.row_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -293,10 +294,10 @@ BEGIN
         name := name || '#';
     END LOOP;
     INSERT INTO row_table (relation, ledger_name, key_columns, subject_column, append_only,
-        record_truncate, version, watched)
+        record_truncate, version)
         VALUES (register_row_table.relation, name, key, register_row_table.subject,
             register_row_table.append_only,
-                register_row_table.record_truncate, 1, register_row_table.relation);
+                register_row_table.record_truncate, 1);
     INSERT INTO row_secret (relation, secret) VALUES (register_row_table.relation,
         uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
     INSERT INTO row_column (relation, attribute, number, name, type, since)

@@ -49,6 +49,7 @@ sub is_a_copy
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is($node->safe_psql($database, 'SELECT medchain.is_copy()'), 't', "$title: it knows that it is a copy");
+	$node->safe_psql($database, 'SELECT medchain.start_workers()');
 	is($node->safe_psql($database, q{SELECT state FROM medchain.chains WHERE origin = 'dc'}), 'own, copy', "$title: medchain.chains says so");
 	ok($node->poll_query_until($database, q{SELECT sealer = 'failed' AND key_fingerprint IS NULL AND sealer_error ~ 'copy of node "dc"' FROM medchain.stat}),
 		"$title: its sealer says so, and has no key");
