@@ -49,7 +49,7 @@ wal_retrieve_retry_interval = 500ms
 sub new_cluster
 {
 	my ($class, $name, %params) = @_;
-	my $cluster = PostgreSQL::Test::Cluster->new($name);
+	my $cluster = PostgreSQL::Test::Cluster->new($name, map { exists $params{$_} ? ($_ => $params{$_}) : () } qw(install_path port));
 
 	$cluster->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 	$cluster->append_conf('postgresql.conf', $settings);
