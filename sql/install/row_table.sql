@@ -19,8 +19,8 @@ CREATE TABLE medchain.row_table (
     watched         oid,
     -- as row_description() had it last; null: medchain itself is changing the table
     description     jsonb,
-    -- of the relation then, who may be called otherwise by now
-    owner           oid,
+    -- as row_roles() had it then; they may be called otherwise by now
+    roles           jsonb,
     rewritten       boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE medchain.row_table IS 'local: ledger tables, those under protect() included';
@@ -158,9 +158,17 @@ COMMENT ON FUNCTION medchain.capture_truncate() IS
 
 -- A table and, if it is partitioned, all its partitions: neither row security nor TRUNCATE triggers
 -- descend by themselves.
+-- pg_partition_tree() would lock them until the transaction ends.
 CREATE FUNCTION medchain.table_and_partitions(relation regclass) RETURNS SETOF regclass
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-    AS $$ SELECT $1 UNION SELECT t.relid FROM pg_partition_tree($1) t $$;
+AS $$
+    WITH RECURSIVE parts (part) AS (
+        SELECT $1::oid
+        UNION ALL
+        SELECT i.inhrelid FROM parts p JOIN pg_class c ON c.oid = p.part AND c.relkind = 'p'
+            JOIN pg_inherits i ON i.inhparent = p.part AND NOT i.inhdetachpending)
+    SELECT p.part::regclass FROM parts p
+$$;
 COMMENT ON FUNCTION medchain.table_and_partitions(regclass) IS
     'internal: a table and its partitions';
 
@@ -338,6 +346,7 @@ BEGIN
     DELETE FROM row_column x WHERE x.relation = forget_row_table.relation;
     DELETE FROM row_secret x WHERE x.relation = forget_row_table.relation;
     DELETE FROM row_key x WHERE x.relation = forget_row_table.relation;
+    DELETE FROM row_part x WHERE x.relation = forget_row_table.relation;
     PERFORM append_raw(CASE WHEN t.subject_column IS NULL THEN 'table.end' ELSE 'unprotect' END,
                        jsonb_build_object('relation', t.ledger_name)::text, NULL, false);
 END

@@ -64,7 +64,7 @@ BEGIN
     RETURN QUERY
     SELECT NULL::text, 'not watched'::text,
         'the table is not what it was when it was dumped: DDL is not recorded'::text
-            WHERE t.watched IS DISTINCT FROM t.relation::oid
+            WHERE NOT is_watched(t)
     UNION ALL
     SELECT NULL, 'not watched', format('event trigger %s is not enabled always', n)
         FROM unnest(ARRAY['medchain_observe_ddl', 'medchain_observe_drop',
@@ -74,7 +74,7 @@ BEGIN
     UNION ALL
     (SELECT NULL, 'changed', format('%s: %s', c ->> 'item', c ->> 'change')
         FROM jsonb_array_elements(changes) c
-     WHERE t.watched = t.relation::oid ORDER BY 3);
+     WHERE is_watched(t) ORDER BY 3);
 
     -- One statement, and so one snapshot: entries are sealed all the time.
     RETURN QUERY EXECUTE format($query$
