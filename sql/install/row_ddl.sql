@@ -8,8 +8,8 @@
  * are an update of every row.  Where DDL takes content away or changes it, all rows get a new
  * baseline, for nothing can be compared with the old commitments any more: the entry says so.
  *
- * Nothing here locks a table that the command has not locked, for longer than PostgreSQL takes to
- * print a definition; except that pg_get_ruledef() locks what a rule of the table names.
+ * Nothing here locks a table that the command has not locked, nor waits for one; except for what
+ * rules, and subqueries of policies, name.
  */
 
 -- Kept by oid, and so of this database alone: a dump leaves it out.
@@ -27,6 +27,11 @@ CREATE FUNCTION medchain.own_change(xmin xid) RETURNS boolean
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_own_change';
 COMMENT ON FUNCTION medchain.own_change(xid) IS
     'internal: has this transaction written the row that has this xmin?';
+
+CREATE FUNCTION medchain.row_expression(tree pg_node_tree, relation regclass) RETURNS text
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_expression';
+COMMENT ON FUNCTION medchain.row_expression(pg_node_tree, regclass) IS
+    'internal: what an expression about a table''s row says, to be compared; opens no table';
 
 CREATE FUNCTION medchain.row_parts(relation regclass)
     RETURNS TABLE (relid regclass, part text, moved boolean)
@@ -131,7 +136,7 @@ AS $$
             ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
         WHERE i.indrelid = $1 AND i.indisprimary HAVING count(*) > 0
     UNION ALL
-    SELECT 'partition ' || p.relid, pg_get_expr(c.relpartbound, c.oid), p.moved, p.moved
+    SELECT 'partition ' || p.relid, pg_get_expr(c.relpartbound, 0), p.moved, p.moved
         FROM row_parts($1) p JOIN pg_class c ON c.oid = p.relid WHERE p.relid <> $1
     UNION ALL
     SELECT x.item, x.value, own_change(t.xmin), p.moved
@@ -141,15 +146,22 @@ AS $$
          CASE t.tgenabled WHEN 'O' THEN 'enabled' WHEN 'D' THEN 'disabled'
                           WHEN 'R' THEN 'replica' ELSE 'always' END),
         (format('definition of trigger %I%s', t.tgname, p.part),
-         md5(replace(pg_get_triggerdef(t.oid), format(' ON %s ', p.relid), ' ')))) x (item, value)
+         md5(format('%s %s %s (%s) %s %s %s %s %s %s %s', t.tgtype, t.tgfoid::regprocedure,
+                    encode(t.tgargs, 'hex'),
+                    (SELECT string_agg(quote_ident(a.attname), ',' ORDER BY a.attname COLLATE "C")
+                     FROM pg_attribute a
+                     WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr)),
+                    t.tgconstraint <> 0, t.tgdeferrable, t.tginitdeferred,
+                    nullif(t.tgconstrrelid, 0)::regclass, t.tgoldtable, t.tgnewtable,
+                    row_expression(t.tgqual, t.tgrelid))))) x (item, value)
     UNION ALL
     SELECT x.item, x.value, own_change(t.xmin), p.moved
         FROM row_parts($1) p JOIN pg_policy t ON t.polrelid = p.relid, LATERAL (VALUES
         (format('policy %I%s', t.polname, p.part),
          CASE WHEN t.polpermissive THEN 'permissive' ELSE 'restrictive' END),
         (format('definition of policy %I%s', t.polname, p.part),
-         md5(format('%s %s %s', t.polcmd, pg_get_expr(t.polqual, t.polrelid),
-                    pg_get_expr(t.polwithcheck, t.polrelid))))) x (item, value)
+         md5(format('%s %s %s', t.polcmd, row_expression(t.polqual, t.polrelid),
+                    row_expression(t.polwithcheck, t.polrelid))))) x (item, value)
     UNION ALL
     SELECT r.item, role_names(r.roles),
            r.item <> 'owner' AND EXISTS (
