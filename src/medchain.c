@@ -7,9 +7,9 @@
 #include "miscadmin.h"
 
 #include "access/identity.h"
-#include "access/statement.h"
 #include "alliance/fold.h"
 #include "ledger/hooks.h"
+#include "ledger/row_watch.h"
 #include "ledger/sealer.h"
 #include "ledger/settings.h"
 #include "ledger/shared.h"
@@ -39,8 +39,8 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;					/* only the pure functions will work, and the others say why */
 	shared_install_hooks();
-	access_install_hooks();
 	launcher_install();
 	drop_guard_install();
 	restore_install();
+	watch_install();
 }

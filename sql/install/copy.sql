@@ -109,6 +109,10 @@ BEGIN
         UPDATE row_column r SET number = a.attnum FROM pg_attribute a
             WHERE r.relation = t.relation AND a.attrelid = t.relation AND a.attname = r.attribute
             AND NOT a.attisdropped AND r.number <> a.attnum;
+        UPDATE row_table x SET watched = t.relation WHERE x.relation = t.relation;
+        INSERT INTO row_part (part, relation, name)
+            SELECT p, t.relation, p::text FROM table_and_partitions(t.relation) p
+            ON CONFLICT (part) DO NOTHING;
         after := row_description(t.relation);
         IF other_version THEN
             -- another version may write a definition in other words
@@ -117,7 +121,7 @@ BEGIN
                                                     THEN coalesce(after -> d.key, d.value) ELSE d.value END)
                 FROM jsonb_each(x.description) d) WHERE x.relation = t.relation;
         END IF;
-        PERFORM observe_table(t.relation, 'take_over()');
+        PERFORM observe_table(t.relation, 'take_over()', false, '{}');
         PERFORM describe_row_table(t.relation);
     END LOOP;
 END

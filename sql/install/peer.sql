@@ -39,8 +39,9 @@ BEGIN
             HINT = 'Set wal_level = logical in postgresql.conf and restart the server.';
     END IF;
     -- what comes of a dump of the schema alone
-    IF NOT EXISTS (SELECT FROM pg_publication_tables t WHERE t.pubname = 'medchain') THEN
-        DROP PUBLICATION IF EXISTS medchain;
+    IF EXISTS (SELECT FROM pg_publication p WHERE p.pubname = 'medchain' AND NOT p.puballtables
+               AND NOT EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid)) THEN
+        DROP PUBLICATION medchain;
     END IF;
     EXECUTE format('CREATE PUBLICATION medchain FOR TABLE medchain.entry WHERE (origin = %1$L), '
         'medchain.block WHERE (origin = %1$L) WITH (publish = ''insert'')', self);

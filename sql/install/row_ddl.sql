@@ -1,140 +1,363 @@
 /*
  * row_ddl.sql: what DDL does to a ledger table is an entry as well.
  *
- * Event triggers compare row_description() with what it was.  Commands that leave it as it is (an
- * index, a comment, a restore of a dump on its way to the same table) are none of the ledger's
- * business.  New columns that are empty make a new version of the table; commitments to the rows
- * stay what they are.  New ones with a default are an update of every row.  Where DDL takes content
- * away or changes it, all rows get a new baseline, for nothing can be compared with the old
- * commitments any more: the entry says so.
+ * Event triggers (row_watch.c) find the ledger tables that a command has to do with, and compare
+ * their row_description() with what it was.  Commands that leave it as it is (a restore of a dump
+ * on its way to the same table) are none of the ledger's business.  New columns that are empty make
+ * a new version of the table; commitments to the rows stay what they are.  New ones with a default
+ * are an update of every row.  Where DDL takes content away or changes it, all rows get a new
+ * baseline, for nothing can be compared with the old commitments any more: the entry says so.
+ *
+ * Nothing here locks a table that the command has not locked, nor waits for one; except for what
+ * rules, and subqueries of policies, name.
  */
 
-CREATE FUNCTION medchain.row_parts(relation regclass) RETURNS TABLE (relid regclass, part text)
+-- Kept by oid, and so of this database alone: a dump leaves it out.
+CREATE TABLE medchain.row_part (
+    part      regclass PRIMARY KEY,
+    relation  regclass NOT NULL,
+    name      text NOT NULL             -- in the descriptions
+);
+CREATE INDEX row_part_relation ON medchain.row_part (relation);
+COMMENT ON TABLE medchain.row_part IS
+    'local: the relations that ledger tables consist of, themselves and their partitions, as DDL '
+    'left them last';
+
+CREATE FUNCTION medchain.own_change(xmin xid) RETURNS boolean
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_own_change';
+COMMENT ON FUNCTION medchain.own_change(xid) IS
+    'internal: has this transaction written the row that has this xmin?';
+
+CREATE FUNCTION medchain.row_expression(tree pg_node_tree, relation regclass) RETURNS text
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_expression';
+COMMENT ON FUNCTION medchain.row_expression(pg_node_tree, regclass) IS
+    'internal: what an expression about a table''s row says, to be compared; opens no table';
+
+CREATE FUNCTION medchain.row_parts(relation regclass)
+    RETURNS TABLE (relid regclass, part text, moved boolean)
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-    AS $$ SELECT p, CASE WHEN p = $1 THEN '' ELSE ' on ' || p::text END
-        FROM table_and_partitions($1) p $$;
+AS $$
+    SELECT p, CASE WHEN p = $1 THEN '' ELSE ' on ' || p::text END,
+           p <> $1 AND (own_change(c.xmin) OR own_change(n.xmin))
+    FROM table_and_partitions($1) p JOIN pg_class c ON c.oid = p
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+$$;
 COMMENT ON FUNCTION medchain.row_parts(regclass) IS
-    'internal: a table and its partitions, and how to speak of what is on them';
+    'internal: a table and its partitions, how to speak of what is on them, and whether this '
+    'transaction has brought them or named them otherwise';
 
 CREATE FUNCTION medchain.row_types(relation regclass) RETURNS TABLE (type oid)
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
 AS $$
     WITH RECURSIVE types (type) AS (
-        SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0
-            AND NOT a.attisdropped
+        SELECT a.atttypid FROM pg_attribute a
+            WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
         UNION
         SELECT p.part FROM types t JOIN pg_type y ON y.oid = t.type CROSS JOIN LATERAL (
             SELECT y.typelem WHERE y.typcategory = 'A'
             UNION ALL SELECT y.typbasetype WHERE y.typtype = 'd'
             UNION ALL SELECT r.rngsubtype FROM pg_range r
                 WHERE y.oid IN (r.rngtypid, r.rngmultitypid)
-            UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE y.typtype = 'c'
-                AND a.attrelid = y.typrelid AND a.attnum > 0 AND NOT a.attisdropped) p (part))
+            UNION ALL SELECT a.atttypid FROM pg_attribute a
+                WHERE y.typtype = 'c' AND a.attrelid = y.typrelid AND a.attnum > 0
+                AND NOT a.attisdropped) p (part))
     SELECT t.type FROM types t
 $$;
 COMMENT ON FUNCTION medchain.row_types(regclass) IS
     'internal: types of a table''s columns, and those that they are made of';
 
-CREATE FUNCTION medchain.row_description(relation regclass) RETURNS jsonb
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp SET datestyle = 'ISO, YMD'
-        SET intervalstyle = 'iso_8601' SET timezone = 'UTC'
+-- By their oids, for no event trigger sees that a role is renamed.
+CREATE FUNCTION medchain.row_roles(relation regclass) RETURNS jsonb
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
     SET quote_all_identifiers = off
 AS $$
-    SELECT jsonb_object_agg(d.item, d.value) FROM (
-        SELECT i.item, i.value FROM pg_class c, LATERAL (VALUES
-            ('name', c.relnamespace::regnamespace::text || '.' || quote_ident(c.relname)),
-            ('owner', pg_get_userbyid(c.relowner)::text),
-            ('persistence', CASE c.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'permanent' END),
-            ('row security', CASE WHEN c.relrowsecurity AND c.relforcerowsecurity THEN 'forced'
-                WHEN c.relrowsecurity THEN 'on' ELSE 'off' END)) i (item, value)
-            WHERE c.oid = $1
+    SELECT jsonb_object_agg(r.item, r.roles) FROM (
+        SELECT 'owner' AS item, ARRAY[c.relowner] AS roles FROM pg_class c WHERE c.oid = $1
         UNION ALL
-        SELECT 'column ' || quote_ident(a.attname), format_type(a.atttypid, a.atttypmod) || CASE
-            WHEN a.attgenerated <> '' THEN ' generated' ELSE '' END
-               || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
-            FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
-        UNION ALL
-        -- what changes here changes what rows say, however deep in the type of a column
-        SELECT 'labels of ' || format_type(t.type, NULL), string_agg(quote_ident(e.enumlabel), ','
-            ORDER BY e.enumlabel COLLATE "C")
-            FROM row_types($1) t JOIN pg_enum e ON e.enumtypid = t.type GROUP BY t.type
-        UNION ALL
-        SELECT 'attributes of ' || format_type(t.type, NULL),
-            string_agg(format_type(a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
-            FROM row_types($1) t JOIN pg_type y ON y.oid = t.type AND y.typtype = 'c'
-            JOIN pg_attribute a ON a.attrelid = y.typrelid AND a.attnum > 0 AND NOT a.attisdropped
-                GROUP BY t.type
-        UNION ALL
-        SELECT 'primary key', string_agg(quote_ident(a.attname), ', '
-            ORDER BY a.attname COLLATE "C") || CASE WHEN bool_and(i.indimmediate) THEN ''
-                ELSE ' deferrable' END
-            FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
-                AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
-            WHERE i.indrelid = $1 AND i.indisprimary HAVING count(*) > 0
-        UNION ALL
-        SELECT 'partition ' || p.relid::regclass, pg_get_expr(c.relpartbound, c.oid)
-            FROM pg_partition_tree($1) p JOIN pg_class c ON c.oid = p.relid WHERE p.relid <> $1
-        UNION ALL
-        SELECT x.item, x.value FROM row_parts($1) p JOIN pg_trigger t ON t.tgrelid = p.relid
-            AND NOT t.tgisinternal, LATERAL (VALUES
-            (format('trigger %I%s', t.tgname, p.part), CASE t.tgenabled WHEN 'O' THEN 'enabled'
-                WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' ELSE 'always' END),
-            (format('definition of trigger %I%s', t.tgname, p.part),
-                md5(replace(pg_get_triggerdef(t.oid), format(' ON %s ', p.relid), ' ')))) x (item,
-                    value)
-        UNION ALL
-        SELECT x.item, x.value FROM row_parts($1) p JOIN pg_policy t ON t.polrelid = p.relid,
-            LATERAL (VALUES
-            (format('policy %I%s', t.polname, p.part), CASE WHEN t.polpermissive THEN 'permissive'
-                ELSE 'restrictive' END),
-            (format('definition of policy %I%s', t.polname, p.part),
-             md5(format('%s %s %s %s', t.polcmd, t.polroles::regrole[], pg_get_expr(t.polqual,
-                 t.polrelid), pg_get_expr(t.polwithcheck, t.polrelid))))) x (item, value)
-        UNION ALL
-        SELECT format('rule %I', r.rulename), md5(pg_get_ruledef(r.oid) || r.ev_enabled::text)
-            FROM pg_rewrite r WHERE r.ev_class = $1) d
+        SELECT format('roles of policy %I%s', t.polname, p.part), t.polroles
+            FROM row_parts($1) p JOIN pg_policy t ON t.polrelid = p.relid) r
 $$;
+COMMENT ON FUNCTION medchain.row_roles(regclass) IS
+    'internal: the roles that are part of a table''s description, by item';
+
+CREATE FUNCTION medchain.role_names(roles jsonb) RETURNS text
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+    SET quote_all_identifiers = off
+AS $$
+    -- null if one of them is gone
+    SELECT CASE WHEN count(*) = count(n.name)
+                THEN string_agg(n.name, ', ' ORDER BY n.name COLLATE "C") END
+    FROM jsonb_array_elements_text($1) o (role) CROSS JOIN LATERAL (
+        SELECT CASE o.role WHEN '0' THEN 'public'
+                    ELSE (SELECT quote_ident(r.rolname) FROM pg_roles r
+                          WHERE r.oid = o.role::oid) END) n (name)
+$$;
+COMMENT ON FUNCTION medchain.role_names(jsonb) IS 'internal: what these roles are called today';
+
+-- made: this transaction has written the row of the catalogue that says so; moved: it has
+-- renamed what the item is on.
+CREATE FUNCTION medchain.row_items(relation regclass)
+    RETURNS TABLE (item text, value text, made boolean, moved boolean)
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+    SET datestyle = 'ISO, YMD' SET intervalstyle = 'iso_8601' SET timezone = 'UTC'
+    SET quote_all_identifiers = off
+AS $$
+    SELECT i.item, i.value, false, false FROM pg_class c, LATERAL (VALUES
+        ('name', c.relnamespace::regnamespace::text || '.' || quote_ident(c.relname)),
+        ('persistence', CASE c.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'permanent' END),
+        ('row security', CASE WHEN c.relrowsecurity AND c.relforcerowsecurity THEN 'forced'
+                              WHEN c.relrowsecurity THEN 'on' ELSE 'off' END)) i (item, value)
+        WHERE c.oid = $1
+    UNION ALL
+    SELECT 'column ' || quote_ident(a.attname),
+           format_type(a.atttypid, a.atttypmod)
+           || CASE WHEN a.attgenerated <> '' THEN ' generated' ELSE '' END
+           || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END,
+           own_change(a.xmin), false
+        FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    -- what changes here changes what rows say, however deep in the type of a column
+    SELECT 'labels of ' || format_type(t.type, NULL),
+           string_agg(quote_ident(e.enumlabel), ',' ORDER BY e.enumlabel COLLATE "C"),
+           bool_or(own_change(e.xmin)), false
+        FROM row_types($1) t JOIN pg_enum e ON e.enumtypid = t.type GROUP BY t.type
+    UNION ALL
+    SELECT 'attributes of ' || format_type(t.type, NULL),
+           string_agg(format_type(a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
+               FILTER (WHERE NOT a.attisdropped),
+           bool_or(own_change(a.xmin)), false
+        FROM row_types($1) t JOIN pg_type y ON y.oid = t.type AND y.typtype = 'c'
+        JOIN pg_attribute a ON a.attrelid = y.typrelid AND a.attnum > 0 GROUP BY t.type
+    UNION ALL
+    SELECT 'primary key', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname COLLATE "C")
+           || CASE WHEN bool_and(i.indimmediate) THEN '' ELSE ' deferrable' END,
+           bool_or(own_change(i.xmin)), false
+        FROM pg_index i JOIN pg_attribute a
+            ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+        WHERE i.indrelid = $1 AND i.indisprimary HAVING count(*) > 0
+    UNION ALL
+    SELECT 'partition ' || p.relid, pg_get_expr(c.relpartbound, 0), p.moved, p.moved
+        FROM row_parts($1) p JOIN pg_class c ON c.oid = p.relid WHERE p.relid <> $1
+    UNION ALL
+    SELECT x.item, x.value, own_change(t.xmin), p.moved
+        FROM row_parts($1) p JOIN pg_trigger t ON t.tgrelid = p.relid AND NOT t.tgisinternal,
+        LATERAL (VALUES
+        (format('trigger %I%s', t.tgname, p.part),
+         CASE t.tgenabled WHEN 'O' THEN 'enabled' WHEN 'D' THEN 'disabled'
+                          WHEN 'R' THEN 'replica' ELSE 'always' END),
+        (format('definition of trigger %I%s', t.tgname, p.part),
+         md5(format('%s %s %s (%s) %s %s %s %s %s %s %s', t.tgtype, t.tgfoid::regprocedure,
+                    encode(t.tgargs, 'hex'),
+                    (SELECT string_agg(quote_ident(a.attname), ',' ORDER BY a.attname COLLATE "C")
+                     FROM pg_attribute a
+                     WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr)),
+                    t.tgconstraint <> 0, t.tgdeferrable, t.tginitdeferred,
+                    nullif(t.tgconstrrelid, 0)::regclass, t.tgoldtable, t.tgnewtable,
+                    row_expression(t.tgqual, t.tgrelid))))) x (item, value)
+    UNION ALL
+    SELECT x.item, x.value, own_change(t.xmin), p.moved
+        FROM row_parts($1) p JOIN pg_policy t ON t.polrelid = p.relid, LATERAL (VALUES
+        (format('policy %I%s', t.polname, p.part),
+         CASE WHEN t.polpermissive THEN 'permissive' ELSE 'restrictive' END),
+        (format('definition of policy %I%s', t.polname, p.part),
+         md5(format('%s %s %s', t.polcmd, row_expression(t.polqual, t.polrelid),
+                    row_expression(t.polwithcheck, t.polrelid))))) x (item, value)
+    UNION ALL
+    SELECT r.item, role_names(r.roles),
+           r.item <> 'owner' AND EXISTS (
+               SELECT FROM row_parts($1) p JOIN pg_policy t ON t.polrelid = p.relid
+               WHERE format('roles of policy %I%s', t.polname, p.part) = r.item
+               AND own_change(t.xmin)),
+           r.item <> 'owner' AND EXISTS (
+               SELECT FROM row_parts($1) p WHERE p.moved AND right(r.item, length(p.part)) = p.part)
+        FROM jsonb_each(row_roles($1)) r (item, roles)
+    UNION ALL
+    SELECT format('rule %I', r.rulename), md5(pg_get_ruledef(r.oid) || r.ev_enabled::text),
+           own_change(r.xmin), false
+        FROM pg_rewrite r WHERE r.ev_class = $1
+$$;
+COMMENT ON FUNCTION medchain.row_items(regclass) IS
+    'internal: what DDL can change about a ledger table and the ledger has to know; made: this '
+    'transaction has written what says so; moved: it has named or attached the partition that it '
+    'is on';
+
+CREATE FUNCTION medchain.row_description(relation regclass) RETURNS jsonb
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+    AS $$ SELECT jsonb_object_agg(i.item, i.value) FROM row_items($1) i $$;
 COMMENT ON FUNCTION medchain.row_description(regclass) IS
-    'internal: what DDL can change about a ledger table and the ledger has to know';
+    'internal: a ledger table as row_items() has it';
 
 CREATE FUNCTION medchain.describe_row_table(p_relation regclass) RETURNS void
-    LANGUAGE sql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET quote_all_identifiers = off
 AS $$
-    UPDATE row_table t SET description = row_description(p_relation), owner = (SELECT c.relowner
-        FROM pg_class c WHERE c.oid = p_relation)
-        WHERE t.relation = p_relation
+BEGIN
+    UPDATE row_table t SET description = row_description(p_relation), roles = row_roles(p_relation)
+        WHERE t.relation = p_relation;
+    DELETE FROM row_part r WHERE r.relation = p_relation
+        AND NOT EXISTS (SELECT FROM table_and_partitions(p_relation) p WHERE p = r.part);
+    INSERT INTO row_part AS r (part, relation, name)
+        SELECT p, p_relation, p::text FROM table_and_partitions(p_relation) p
+        ON CONFLICT (part) DO UPDATE SET relation = EXCLUDED.relation, name = EXCLUDED.name
+            WHERE (r.relation, r.name) IS DISTINCT FROM (EXCLUDED.relation, EXCLUDED.name);
+END
 $$;
 COMMENT ON FUNCTION medchain.describe_row_table(regclass) IS
     'internal: what a ledger table is now is what the ledger knows of it';
 
--- What it was, with its owner's name of today: no event trigger sees that a role is renamed.
+-- Restored from a dump, it is not yet: what was known was about a relation elsewhere.
+CREATE FUNCTION medchain.is_watched(p_table medchain.row_table) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT coalesce(p_table.watched = p_table.relation::oid, false)
+           AND EXISTS (SELECT FROM row_part r WHERE r.part = p_table.relation)
+$$;
+COMMENT ON FUNCTION medchain.is_watched(medchain.row_table) IS
+    'internal: is DDL on this ledger table recorded?';
+
+-- On the way from a dump: as soon as the table is what it was when it was dumped, it is
+-- watched again.
+CREATE FUNCTION medchain.watch_again(p_relation regclass, p_now jsonb) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM row_table t WHERE t.relation = p_relation
+                   AND t.description - 'owner' = p_now - 'owner')
+       OR EXISTS (SELECT FROM pg_attribute a
+                  WHERE a.attrelid = p_relation AND a.attnum > 0 AND NOT a.attisdropped
+                  AND NOT EXISTS (SELECT FROM row_column r
+                                  WHERE r.relation = p_relation AND r.attribute = a.attname)) THEN
+        RETURN false;
+    END IF;
+    UPDATE row_column r SET number = a.attnum FROM pg_attribute a
+        WHERE r.relation = p_relation AND a.attrelid = p_relation AND a.attname = r.attribute;
+    UPDATE row_table t SET watched = p_relation WHERE t.relation = p_relation;
+    PERFORM describe_row_table(p_relation);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION medchain.watch_again(regclass, jsonb) IS
+    'internal: record the DDL of a restored ledger table from now on, if it is complete';
+
+-- The dump's rows may arrive when the last command on their table is done.
+CREATE FUNCTION medchain.watch_arrived() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = medchain, pg_temp SET row_security = off
+AS $$
+DECLARE
+    r regclass;
+BEGIN
+    FOR r IN SELECT DISTINCT t.relation FROM arrived a JOIN row_table t ON t.relation = a.relation
+             JOIN pg_class c ON c.oid = t.relation
+             WHERE t.description IS NOT NULL AND NOT is_watched(t) LOOP
+        PERFORM watch_again(r, row_description(r));
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION medchain.watch_arrived() IS
+    'trigger: what a dump says of ledger tables has come; watch those that are complete';
+CREATE TRIGGER arrived AFTER INSERT ON medchain.row_table REFERENCING NEW TABLE AS arrived
+    FOR EACH STATEMENT EXECUTE FUNCTION medchain.watch_arrived();
+CREATE TRIGGER arrived AFTER INSERT ON medchain.row_column REFERENCING NEW TABLE AS arrived
+    FOR EACH STATEMENT EXECUTE FUNCTION medchain.watch_arrived();
+
+-- What it was, with today's names of the roles in it.
 CREATE FUNCTION medchain.known_description(p_table medchain.row_table) RETURNS jsonb
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
-    SELECT p_table.description || CASE WHEN c.relowner = p_table.owner
-        THEN jsonb_build_object('owner', pg_get_userbyid(c.relowner)) ELSE '{}' END
-        FROM pg_class c WHERE c.oid = p_table.relation
+    SELECT p_table.description
+           || coalesce(jsonb_object_agg(r.item, r.names) FILTER (WHERE r.names IS NOT NULL), '{}')
+        FROM (SELECT e.key AS item, role_names(e.value) AS names FROM jsonb_each(p_table.roles) e) r
 $$;
 COMMENT ON FUNCTION medchain.known_description(medchain.row_table) IS
     'internal: description of a ledger table to compare its present one with';
 
--- Definitions stay here: they may hold values.
-CREATE FUNCTION medchain.row_changes(p_before jsonb, p_after jsonb) RETURNS jsonb
+CREATE FUNCTION medchain.row_differences(p_before jsonb, p_after jsonb)
+    RETURNS TABLE (item text, change text, before text, after text)
     LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
 AS $$
-    SELECT coalesce(jsonb_agg(CASE WHEN d.item ~ '^(definition of|rule) '
-        THEN jsonb_build_object('item', d.item, 'change', d.change)
-                              ELSE jsonb_strip_nulls(jsonb_build_object('item', d.item, 'change',
-                                  d.change, 'before', d.before, 'after', d.after)) END
-                              ORDER BY d.item COLLATE "C"), '[]')
-    FROM (SELECT coalesce(b.key, a.key) AS item, b.value AS before, a.value AS after,
-                 CASE WHEN b.key IS NULL THEN 'added' WHEN a.key IS NULL THEN 'removed'
-                     ELSE 'changed' END AS change
-          FROM jsonb_each_text(p_before) b FULL JOIN jsonb_each_text(p_after) a ON a.key = b.key
-          WHERE a.value IS DISTINCT FROM b.value) d
+    SELECT coalesce(b.key, a.key),
+           CASE WHEN b.key IS NULL THEN 'added' WHEN a.key IS NULL THEN 'removed'
+                ELSE 'changed' END,
+           b.value, a.value
+    FROM jsonb_each_text(p_before) b FULL JOIN jsonb_each_text(p_after) a ON a.key = b.key
+    WHERE a.value IS DISTINCT FROM b.value
 $$;
-COMMENT ON FUNCTION medchain.row_changes(jsonb, jsonb) IS
-    'internal: differences of two descriptions of a ledger table, as the ledger has them';
+COMMENT ON FUNCTION medchain.row_differences(jsonb, jsonb) IS
+    'internal: where two descriptions of a ledger table differ';
+
+-- Definitions stay here: they may hold values.
+CREATE FUNCTION medchain.row_changes(p_before jsonb, p_after jsonb, p_items text[] DEFAULT NULL)
+    RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT coalesce(jsonb_agg(
+        CASE WHEN d.item ~ '^(definition of|rule) '
+             THEN jsonb_build_object('item', d.item, 'change', d.change)
+             ELSE jsonb_strip_nulls(jsonb_build_object('item', d.item, 'change', d.change,
+                                                       'before', d.before, 'after', d.after)) END
+        ORDER BY d.item COLLATE "C"), '[]')
+    FROM row_differences(p_before, p_after) d WHERE p_items IS NULL OR d.item = ANY (p_items)
+$$;
+COMMENT ON FUNCTION medchain.row_changes(jsonb, jsonb, text[]) IS
+    'internal: differences of two descriptions of a ledger table, as the ledger has them; items: '
+    'these alone';
+
+/*
+ * The items of a table's description in which a command explains the difference.  A row of the
+ * catalogue that this transaction has written explains what it says.  That of pg_class says too
+ * much for that: there the command must have named what it changes.  What is printed with the names
+ * of other things (columns of the table, types, functions, schemas) changes with these.
+ */
+CREATE FUNCTION medchain.explained_items(p_table medchain.row_table, p_before jsonb, p_after jsonb,
+                                         p_command text, p_others boolean, p_named text[])
+    RETURNS text[]
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp SET quote_all_identifiers = off
+AS $$
+    WITH named (item) AS (
+        SELECT m[1] || CASE WHEN m[2]::oid = p_table.relation THEN ''
+                            ELSE ' on ' || coalesce(r.name, m[2]::regclass::text) END
+        FROM unnest(p_named) n CROSS JOIN LATERAL regexp_match(n, '^(.*) on (\d+)$') m
+             LEFT JOIN row_part r ON r.part = m[2]::oid::regclass WHERE m IS NOT NULL),
+    moved (name) AS (
+        -- partitions that were detached, or are called otherwise now
+        SELECT r.name FROM row_part r JOIN pg_class c ON c.oid = r.part
+             JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE r.relation = p_table.relation AND r.part <> r.relation
+        AND (own_change(c.xmin) OR own_change(n.xmin))),
+    difference AS MATERIALIZED (
+        SELECT d.item, d.change, coalesce(i.made, false) AS made, coalesce(i.moved, false) AS moved,
+               regexp_replace(d.item, '^(definition|roles) of ', '') AS base
+        FROM row_differences(p_before, p_after) d
+             LEFT JOIN row_items(p_table.relation) i ON i.item = d.item),
+    own AS MATERIALIZED (
+        SELECT d.item FROM difference d WHERE CASE
+            WHEN d.item IN ('name', 'owner', 'persistence', 'row security')
+                THEN d.item IN (SELECT x.item FROM named x)
+            WHEN d.change = 'changed' THEN d.made
+            WHEN d.change = 'added' THEN d.made OR d.moved
+            WHEN d.item ^@ 'column ' THEN EXISTS (
+                SELECT FROM row_column r JOIN pg_attribute a
+                    ON a.attrelid = r.relation AND a.attnum = r.number
+                WHERE r.relation = p_table.relation
+                AND 'column ' || quote_ident(r.attribute) = d.item AND own_change(a.xmin))
+            WHEN d.item ^@ 'partition ' THEN d.item IN (SELECT 'partition ' || m.name FROM moved m)
+            ELSE d.base IN (SELECT x.item FROM named x)
+                 OR p_command = 'ALTER ' || upper(split_part(d.base, ' ', 1))
+                 OR EXISTS (SELECT FROM moved m
+                            WHERE right(d.item, length(m.name) + 4) = ' on ' || m.name)
+            END)
+    SELECT coalesce(array_agg(d.item), '{}') FROM difference d
+    WHERE d.item IN (SELECT o.item FROM own o)
+       OR ((p_others OR EXISTS (SELECT FROM own o WHERE o.item = 'name' OR o.item ^@ 'column '))
+           AND CASE d.change
+               WHEN 'changed' THEN d.item ~ '^(column|attributes of|definition of|rule|partition) '
+                                   OR d.item = 'primary key' OR (d.item = 'name' AND p_others)
+               ELSE d.item ~ '^(labels|attributes) of ' END)
+$$;
+COMMENT ON FUNCTION
+    medchain.explained_items(medchain.row_table, jsonb, jsonb, text, boolean, text[]) IS
+    'internal: which differences of a ledger table''s description are the doing of this command; '
+    'the others were found only now';
 
 -- The columns as they are now; the kind of entry that every row gets because of what happened to
 -- them, or null.
@@ -226,9 +449,7 @@ DECLARE
 BEGIN
     FOR part, foreign_part IN SELECT p, c.relkind = 'f'
         FROM table_and_partitions(p_table.relation) p JOIN pg_class c ON c.oid = p
-             WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = p
-                 AND g.tgname = 'medchain_truncate') AND NOT p_table.description ? ('partition '
-                     || p) AND p <> p_table.relation LOOP
+        WHERE NOT EXISTS (SELECT FROM row_part r WHERE r.part = p) LOOP
         IF foreign_part THEN
             RAISE feature_not_supported USING MESSAGE = format('a foreign table cannot be a '
                 'partition of %s, whose rows are on the ledger', p_table.relation);
@@ -243,14 +464,13 @@ BEGIN
     END LOOP;
     -- those that were parts and stand alone now; row security stays on them until their owner takes
     -- it off
-    FOR part IN SELECT c.oid::regclass FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
-             WHERE g.tgname = 'medchain_truncate' AND p_table.description ? ('partition '
-                 || c.oid::regclass)
-             AND coalesce(pg_partition_root(c.oid), c.oid) <> p_table.relation LOOP
+    FOR part IN SELECT r.part FROM row_part r JOIN pg_class c ON c.oid = r.part
+        WHERE r.relation = p_table.relation AND NOT EXISTS (
+            SELECT FROM table_and_partitions(p_table.relation) p WHERE p = r.part) LOOP
         IF NOT p_fresh AND (SELECT c.relkind FROM pg_class c WHERE c.oid = part) = 'r' THEN
             PERFORM row_record('row.delete', part, p_table.relation);
         END IF;
-        EXECUTE format('DROP TRIGGER medchain_truncate ON %s', part);
+        EXECUTE format('DROP TRIGGER IF EXISTS medchain_truncate ON %s', part);
     END LOOP;
 END
 $$;
@@ -258,70 +478,107 @@ COMMENT ON FUNCTION medchain.observe_partitions(medchain.row_table, boolean) IS
     'internal: put the rows of new partitions of a ledger table on the ledger, and note that those '
     'of detached ones are gone';
 
-CREATE FUNCTION medchain.observe_table(p_relation regclass, p_command text) RETURNS void
+CREATE FUNCTION medchain.observe_table(p_relation regclass, p_command text, p_others boolean,
+                                       p_named text[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
+    SET quote_all_identifiers = off
 AS $$
 DECLARE
     t row_table;
     after jsonb;
+    before jsonb;
     each text;
     fresh boolean;
+    explained text[];
+    found_ones text[];
     body jsonb;
+    whole jsonb;
 BEGIN
     SELECT * INTO t FROM row_table x WHERE x.relation = p_relation;
-    IF t.description IS NULL THEN
+    IF NOT FOUND THEN
+        RAISE serialization_failure USING
+            MESSAGE = format('%s has been put on the ledger since this transaction began',
+                             p_relation),
+            HINT = 'Run the transaction again.';
+    ELSIF t.description IS NULL THEN
         RETURN;
     END IF;
     IF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'r'
-        WHERE p_relation IN (i.inhparent, i.inhrelid)) THEN
+               WHERE p_relation IN (i.inhparent, i.inhrelid)) THEN
         RAISE feature_not_supported USING
             MESSAGE = format('rows of %s are on the ledger, it cannot take part in table '
-                'inheritance', p_relation),
+                             'inheritance', p_relation),
             DETAIL = 'Queries of the parent table would pass by what is put on the child tables.';
+    ELSIF (SELECT c.relispartition FROM pg_class c WHERE c.oid = p_relation) THEN
+        RAISE feature_not_supported USING
+            MESSAGE = format('rows of %s are on the ledger, it cannot become a partition',
+                             p_relation),
+            HINT = format('Call medchain.%s() first, and put the partitioned table on the ledger.',
+                          CASE WHEN t.subject_column IS NULL THEN 'end_ledger_table'
+                               ELSE 'unprotect' END);
     END IF;
     PERFORM require_logged(p_relation);
     after := row_description(p_relation);
+    IF NOT is_watched(t) THEN
+        PERFORM watch_again(p_relation, after);
+        RETURN;
+    END IF;
     IF after = known_description(t) AND NOT t.rewritten THEN
         RETURN;
     END IF;
-    -- Our doing, or was it somebody else's, committed since we looked?  (null: the table is gone)
-    IF has_table_privilege(p_relation, 'SELECT') IS NULL THEN
+    -- Our doing, or was it somebody else's, committed since we looked?  (no row: the table is gone)
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = p_relation) THEN
         RETURN;
     END IF;
     SELECT * INTO t FROM row_table x WHERE x.relation = p_relation FOR UPDATE;
     after := row_description(p_relation);
-    IF t.description IS NULL OR (after = known_description(t) AND NOT t.rewritten) THEN
+    before := known_description(t);
+    IF t.description IS NULL OR (after = before AND NOT t.rewritten) THEN
         RETURN;
     END IF;
+    explained := explained_items(t, before, after, p_command, p_others, p_named);
+    found_ones := ARRAY(SELECT d.item FROM row_differences(before, after) d
+                        WHERE d.item <> ALL (explained));
     UPDATE row_table x SET description = NULL WHERE x.relation = p_relation;
     each := observe_columns(t, after);
     fresh := coalesce(each = 'row.baseline', false);
     IF (SELECT array_agg(a.attname::text ORDER BY a.attname COLLATE "C")
-        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
-            AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+        FROM pg_index i JOIN pg_attribute a
+            ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
         WHERE i.indrelid = p_relation AND i.indisprimary AND i.indimmediate)
-       IS DISTINCT FROM (SELECT array_agg(k ORDER BY k COLLATE "C") FROM row_table x,
-           unnest(x.key_columns) k WHERE x.relation = p_relation) THEN
+       IS DISTINCT FROM (SELECT array_agg(k ORDER BY k COLLATE "C")
+                         FROM row_table x, unnest(x.key_columns) k
+                         WHERE x.relation = p_relation) THEN
         RAISE dependent_objects_still_exist USING
             MESSAGE = format('primary key of %s cannot be dropped or changed', p_relation),
             DETAIL = 'The ledger names rows by it.',
-            HINT = format('Call medchain.%s() first. Another index can take its place in one ALTER '
-                'TABLE.',
+            HINT = format('Call medchain.%s() first. Another index can take its place in one '
+                          'ALTER TABLE.',
                           CASE WHEN t.subject_column IS NULL THEN 'end_ledger_table'
-                              ELSE 'unprotect' END);
+                               ELSE 'unprotect' END);
     END IF;
     IF fresh THEN
-        -- ALTER TYPE has not locked it: rows would come meanwhile whose old text is on the ledger
-        -- behind the new baseline
+        -- ALTER TYPE has not locked it: rows would come meanwhile whose old text is on
+        -- the ledger behind
+        -- the new baseline
         EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', p_relation);
     END IF;
-    SELECT jsonb_strip_nulls(jsonb_build_object('relation', x.ledger_name, 'command', p_command,
-        'changes', row_changes(known_description(t), after),
-               'version', x.version, 'baseline', nullif(fresh, false),
-               'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C") FROM row_column c
-                   WHERE c.relation = p_relation)))
-        INTO body FROM row_table x WHERE x.relation = p_relation;
-    PERFORM append_raw('table.alter', body::text, NULL, false);
+    -- what this command has not done was done where no event trigger saw it, nobody knows by whom
+    body := jsonb_build_object('relation', t.ledger_name, 'found', true,
+                               'changes', row_changes(before, after, found_ones));
+    SELECT jsonb_strip_nulls(jsonb_build_object('version', x.version,
+               'baseline', nullif(fresh, false),
+               'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C")
+                           FROM row_column c WHERE c.relation = p_relation)))
+        INTO whole FROM row_table x WHERE x.relation = p_relation;
+    IF explained <> '{}' OR t.rewritten THEN
+        IF found_ones <> '{}' THEN
+            PERFORM append_raw('table.alter', body::text, NULL, false);
+        END IF;
+        body := jsonb_build_object('relation', t.ledger_name, 'command', p_command,
+                                   'changes', row_changes(before, after, explained));
+    END IF;
+    PERFORM append_raw('table.alter', (body || whole)::text, NULL, false);
     PERFORM observe_partitions(t, fresh);
     IF each IS NOT NULL THEN
         RAISE NOTICE 'rows of % have new commitments on the ledger: %', p_relation,
@@ -330,76 +587,77 @@ BEGIN
     PERFORM describe_row_table(p_relation);
 END
 $$;
-COMMENT ON FUNCTION medchain.observe_table(regclass, text) IS
-    'internal: put on the ledger what a command did to a ledger table';
+COMMENT ON FUNCTION medchain.observe_table(regclass, text, boolean, text[]) IS
+    'internal: put on the ledger what a command did to a ledger table. others: it has touched '
+    'something that the table depends on; named: items of its description that the command names';
 
-CREATE FUNCTION medchain.observe_ddl() RETURNS event_trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp
-        SET quote_all_identifiers = off
+CREATE FUNCTION medchain.observe_roles(p_command text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
 AS $$
 DECLARE
     r regclass;
 BEGIN
-    -- a copy says nothing; take_over() looks at what became of its tables
-    IF NOT at_home() THEN
-        RETURN;
-    END IF;
-    -- of the tables that are created all the time only partitions matter
-    IF TG_TAG IN ('CREATE TABLE', 'CREATE FOREIGN TABLE') AND NOT EXISTS (
-           SELECT FROM pg_event_trigger_ddl_commands() c JOIN pg_inherits i ON i.inhrelid = c.objid
-               WHERE c.classid = 'pg_class'::regclass) THEN
-        RETURN;
-    END IF;
     FOR r IN SELECT t.relation FROM row_table t JOIN pg_class c ON c.oid = t.relation
-        ORDER BY t.ledger_name COLLATE "C" LOOP
-        PERFORM observe_table(r, TG_TAG);
+             WHERE t.description IS NOT NULL AND is_watched(t)
+             AND row_roles(t.relation) IS DISTINCT FROM t.roles
+             ORDER BY t.ledger_name COLLATE "C" LOOP
+        PERFORM observe_table(r, p_command, false, ARRAY[format('owner on %s', r::oid)]);
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.observe_ddl() IS
-    'event trigger: put on the ledger what DDL did to ledger tables';
+COMMENT ON FUNCTION medchain.observe_roles(text) IS
+    'internal: put on the ledger that a command gave ledger tables to another owner, or their '
+    'policies to other roles';
 
-CREATE FUNCTION medchain.observe_drop() RETURNS event_trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp
-        SET quote_all_identifiers = off
+CREATE FUNCTION medchain.observe_gone(p_relations oid[], p_command text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
+    SET quote_all_identifiers = off
 AS $$
 DECLARE
-    o record;
     t row_table;
+    p row_part;
 BEGIN
-    FOR o IN SELECT d.objid, d.object_identity FROM pg_event_trigger_dropped_objects() d
-             WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND NOT d.is_temporary LOOP
-        SELECT * INTO t FROM row_table x WHERE x.relation = o.objid;
-        IF FOUND THEN
-            DELETE FROM row_table x WHERE x.relation = o.objid;
-            DELETE FROM row_column x WHERE x.relation = o.objid;
-            DELETE FROM row_secret x WHERE x.relation = o.objid;
-            DELETE FROM row_key x WHERE x.relation = o.objid;
-            IF at_home() THEN
-                PERFORM append_raw('table.drop', jsonb_build_object('relation', t.ledger_name,
-                    'command', TG_TAG)::text, NULL, false);
-            END IF;
+    FOR t IN SELECT * FROM row_table x WHERE x.relation = ANY (p_relations)
+             ORDER BY x.ledger_name COLLATE "C" LOOP
+        DELETE FROM row_table x WHERE x.relation = t.relation;
+        DELETE FROM row_column x WHERE x.relation = t.relation;
+        DELETE FROM row_secret x WHERE x.relation = t.relation;
+        DELETE FROM row_key x WHERE x.relation = t.relation;
+        DELETE FROM row_part x WHERE x.relation = t.relation;
+        -- a copy says nothing
+        IF at_home() THEN
+            PERFORM append_raw('table.drop', jsonb_build_object(
+                'relation', t.ledger_name, 'command', p_command)::text, NULL, false);
         END IF;
     END LOOP;
     IF NOT at_home() THEN
         RETURN;
     END IF;
     -- what was in them cannot be told any more
-    FOR o IN SELECT p.name, r.relation FROM pg_event_trigger_dropped_objects() d
-             CROSS JOIN LATERAL (SELECT format('%I.%I', d.schema_name, d.object_name) AS name) p
-             JOIN row_table r ON r.description ? ('partition ' || p.name)
-             JOIN pg_class c ON c.oid = r.relation
-             WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 LOOP
+    SELECT * INTO p FROM row_part x WHERE x.part = ANY (p_relations)
+        ORDER BY x.name COLLATE "C" LIMIT 1;
+    IF FOUND THEN
         RAISE dependent_objects_still_exist USING
             MESSAGE = format('partition %s of %s cannot be dropped: its rows are on the ledger',
-                o.name, o.relation),
+                             p.name, p.relation),
             HINT = 'Detach it first, so that the ledger says which rows are gone.';
-    END LOOP;
+    END IF;
 END
 $$;
+COMMENT ON FUNCTION medchain.observe_gone(oid[], text) IS
+    'internal: put on the ledger that ledger tables were dropped; refuse to drop a partition of '
+    'one';
+
+CREATE FUNCTION medchain.observe_ddl() RETURNS event_trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_observe_ddl';
+COMMENT ON FUNCTION medchain.observe_ddl() IS
+    'event trigger: put on the ledger what DDL did to ledger tables';
+
+CREATE FUNCTION medchain.observe_drop() RETURNS event_trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_observe_drop';
 COMMENT ON FUNCTION medchain.observe_drop() IS
-    'event trigger: put on the ledger that a ledger table was dropped; refuse to drop a partition '
-    'of one';
+    'event trigger: put on the ledger that a ledger table was dropped, or something of it; '
+    'refuse to drop a partition of one';
 
 CREATE FUNCTION medchain.observe_rewrite() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -408,27 +666,25 @@ BEGIN
     -- 4: a column was computed anew; the other reasons leave what rows say as it is
     UPDATE row_table t SET rewritten = true
         WHERE t.relation IN (pg_event_trigger_table_rewrite_oid(),
-            pg_partition_root(pg_event_trigger_table_rewrite_oid()))
+                             pg_partition_root(pg_event_trigger_table_rewrite_oid()))
         AND t.description IS NOT NULL AND pg_event_trigger_table_rewrite_reason() & 4 <> 0;
 END
 $$;
 COMMENT ON FUNCTION medchain.observe_rewrite() IS
     'event trigger: remember that the rows of a ledger table are computed anew';
 
+-- Dropping has an event of its own, whatever the command.  Not here are commands that no
+-- description can tell of.
 CREATE EVENT TRIGGER medchain_observe_ddl ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'DROP TABLE',
-        'CREATE TRIGGER', 'ALTER TRIGGER', 'DROP TRIGGER',
-                 'CREATE POLICY', 'ALTER POLICY', 'DROP POLICY', 'CREATE RULE', 'ALTER RULE',
-                     'DROP RULE', 'ALTER TYPE', 'DROP TYPE',
-                 'ALTER DOMAIN', 'DROP DOMAIN', 'ALTER SCHEMA', 'DROP SCHEMA', 'DROP OWNED',
-                     'ALTER EXTENSION', 'DROP EXTENSION',
-                 -- what definitions name by another name from now on, and what takes columns,
-                 -- triggers or policies along
-                 'ALTER FUNCTION', 'ALTER ROUTINE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW',
-                     'ALTER FOREIGN TABLE', 'ALTER SEQUENCE',
-                 'DROP FUNCTION', 'DROP ROUTINE', 'DROP VIEW', 'DROP MATERIALIZED VIEW',
-                     'DROP FOREIGN TABLE', 'DROP SEQUENCE',
-                 'DROP COLLATION', 'DROP OPERATOR', 'DROP CAST', 'DROP LANGUAGE')
+    WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE SCHEMA',
+                 'IMPORT FOREIGN SCHEMA', 'CREATE TRIGGER', 'ALTER TRIGGER', 'CREATE POLICY',
+                 'ALTER POLICY', 'CREATE RULE', 'ALTER RULE', 'ALTER TYPE', 'ALTER DOMAIN',
+                 'ALTER SCHEMA', 'ALTER EXTENSION', 'DROP OWNED', 'CREATE VIEW', 'ALTER VIEW',
+                 'ALTER MATERIALIZED VIEW', 'ALTER FOREIGN TABLE', 'ALTER SEQUENCE',
+                 -- what definitions name by another name from now on
+                 'ALTER FUNCTION', 'ALTER PROCEDURE', 'ALTER ROUTINE', 'ALTER AGGREGATE',
+                 'ALTER OPERATOR', 'ALTER COLLATION', 'ALTER TEXT SEARCH CONFIGURATION',
+                 'ALTER TEXT SEARCH DICTIONARY')
     EXECUTE FUNCTION medchain.observe_ddl();
 CREATE EVENT TRIGGER medchain_observe_drop ON sql_drop EXECUTE FUNCTION medchain.observe_drop();
 CREATE EVENT TRIGGER medchain_observe_rewrite ON table_rewrite

@@ -15,10 +15,12 @@ CREATE TABLE medchain.row_table (
     append_only     boolean NOT NULL,
     record_truncate boolean NOT NULL,
     version         int NOT NULL,
+    -- of the relation whose DDL is recorded; another one: it was restored from a dump
+    watched         oid,
     -- as row_description() had it last; null: medchain itself is changing the table
     description     jsonb,
-    -- of the relation then, who may be called otherwise by now
-    owner           oid,
+    -- as row_roles() had it then; they may be called otherwise by now
+    roles           jsonb,
     rewritten       boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE medchain.row_table IS 'local: ledger tables, those under protect() included';
@@ -159,9 +161,17 @@ COMMENT ON FUNCTION medchain.capture_truncate() IS
 
 -- A table and, if it is partitioned, all its partitions: neither row security nor TRUNCATE triggers
 -- descend by themselves.
+-- pg_partition_tree() would lock them until the transaction ends.
 CREATE FUNCTION medchain.table_and_partitions(relation regclass) RETURNS SETOF regclass
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-    AS $$ SELECT $1 UNION SELECT t.relid FROM pg_partition_tree($1) t $$;
+AS $$
+    WITH RECURSIVE parts (part) AS (
+        SELECT $1::oid
+        UNION ALL
+        SELECT i.inhrelid FROM parts p JOIN pg_class c ON c.oid = p.part AND c.relkind = 'p'
+            JOIN pg_inherits i ON i.inhparent = p.part AND NOT i.inhdetachpending)
+    SELECT p.part::regclass FROM parts p
+$$;
 COMMENT ON FUNCTION medchain.table_and_partitions(regclass) IS
     'internal: a table and its partitions';
 
@@ -294,10 +304,10 @@ BEGIN
         name := name || '#';
     END LOOP;
     INSERT INTO row_table (relation, ledger_name, key_columns, subject_column, append_only,
-        record_truncate, version)
+        record_truncate, version, watched)
         VALUES (register_row_table.relation, name, key, register_row_table.subject,
             register_row_table.append_only,
-                register_row_table.record_truncate, 1);
+                register_row_table.record_truncate, 1, register_row_table.relation);
     INSERT INTO row_secret (relation, secret) VALUES (register_row_table.relation,
         uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
     INSERT INTO row_column (relation, attribute, number, name, type, since)
@@ -339,6 +349,7 @@ BEGIN
     DELETE FROM row_column x WHERE x.relation = forget_row_table.relation;
     DELETE FROM row_secret x WHERE x.relation = forget_row_table.relation;
     DELETE FROM row_key x WHERE x.relation = forget_row_table.relation;
+    DELETE FROM row_part x WHERE x.relation = forget_row_table.relation;
     PERFORM append_raw(CASE WHEN t.subject_column IS NULL THEN 'table.end' ELSE 'unprotect' END,
                        jsonb_build_object('relation', t.ledger_name)::text, NULL, false);
 END

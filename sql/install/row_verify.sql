@@ -62,14 +62,19 @@ BEGIN
             AND g.tgname = 'medchain_capture' AND g.tgfoid = 'medchain.capture'::regproc
         WHERE g.tgenabled IS DISTINCT FROM 'A' ORDER BY 3;
     RETURN QUERY
-    SELECT NULL::text, 'not watched'::text, format('event trigger %s is not enabled always', n)
+    SELECT NULL::text, 'not watched'::text,
+        'the table is not what it was when it was dumped: DDL is not recorded'::text
+            WHERE at_home() AND NOT is_watched(t)
+    UNION ALL
+    SELECT NULL, 'not watched', format('event trigger %s is not enabled always', n)
         FROM unnest(ARRAY['medchain_observe_ddl', 'medchain_observe_drop',
                              'medchain_observe_rewrite']) n
         LEFT JOIN pg_event_trigger g ON g.evtname = n
         WHERE g.evtenabled IS DISTINCT FROM 'A'
     UNION ALL
     (SELECT NULL, 'changed', format('%s: %s', c ->> 'item', c ->> 'change')
-        FROM jsonb_array_elements(changes) c ORDER BY 3);
+        FROM jsonb_array_elements(changes) c
+     WHERE is_watched(t) ORDER BY 3);
 
     -- One statement, and so one snapshot: entries are sealed all the time.
     RETURN QUERY EXECUTE format($query$

@@ -25,6 +25,7 @@
 #include "utils/selfuncs.h"
 
 #include "access/grant_cache.h"
+#include "access/statement.h"
 #include "ledger/shared.h"
 
 /*
@@ -114,6 +115,7 @@ support_answer(Node *raw, const char *operation)
 {
 	if (shared_state == NULL)
 		return NULL;			/* the function will say what is missing */
+	statement_track();
 
 	if (IsA(raw, SupportRequestSelectivity))
 	{

@@ -4,8 +4,12 @@
  * A grant binds by the clock at each statement, and a revocation binds every
  * statement that starts after it is sealed.  now() is the clock of the
  * transaction, and a transaction can be kept open for a day; so an executor hook
- * notes the time of every executor run.  The next FETCH of an open cursor is a
- * new run, and so is each query of a function.
+ * tells executor runs apart, and the first question in one looks at the clock.  The
+ * next FETCH of an open cursor is a new run, and so is each query of a function.
+ *
+ * Sessions that have nothing to do with protected tables don't have the hook: the
+ * planner calls the support functions of may_query() and may_update() for every plan that
+ * asks them, in the session that will run it, and they put it in place.
  */
 #include "postgres.h"
 
@@ -25,7 +29,7 @@
 typedef struct Run
 {
 	uint64		number;			/* 0: none */
-	TimestampTz started;
+	TimestampTz clock;			/* 0: nobody has asked yet */
 } Run;
 
 static ExecutorRun_hook_type previous_executor_run = NULL;
@@ -38,7 +42,7 @@ statement_executor_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
 	Run			outer = current_run;
 
 	current_run.number = ++last_run;
-	current_run.started = GetCurrentTimestamp();
+	current_run.clock = 0;
 
 	PG_TRY();
 	{
@@ -56,8 +60,13 @@ statement_executor_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
 }
 
 void
-access_install_hooks(void)
+statement_track(void)
 {
+	static bool tracking = false;
+
+	if (tracking)
+		return;
+	tracking = true;
 	previous_executor_run = ExecutorRun_hook;
 	ExecutorRun_hook = statement_executor_run;
 }
@@ -71,7 +80,11 @@ statement_run(void)
 TimestampTz
 statement_clock(void)
 {
-	return current_run.number != 0 ? current_run.started : GetCurrentTimestamp();
+	if (current_run.number == 0)
+		return GetCurrentTimestamp();
+	if (current_run.clock == 0)
+		current_run.clock = GetCurrentTimestamp();
+	return current_run.clock;
 }
 
 uint64

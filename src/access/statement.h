@@ -8,16 +8,19 @@
 #include "postgres.h"
 #include "datatype/timestamp.h"
 
-/* From _PG_init: chain our executor hook to those of others. */
-extern void access_install_hooks(void);
+/*
+ * From now on tell the executor runs of this session apart: a plan is made that asks the
+ * policies.
+ */
+extern void statement_track(void);
 
 /*
- * Number of the innermost executor run of this session, 0 outside of any.  Later
- * runs have higher numbers; a cursor's FETCH is a run of its own.
+ * Number of the innermost executor run of this session, 0 outside of any, and before
+ * statement_track().  Later runs have higher numbers; a cursor's FETCH is a run of its own.
  */
 extern uint64 statement_run(void);
 
-/* When that run started; outside of any, now. */
+/* When somebody first asked in that run; outside of any, now. */
 extern TimestampTz statement_clock(void);
 
 /* Differs from an earlier answer if medchain's state may have changed since.  Cheap. */
