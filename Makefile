@@ -16,7 +16,7 @@ OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/ledger/*.c src/alliance/*.
 
 # The order in which the parts of the install script need each other.
 INSTALL_PARTS = roles ledger home state pure append verify proofs export row_table row_verify crl authority standing fold_member \
-         fold contract discipline rekey member examinee protocol identity access protect row_ddl apply peer join copy views privileges
+         fold contract discipline rekey member examinee protocol identity access protect row_ddl apply peer leave join copy views privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))
 
 DATA_built = medchain--$(EXTVERSION).sql
@@ -68,4 +68,4 @@ clean-verifier:
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h)
 
 medchain--$(EXTVERSION).sql: $(INSTALL_SQL) Makefile
-	@{ printf '%s\n' '\echo Use "CREATE EXTENSION medchain CASCADE" to load this file. \quit'; cat $(INSTALL_SQL); } > $@
+	@{ printf '%s\n' '\echo Use "CREATE EXTENSION medchain" to load this file. \quit'; cat $(INSTALL_SQL); } > $@

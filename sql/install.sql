@@ -2,8 +2,7 @@
 -- What CREATE EXTENSION makes, who may use it, and that nothing of it is undocumented.
 --
 \set SHOW_CONTEXT never
-CREATE EXTENSION medchain;	-- without CASCADE: says what is missing
-CREATE EXTENSION medchain CASCADE;
+CREATE EXTENSION medchain;	-- needs no other extension
 
 SELECT extname, extrelocatable, nspname FROM pg_extension e
     JOIN pg_namespace n ON n.oid = e.extnamespace

@@ -17,11 +17,13 @@ SELECT substring(payload FROM '"body":.*$') AS body, origin, kind, actor, payloa
        payload::jsonb ->> 'role' = session_user AS role,
        leaf_hash = sha256('\x00' || convert_to(payload, 'UTF8')) AS hashed
     FROM medchain.entry WHERE id = :'id';
--- examinees are pseudonyms there
+-- examinees are pseudonyms there, as somebody else's HMAC makes them
+CREATE EXTENSION pgcrypto;
 SELECT subject = hmac('P0001', rtrim(pg_read_file(current_setting('medchain.pseudonym_key_file')),
     E'\n')::bytea, 'sha256') AS pseudonym,
        payload ~ 'P0001' AS named
     FROM medchain.entry WHERE id = :'id';
+DROP EXTENSION pgcrypto;
 
 -- any JSON value is a payload; nothing else is
 SELECT count(medchain.append('remark', body))

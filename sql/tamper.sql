@@ -293,7 +293,7 @@ ALTER TABLE medchain.block ALTER note TYPE varchar;
 SELECT * FROM medchain.verify();
 ROLLBACK;
 BEGIN;
-ALTER TABLE medchain.block DROP CONSTRAINT block_pkey;
+UPDATE pg_index SET indisprimary = false WHERE indexrelid = 'medchain.block_pkey'::regclass;
 SELECT * FROM medchain.verify();
 ROLLBACK;
 

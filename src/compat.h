@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "catalog/pg_extension.h"
 #include "commands/vacuum.h"
 #include "common/jsonapi.h"
 #include "executor/executor.h"
@@ -16,6 +17,7 @@
 #include "utils/rel.h"
 #include "mb/pg_wchar.h"
 #include "replication/walreceiver.h"
+#include "utils/acl.h"
 #include "utils/relcache.h"
 
 #if PG_VERSION_NUM < 150000
@@ -163,5 +165,16 @@ compat_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nke
 #define COMPAT_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count, execute_once
 #define COMPAT_EXECUTOR_RUN_IS_PARTIAL (count != 0 || !execute_once)
 #endif
+
+/* 16 has one function for the owners of all kinds of objects. */
+static inline bool
+compat_extension_ownercheck(Oid extension, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(ExtensionRelationId, extension, role);
+#else
+	return pg_extension_ownercheck(extension, role);
+#endif
+}
 
 #endif

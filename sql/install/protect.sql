@@ -1,35 +1,113 @@
 /*
  * protect.sql: putting a user's table under the ledger, and its rows under the grants.
  *
- * protect() runs with the caller's rights, so only who owns a table can protect
- * it.  One permissive policy lets everything through and restrictive ones decide: a
- * policy that somebody adds later can only narrow what they allow.
+ * protect() runs with the caller's rights, so only who owns a table can protect it.
+ *
+ * For each command there are two policies that ask the same question.  The permissive one opens
+ * the table to who may; the restrictive one keeps every permissive policy that somebody adds from
+ * opening more.  Neither says yes by itself: whichever of them is lost, by hand or because what it
+ * depends on was dropped, the table shows less, and without any it shows nothing.  PostgreSQL
+ * evaluates equal conditions of a command once (add_security_quals() in rowsecurity.c).
  */
+
+CREATE FUNCTION medchain.protection_policies(subject name, relation regclass)
+    RETURNS TABLE (policy text, permissive boolean, command text, visible text, allowed text)
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT k.prefix || lower(c.command), k.permissive, c.command,
+           CASE c.command WHEN 'SELECT' THEN q.may_query
+                          WHEN 'INSERT' THEN NULL ELSE q.may_update END,
+           CASE c.command WHEN 'INSERT' THEN format('(own_member() OR %s)', q.may_update)
+                          WHEN 'UPDATE' THEN q.may_update END
+    FROM (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) c (command),
+         (VALUES ('medchain_may_', true), ('medchain_', false)) k (prefix, permissive),
+         (VALUES (format('may_query(%I, %L::regclass)', subject, relation),
+                  format('may_update(%I, %L::regclass)', subject, relation))) q (may_query,
+                                                                                 may_update)
+$$;
+COMMENT ON FUNCTION medchain.protection_policies(name, regclass) IS
+    'internal: the policies of a protected table, their conditions as pg_get_expr() writes them';
+
+-- A policy that somebody else gave one of our names, and one of ours under another, is his affair.
+CREATE FUNCTION medchain.own_policies(part regclass) RETURNS TABLE (policy name, is_own boolean)
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT p.polname, EXISTS (
+               SELECT FROM pg_depend d JOIN pg_proc f ON f.oid = d.refobjid
+               WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
+               AND d.refclassid = 'pg_proc'::regclass AND f.pronamespace = 'medchain'::regnamespace
+               AND f.proname IN ('may_query', 'may_update'))
+    FROM pg_policy p
+    WHERE p.polrelid = own_policies.part
+    AND p.polname IN (SELECT w.policy FROM protection_policies('', 0) w)
+$$;
+COMMENT ON FUNCTION medchain.own_policies(regclass) IS
+    'internal: policies on a table with names that medchain uses, and whether they are '
+    'medchain''s, judged by what they call';
+
+CREATE FUNCTION medchain.drop_policies(part regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    name name;
+BEGIN
+    FOR name IN SELECT o.policy FROM own_policies(drop_policies.part) o WHERE o.is_own LOOP
+        EXECUTE format('DROP POLICY %I ON %s', name, drop_policies.part);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain.drop_policies(regclass) IS
+    'internal: take medchain''s policies off one part of a table, also those that were left there';
 
 -- One part of it, the table itself or a partition: row security does not descend by itself.
 CREATE FUNCTION medchain.protect_part(part regclass, subject name, relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
+DECLARE
+    p record;
 BEGIN
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', part);
-    EXECUTE format('CREATE POLICY medchain_all ON %s USING (true) WITH CHECK (true)', part);
-    EXECUTE format('CREATE POLICY medchain_select ON %s AS RESTRICTIVE FOR SELECT USING '
-        '(medchain.may_query(%I, %L::regclass))',
-                   part, subject, relation);
-    EXECUTE format('CREATE POLICY medchain_insert ON %s AS RESTRICTIVE FOR INSERT WITH CHECK '
-        '(medchain.own_member() OR medchain.may_update(%I, %L::regclass))',
-                   part, subject, relation);
-    EXECUTE format('CREATE POLICY medchain_update ON %1$s AS RESTRICTIVE FOR UPDATE USING '
-        '(medchain.may_update(%2$I, %3$L::regclass)) WITH CHECK (medchain.may_update(%2$I, '
-        '%3$L::regclass))',
-                   part, subject, relation);
-    EXECUTE format('CREATE POLICY medchain_delete ON %s AS RESTRICTIVE FOR DELETE USING '
-        '(medchain.may_update(%I, %L::regclass))',
-                   part, subject, relation);
+    PERFORM drop_policies(protect_part.part);
+    SELECT * INTO p FROM own_policies(protect_part.part) LIMIT 1;
+    IF FOUND THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('policy "%s" on table %s is not medchain''s',
+                p.policy, protect_part.part),
+            DETAIL = 'medchain has a policy of this name on each table that it protects.',
+            HINT = format('Rename it: ALTER POLICY %I ON %s RENAME TO ...',
+                p.policy, protect_part.part);
+    END IF;
+    FOR p IN SELECT * FROM protection_policies(protect_part.subject, protect_part.relation) LOOP
+        EXECUTE format('CREATE POLICY %I ON %s AS %s FOR %s TO PUBLIC', p.policy, protect_part.part,
+                       CASE WHEN p.permissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END, p.command)
+            || coalesce(' USING (' || p.visible || ')', '')
+            || coalesce(' WITH CHECK (' || p.allowed || ')', '');
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION medchain.protect_part(regclass, name, regclass) IS
     'internal: row security by grants on one part of a protected table';
+
+CREATE FUNCTION medchain.protection_faults(relation regclass, subject name) RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp SET quote_all_identifiers = off
+AS $$
+    SELECT format('row security on %s is %s', p,
+                  CASE WHEN c.relrowsecurity THEN 'not forced' ELSE 'off' END)
+        FROM table_and_partitions($1) p JOIN pg_class c ON c.oid = p
+        WHERE NOT c.relrowsecurity OR NOT c.relforcerowsecurity
+    UNION ALL
+    SELECT format('policy %s on %s is %s', w.policy, p,
+                  CASE WHEN g.oid IS NULL THEN 'missing' ELSE 'not as protect() made it' END)
+        FROM table_and_partitions($1) p CROSS JOIN protection_policies($2, $1) w
+             LEFT JOIN pg_policy g ON g.polrelid = p AND g.polname = w.policy
+        WHERE (g.polpermissive, g.polroles,
+               pg_get_expr(g.polqual, p), pg_get_expr(g.polwithcheck, p),
+               CASE g.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT'
+                             WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' END)
+           IS DISTINCT FROM (w.permissive, '{0}'::oid[], w.visible, w.allowed, w.command)
+$$;
+COMMENT ON FUNCTION medchain.protection_faults(regclass, name) IS
+    'internal: what of a protected table''s row security is gone or was changed, in words';
 
 CREATE FUNCTION medchain.protect(relation regclass, subject name) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
@@ -43,9 +121,10 @@ BEGIN
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', protect.relation);
     PERFORM check_row_table(protect.relation);
     IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = protect.relation
-        AND a.attname = protect.subject AND a.attnum > 0 AND NOT a.attisdropped) THEN
-        RAISE undefined_column USING MESSAGE = format('column "%s" of table %s does not exist',
-            protect.subject, protect.relation);
+                   AND a.attname = protect.subject AND a.attnum > 0 AND NOT a.attisdropped) THEN
+        RAISE undefined_column USING
+            MESSAGE = format('column "%s" of table %s does not exist',
+                protect.subject, protect.relation);
     END IF;
     FOR part IN SELECT table_and_partitions(protect.relation) LOOP
         PERFORM protect_part(part, protect.subject, protect.relation);
@@ -55,28 +134,41 @@ END
 $$;
 COMMENT ON FUNCTION medchain.protect(regclass, name) IS
     'put a table (with its partitions) under the ledger: row security by grants, every change an '
-    'entry as with ledger_table(); subject: the column with the examinee''s identity. Needs '
-    'ownership of the table and a primary key';
+    'entry as with ledger_table(); subject: the column with the examinee''s identity. Takes over '
+    'what an earlier protection has left on the table. Needs ownership of the table and a primary '
+    'key';
 
+-- Also of a table that is not known here, but has our policies: restored from a dump of another
+-- database, or detached from a protected one.
 CREATE FUNCTION medchain.unprotect(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
+    root regclass := coalesce(pg_partition_root(unprotect.relation), unprotect.relation);
+    is_known boolean := EXISTS (SELECT FROM row_table t
+                                WHERE t.relation IN (unprotect.relation, root));
     part regclass;
-    policy text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM row_table t WHERE t.relation = unprotect.relation
-        AND t.subject_column IS NOT NULL) THEN
-        RAISE undefined_object USING MESSAGE = format('table %s is not protected',
-            unprotect.relation);
+    IF EXISTS (SELECT FROM row_table t
+               WHERE t.relation = unprotect.relation AND t.subject_column IS NOT NULL) THEN
+        PERFORM forget_row_table(unprotect.relation);
+        is_known := false;
+    ELSIF EXISTS (SELECT FROM row_table t
+                  WHERE t.relation = root AND t.subject_column IS NOT NULL) THEN
+        RAISE wrong_object_type USING
+            MESSAGE = format('%s is a partition of %s, which is protected',
+                unprotect.relation, root),
+            HINT = format('Detach it first, or call medchain.unprotect(%L).', root);
+    ELSIF NOT EXISTS (SELECT FROM table_and_partitions(unprotect.relation) p, own_policies(p) o
+                      WHERE o.is_own) THEN
+        RAISE undefined_object USING
+            MESSAGE = format('table %s is not protected', unprotect.relation);
     END IF;
-    PERFORM forget_row_table(unprotect.relation);
-    PERFORM drop_row_triggers(unprotect.relation);
+    IF NOT is_known THEN
+        PERFORM drop_row_triggers(unprotect.relation);
+    END IF;
     FOR part IN SELECT table_and_partitions(unprotect.relation) LOOP
-        FOREACH policy IN ARRAY ARRAY['medchain_all', 'medchain_select', 'medchain_insert',
-            'medchain_update', 'medchain_delete'] LOOP
-            EXECUTE format('DROP POLICY IF EXISTS %I ON %s', policy, part);
-        END LOOP;
+        PERFORM drop_policies(part);
         EXECUTE format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY',
             part);
     END LOOP;
@@ -84,4 +176,5 @@ END
 $$;
 COMMENT ON FUNCTION medchain.unprotect(regclass) IS
     'take a table out again: anybody with privileges on it sees all rows; that is an entry on the '
-    'ledger';
+    'ledger, unless the table came here with another database''s protection. Frees detached '
+    'partitions, too';

@@ -139,7 +139,14 @@ DECLARE
 BEGIN
     SELECT * INTO t FROM row_table x WHERE x.relation = coalesce(pg_partition_root(TG_RELID),
         TG_RELID);
-    IF NOT t.record_truncate THEN
+    IF NOT FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('table "%s" has a trigger of medchain, which knows nothing of the '
+                'table',
+                TG_TABLE_NAME),
+            HINT = 'Call medchain.ledger_table() or medchain.protect() to put it on this ledger, '
+                'or medchain.end_ledger_table() to take the triggers off.';
+    ELSIF NOT t.record_truncate THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('rows of table %I.%I are on the ledger, it cannot be truncated',
                 TG_TABLE_SCHEMA, TG_TABLE_NAME),
@@ -271,19 +278,72 @@ $$;
 COMMENT ON FUNCTION medchain.require_table_owner(regclass) IS
     'internal: error unless the session''s user owns the table';
 
+CREATE FUNCTION medchain.row_trigger_functions() RETURNS SETOF oid
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+    AS $$ VALUES ('medchain.capture()'::regprocedure::oid),
+                 ('medchain.capture_truncate()'::regprocedure) $$;
+COMMENT ON FUNCTION medchain.row_trigger_functions() IS
+    'internal: what medchain''s triggers on ledger tables call, by which they are known';
+
+CREATE FUNCTION medchain.drop_row_triggers(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    t record;
+BEGIN
+    -- by what they are, whatever they are called; copies on partitions go with the table's own
+    FOR t IN SELECT g.tgname, p AS part
+             FROM table_and_partitions(drop_row_triggers.relation) p
+             JOIN pg_trigger g ON g.tgrelid = p
+             WHERE g.tgfoid IN (SELECT row_trigger_functions()) AND g.tgparentid = 0 LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', t.tgname, t.part);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain.drop_row_triggers(regclass) IS
+    'internal: take medchain''s triggers off a table, also those that were left there';
+
+CREATE FUNCTION medchain.require_trigger_name(part regclass, name name) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_trigger g
+               WHERE g.tgrelid = require_trigger_name.part AND g.tgname = require_trigger_name.name
+               AND g.tgfoid NOT IN (SELECT row_trigger_functions())) THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('trigger "%s" on table %s is not medchain''s',
+                require_trigger_name.name, require_trigger_name.part),
+            DETAIL = 'medchain has a trigger of this name on each ledger table.',
+            HINT = format('Rename it: ALTER TRIGGER %I ON %s RENAME TO ...',
+                require_trigger_name.name, require_trigger_name.part);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.require_trigger_name(regclass, name) IS
+    'internal: error if somebody else has a trigger of this name on a table';
+
 -- What every part of a ledger table gets, made with medchain's rights: a privilege to put capture()
 -- on a table would be one to write on the chain.
 CREATE FUNCTION medchain.equip_truncate(part regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
+DECLARE
+    name name;
 BEGIN
+    FOR name IN SELECT g.tgname FROM pg_trigger g
+                WHERE g.tgrelid = equip_truncate.part
+                AND g.tgfoid = 'medchain.capture_truncate()'::regprocedure LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', name, part);
+    END LOOP;
+    PERFORM require_trigger_name(part, 'medchain_truncate');
     EXECUTE format('CREATE TRIGGER medchain_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT '
         'EXECUTE FUNCTION medchain.capture_truncate()', part);
     EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_truncate', part);
 END
 $$;
 COMMENT ON FUNCTION medchain.equip_truncate(regclass) IS
-    'internal: put the TRUNCATE trigger on one part of a ledger table';
+    'internal: put the TRUNCATE trigger on one part of a ledger table, in the place of one that '
+    'was left there';
 
 -- The part of protect() and ledger_table() that needs medchain's own rights.  Only ever of use to
 -- who could do the DDL before.
@@ -299,6 +359,10 @@ DECLARE
     part regclass;
 BEGIN
     PERFORM require_table_owner(register_row_table.relation);
+    PERFORM drop_row_triggers(register_row_table.relation);
+    FOR part IN SELECT table_and_partitions(register_row_table.relation) LOOP
+        PERFORM require_trigger_name(part, 'medchain_capture');
+    END LOOP;
     -- a table that was renamed keeps its name on the ledger
     WHILE EXISTS (SELECT FROM row_table t WHERE t.ledger_name = name) LOOP
         name := name || '#';
@@ -357,21 +421,6 @@ $$;
 COMMENT ON FUNCTION medchain.forget_row_table(regclass) IS
     'internal: note that a table''s rows are not on the ledger any more';
 
-CREATE FUNCTION medchain.drop_row_triggers(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
-AS $$
-DECLARE
-    part regclass;
-BEGIN
-    EXECUTE format('DROP TRIGGER IF EXISTS medchain_capture ON %s', drop_row_triggers.relation);
-    FOR part IN SELECT table_and_partitions(drop_row_triggers.relation) LOOP
-        EXECUTE format('DROP TRIGGER IF EXISTS medchain_truncate ON %s', part);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION medchain.drop_row_triggers(regclass) IS
-    'internal: take medchain''s triggers off a table';
-
 CREATE FUNCTION medchain.ledger_table(relation regclass, append_only boolean DEFAULT false,
     record_truncate boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
@@ -394,24 +443,37 @@ COMMENT ON FUNCTION medchain.ledger_table(regclass, boolean, boolean) IS
     'are refused. record_truncate: TRUNCATE is an entry per row instead of an error. Needs '
     'ownership of the table and a primary key';
 
+-- Also of a table that is not known here, but has our triggers: restored from a dump of another
+-- database.
 CREATE FUNCTION medchain.end_ledger_table(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
+    root regclass := coalesce(pg_partition_root(end_ledger_table.relation),
+                              end_ledger_table.relation);
     t row_table;
 BEGIN
     SELECT * INTO t FROM row_table x WHERE x.relation = end_ledger_table.relation;
-    IF NOT FOUND THEN
-        RAISE undefined_object USING MESSAGE = format('table %s is not a ledger table',
-            end_ledger_table.relation);
-    ELSIF t.subject_column IS NOT NULL THEN
+    IF FOUND AND t.subject_column IS NOT NULL THEN
         RAISE wrong_object_type USING
             MESSAGE = format('table %s is protected', end_ledger_table.relation),
             HINT = 'Call medchain.unprotect().';
+    ELSIF FOUND THEN
+        PERFORM forget_row_table(end_ledger_table.relation);
+    ELSIF EXISTS (SELECT FROM row_table x WHERE x.relation = root) THEN
+        RAISE wrong_object_type USING
+            MESSAGE = format('%s is a partition of %s, whose rows are on the ledger',
+                end_ledger_table.relation, root),
+            HINT = 'Detach it first, or name that table.';
+    ELSIF NOT EXISTS (SELECT FROM table_and_partitions(end_ledger_table.relation) p
+                      JOIN pg_trigger g ON g.tgrelid = p
+                      WHERE g.tgfoid IN (SELECT row_trigger_functions())) THEN
+        RAISE undefined_object USING
+            MESSAGE = format('table %s is not a ledger table', end_ledger_table.relation);
     END IF;
-    PERFORM forget_row_table(end_ledger_table.relation);
     PERFORM drop_row_triggers(end_ledger_table.relation);
 END
 $$;
 COMMENT ON FUNCTION medchain.end_ledger_table(regclass) IS
-    'changes of this table are not put on the ledger any more; that is an entry too';
+    'changes of this table are not put on the ledger any more; that is an entry too, unless the '
+    'table came here with another database''s triggers';

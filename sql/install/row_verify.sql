@@ -62,6 +62,10 @@ BEGIN
             AND g.tgname = 'medchain_capture' AND g.tgfoid = 'medchain.capture'::regproc
         WHERE g.tgenabled IS DISTINCT FROM 'A' ORDER BY 3;
     RETURN QUERY
+    SELECT NULL::text, 'not protected'::text, f
+        FROM protection_faults(t.relation, t.subject_column) f
+        WHERE t.subject_column IS NOT NULL ORDER BY 3;
+    RETURN QUERY
     SELECT NULL::text, 'not watched'::text,
         'the table is not what it was when it was dumped: DDL is not recorded'::text
             WHERE at_home() AND NOT is_watched(t)

@@ -175,8 +175,8 @@ medchain_capture(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" has a trigger of medchain, which knows nothing of the table",
 						RelationGetRelationName(relation)),
-				 errhint("Drop the trigger \"%s\", or call medchain.ledger_table().",
-						 trigger->tg_trigger->tgname)));
+				 errhint("Call medchain.ledger_table() or medchain.protect() to put it on this "
+						 "ledger, or medchain.end_ledger_table() to take the triggers off.")));
 	if (table->append_only && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

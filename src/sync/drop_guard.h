@@ -1,12 +1,12 @@
 /*
- * drop_guard.h: DROP EXTENSION medchain only once nothing of it is left outside of it.
+ * drop_guard.h: the ledger goes by DROP EXTENSION medchain, and by nothing else.
  */
 #ifndef MEDCHAIN_SYNC_DROP_GUARD_H
 #define MEDCHAIN_SYNC_DROP_GUARD_H
 
 #include "postgres.h"
 
-/* Chain our utility hook to those of others; from _PG_init. */
+/* Chain our hooks (utility statements, access to objects) to those of others; from _PG_init. */
 extern void drop_guard_install(void);
 
 #endif

@@ -68,6 +68,7 @@ sub prepare_alternatives
 	my $columns = q{seq bigint GENERATED ALWAYS AS IDENTITY, id uuid DEFAULT gen_random_uuid(), kind text, "time" timestamptz DEFAULT now(), actor text, payload text};
 
 	$rig->sql(qq{
+		CREATE EXTENSION pgcrypto;
 		CREATE TABLE plain ($columns);
 
 		CREATE TABLE row_chain ($columns, hash bytea);

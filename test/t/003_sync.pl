@@ -126,7 +126,7 @@ is($alliance->sql('ha', 'SELECT count(*) FROM pg_replication_slots'), '3', 'conn
 
 # ----- leaving: nothing is left behind
 
-$alliance->fails_like('hb', 'DROP EXTENSION medchain', qr/cannot be dropped while it takes part.*DETAIL:.*subscription.*publication.*HINT:.*leave_alliance/s,
+$alliance->fails_like('hb', 'DROP EXTENSION medchain', qr/cannot be dropped while this database uses it.*DETAIL:.*publication.*subscription.*HINT:.*leave_alliance/s,
 	'DROP EXTENSION is refused while the node takes part');
 $alliance->sql($_, q{SELECT medchain.disconnect_peer('hb')}) foreach qw(dc en ha);
 $alliance->sql('hb', 'SELECT medchain.leave_alliance()');

@@ -1,0 +1,66 @@
+/*
+ * leave.sql: what has to be taken away before DROP EXTENSION, as nothing of it goes with that.
+ */
+
+CREATE FUNCTION medchain.before_drop() RETURNS TABLE (what text, call text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+AS $$
+    SELECT x.what, x.call FROM (
+        SELECT 1, format('table %s', t.relation),
+               format('medchain.%s(%L)', CASE WHEN t.subject_column IS NULL THEN 'end_ledger_table'
+                                              ELSE 'unprotect' END, t.relation)
+            FROM row_table t JOIN pg_class c ON c.oid = t.relation
+        UNION ALL
+        -- restored with another database's protection, or detached from a table that is protected
+        SELECT 1, format('table %s', l.relation), format('medchain.unprotect(%L)', l.relation)
+            FROM (SELECT DISTINCT p.polrelid::regclass AS relation FROM pg_policy p) l
+            WHERE EXISTS (SELECT FROM own_policies(l.relation) o WHERE o.is_own)
+            AND NOT EXISTS (SELECT FROM row_table t WHERE t.subject_column IS NOT NULL
+                            AND t.relation = coalesce(pg_partition_root(l.relation), l.relation))
+        UNION ALL
+        SELECT 1, format('table %s', l.relation),
+               format('medchain.end_ledger_table(%L)', l.relation)
+            FROM (SELECT DISTINCT t.tgrelid::regclass AS relation FROM pg_trigger t
+                  WHERE t.tgfoid IN (SELECT row_trigger_functions()) AND t.tgparentid = 0) l
+            WHERE NOT EXISTS (SELECT FROM own_policies(l.relation) o WHERE o.is_own)
+            AND NOT EXISTS (SELECT FROM row_table t
+                            WHERE t.relation = coalesce(pg_partition_root(l.relation), l.relation))
+        UNION ALL
+        SELECT 2, w.what, 'medchain.leave_alliance()' FROM (
+            SELECT format('subscription "%s"', p.subscription) FROM peer p
+            UNION ALL
+            SELECT format('publication "%s"', p.pubname) FROM pg_publication p
+                WHERE p.pubname = 'medchain' AND EXISTS (SELECT FROM local_node)
+            UNION ALL
+            SELECT format('replication slot "%s"', s.slot_name) FROM pg_replication_slots s
+                WHERE s.database = current_database() AND s.plugin = 'pgoutput'
+                AND s.slot_name ^@ 'medchain_') w (what)) x (turn, what, call)
+    ORDER BY x.turn, x.what COLLATE "C", x.call COLLATE "C"
+$$;
+COMMENT ON FUNCTION medchain.before_drop() IS
+    'what DROP EXTENSION would leave behind, and is refused for, with the calls that take it away, '
+    'in their order. Before unprotect(), take the privileges on a table from whoever is not to see '
+    'all of its rows';
+
+-- For the error that DROP EXTENSION ends with.
+CREATE FUNCTION medchain.drop_refusal(OUT detail text, OUT hint text)
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    WITH way AS MATERIALIZED (
+        SELECT b.what, b.call, b.n FROM before_drop() WITH ORDINALITY b (what, call, n)),
+    calls AS (
+        SELECT w.call, row_number() OVER (ORDER BY min(w.n)) AS n FROM way w GROUP BY w.call)
+    SELECT string_agg(w.what, ', ' ORDER BY w.n) FILTER (WHERE w.n <= 10)
+           || CASE WHEN max(w.n) > 10 THEN format(', and %s more', max(w.n) - 10) ELSE '' END,
+           'Call '
+           || (SELECT string_agg(c.call, ', ' ORDER BY c.n) FILTER (WHERE c.n <= 10)
+                      || CASE WHEN max(c.n) > 10 THEN ', and what else before_drop() lists,'
+                              ELSE '' END FROM calls c)
+           || ' first.'
+           || CASE WHEN bool_or(w.call ^@ 'medchain.unprotect(') THEN
+                   ' Whoever has privileges on a table sees all of its rows after unprotect(): '
+                   'take them away before.' ELSE '' END
+    FROM way w
+$$;
+COMMENT ON FUNCTION medchain.drop_refusal() IS
+    'internal: before_drop() as the error of DROP EXTENSION puts it; null if there is nothing';
