@@ -5,7 +5,8 @@
 CREATE FUNCTION medchain.guard_insert() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_guard_insert';
 COMMENT ON FUNCTION medchain.guard_insert() IS
-    'trigger: refuse rows that medchain did not write, but for those of a dump that is restored into a database that is no node';
+    'trigger: refuse rows that medchain did not write, but for those of a dump that is restored '
+    'into a database that is no node';
 
 -- The four that are not here look at each row.
 DO $$
@@ -45,13 +46,16 @@ BEGIN
     SELECT o.origin, c.height, c.size, b.height AS blocks, e.entries INTO broken
         FROM (SELECT origin FROM chain UNION SELECT DISTINCT origin FROM block) o
         LEFT JOIN chain c ON c.origin = o.origin
-        LEFT JOIN LATERAL (SELECT max(x.height) AS height FROM block x WHERE x.origin = o.origin) b ON true
-        LEFT JOIN LATERAL (SELECT max(x.seq) + 1 AS entries FROM entry x WHERE x.origin = o.origin) e ON true
+        LEFT JOIN LATERAL (
+            SELECT max(x.height) AS height FROM block x WHERE x.origin = o.origin) b ON true
+        LEFT JOIN LATERAL (
+            SELECT max(x.seq) + 1 AS entries FROM entry x WHERE x.origin = o.origin) e ON true
         WHERE (c.height, c.size) IS DISTINCT FROM (b.height, e.entries) LIMIT 1;
     IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = 'the ledger in this database is not complete',
-            DETAIL = format('The chain of "%s" should have %s entries up to block %s, and has %s up to block %s.',
+            DETAIL = format('The chain of "%s" should have %s entries up to block %s, and has %s '
+                            'up to block %s.',
                             broken.origin, coalesce(broken.size, 0), coalesce(broken.height, -1),
                             coalesce(broken.entries, 0), coalesce(broken.blocks, -1)),
             HINT = 'Restore it anew, into an empty database, and look at the first error.';
@@ -70,14 +74,16 @@ BEGIN
     FOR p IN SELECT * FROM peer ORDER BY member COLLATE "C" LOOP
         BEGIN
             theirs := remote_call(p.conninfo, format(
-                'SELECT pg_catalog.jsonb_build_object(''height'', b.height, ''hash'', pg_catalog.encode(b.hash, ''hex''))::pg_catalog.text
+                'SELECT pg_catalog.jsonb_build_object(''height'', b.height,
+                            ''hash'', pg_catalog.encode(b.hash, ''hex''))::pg_catalog.text
                  FROM medchain.block b WHERE b.origin OPERATOR(pg_catalog.=) %L
                  ORDER BY b.height DESC LIMIT 1', local.node))::jsonb;
         EXCEPTION WHEN connection_exception THEN
             RAISE WARNING USING
                 MESSAGE = format('"%s" could not be asked what it has of the chain of "%s": %s',
                                  p.member, local.node, SQLERRM),
-                DETAIL = 'Should it have blocks that are not here, what is sealed from now on contradicts them.';
+                DETAIL = 'Should it have blocks that are not here, what is sealed from now on '
+                         'contradicts them.';
             CONTINUE;
         END;
         SELECT encode(b.hash, 'hex') INTO here_hash FROM block b
@@ -85,16 +91,20 @@ BEGIN
         IF theirs ->> 'hash' IS DISTINCT FROM here_hash AND theirs IS NOT NULL THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('this copy is older than the node "%s" itself was', local.node),
-                DETAIL = format('"%s" has its block %s, which is not here: the chain ends with block %s.', p.member,
-                                theirs ->> 'height',
-                                coalesce((SELECT c.height FROM chain c WHERE c.origin = local.node), -1)),
-                HINT = 'Restore a newer backup. If there is none, the data centre has to call medchain.rekey() for this node, with the last block that is here as last_height.';
+                DETAIL = format('"%s" has its block %s, which is not here: the chain ends with '
+                                'block %s.', p.member, theirs ->> 'height',
+                                (SELECT coalesce(max(c.height), -1) FROM chain c
+                                 WHERE c.origin = local.node)),
+                HINT = 'Restore a newer backup. If there is none, the data centre has to call '
+                       'medchain.rekey() for this node, with the last block that is here as '
+                       'last_height.';
         END IF;
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION medchain.check_take_over(medchain.local_node) IS
-    'internal: error where it can be seen that this copy is incomplete, or older than its node, or that the node is still there';
+    'internal: error where it can be seen that this copy is incomplete, or older than its node, or '
+    'that the node is still there';
 
 -- The ledger tables, as the node knew them, and as they are here.
 CREATE FUNCTION medchain.take_over_tables(other_version boolean) RETURNS void
@@ -117,8 +127,9 @@ BEGIN
         IF other_version THEN
             -- another version may write a definition in other words
             UPDATE row_table x SET description = (
-                SELECT jsonb_object_agg(d.key, CASE WHEN d.key ~ '^(definition of|rule|partition) '
-                                                    THEN coalesce(after -> d.key, d.value) ELSE d.value END)
+                SELECT jsonb_object_agg(d.key,
+                           CASE WHEN d.key ~ '^(definition of|rule|partition) '
+                                THEN coalesce(after -> d.key, d.value) ELSE d.value END)
                 FROM jsonb_each(x.description) d) WHERE x.relation = t.relation;
         END IF;
         PERFORM observe_table(t.relation, 'take_over()', false, '{}');
@@ -127,7 +138,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION medchain.take_over_tables(boolean) IS
-    'internal: put on the ledger what became of ledger tables on the way into this database; other_version: of PostgreSQL';
+    'internal: put on the ledger what became of ledger tables on the way into this database; '
+    'other_version: of PostgreSQL';
 
 CREATE FUNCTION medchain.take_over() RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -165,11 +177,15 @@ BEGIN
     END IF;
     PERFORM append_raw('member.take_over', jsonb_build_object('height',
         (SELECT c.height FROM chain c WHERE c.origin = local.node))::text, NULL, true);
-    PERFORM take_over_tables(split_part(local.home, '/', 3) IS DISTINCT FROM split_part(here(), '/', 3));
+    PERFORM take_over_tables(
+        split_part(local.home, '/', 3) IS DISTINCT FROM split_part(here(), '/', 3));
 
-    SELECT string_agg(format('%L', p.member), ', ' ORDER BY p.member COLLATE "C") INTO unconnected FROM peer p
-        WHERE NOT EXISTS (SELECT FROM pg_subscription s WHERE s.subname = p.subscription AND s.subenabled
-                          AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()));
+    SELECT string_agg(format('%L', p.member), ', ' ORDER BY p.member COLLATE "C") INTO unconnected
+        FROM peer p
+        WHERE NOT EXISTS (SELECT FROM pg_subscription s
+                          WHERE s.subname = p.subscription AND s.subenabled AND s.subdbid = (
+                              SELECT d.oid FROM pg_database d
+                              WHERE d.datname = current_database()));
     IF unconnected IS NOT NULL THEN
         RAISE NOTICE USING
             MESSAGE = format('this database is node "%s" now, and follows nobody yet', local.node),
@@ -178,7 +194,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION medchain.take_over() IS
-    'this database, a copy of a node, is the node from now on: after a restore, once the old one is gone, and after pg_upgrade. Refused where peers, or this server, show that it is older than the node was or that the node is still there';
+    'this database, a copy of a node, is the node from now on: after a restore, once the old one '
+    'is gone, and after pg_upgrade. Refused where peers, or this server, show that it is older than '
+    'the node was or that the node is still there';
 
 CREATE FUNCTION medchain.detach_copy() RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -186,7 +204,8 @@ AS $$
 DECLARE
     local local_node;
     subscription name;
-    tables text := (SELECT string_agg(t.relation::text, ', ' ORDER BY t.ledger_name COLLATE "C") FROM row_table t);
+    tables text := (SELECT string_agg(t.relation::text, ', ' ORDER BY t.ledger_name COLLATE "C")
+                    FROM row_table t);
 BEGIN
     SELECT * INTO local FROM local_node FOR UPDATE;
     IF NOT FOUND THEN
@@ -196,8 +215,10 @@ BEGIN
             MESSAGE = format('this database is node "%s" itself', local.node),
             HINT = 'Call medchain.leave_alliance(), if it is to be one no more.';
     END IF;
-    FOR subscription IN SELECT s.subname FROM pg_subscription s JOIN peer p ON p.subscription = s.subname
-             WHERE s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) LOOP
+    FOR subscription IN SELECT s.subname FROM pg_subscription s
+             JOIN peer p ON p.subscription = s.subname
+             WHERE s.subdbid = (SELECT d.oid FROM pg_database d
+                                WHERE d.datname = current_database()) LOOP
         -- its slot is the node's
         EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', subscription);
         EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subscription);
@@ -207,10 +228,12 @@ BEGIN
     PERFORM empty_tables();
     IF tables IS NOT NULL THEN
         RAISE NOTICE USING
-            MESSAGE = format('tables that were on the ledger keep its triggers and policies: %s', tables),
+            MESSAGE = format('tables that were on the ledger keep its triggers and policies: %s',
+                             tables),
             HINT = 'Call medchain.unprotect() or medchain.end_ledger_table() to use them freely.';
     END IF;
 END
 $$;
 COMMENT ON FUNCTION medchain.detach_copy() IS
-    'this database, a copy of a node, is for something else: the ledger in it is removed, the node and its slots at its peers are left alone. Protected tables stay closed until unprotect()';
+    'this database, a copy of a node, is for something else: the ledger in it is removed, the node '
+    'and its slots at its peers are left alone. Protected tables stay closed until unprotect()';

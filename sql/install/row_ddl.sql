@@ -259,6 +259,8 @@ CREATE TRIGGER arrived AFTER INSERT ON medchain.row_table REFERENCING NEW TABLE 
     FOR EACH STATEMENT EXECUTE FUNCTION medchain.watch_arrived();
 CREATE TRIGGER arrived AFTER INSERT ON medchain.row_column REFERENCING NEW TABLE AS arrived
     FOR EACH STATEMENT EXECUTE FUNCTION medchain.watch_arrived();
+ALTER TABLE medchain.row_table ENABLE ALWAYS TRIGGER arrived;
+ALTER TABLE medchain.row_column ENABLE ALWAYS TRIGGER arrived;
 
 -- What it was, with today's names of the roles in it.
 CREATE FUNCTION medchain.known_description(p_table medchain.row_table) RETURNS jsonb

@@ -60,8 +60,9 @@ medchain_guard(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_guard_insert);
 
 /*
- * BEFORE INSERT, statement: the tables of a node are written by medchain's own functions, which run with their owner's
- * rights.  What comes in another way belongs to a dump, and has no place in a database that is a node.
+ * BEFORE INSERT, statement: the tables of a node are written by medchain's own functions, which run
+ * with their owner's rights.  What comes in another way belongs to a dump, and has no place in a
+ * database that is a node.
  */
 Datum
 medchain_guard_insert(PG_FUNCTION_ARGS)
@@ -75,6 +76,7 @@ medchain_guard_insert(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("rows of \"medchain.%s\" are written by medchain alone",
 						RelationGetRelationName(trigger->tg_relation)),
-				 errhint("A dump is restored into a database of its own; see medchain.take_over().")));
+				 errhint("A dump is restored into a database of its own; see "
+						 "medchain.take_over().")));
 	return PointerGetDatum(NULL);
 }

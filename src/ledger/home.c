@@ -91,8 +91,8 @@ home_status(void)
 char *
 home_copy_message(void)
 {
-	return psprintf("this database is a copy of node \"%s\"; medchain.take_over() makes it the node",
-					known_node);
+	return psprintf("this database is a copy of node \"%s\"; "
+					"medchain.take_over() makes it the node", known_node);
 }
 
 const char *
@@ -104,15 +104,19 @@ home_require(void)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("this database is not a node of an alliance"),
-					 errhint("Call medchain.found_alliance() or medchain.join_alliance() first.")));
+					 errhint("Call medchain.found_alliance() or medchain.join_alliance() "
+							 "first.")));
 			break;
 		case HOME_COPY:
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("this database is a copy of node \"%s\", and does not write on its chain",
-							known_node),
-					 errdetail("It was restored, copied or upgraded: it is not where the node is at home."),
-					 errhint("If it is to be the node from now on, and nothing else is, call medchain.take_over(); to use it for something else, medchain.detach_copy().")));
+					 errmsg("this database is a copy of node \"%s\", and does not write on its "
+							"chain", known_node),
+					 errdetail("It was restored, copied or upgraded: it is not where the node is "
+							   "at home."),
+					 errhint("If it is to be the node from now on, and nothing else is, call "
+							 "medchain.take_over(); to use it for something else, "
+							 "medchain.detach_copy().")));
 			break;
 		case HOME_HERE:
 			break;
@@ -160,8 +164,8 @@ medchain_require_home(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_home_arrives);
 
 /*
- * BEFORE INSERT on medchain.local_node.  Who founds or joins is at home here; who comes with a dump is
- * not, even where the dump was made: what was signed since then may not be in it.
+ * BEFORE INSERT on medchain.local_node.  Who founds or joins is at home here; who comes with a
+ * dump is not, even where the dump was made: what was signed since then may not be in it.
  */
 Datum
 medchain_home_arrives(PG_FUNCTION_ARGS)
@@ -173,7 +177,7 @@ medchain_home_arrives(PG_FUNCTION_ARGS)
 	bool		isnull = false;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		elog(ERROR, "medchain_home_arrives: not called as an INSERT trigger");
+		elog(ERROR, "medchain_home_arrives: not called as a trigger on INSERT");
 	desc = RelationGetDescr(trigger->tg_relation);
 	column = SPI_fnumber(desc, "home");
 	if (!InLocalUserIdChange())

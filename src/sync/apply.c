@@ -78,8 +78,8 @@ apply_require_restore(const char *relation)
 }
 
 /*
- * The node that something arrives for.  In a copy, an error keeps what the peer has to say in its slot, for the day
- * when the copy is the node; after pg_upgrade that is soon.
+ * The node that something arrives for.  In a copy, an error keeps what the peer has to say in its
+ * slot, for the day when the copy is the node; after pg_upgrade that is soon.
  */
 static bool
 apply_local_node(LocalNode *node)

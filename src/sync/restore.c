@@ -4,12 +4,12 @@
  * A restore is a series of commands that nobody stops at the first error, so each is refused, or
  * made harmless, where it begins:
  *
- * - COPY into medchain's tables, or past its triggers, in a database that is a node.  The triggers on
- *   the tables say the same to INSERT; pg_restore --disable-triggers switches them off.
+ * - COPY into medchain's tables, or past its triggers, in a database that is a node.  The triggers
+ *   on the tables say the same to INSERT; pg_restore --disable-triggers switches them off.
  * - ENABLE TRIGGER ALL, with which --disable-triggers ends: our triggers have to be ENABLE ALWAYS
  *   again.  On our own tables, in a database that is no node, they are never off: they tell a copy.
- * - CREATE SUBSCRIPTION: pg_dump carries those of the node, with the slots of the node at its peers.  As
- *   the copy is dropped, so would the slots be.  The command does nothing here.
+ * - CREATE SUBSCRIPTION: pg_dump carries those of the node, with the node's slots at its peers;
+ *   with the copy, the slots would be dropped.  The command does nothing here.
  * - DROP SUBSCRIPTION and DROP PUBLICATION, of pg_restore --clean in the node itself.
  *
  * pg_upgrade moves a whole cluster; nothing of this concerns it.
@@ -74,9 +74,10 @@ restore_check_copy(const CopyStmt *copy, Oid schema)
 			trigger->tgenabled == TRIGGER_DISABLED)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("rows of table \"%s\" are on the ledger, and its trigger \"%s\" is disabled",
-							RelationGetRelationName(relation), trigger->tgname),
-					 errhint("Load them without --disable-triggers, so that the ledger says that they came.")));
+					 errmsg("rows of table \"%s\" are on the ledger, and its trigger \"%s\" is "
+							"disabled", RelationGetRelationName(relation), trigger->tgname),
+					 errhint("Load them without --disable-triggers, so that the ledger says that "
+							 "they came.")));
 	}
 	table_close(relation, NoLock);
 }
@@ -91,7 +92,7 @@ restore_always(const char *trigger)
 	return command;
 }
 
-/* ALTER TABLE ... ENABLE or DISABLE TRIGGER ALL or USER: with our triggers set to ENABLE ALWAYS behind it. */
+/* ALTER TABLE ... ENABLE or DISABLE TRIGGER ALL or USER: with ours set to ENABLE ALWAYS. */
 static PlannedStmt *
 restore_alter_table(PlannedStmt *statement, Oid schema)
 {
@@ -135,7 +136,7 @@ restore_alter_table(PlannedStmt *statement, Oid schema)
 	return statement;
 }
 
-/* CREATE SUBSCRIPTION as pg_dump writes one of ours: ours are made with a connection, by subscribe_to(). */
+/* CREATE SUBSCRIPTION as pg_dump writes one of ours; subscribe_to() connects. */
 static bool
 restore_is_dumped(const CreateSubscriptionStmt *create)
 {
@@ -207,7 +208,8 @@ restore_peer_of(const char *subscription)
 	char	   *member = NULL;
 
 	trusted_begin(&scope);
-	trusted_read(&plan, "SELECT member FROM medchain.peer WHERE subscription = $1", 1, types, values);
+	trusted_read(&plan, "SELECT member FROM medchain.peer WHERE subscription = $1", 1, types,
+				 values);
 	if (SPI_processed > 0)
 		member = MemoryContextStrdup(context,
 									 SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
@@ -295,8 +297,8 @@ restore_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 		previous_utility_hook(statement, query, read_only_tree, context, params, environment, dest,
 							  completion);
 	else
-		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment, dest,
-								completion);
+		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment,
+								dest, completion);
 }
 
 void
@@ -308,7 +310,7 @@ restore_install(void)
 
 PG_FUNCTION_INFO_V1(medchain_empty_tables);
 
-/* empty_tables() -> void: all that the ledger says here is gone, as if no node had been founded. */
+/* empty_tables() -> void: all that the ledger says here is gone, as if there had been no node. */
 Datum
 medchain_empty_tables(PG_FUNCTION_ARGS)
 {

@@ -44,7 +44,7 @@ my $content = q{SET timezone = 'UTC';
 		FROM information_schema.tables WHERE table_schema = 'medchain' AND table_type = 'BASE TABLE' AND table_name <> 'verified') x(line)};
 $content = q{SET timezone = 'UTC';
 	SELECT string_agg(t.table_name || ' ' || md5(query_to_xml(format('SELECT to_jsonb(x) - ''home'' AS row FROM medchain.%I x ORDER BY (to_jsonb(x) - ''home'')::text COLLATE "C"', t.table_name), true, false, '')::text), E'\n' ORDER BY t.table_name COLLATE "C")
-	FROM information_schema.tables t WHERE t.table_schema = 'medchain' AND t.table_type = 'BASE TABLE' AND t.table_name <> 'verified'};
+	FROM information_schema.tables t WHERE t.table_schema = 'medchain' AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN ('verified', 'row_part')};
 my $attached = q{
 	SELECT md5(string_agg(x.line, E'\n' ORDER BY x.line COLLATE "C")) FROM (
 		SELECT concat_ws(' ', tgrelid::regclass, tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal OR tgparentid <> 0
