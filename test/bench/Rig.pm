@@ -73,7 +73,28 @@ sub seconds
 	return $times[-1] / 1000;
 }
 
-# Transactions per second of a script for pgbench.  async: commits do not wait for the disk.
+# Seconds that SQL takes in another database of the server.
+sub seconds_in
+{
+	my ($self, $dbname, $sql) = @_;
+	my $out = $self->{alliance}->cluster('dc')->safe_psql($dbname, "SET client_min_messages = warning;\n\\timing on\n$sql;");
+	my @times = $out =~ /^Time: ([0-9.]+) ms/mg;
+	return $times[-1] / 1000;
+}
+
+# A server beside it, of the same settings, that does not know of medchain.
+sub start_bare
+{
+	my ($self) = @_;
+	my $bare = PostgreSQL::Test::Cluster->new('bare');
+
+	$bare->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+	$bare->append_conf('postgresql.conf', "wal_level = logical\n$conf");
+	$bare->start;
+	return $bare;
+}
+
+# Transactions per second of a script for pgbench.  async: commits do not wait for the disk; cluster: not ours.
 sub tps
 {
 	my ($self, $script, %params) = @_;
@@ -85,7 +106,7 @@ sub tps
 	print $out $script;
 	close($out);
 	local $ENV{PGOPTIONS} = '-c synchronous_commit=' . ($params{async} ? 'off' : 'on');
-	my $cluster = $self->{alliance}->cluster('dc');
+	my $cluster = $params{cluster} || $self->{alliance}->cluster('dc');
 	my ($stdout, $stderr) = PostgreSQL::Test::Utils::run_command(
 		[
 			'pgbench', '-n', '-M', 'prepared', '-h', $cluster->host, '-p', $cluster->port,

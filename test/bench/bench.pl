@@ -21,11 +21,12 @@ $out->autoflush(1);
 Test::More->builder->output('/dev/null');
 
 my $quick     = $ENV{BENCH_QUICK};
-my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger verify growth');
+my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger verify growth ddl idle');
 my $rounds    = $ENV{BENCH_ROUNDS}    || ($quick ? 1 : 5);
 my $seconds   = $ENV{BENCH_SECONDS}   || ($quick ? 1 : 5);
 my $sustained = $ENV{BENCH_SUSTAINED} || ($quick ? 5 : 60);
 my $entries   = $ENV{BENCH_ENTRIES}   || ($quick ? 50000 : 500000);
+my $tables    = $quick ? 100 : 1000;
 my @growth    = split(' ', $ENV{BENCH_GROWTH} || ($quick ? '10000 30000' : '10000 100000 1000000'));
 
 # at most 2 GB are written between two checkpoints
@@ -340,6 +341,128 @@ sub growth
 	return;
 }
 
+# ----- DDL --------------------------------------------------------------------
+
+# Milliseconds a statement, of some that have nothing to do with a ledger table, in that database.
+sub foreign_ddl
+{
+	my ($dbname) = @_;
+	my $turns = 40;
+	return $rig->seconds_in($dbname, qq{
+		DO \$\$
+		BEGIN
+			FOR i IN 1 .. $turns LOOP
+				CREATE TABLE passing (id int PRIMARY KEY, v text);
+				ALTER TABLE passing ADD COLUMN w int;
+				ALTER TABLE passing RENAME COLUMN w TO x;
+				CREATE TEMP TABLE short (id int);
+				DROP TABLE short;
+				DROP TABLE passing;
+			END LOOP;
+		END\$\$}) * 1000 / (6 * $turns);
+}
+
+# Seconds that pg_restore takes for such a dump, into a new database.
+sub restore
+{
+	my ($dump) = @_;
+	my $cluster = $rig->{alliance}->cluster('dc');
+	my $start;
+
+	$rig->sql('CREATE DATABASE restored');
+	$start = time;
+	PostgreSQL::Test::Utils::run_command([ 'pg_restore', '-d', $cluster->connstr('restored'), $dump ]);
+	my $seconds = time - $start;
+	$rig->sql('DROP DATABASE restored WITH (FORCE)');
+	return $seconds;
+}
+
+sub dump_to
+{
+	my ($file) = @_;
+	PostgreSQL::Test::Utils::system_or_bail('pg_dump', '-Fc', '-f', $file, '--no-subscriptions', '--no-publications',
+		$rig->{alliance}->cluster('dc')->connstr('postgres'));
+	return $file;
+}
+
+# Milliseconds of ledger_table() for each of these.
+sub put_on_ledger
+{
+	my (@names) = @_;
+	return map { $rig->seconds("SELECT medchain.ledger_table('ddl.t$_')") * 1000 } @names;
+}
+
+sub ddl
+{
+	my $dir     = PostgreSQL::Test::Utils::tempdir();
+	my $restore = 270;
+	my $few     = 50;
+	my $last    = $tables - 9;
+
+	heading("DDL with $tables ledger tables");
+	$rig->sql(qq{
+		CREATE DATABASE without;
+		CREATE SCHEMA ddl;
+		SELECT format('CREATE TABLE ddl.t%s (id int PRIMARY KEY, other int, v text)', i) FROM generate_series(1, $restore) i \\gexec
+		SELECT format('ALTER TABLE ddl.t%s ADD FOREIGN KEY (other) REFERENCES ddl.t%s', i, i - 1) FROM generate_series(2, $restore) i \\gexec
+		SELECT format('CREATE INDEX ON ddl.t%s (other)', i) FROM generate_series(1, $restore) i \\gexec});
+	my $none = dump_to("$dir/none");
+	my @first = put_on_ledger(1 .. 10);
+	put_on_ledger(11 .. $few);
+	my $some = dump_to("$dir/some");
+	my $restores = $rig->rounds($rounds, some => sub { restore($some) }, none => sub { restore($none) });
+	my @restores = Rig::ratios($restores, 'some', 'none');
+
+	$rig->sql(qq{
+		SELECT format('CREATE TABLE ddl.t%s (id int PRIMARY KEY, other int, v text)', i) FROM generate_series($restore + 1, $tables) i \\gexec
+		SELECT format('SELECT medchain.ledger_table(%L)', 'ddl.t' || i) FROM generate_series($few + 1, $last - 1) i \\gexec});
+	my @last = put_on_ledger($last .. $tables);
+	my $figures = $rig->rounds($rounds, with => sub { foreign_ddl('postgres') }, without => sub { foreign_ddl('without') });
+	my @cost = map { $figures->{with}[$_] - $figures->{without}[$_] } 0 .. $#{ $figures->{with} };
+
+	printf $out "  a statement about other tables: %.2f ms, %.2f in a database without medchain\n",
+	  map { Rig::median(@{ $figures->{$_} }) } qw(with without);
+	printf $out "  ledger_table(): %.1f ms each for the first ten, %.1f for the last\n", Rig::median(@first), Rig::median(@last);
+	printf $out "  pg_restore of $restore tables: %.1f s with $few of them on the ledger, %.1f s with none\n",
+	  map { Rig::median(@{ $restores->{$_} }) } qw(some none);
+	$rig->target("cost of DDL on other tables, $tables ledger tables", 'below 1 ms', sprintf('%.2f ms', Rig::median(@cost)),
+		Rig::median(@cost) < 1);
+	$rig->target('ledger_table(), last to first', 'as fast', sprintf('%.2f', Rig::median(@last) / Rig::median(@first)),
+		Rig::median(@last) < 1.5 * Rig::median(@first));
+	$rig->target("restore, $few of $restore tables on the ledger to none", '', Rig::spread(@restores), 1);
+	$rig->sql('DROP DATABASE without');
+	return;
+}
+
+# ----- who does not use it ------------------------------------------------------
+
+sub idle
+{
+	my $bare   = $rig->start_bare;
+	my $script = "\\set aid random(1, 100000)\nSELECT abalance FROM pgbench_accounts WHERE aid = :aid;";
+	my $ours   = $rig->{alliance}->cluster('dc');
+
+	heading('pgbench -S, prepared, to a server that does not know of medchain');
+	foreach my $cluster ($ours, $bare)
+	{
+		PostgreSQL::Test::Utils::run_command([ 'pgbench', '-i', '-q', '-h', $cluster->host, '-p', $cluster->port, 'postgres' ]);
+	}
+	foreach my $clients (1, 8)
+	{
+		my %load    = (clients => $clients, seconds => $seconds);
+		my $figures = $rig->rounds(2 * $rounds,
+			ours => sub { $rig->tps($script, %load) },
+			bare => sub { $rig->tps($script, %load, cluster => $bare) });
+		my @ratios = Rig::ratios($figures, 'ours', 'bare');
+
+		printf $out "  %-22s %8.0f to %8.0f/s   %s\n", "$clients client" . ($clients > 1 ? 's' : ''),
+		  (map { Rig::median(@{ $figures->{$_} }) } qw(ours bare)), Rig::spread(@ratios);
+		$rig->target("pgbench -S, preloaded to not, $clients clients", 'at least 0.98', Rig::spread(@ratios), Rig::median(@ratios) >= 0.98);
+	}
+	$bare->stop;
+	return;
+}
+
 machine();
 # first, while the ledger is short
 if ($section{growth})
@@ -356,6 +479,8 @@ if ($section{sustained})
 # while all entries have 300 bytes
 verify() if $section{verify};
 ledger() if $section{ledger};
+idle() if $section{idle};
+ddl() if $section{ddl};
 $rig->summary($out);
 $rig->stop;
 # the test modules, which start and stop the server, expect a test
