@@ -195,8 +195,8 @@ END
 $$;
 COMMENT ON FUNCTION medchain.take_over() IS
     'this database, a copy of a node, is the node from now on: after a restore, once the old one '
-    'is gone, and after pg_upgrade. Refused where peers, or this server, show that it is older than '
-    'the node was or that the node is still there';
+    'is gone, and after pg_upgrade. Refused where peers, or this server, show that it is older '
+    'than the node was or that the node is still there';
 
 CREATE FUNCTION medchain.detach_copy() RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
