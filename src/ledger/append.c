@@ -187,7 +187,7 @@ append_check_origin(const char *origin, bool dumped)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("rows of \"medchain.pending\" are written by medchain alone"),
-				 errhint("Use medchain.append(). A dump is restored into a database of its own.")));
+			   errhint("Use medchain.append(). A dump is restored into a database of its own.")));
 	if (chain_local_node(&node) && strcmp(node.node, origin) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),

@@ -212,7 +212,7 @@ restore_peer_of(const char *subscription)
 				 values);
 	if (SPI_processed > 0)
 		member = MemoryContextStrdup(context,
-									 SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+								   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 	trusted_end(&scope);
 	return member;
 }
@@ -241,11 +241,11 @@ restore_check_drop(Node *node)
 
 		foreach(cell, ((DropStmt *) node)->objects)
 			if (strcmp(strVal(lfirst(cell)), RESTORE_PUBLICATION) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-						 errmsg("publication \"%s\" is how the others follow node \"%s\"",
-								RESTORE_PUBLICATION, home_require()),
-						 errhint("Call medchain.leave_alliance().")));
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("publication \"%s\" is how the others follow node \"%s\"",
+							RESTORE_PUBLICATION, home_require()),
+					 errhint("Call medchain.leave_alliance().")));
 	}
 }
 
@@ -324,7 +324,7 @@ medchain_empty_tables(PG_FUNCTION_ARGS)
 		/* one by one: sessions have to be told that their tables are on no ledger any more */
 		SPI_execute("DELETE FROM medchain.row_table", false, 0);
 		SPI_execute("SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c "
-					"WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind = 'r'", true, 1);
+				  "WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind = 'r'", true, 1);
 		tables = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 		SPI_execute(psprintf("TRUNCATE %s RESTART IDENTITY", tables), false, 0);
 	}
