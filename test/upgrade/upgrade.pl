@@ -11,7 +11,7 @@ my $installation = $ENV{MEDCHAIN_OLD_INSTALLATION} or die "run by test/upgrade/r
 $ENV{LD_LIBRARY_PATH} = $ENV{MEDCHAIN_OLD_LIBRARIES};
 
 my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node');
-my $old = Medchain::Alliance->new_cluster('old', install_path => $installation);
+my $old = Medchain::Alliance->new_cluster('old', install_path => $installation, initdb => ['--data-checksums']);
 
 $old->start;
 $alliance->start('dc', cluster => $old, dbname => 'hospital');
@@ -47,7 +47,7 @@ $old->wait_for_catchup($followed);
 $old->stop('fast');
 
 # at the same address, as its peers know no other
-my $new = Medchain::Alliance->new_cluster('new', port => $old->port);
+my $new = Medchain::Alliance->new_cluster('new', port => $old->port, initdb => ['--data-checksums']);
 my ($old_bin, $new_bin) = map { chomp(my $dir = `$_ --bindir`); $dir } "$installation/bin/pg_config", 'pg_config';
 $new_bin = (split(/:/, $ENV{PATH}))[0];
 my @upgrade = ('pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $old_bin, '-B', $new_bin,
