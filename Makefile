@@ -15,8 +15,8 @@ OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/ledger/*.c src/alliance/*.
          src/access/*.c src/sync/*.c src/*.c))
 
 # The order in which the parts of the install script need each other.
-INSTALL_PARTS = roles ledger state pure append verify proofs export row_table row_verify crl authority standing fold_member \
-         fold contract discipline rekey member examinee protocol identity access protect row_ddl apply peer leave join views privileges
+INSTALL_PARTS = roles ledger home state pure append verify proofs export row_table row_verify crl authority standing fold_member \
+         fold contract discipline rekey member examinee protocol identity access protect row_ddl apply peer leave join copy views privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))
 
 DATA_built = medchain--$(EXTVERSION).sql

@@ -234,6 +234,7 @@ DROP TABLE quoted;
 
 -- The identity behind a pseudonym was exchanged: grants would open somebody else's rows
 BEGIN;
+ALTER TABLE medchain.subject_identity DISABLE TRIGGER guard_insert;
 INSERT INTO medchain.subject_identity (pseudonym, identity) VALUES (sha256('somebody'), 'somebody');
 SELECT ok, fault, test.masked(detail) AS detail FROM medchain.verify('data-centre');
 ROLLBACK;

@@ -10,7 +10,7 @@ SELECT count(*) AS faults FROM medchain.verify() WHERE NOT ok;
 -- null is given.
 CREATE FUNCTION test.tampered(statement text, expected_height bigint, since_height bigint
     DEFAULT 0) RETURNS TABLE (origin text, fault text, detail text, located boolean)
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
 AS $$
 DECLARE
     found jsonb;

@@ -16,6 +16,7 @@
 #include "ledger/yield.h"
 #include "sync/apply.h"
 #include "sync/drop_guard.h"
+#include "sync/restore.h"
 
 PG_MODULE_MAGIC;
 
@@ -42,5 +43,6 @@ _PG_init(void)
 	launcher_install();
 	yield_install();
 	drop_guard_install();
+	restore_install();
 	watch_install();
 }

@@ -13,12 +13,8 @@ DECLARE
     acting text := session_member();   -- who is suspended must not pass for this node's own
     own_kind member_kind;
 BEGIN
+    PERFORM require_home();
     SELECT * INTO local FROM local_node;
-    IF NOT FOUND THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = 'this database is not a node of an alliance',
-            HINT = 'Call medchain.found_alliance() or medchain.join_alliance() first.';
-    END IF;
     -- a superuser runs this database, whatever member his sessions are bound to
     IF acting <> local.node AND NOT (SELECT r.rolsuper FROM pg_roles r
         WHERE r.rolname = session_user) THEN

@@ -26,8 +26,16 @@ AS $$
             AND NOT EXISTS (SELECT FROM row_table t
                             WHERE t.relation = coalesce(pg_partition_root(l.relation), l.relation))
         UNION ALL
-        SELECT 2, w.what, 'medchain.leave_alliance()' FROM (
-            SELECT format('subscription "%s"', p.subscription) FROM peer p
+        -- in a copy nothing else can be called before
+        SELECT 0, format('tables of node "%s"', n.node), 'medchain.detach_copy()' FROM local_node n
+            WHERE is_copy() AND EXISTS (SELECT FROM row_table)
+        UNION ALL
+        SELECT 2, w.what, CASE WHEN is_copy() THEN 'medchain.detach_copy()'
+                               ELSE 'medchain.leave_alliance()' END FROM (
+            -- a dump brings the peers, and not their subscriptions
+            SELECT format('subscription "%s"', p.subscription) FROM peer p JOIN pg_subscription s
+                ON s.subname = p.subscription AND s.subdbid = (
+                    SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
             UNION ALL
             SELECT format('publication "%s"', p.pubname) FROM pg_publication p
                 WHERE p.pubname = 'medchain' AND EXISTS (SELECT FROM local_node)

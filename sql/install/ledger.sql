@@ -12,7 +12,8 @@ CREATE TABLE medchain.local_node (
     node         text NOT NULL,
     data_center  text NOT NULL,
     genesis_key  text NOT NULL,
-    genesis_hash bytea CHECK (length(genesis_hash) = 32)
+    genesis_hash bytea CHECK (length(genesis_hash) = 32),
+    home         text                       -- see copy.sql; null: nowhere yet
 );
 COMMENT ON TABLE medchain.local_node IS
     'this database as a node of its alliance, with the pinned genesis block';

@@ -38,6 +38,11 @@ BEGIN
             MESSAGE = 'wal_level must be "logical" to share the ledger with other members',
             HINT = 'Set wal_level = logical in postgresql.conf and restart the server.';
     END IF;
+    -- what comes of a dump of the schema alone
+    IF EXISTS (SELECT FROM pg_publication p WHERE p.pubname = 'medchain' AND NOT p.puballtables
+               AND NOT EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid)) THEN
+        DROP PUBLICATION medchain;
+    END IF;
     EXECUTE format('CREATE PUBLICATION medchain FOR TABLE medchain.entry WHERE (origin = %1$L), '
         'medchain.block WHERE (origin = %1$L) WITH (publish = ''insert'')', self);
 END
@@ -134,6 +139,7 @@ AS $$
 DECLARE
     p peer;
 BEGIN
+    PERFORM require_home();     -- the slot is that of the node
     SELECT * INTO p FROM peer x WHERE x.member = disconnect_peer.member FOR UPDATE;
     IF NOT FOUND THEN
         RAISE undefined_object USING
@@ -179,6 +185,7 @@ DECLARE
     local local_node;
     slot name;
 BEGIN
+    PERFORM require_home();
     SELECT * INTO p FROM peer x WHERE x.member = resync.origin;
     IF NOT FOUND THEN
         RAISE undefined_object USING

@@ -17,13 +17,14 @@ DECLARE
                    "verify_certificate", "certificate_path", "certificate_pem", "crl_pem",
                    "crl_facts", "crl_revocation", "certificate_facts", "key_facts",
                    "current_member", "own_member", "may_query", "may_update",
-                   "granted_subjects", "name_valid"],
+                   "granted_subjects", "name_valid", "is_copy"],
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract",
                            "accept_contract", "end_contract",
                    "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy",
                    "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger",
                    "bind_role", "connect_peer",
-                   "disconnect_peer", "resync", "leave_alliance", "protect", "unprotect",
+                   "disconnect_peer", "resync", "leave_alliance", "take_over", "detach_copy",
+                   "protect", "unprotect",
                    "ledger_table", "end_ledger_table", "protect_part", "protection_policies",
                    "own_policies", "drop_policies", "before_drop",
                    "register_row_table", "forget_row_table", "drop_row_triggers", "check_row_table",
@@ -80,7 +81,7 @@ DECLARE
     relation regclass;
 BEGIN
     FOR relation IN SELECT c.oid FROM pg_catalog.pg_class c
-        WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind IN ('r', 'S')
+        WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind = 'r'
         -- by oid, which means nothing elsewhere
         AND c.relname <> 'row_part' LOOP
         PERFORM pg_catalog.pg_extension_config_dump(relation, '');

@@ -259,6 +259,8 @@ CREATE TRIGGER arrived AFTER INSERT ON medchain.row_table REFERENCING NEW TABLE 
     FOR EACH STATEMENT EXECUTE FUNCTION medchain.watch_arrived();
 CREATE TRIGGER arrived AFTER INSERT ON medchain.row_column REFERENCING NEW TABLE AS arrived
     FOR EACH STATEMENT EXECUTE FUNCTION medchain.watch_arrived();
+ALTER TABLE medchain.row_table ENABLE ALWAYS TRIGGER arrived;
+ALTER TABLE medchain.row_column ENABLE ALWAYS TRIGGER arrived;
 
 -- What it was, with today's names of the roles in it.
 CREATE FUNCTION medchain.known_description(p_table medchain.row_table) RETURNS jsonb
@@ -624,9 +626,15 @@ BEGIN
         DELETE FROM row_secret x WHERE x.relation = t.relation;
         DELETE FROM row_key x WHERE x.relation = t.relation;
         DELETE FROM row_part x WHERE x.relation = t.relation;
-        PERFORM append_raw('table.drop', jsonb_build_object(
-            'relation', t.ledger_name, 'command', p_command)::text, NULL, false);
+        -- a copy says nothing
+        IF at_home() THEN
+            PERFORM append_raw('table.drop', jsonb_build_object(
+                'relation', t.ledger_name, 'command', p_command)::text, NULL, false);
+        END IF;
     END LOOP;
+    IF NOT at_home() THEN
+        RETURN;
+    END IF;
     -- what was in them cannot be told any more
     SELECT * INTO p FROM row_part x WHERE x.part = ANY (p_relations)
         ORDER BY x.name COLLATE "C" LIMIT 1;

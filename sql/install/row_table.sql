@@ -65,6 +65,9 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_column F
     EXECUTE FUNCTION medchain.row_table_changed();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_secret FOR EACH ROW
     EXECUTE FUNCTION medchain.row_table_changed();
+ALTER TABLE medchain.row_table ENABLE ALWAYS TRIGGER changed;
+ALTER TABLE medchain.row_column ENABLE ALWAYS TRIGGER changed;
+ALTER TABLE medchain.row_secret ENABLE ALWAYS TRIGGER changed;
 
 CREATE FUNCTION medchain.row_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -68,7 +68,7 @@ BEGIN
     RETURN QUERY
     SELECT NULL::text, 'not watched'::text,
         'the table is not what it was when it was dumped: DDL is not recorded'::text
-            WHERE NOT is_watched(t)
+            WHERE at_home() AND NOT is_watched(t)
     UNION ALL
     SELECT NULL, 'not watched', format('event trigger %s is not enabled always', n)
         FROM unnest(ARRAY['medchain_observe_ddl', 'medchain_observe_drop',

@@ -90,7 +90,8 @@ COMMENT ON VIEW medchain.rejections IS
 
 CREATE VIEW medchain.chains AS
 SELECT o.origin, m.kind,
-       CASE WHEN o.origin = n.node AND m.ledger_key IS NULL AND n.node <> n.data_center
+       CASE WHEN o.origin = n.node AND medchain.is_copy() THEN 'own, copy'
+            WHEN o.origin = n.node AND m.ledger_key IS NULL AND n.node <> n.data_center
            THEN 'own, not configured'
             WHEN o.origin = n.node THEN 'own'
             WHEN m.ledger_key IS NULL AND o.origin <> n.data_center THEN CASE WHEN h.blocks > 0

@@ -28,6 +28,7 @@
 #include "ledger/append.h"
 #include "ledger/chain.h"
 #include "ledger/commit.h"
+#include "ledger/home.h"
 #include "ledger/hooks.h"
 #include "ledger/payload.h"
 #include "ledger/pseudonym.h"
@@ -81,31 +82,6 @@ append_make_id(pg_uuid_t *id, TimestampTz now)
 }
 
 /*
- * Name of this node.  Kept for the session once it is committed, as it never changes: the extension
- * would have to be dropped, and then medchain.local_node is another relation.
- */
-static const char *
-append_node_name(Oid schema)
-{
-	static Oid	cached_relation = InvalidOid;
-	static char cached_name[NAMEDATALEN];
-	Oid			relation = get_relname_relid("local_node", schema);
-	TrustedScope scope;
-	LocalNode	node;
-
-	if (OidIsValid(relation) && relation == cached_relation)
-		return cached_name;
-	cached_relation = InvalidOid;
-	trusted_begin(&scope);
-	chain_require_node(&node);
-	strlcpy(cached_name, node.node, NAMEDATALEN);
-	if (!node.is_new)
-		cached_relation = relation;
-	trusted_end(&scope);
-	return cached_name;
-}
-
-/*
  * Put a row into medchain.pending, which has no index, no default but its identity and no trigger
  * that would not do the same: this is the path that has to be as cheap as an insert can be.
  */
@@ -140,7 +116,7 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 
 /* The payload, with what the row's columns say of it in fields; body: JSON. */
 static char *
-append_build(Oid schema, const char *kind, const char *body, const uint8_t *subject,
+append_build(const char *kind, const char *body, const uint8_t *subject,
 			 PayloadFields *fields)
 {
 	const char *node;
@@ -150,7 +126,7 @@ append_build(Oid schema, const char *kind, const char *body, const uint8_t *subj
 	shared_require();
 	PreventCommandIfReadOnly("medchain.append()");
 	PreventCommandIfParallelMode("medchain.append()");
-	node = append_node_name(schema);
+	node = home_require();
 	member = ledger_hooks.session_member(&acting);
 	memset(fields, 0, sizeof(*fields));
 	fields->kind = unconstify(char *, kind);
@@ -172,7 +148,7 @@ append_entry(const char *kind, const char *body, const uint8_t *subject, bool wa
 	PayloadFields fields;
 	PayloadFields read;
 	const char *reason;
-	char	   *payload = append_build(schema, kind, body, subject, &fields);
+	char	   *payload = append_build(kind, body, subject, &fields);
 
 	/* what its readers could not read must not get on the chain: it could never come off again */
 	if (!payload_parse(payload, strlen(payload), &read, &reason))
@@ -189,7 +165,7 @@ append_own_entry(const char *kind, const char *body, const uint8_t *subject)
 {
 	Oid			schema = get_namespace_oid("medchain", false);
 	PayloadFields fields;
-	char	   *payload = append_build(schema, kind, body, subject, &fields);
+	char	   *payload = append_build(kind, body, subject, &fields);
 	AppendedAt	at = append_insert(schema, &fields, payload);
 
 	commit_note(false);
@@ -198,15 +174,20 @@ append_own_entry(const char *kind, const char *body, const uint8_t *subject)
 
 /*
  * A row that somebody inserted by hand, or a restore: an entry of another origin would make a block
- * that no peer accepts, and so the end of this chain.
+ * that no peer accepts, and so the end of this chain.  One that was dumped is on the chain by now.
  */
 static void
-append_check_origin(const char *origin)
+append_check_origin(const char *origin, bool dumped)
 {
 	TrustedScope scope;
 	LocalNode	node;
 
 	trusted_begin(&scope);
+	if (chain_local_node(&node) && node.at_home && dumped)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("rows of \"medchain.pending\" are written by medchain alone"),
+			   errhint("Use medchain.append(). A dump is restored into a database of its own.")));
 	if (chain_local_node(&node) && strcmp(node.node, origin) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
@@ -254,7 +235,8 @@ medchain_pending_leaf(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("invalid entry: %s", reason)));
-	append_check_origin(fields.origin);
+	(void) heap_getattr(trigger->tg_trigtuple, SPI_fnumber(desc, "leaf_hash"), desc, &isnull);
+	append_check_origin(fields.origin, !isnull);
 
 	leaf = palloc(VARHDRSZ + HASH_LEN);
 	SET_VARSIZE(leaf, VARHDRSZ + HASH_LEN);
@@ -366,7 +348,7 @@ append_check_member(void)
 	char	   *member = ledger_hooks.session_member(&acting);
 
 	if (member != NULL && !acting &&
-		strcmp(member, append_node_name(get_namespace_oid("medchain", false))) != 0)
+		strcmp(member, home_require()) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("\"%s\" takes no part in the alliance now", member),

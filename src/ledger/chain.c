@@ -6,7 +6,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
@@ -16,6 +15,7 @@
 #include "compat.h"
 #include "ledger/chain.h"
 #include "ledger/hooks.h"
+#include "ledger/home.h"
 #include "core/keycache.h"
 #include "ledger/trusted.h"
 
@@ -37,9 +37,10 @@ chain_local_node(LocalNode *node)
 	MemoryContext context = CurrentMemoryContext;
 	bool		isnull;
 	Datum		genesis;
+	char	   *home;
 
 	trusted_execute(&plan,
-					"SELECT alliance, node, data_center, genesis_key, genesis_hash, xmin FROM "
+					"SELECT alliance, node, data_center, genesis_key, genesis_hash, home FROM "
 					"medchain.local_node",
 					0, NULL, NULL, NULL, false);
 	if (SPI_processed == 0)
@@ -52,9 +53,8 @@ chain_local_node(LocalNode *node)
 	node->has_genesis = !isnull;
 	if (!isnull)
 		memcpy(node->genesis_hash, VARDATA_ANY(DatumGetByteaPP(genesis)), HASH_LEN);
-	node->is_new = TransactionIdIsCurrentTransactionId(
-			  DatumGetTransactionId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6,
-												  &isnull)));
+	home = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6);
+	node->at_home = home != NULL && strcmp(home, home_here()) == 0;
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }

@@ -23,7 +23,7 @@ typedef struct LocalNode
 	char	   *node;
 	char	   *data_center;
 	char	   *genesis_key;	/* PEM of the key that signed genesis */
-	bool		is_new;			/* written by this very transaction */
+	bool		at_home;		/* this database is the node, and no copy of it: see home.h */
 	bool		has_genesis;
 	uint8_t		genesis_hash[HASH_LEN];
 } LocalNode;

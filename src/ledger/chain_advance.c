@@ -358,7 +358,7 @@ chain_advance(const char *origin)
 	ChainCheck	check;
 	int64		accepted = 0;
 
-	if (!chain_local_node(&node) || strcmp(origin, node.node) == 0)
+	if (!chain_local_node(&node) || !node.at_home || strcmp(origin, node.node) == 0)
 		return 0;
 	if (!node.has_genesis && strcmp(origin, node.data_center) != 0)
 		return 0;

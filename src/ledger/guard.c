@@ -9,10 +9,12 @@
 
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "replication/logicalworker.h"
 #include "utils/rel.h"
 
 #include "ledger/chain.h"
+#include "ledger/home.h"
 
 PG_FUNCTION_INFO_V1(medchain_guard);
 
@@ -53,4 +55,28 @@ medchain_guard(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		return PointerGetDatum(trigger->tg_newtuple);
 	return PointerGetDatum(trigger->tg_trigtuple);
+}
+
+PG_FUNCTION_INFO_V1(medchain_guard_insert);
+
+/*
+ * BEFORE INSERT, statement: the tables of a node are written by medchain's own functions, which run
+ * with their owner's rights.  What comes in another way belongs to a dump, and has no place in a
+ * database that is a node.
+ */
+Datum
+medchain_guard_insert(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "medchain_guard_insert: not called as a trigger");
+	if (!InLocalUserIdChange() && home_status() == HOME_HERE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("rows of \"medchain.%s\" are written by medchain alone",
+						RelationGetRelationName(trigger->tg_relation)),
+				 errhint("A dump is restored into a database of its own; see "
+						 "medchain.take_over().")));
+	return PointerGetDatum(NULL);
 }

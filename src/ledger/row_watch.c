@@ -31,6 +31,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "ledger/home.h"
 #include "ledger/row_depend.h"
 #include "ledger/row_watch.h"
 #include "ledger/trusted.h"
@@ -82,7 +83,8 @@ watch_observe(DependWalk *walk, const char *command, ArrayBuildState * named)
 	SPITupleTable *found;
 	uint64		n;
 
-	if (count == 0)
+	/* a copy says nothing; take_over() looks at what became of its tables */
+	if (count == 0 || home_status() != HOME_HERE)
 		return;
 	values[0] = watch_oid_array(relations, count);
 	trusted_execute(&find,
@@ -119,6 +121,8 @@ watch_roles(const char *command)
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(command)};
 
+	if (home_status() != HOME_HERE)
+		return;
 	trusted_execute(&plan, "SELECT medchain.observe_roles($1)", 1, types, values, NULL, false);
 }
 

@@ -25,6 +25,7 @@
 #include "core/chain_check.h"
 #include "core/keycache.h"
 #include "ledger/chain.h"
+#include "ledger/home.h"
 #include "ledger/hooks.h"
 #include "ledger/pending.h"
 #include "ledger/sealer.h"
@@ -108,15 +109,39 @@ sealer_leave_unneeded(SharedDatabase *slot, bool called)
 }
 
 static void
+sealer_drop_key(SharedDatabase *slot)
+{
+	if (signing_key != NULL)
+		key_free(signing_key);
+	signing_key = NULL;
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	slot->key_fingerprint[0] = '\0';
+	LWLockRelease(shared_state->lock);
+}
+
+/* A copy of a node has no use for the key, and must not have it. */
+static bool
+sealer_is_copy(SharedDatabase *slot)
+{
+	bool		copy;
+
+	worker_begin(slot, "looking whose ledger this is");
+	copy = home_status() == HOME_COPY;
+	worker_commit();
+	if (copy)
+		sealer_report(slot, SEALER_FAILED, home_copy_message());
+	return copy;
+}
+
+static void
 sealer_load_key(SharedDatabase *slot)
 {
 	CoreError	error = {0};
 	char		fingerprint[65] = "";
 
-	if (signing_key != NULL)
-		key_free(signing_key);
-	signing_key = NULL;
-
+	sealer_drop_key(slot);
+	if (sealer_is_copy(slot))
+		return;
 	signing_key = signing_key_load(&asked_in_vain, &error);
 	if (signing_key != NULL && !key_fingerprint(signing_key, fingerprint))
 		elog(ERROR, "could not compute the fingerprint of the signing key");
@@ -279,6 +304,12 @@ sealer_seal(SharedDatabase *slot, int64 *bytes)
 
 	if (!chain_local_node(&node))
 		return 0;
+	if (!node.at_home)
+	{
+		/* it was no node when the key was loaded: a dump has been restored meanwhile */
+		sealer_drop_key(slot);
+		return -1;
+	}
 	chain_load(&node, node.node, CHAIN_LOCK, &check);
 	chain_terms(&node, node.node, &terms);
 	if (!sealer_key_fits(slot, &node, &terms, check.height + 1))

@@ -20,6 +20,7 @@
 #include "core/encode.h"
 #include "core/envelope.h"
 #include "ledger/demand.h"
+#include "ledger/home.h"
 #include "ledger/shared.h"
 #include "ledger/signer.h"
 
@@ -254,6 +255,7 @@ medchain_sign_envelope(PG_FUNCTION_ARGS)
 	char		signature64[ENCODE_BASE64_SIZE(KEY_SIGNATURE_MAX)];
 	StringInfoData out;
 
+	(void) home_require();
 	envelope_pae(type, payload, len, pae);
 	message = signer_roundtrip((char *) pae, size, &segment);
 	encode_base64((uint8_t *) payload, len, payload64);

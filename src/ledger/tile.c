@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "core/proof.h"
 #include "ledger/chain.h"
+#include "ledger/home.h"
 #include "ledger/scan.h"
 #include "ledger/tile.h"
 #include "ledger/trusted.h"
@@ -305,8 +306,8 @@ tile_range(const char *origin, uint64 size, TreeRange *range)
 PG_FUNCTION_INFO_V1(medchain_arrive_tile);
 
 /*
- * BEFORE INSERT: tiles are made here, and nobody sends any.  What a restore brings is let in where
- * the chain, which was restored before, lacks just this tile; verify() shows whether it is right.
+ * BEFORE INSERT: tiles are made here, and nobody sends any.  What a restore brings is let in, and
+ * in a node a tile that its chain lacks; verify() shows whether it is right.
  */
 Datum
 medchain_arrive_tile(PG_FUNCTION_ARGS)
@@ -341,6 +342,8 @@ medchain_arrive_tile(PG_FUNCTION_ARGS)
 	if (anynull || isnull)
 		return PointerGetDatum(trigger->tg_trigtuple);	/* the columns' own constraints say so
 														 * better */
+	if (home_status() != HOME_HERE)
+		return PointerGetDatum(trigger->tg_trigtuple);
 	values[3] = Int64GetDatum(VARSIZE_ANY_EXHDR(DatumGetByteaPP(hashes)));
 	trusted_begin(&scope);
 	trusted_execute(&plan,
@@ -352,7 +355,7 @@ medchain_arrive_tile(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("rows of \"medchain.tile\" are written by medchain alone"),
-				 errhint("A dump is restored with one job; medchain.rebuild_tiles() makes the "
+				 errhint("medchain.rebuild_tiles() makes the "
 						 "tiles anew from the entries.")));
 	trusted_end(&scope);
 	return PointerGetDatum(trigger->tg_trigtuple);

@@ -24,6 +24,7 @@
 
 #include "core/encode.h"
 #include "ledger/chain.h"
+#include "ledger/home.h"
 #include "ledger/shared.h"
 #include "ledger/trusted.h"
 #include "sync/apply.h"
@@ -63,19 +64,31 @@ apply_source(void)
 
 /*
  * A row that neither the sealer, the keeper nor replication brings: a restore, while this database
- * is no node yet; afterwards somebody who forges.
+ * is no node, or a copy of one; afterwards somebody who forges.
  */
 static void
 apply_require_restore(const char *relation)
 {
-	LocalNode	node;
-
-	if (chain_local_node(&node))
+	if (home_status() == HOME_HERE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("rows of \"medchain.%s\" are written by medchain alone", relation),
-				 errhint("Use medchain.append(). A dump is restored into a database that is no "
-						 "node yet, and with one job.")));
+				 errhint("Use medchain.append(). A dump is restored into a database of its "
+						 "own.")));
+}
+
+/*
+ * The node that something arrives for.  In a copy, an error keeps what the peer has to say in its
+ * slot, for the day when the copy is the node; after pg_upgrade that is soon.
+ */
+static bool
+apply_local_node(LocalNode *node)
+{
+	if (!chain_local_node(node))
+		return false;
+	if (!node->at_home)
+		(void) home_require();
+	return true;
 }
 
 /* First column of the one row that $1, $2 find, or NULL. */
@@ -158,7 +171,7 @@ medchain_arrive_entry(PG_FUNCTION_ARGS)
 		trusted_end(&scope);
 		return PointerGetDatum(trigger->tg_trigtuple);
 	}
-	if (chain_local_node(&node))
+	if (apply_local_node(&node))
 	{
 		char	   *origin = apply_text(trigger, "origin");
 		char	   *payload = apply_text(trigger, "payload");
@@ -310,7 +323,7 @@ medchain_arrive_block(PG_FUNCTION_ARGS)
 		trusted_end(&scope);
 		return PointerGetDatum(trigger->tg_trigtuple);
 	}
-	if (chain_local_node(&node))
+	if (apply_local_node(&node))
 		apply_block(trigger, &node);
 	trusted_end(&scope);
 	return PointerGetDatum(NULL);

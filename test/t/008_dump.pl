@@ -30,7 +30,7 @@ $alliance->wait_for_equal_heads;
 
 my $cluster = $alliance->cluster('dc');
 my $contents = join(' UNION ALL ', map { "SELECT '$_ ' || to_jsonb(x)::text FROM medchain.$_ x" }
-	  qw(local_node entry block chain claim member contract protocol protocol_grant data_index role_binding subject_identity peer));
+	  qw(entry block chain claim member contract protocol protocol_grant data_index role_binding subject_identity peer));
 my $content = qq{SET timezone = 'UTC'; SELECT count(*), md5(string_agg(r, ' ' ORDER BY r COLLATE "C")) FROM ($contents) x(r)};
 my $before = $alliance->sql('dc', $content);
 
@@ -44,10 +44,15 @@ is($cluster->safe_psql('restored', $content), $before, 'ledger and state are wha
 is($cluster->safe_psql('restored', 'SELECT count(*) FILTER (WHERE ok), count(*) FROM medchain.verify()'), '3|3', 'and verify');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.verify_table('diagnosis')}), '0', 'the protected table agrees with the ledger');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.verify_table('device_log')}), '0', 'and so does a ledger table, with columns dropped and added');
-is($cluster->safe_psql('restored', q{SELECT (SELECT count(*) FROM medchain.pending), bool_and(watched = relation::oid) FROM medchain.row_table}), '0|t', 'restoring is not DDL for the ledger; what follows is');
+is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.pending}), '0', 'restoring is not DDL for the ledger; what follows is');
 is($cluster->safe_psql('restored', 'SELECT string_agg(patient_id, \',\') FROM diagnosis', extra_params => [ '-U', 'app_a' ]), 'P1', 'row security holds');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM pg_trigger WHERE tgname IN ('medchain_capture', 'medchain_truncate', 'guard_row', 'guard_truncate', 'arrive', 'pending_leaf') AND tgenabled <> 'A'}),
 	'0', 'all triggers are there to stay');
+
+# a copy, until it is said that it is the node (which here is in another database of this server: 027_copies.pl)
+($rc, undef, $err) = $cluster->psql('restored', q{INSERT INTO device_log (id, what) VALUES (2, 'moved')});
+like($err, qr/copy of node "dc"/, 'it is a copy, and does not go on by itself');
+$cluster->safe_psql('restored', q{SELECT medchain.start_workers(); UPDATE medchain.local_node SET home = medchain.here()});
 
 # what is added now is captured, sealed and verified as before
 $cluster->safe_psql('restored', q{INSERT INTO device_log (id, what) VALUES (2, 'moved'); ALTER TABLE device_log ADD COLUMN place text});

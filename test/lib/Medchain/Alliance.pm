@@ -49,9 +49,9 @@ wal_retrieve_retry_interval = 500ms
 sub new_cluster
 {
 	my ($class, $name, %params) = @_;
-	my $cluster = PostgreSQL::Test::Cluster->new($name);
+	my $cluster = PostgreSQL::Test::Cluster->new($name, map { exists $params{$_} ? ($_ => $params{$_}) : () } qw(install_path port));
 
-	$cluster->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+	$cluster->init(extra => [ '--encoding=UTF8', '--locale=C', @{ $params{initdb} || [] } ]);
 	$cluster->append_conf('postgresql.conf', $settings);
 	$cluster->append_conf('postgresql.conf', $params{conf}) if defined $params{conf};
 	return $cluster;

@@ -1,0 +1,207 @@
+/*
+ * home.c: knowing a copy of a node from the node: see home.h.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "ledger/home.h"
+#include "ledger/trusted.h"
+
+#define HOME_LEN 64
+
+/* What medchain.local_node said when it was read last. */
+static bool known = false;
+static uint64 forgotten = 0;	/* how often we were told to read it anew */
+static Oid	known_relation = InvalidOid;
+static HomeStatus known_status;
+static char known_node[NAMEDATALEN];
+static char known_home[HOME_LEN];
+
+const char *
+home_here(void)
+{
+	static char here[HOME_LEN];
+
+	snprintf(here, sizeof(here), UINT64_FORMAT "/%u/%d", GetSystemIdentifier(), MyDatabaseId,
+			 PG_VERSION_NUM / 10000);
+	return here;
+}
+
+static void
+home_forget(Datum arg, Oid relation)
+{
+	if (!OidIsValid(relation) || relation == known_relation)
+	{
+		known = false;
+		forgotten++;
+	}
+}
+
+static void
+home_read(void)
+{
+	static SPIPlanPtr plan = NULL;
+	static bool registered = false;
+	TrustedScope scope;
+	uint64		before;
+
+	if (!registered)
+		CacheRegisterRelcacheCallback(home_forget, (Datum) 0);
+	registered = true;
+	known_relation = get_relname_relid("local_node", trusted_schema(false));
+
+	before = forgotten;
+	trusted_begin(&scope);
+	trusted_execute(&plan, "SELECT node, coalesce(home, '') FROM medchain.local_node",
+					0, NULL, NULL, NULL, true);
+	known_status = HOME_NONE;
+	if (SPI_processed > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+
+		strlcpy(known_node, SPI_getvalue(row, desc, 1), sizeof(known_node));
+		strlcpy(known_home, SPI_getvalue(row, desc, 2), sizeof(known_home));
+		known_status = strcmp(known_home, home_here()) == 0 ? HOME_HERE : HOME_COPY;
+	}
+	trusted_end(&scope);
+
+	/* what we were told to forget while we read it is read again the next time */
+	known = before == forgotten;
+}
+
+HomeStatus
+home_status(void)
+{
+	if (!known)
+		home_read();
+	return known_status;
+}
+
+char *
+home_copy_message(void)
+{
+	return psprintf("this database is a copy of node \"%s\"; "
+					"medchain.take_over() makes it the node", known_node);
+}
+
+const char *
+home_require(void)
+{
+	switch (home_status())
+	{
+		case HOME_NONE:
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("this database is not a node of an alliance"),
+					 errhint("Call medchain.found_alliance() or medchain.join_alliance() "
+							 "first.")));
+			break;
+		case HOME_COPY:
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("this database is a copy of node \"%s\", and does not write on its "
+							"chain", known_node),
+					 errdetail("It was restored, copied or upgraded: it is not where the node is "
+							   "at home."),
+					 errhint("If it is to be the node from now on, and nothing else is, call "
+							 "medchain.take_over(); to use it for something else, "
+							 "medchain.detach_copy().")));
+			break;
+		case HOME_HERE:
+			break;
+	}
+	return known_node;
+}
+
+PG_FUNCTION_INFO_V1(medchain_here);
+
+/* here() -> text */
+Datum
+medchain_here(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(home_here()));
+}
+
+PG_FUNCTION_INFO_V1(medchain_at_home);
+
+/* at_home() -> boolean */
+Datum
+medchain_at_home(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(home_status() == HOME_HERE);
+}
+
+PG_FUNCTION_INFO_V1(medchain_is_copy);
+
+/* is_copy() -> boolean */
+Datum
+medchain_is_copy(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(home_status() == HOME_COPY);
+}
+
+PG_FUNCTION_INFO_V1(medchain_require_home);
+
+/* require_home() -> void */
+Datum
+medchain_require_home(PG_FUNCTION_ARGS)
+{
+	(void) home_require();
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(medchain_home_arrives);
+
+/*
+ * BEFORE INSERT on medchain.local_node.  Who founds or joins is at home here; who comes with a
+ * dump is not, even where the dump was made: what was signed since then may not be in it.
+ */
+Datum
+medchain_home_arrives(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	int			column;
+	Datum		value = CStringGetTextDatum(home_here());
+	bool		isnull = false;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		elog(ERROR, "medchain_home_arrives: not called as a trigger on INSERT");
+	desc = RelationGetDescr(trigger->tg_relation);
+	column = SPI_fnumber(desc, "home");
+	if (!InLocalUserIdChange())
+	{
+		char	   *home = SPI_getvalue(trigger->tg_trigtuple, desc, column);
+
+		if (home == NULL || strcmp(home, home_here()) != 0)
+			return PointerGetDatum(trigger->tg_trigtuple);
+		isnull = true;
+	}
+	return PointerGetDatum(heap_modify_tuple_by_cols(trigger->tg_trigtuple, desc, 1, &column,
+													 &value, &isnull));
+}
+
+PG_FUNCTION_INFO_V1(medchain_home_changed);
+
+/* AFTER STATEMENT trigger of medchain.local_node: every session reads it anew. */
+Datum
+medchain_home_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "medchain_home_changed: not called as a trigger");
+	CacheInvalidateRelcache(trigger->tg_relation);
+	return PointerGetDatum(NULL);
+}

@@ -1,0 +1,38 @@
+/*
+ * home.h: is this database the one that its node is at home in, or a copy of it?
+ *
+ * A dump, CREATE DATABASE ... TEMPLATE and pg_upgrade all carry the ledger and the name of the node
+ * to another place.  If both places went on, two different blocks of one height would be signed
+ * with one key, and everybody else would keep the proof.  So medchain.local_node says where the
+ * node is at home, and anywhere else nothing is written or signed before somebody says that the
+ * node has moved (medchain.take_over()).
+ */
+#ifndef MEDCHAIN_LEDGER_HOME_H
+#define MEDCHAIN_LEDGER_HOME_H
+
+#include "postgres.h"
+
+typedef enum HomeStatus
+{
+	HOME_NONE,					/* no node of an alliance */
+	HOME_COPY,					/* the ledger of a node that is at home elsewhere */
+	HOME_HERE					/* the node itself */
+} HomeStatus;
+
+/*
+ * This place, "<system identifier>/<database oid>/<major version>": another one in every cluster
+ * that initdb makes, pg_upgrade's included, and in every database of one.  A standby, a
+ * pg_basebackup and a copy of the files cannot be told from their origin by it.
+ */
+extern const char *home_here(void);
+
+/* By the newest committed data, kept until it changes.  The extension must exist. */
+extern HomeStatus home_status(void);
+
+/* The name of this node.  ERROR object_not_in_prerequisite_state in a copy, or without a node. */
+extern const char *home_require(void);
+
+/* What the sealer says in a copy; palloc'd. */
+extern char *home_copy_message(void);
+
+#endif

@@ -1,0 +1,218 @@
+# pg_dump in all its forms, and every way back: what works, works whole; what cannot is refused where it begins.
+use strict;
+use warnings;
+
+use IPC::Run;
+use Medchain::Alliance;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node');
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my ($rc, $out, $err);
+
+$alliance->establish;
+$alliance->sql('dc', q{
+	CREATE ROLE app_a LOGIN;
+	CREATE TABLE diagnosis (case_no int PRIMARY KEY, patient_id text NOT NULL, finding text) PARTITION BY RANGE (case_no);
+	CREATE TABLE diagnosis_1 PARTITION OF diagnosis FOR VALUES FROM (0) TO (100);
+	CREATE TABLE diagnosis_2 PARTITION OF diagnosis FOR VALUES FROM (100) TO (200);
+	INSERT INTO diagnosis SELECT i, 'P' || i, 'benign' FROM generate_series(1, 120) i;
+	SELECT medchain.protect('diagnosis', 'patient_id');
+	GRANT SELECT ON diagnosis TO app_a;
+	SELECT medchain.bind_role('app_a', 'en');
+	UPDATE diagnosis SET finding = 'malignant' WHERE case_no < 4});
+$alliance->sql('dc', join("\n", map { qq{
+	CREATE TABLE log_$_ (id int PRIMARY KEY, gone int, what text, UNIQUE (what));
+	INSERT INTO log_$_ (id, what) SELECT i, 'w' || i FROM generate_series(1, 50) i;
+	ALTER TABLE log_$_ DROP COLUMN gone;
+	SELECT medchain.ledger_table('log_$_', append_only => $_ = 1);
+	CREATE INDEX ON log_$_ (id, what);
+	CREATE TABLE plain_$_ (id int PRIMARY KEY REFERENCES log_$_, what text);
+	INSERT INTO plain_$_ SELECT i, 'w' || i FROM generate_series(1, 50) i;} } 1 .. 8));
+$alliance->sql('en', q{SELECT medchain.issue_protocol('P1', 'text', '[{"grantee": "dc", "operations": ["query"]}]')});
+$alliance->wait_for_equal_heads;
+
+my $cluster = $alliance->cluster('dc');
+my $keys    = join(' ', map { sprintf("ALTER DATABASE %%s SET %s = '%s';", $_, $alliance->sql('dc', "SHOW $_")) }
+	  qw(medchain.signing_key medchain.pseudonym_key_file));
+
+# What medchain's tables hold, but for oids, numbers of columns, and where the node is at home; and what hangs on the users' tables.
+my $content = q{SET timezone = 'UTC';
+	SELECT string_agg(t.table_name || ' ' || md5(query_to_xml(format('SELECT to_jsonb(x) - ''{home, watched, roles, number}''::text[] AS row FROM medchain.%I x ORDER BY (to_jsonb(x) - ''{home, watched, roles, number}''::text[])::text COLLATE "C"', t.table_name), true, false, '')::text), E'\n' ORDER BY t.table_name COLLATE "C")
+	FROM information_schema.tables t WHERE t.table_schema = 'medchain' AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN ('verified', 'row_part')};
+my $attached = q{
+	SELECT md5(string_agg(x.line, E'\n' ORDER BY x.line COLLATE "C")) FROM (
+		SELECT concat_ws(' ', tgrelid::regclass, tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal OR tgparentid <> 0
+		UNION ALL SELECT concat_ws(' ', polrelid::regclass, polname) FROM pg_policy
+		UNION ALL SELECT concat_ws(' ', conrelid::regclass, conname) FROM pg_constraint WHERE contype IN ('p', 'u', 'f')
+		UNION ALL SELECT concat_ws(' ', oid::regclass, relrowsecurity, relforcerowsecurity) FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+	) x(line)};
+my ($content_before, $attached_before) = map { $alliance->sql('dc', $_) } $content, $attached;
+
+sub create
+{
+	my ($name) = @_;
+	$cluster->safe_psql('postgres', "CREATE DATABASE $name");
+	$cluster->safe_psql('postgres', sprintf($keys, $name, $name));
+	return;
+}
+
+sub dump_to
+{
+	my ($file, @options) = @_;
+	command_ok([ 'pg_dump', @options, '-f', "$dir/$file", $cluster->connstr('postgres') ], "pg_dump @options");
+	return;
+}
+
+# A command that says nothing on stderr and succeeds.
+sub silent_ok
+{
+	my ($title, @command) = @_;
+	my ($stdout, $stderr) = ('', '');
+	my $run = IPC::Run::run(\@command, '<', \'', '>', \$stdout, '2>', \$stderr);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok($run && $stderr eq '', $title) or diag(substr($stderr, 0, 4000));
+	return;
+}
+
+# A database that holds the whole node, knows that it is a copy, and can be dropped.
+sub copy_ok
+{
+	my ($name, $title) = @_;
+	my $sql = sub { my ($query) = @_; return $cluster->safe_psql($name, $query); };
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($sql->($content), $content_before, "$title: ledger, state and secrets are what they were");
+	is($sql->($attached), $attached_before, "$title: triggers, policies and keys are what they were");
+	is($sql->('SELECT count(*) FILTER (WHERE ok), count(*) FROM medchain.verify()'), '2|2', "$title: the chains verify");
+	is($sql->('SELECT count(*) FROM medchain.row_table t, LATERAL medchain.verify_table(t.relation)'), '0', "$title: tables and ledger agree");
+	is($sql->('SELECT medchain.is_copy()'), 't', "$title: it is a copy");
+	is($sql->('SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())'),
+		'0', "$title: it has no subscriptions");
+	($rc, undef, $err) = $cluster->psql($name, q{SELECT medchain.append('visit', '{}')});
+	like($err, qr/copy of node "dc".*medchain\.take_over\(\)/s, "$title: it appends nothing");
+	$cluster->safe_psql('postgres', "DROP DATABASE $name");
+	return;
+}
+
+my $slots = q{SELECT string_agg(slot_name, ',') FROM pg_replication_slots};
+my $slots_before = $alliance->sql('en', $slots);
+
+# several jobs at once: three times, as what they get in each other's way with differs
+dump_to('directory', '-Fd', '-j', '2');
+foreach my $try (1 .. 3)
+{
+	create("jobs_$try");
+	silent_ok("pg_restore -j 4, $try", 'pg_restore', '-j', '4', '-d', $cluster->connstr("jobs_$try"), "$dir/directory");
+	copy_ok("jobs_$try", "-j 4, $try");
+}
+
+# one transaction
+dump_to('custom', '-Fc');
+create('single');
+silent_ok('pg_restore -1', 'pg_restore', '-1', '-d', $cluster->connstr('single'), "$dir/custom");
+copy_ok('single', '-1');
+
+# a list of what there is
+dump_to('tar', '-Ft');
+create('listed');
+command_ok([ 'sh', '-c', "pg_restore -l '$dir/tar' | grep -v ' SUBSCRIPTION ' > '$dir/list'" ], 'pg_restore -l');
+silent_ok('pg_restore -L', 'pg_restore', '-e', '-L', "$dir/list", '-d', $cluster->connstr('listed'), "$dir/tar");
+copy_ok('listed', '-L');
+
+# the schema, then the data
+create('halves');
+silent_ok('pg_restore --schema-only', 'pg_restore', '-e', '--schema-only', '-d', $cluster->connstr('halves'), "$dir/custom");
+is($cluster->safe_psql('halves', 'SELECT medchain.is_copy(), medchain.at_home()'), 'f|f', 'without its data it is no node');
+($rc, undef, $err) = $cluster->psql('halves', 'COPY diagnosis FROM STDIN', extra_params => [ '-v', 'ON_ERROR_STOP=1' ]);
+silent_ok('pg_restore --data-only --disable-triggers', 'pg_restore', '-e', '--data-only', '--disable-triggers', '-d', $cluster->connstr('halves'), "$dir/custom");
+copy_ok('halves', '--data-only');
+
+# by psql: as text with INSERT, and over the copy again with --clean
+dump_to('inserts.sql', '--inserts', '--rows-per-insert=7');
+create('text');
+silent_ok('psql with INSERT', 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', "$dir/inserts.sql", $cluster->connstr('text'));
+dump_to('clean.sql', '--clean', '--if-exists');
+# (pg_dump drops primary keys of partitions that hang on those of their table: PostgreSQL's own error)
+my @clean = ('psql', '-X', '-q', '-o', '/dev/null', '-f', "$dir/clean.sql", $cluster->connstr('text'));
+IPC::Run::run(\@clean, '<', \'', '2>', \$err);
+is(join("\n", grep { !/cannot drop inherited constraint/ } split(/\n/, $err)), '', 'psql --clean over a copy');
+copy_ok('text', '--inserts, then --clean');
+is($alliance->sql('en', $slots), $slots_before, 'no slot of the node was touched');
+
+# over the node itself: whatever the form, medchain's tables stay what they are, and the ledger what it was
+my @over = (
+	[ 'everything, by psql', 'psql', '-X', '-q', '-o', '/dev/null', '-f', "$dir/inserts.sql" ],
+	[ '--data-only', 'pg_restore', '--data-only', '-d' ],
+	[ '--data-only --disable-triggers', 'pg_restore', '--data-only', '--disable-triggers', '-d' ],
+	[ '-j 2', 'pg_restore', '-j', '2', '-d' ]);
+foreach my $form (@over)
+{
+	my ($title, @command) = @$form;
+	my $stdout;
+	($stdout, $err) = ('', '');
+	push @command, $cluster->connstr('postgres');
+	push @command, "$dir/custom" if $command[0] eq 'pg_restore';
+	my $triggers = q{SELECT string_agg(concat_ws(' ', tgrelid::regclass, tgname, tgenabled), E'\n' ORDER BY tgrelid::regclass::text, tgname) FROM pg_trigger WHERE NOT tgisinternal};
+	my $triggers_before = $alliance->sql('dc', $triggers);
+	IPC::Run::run(\@command, '<', \'', '>', \$stdout, '2>', \$err);
+	like($err, qr/takes no rows from a dump|are written by medchain alone/, "over the node: $title: it is refused");
+	like($err, qr/HINT:  [^\n]*database of its own/, "over the node: $title: with a hint") ;
+	is($alliance->sql('dc', $triggers), $triggers_before, "over the node: $title: triggers are as they were");
+}
+$alliance->sql('dc', 'SELECT medchain.seal()');
+foreach my $table (qw(claim member contract protocol protocol_grant role_binding chain row_table row_column row_secret row_key subject_identity peer local_node))
+{
+	my $state = "SET timezone = 'UTC'; SELECT md5(string_agg((to_jsonb(x) - 'description')::text, ' ' ORDER BY to_jsonb(x)::text COLLATE \"C\")) FROM medchain.$table x";
+	next if $table eq 'chain';
+	my ($mine) = $alliance->sql('dc', $content) =~ /^$table (\w+)$/m;
+	my ($theirs) = $content_before =~ /^$table (\w+)$/m;
+	is($mine, $theirs, "over the node: $table is what it was");
+}
+$alliance->verify_ok;
+is($alliance->sql('dc', 'SELECT count(*) FROM medchain.row_table t, LATERAL medchain.verify_table(t.relation)'), '0', 'over the node: tables and ledger agree');
+is($alliance->sql('dc', q{SELECT string_agg(state, ',') FROM medchain.peers}), 'streaming', 'over the node: it follows its peers');
+is($alliance->sql('en', $slots), $slots_before, 'over the node: by the same slots');
+foreach my $drop ([ 'DROP SUBSCRIPTION ' . $alliance->sql('dc', 'SELECT subscription FROM medchain.peer'), q{disconnect_peer\('en'\)} ],
+	[ 'DROP PUBLICATION medchain', 'leave_alliance\(\)' ])
+{
+	$alliance->fails_like('dc', $drop->[0], qr/HINT:  Call medchain\.$drop->[1]/, "as of pg_restore --clean: " . substr($drop->[0], 0, 17));
+}
+
+# one table, or one schema, elsewhere: whoever owns it there takes it on or frees it
+dump_to('table.sql', '-t', 'diagnosis', '-t', 'diagnosis_1', '-t', 'diagnosis_2', '-t', 'log_1', '-t', 'log_2');
+dump_to('schema.sql', '-n', 'public');
+$alliance->sql('en', 'CREATE ROLE app_a');
+foreach my $elsewhere ([ 'table.sql', 'en', 'a node' ], [ 'schema.sql', 'nowhere', 'a database that is none' ])
+{
+	my ($file, $where, $title) = @$elsewhere;
+	my ($node, $database) = $where eq 'en' ? ($alliance->cluster('en'), 'postgres') : ($cluster, 'nowhere');
+	if ($where eq 'nowhere')
+	{
+		create('nowhere');
+		$cluster->safe_psql('nowhere', 'CREATE EXTENSION medchain; DROP SCHEMA public');
+	}
+	silent_ok("$file in $title", 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', "$dir/$file", $node->connstr($database));
+	$node->safe_psql($database, 'GRANT USAGE ON SCHEMA public TO PUBLIC');
+	($rc, undef, $err) = $node->psql($database, q{INSERT INTO log_1 VALUES (1000, 'x')});
+	like($err, qr/HINT:  [^\n]*medchain\.ledger_table\(\)[^\n]*medchain\.end_ledger_table\(\)/, "$title: its tables say what to do");
+	is($node->safe_psql($database, 'SET ROLE app_a; SELECT count(*) FROM diagnosis'), '0', "$title: a protected table is closed");
+	if ($where eq 'en')
+	{
+		$node->safe_psql($database, q{SELECT medchain.ledger_table('log_1', append_only => true); SELECT medchain.protect('diagnosis', 'patient_id')});
+		$node->safe_psql($database, q{INSERT INTO log_1 VALUES (1000, 'x'); UPDATE diagnosis SET finding = 'x' WHERE case_no IN (1, 101)});
+		is($node->safe_psql($database, 'SELECT count(*) FROM medchain.row_table t, LATERAL medchain.verify_table(t.relation)'), '0', "$title: taken on");
+	}
+	$node->safe_psql($database, q{SELECT medchain.unprotect('diagnosis')});
+	$node->safe_psql($database, "SELECT medchain.end_ledger_table('$_')") foreach $where eq 'en' ? qw(log_1 log_2) : map { "log_$_" } 1 .. 8;
+	is($node->safe_psql($database, q{SELECT count(*) FROM pg_trigger WHERE tgname ~ '^medchain_'}), '0', "$title: no trigger is left");
+	is($node->safe_psql($database, q{SELECT count(*) FROM pg_policy}), '0', "$title: nor a policy");
+	$node->safe_psql($database, q{INSERT INTO log_2 VALUES (1001, 'y')});
+	is($node->safe_psql($database, q{SET ROLE app_a; SELECT count(*) FROM diagnosis}), '120', "$title: freed, it is a table like any other");
+	($rc, undef, $err) = $node->psql($database, q{SELECT medchain.unprotect('diagnosis')});
+	like($err, qr/is not protected/, "$title: and nothing of medchain's");
+}
+$alliance->check_logs;
+done_testing();
