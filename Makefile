@@ -3,6 +3,7 @@
 #   make            build                 make install   into the server's directories, medchain-verify with it
 #   make test       every test suite      make demo      a whole alliance on this machine
 #   make bench      what it costs, as ratios
+#   make lint       style, orphans, change log: what a program can check
 #
 # test, demo and bench work on a machine that has no PostgreSQL yet: they install what
 # they need, and so must not depend on pg_config.
@@ -15,31 +16,36 @@ OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/ledger/*.c src/alliance/*.
          src/access/*.c src/sync/*.c src/*.c))
 
 # The order in which the parts of the install script need each other.
-INSTALL_PARTS = roles ledger home state pure append verify proofs export row_table row_verify crl authority standing fold_member \
-         fold contract discipline rekey member examinee protocol identity access protect row_ddl apply peer leave join copy views privileges
+INSTALL_PARTS = roles ledger home state pure append verify proofs export row_table row_verify crl authority standing await \
+         fold_member fold contract discipline rekey member examinee protocol identity access protect row_ddl apply peer \
+         shortage leave join copy views privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))
 
 DATA_built = medchain--$(EXTVERSION).sql
 EXTRA_CLEAN = medchain--$(EXTVERSION).sql test/core/build test/fuzz/build
 
-PG_CPPFLAGS = -I$(srcdir)/src
+PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
 PG_CFLAGS = -Wall -Wextra -Wdeclaration-after-statement -Wno-unused-parameter -Wno-sign-compare \
          -Wno-missing-field-initializers
+SHLIB_LINK_INTERNAL = $(libpq)
 SHLIB_LINK = -lcrypto
 
 PG_CONFIG ?= pg_config
 
 .DEFAULT_GOAL := all
-.PHONY: test demo bench
+.PHONY: test demo bench lint
 test:
 	scripts/run-tests
 demo:
 	@demo/run
 bench:
 	@test/bench/run
+lint:
+	@scripts/check-style
+	@scripts/indent --check
 
 # Debian's pg_config of postgresql-common answers only when the server headers are there.
-ifneq ($(filter-out test demo bench,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out test demo bench lint,$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(wildcard $(PGXS)),)
 $(error PostgreSQL's server headers are missing; run scripts/install-deps, or give PG_CONFIG)

@@ -26,10 +26,10 @@ tell <<'TEXT'
 An expired grant. P0013's 20 seconds are over (or will be in a moment):
 TEXT
 arrives "the protocol has expired" hospital-b \
-	"SELECT count(*) FROM medchain.data_index('P0013') WHERE NOT active" 1
+	"SELECT count(*) FROM medchain.data_index('P0013', ended => true) WHERE NOT active" 1
 sql hospital-b/clinician <<'SQL'
 SELECT p.state, p.protocol_text, upper(p.valid) AS until FROM medchain.protocols p
-JOIN medchain.data_index('P0013') d USING (protocol) WHERE NOT d.active;
+JOIN medchain.data_index('P0013', ended => true) d USING (protocol) WHERE NOT d.active;
 SELECT case_no, patient_id, diagnosis FROM diagnosis WHERE patient_id = 'P0013';
 SQL
 shows "the ledger says expired" '^ expired \| Hospital B may have a short look'

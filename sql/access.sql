@@ -106,6 +106,20 @@ UPDATE diagnosis SET result = 'forged';
 -- hospital-a
 \c - regress_a
 SELECT medchain.current_member(), medchain.own_member();
+-- a subject is text unless it has another type: a literal, a parameter of a driver without types
+SELECT min(s.subject) AS granted FROM unnest(medchain.granted_subjects()) s (subject) \gset
+SELECT medchain.may_query('nobody') AS nobody, medchain.may_query(NULL) AS "null",
+    medchain.may_query('P0042', 'diagnosis') AS literal,
+    medchain.may_update('nobody', 'visit') AS update;
+PREPARE may AS SELECT medchain.may_query($1, $2), medchain.may_update($1);
+EXECUTE may('nobody', 'diagnosis');
+DEALLOCATE may;
+SELECT medchain.may_query(:'granted') AS literal, medchain.may_query(:'granted'::text) AS text,
+    medchain.may_query(:'granted'::varchar(20)) AS varchar,
+    medchain.may_query(:'granted'::name) AS name,
+    medchain.may_query(:'granted'::char(20)) AS padded,
+    medchain.may_query(42) AS number, medchain.may_query(gen_random_uuid()) AS uuid,
+    medchain.may_query('2026-01-31'::date) AS date, medchain.may_query('\x00'::bytea) AS bytea;
 SELECT * FROM diagnosis ORDER BY 1;
 SELECT * FROM visit ORDER BY 1;
 SELECT * FROM visit_2025 ORDER BY 1;

@@ -158,7 +158,8 @@ SELECT medchain.admit('hospital-a', 'chain_node', test.pem('hospital-a')) IS NOT
 SELECT medchain.admit('hospital-b', 'chain_node', test.pem('hospital-b'), '{query}',
     '[2026-01-01Z, 2030-01-01Z)') IS NOT NULL AS admitted;
 SELECT medchain.admit('sm2', 'chain_node', test.pem('sm2')) IS NOT NULL AS admitted;
-SELECT medchain.admit('hospital-c', 'chain_node', test.pem('hospital-a'));	-- somebody's certificate
+-- somebody's certificate
+SELECT medchain.admit('hospital-c', 'chain_node', test.pem('hospital-a'));
 SELECT member, kind, state, capabilities, configured_by, ledger_algorithm FROM medchain.members
     ORDER BY 1;
 SELECT member, kind, capabilities, accepted IS NULL AS waiting, current FROM medchain.contracts

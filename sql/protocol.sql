@@ -48,6 +48,19 @@ SELECT medchain.issue_protocol(NULL, 'text', '[]');
 SELECT medchain.issue_protocol('P0001', NULL, '[]');
 SELECT medchain.issue_protocol('P0001', 'text', NULL);
 SELECT medchain.issue_protocol('P0001', 'text', '[]', '[]', 'empty');
+-- what is empty or blank is a variable that was not set
+SELECT call, content FROM test.errors_of($$issue_protocol('', 'text', '[]')$$,
+    $$issue_protocol(E' \t\n', 'text', '[]')$$,
+    $$issue_protocol(U&'\3000\00A0\200B', 'text', '[]')$$,
+    $$issue_protocol('P0001', ' ', '[]')$$, $$protocol_envelope('', 'text', '[]')$$,
+    $$issue_protocol('P0001', 'text', '[{"grantee": "", "operations": ["query"]}]')$$,
+    $$issue_protocol('P0001', 'text',
+        '[{"grantee": "hospital-a", "operations": ["query"], "purpose": ""}]')$$,
+    $$issue_protocol('P0001', 'text', '[]', '[{"holder": "data-centre", "relation": " "}]')$$,
+    $$issue_protocol('P0001', 'text', '[]', '[{"holder": "", "relation": "public.x"}]')$$,
+    $$amend_protocol(gen_random_uuid(), '', 'text', '[]')$$, $$append('visit', '{}', '')$$,
+    $$append('visit', '{}', ' ')$$, $$examinee_key_envelope('', 'key')$$,
+    $$register_examinee_key(' ', 'key', 'proof')$$);
 SELECT * FROM test.error_of($$ SELECT medchain.issue_protocol('P0001', 'text', '[]',
     signature => 'AAAA') $$);
 SELECT * FROM test.error_of($$ SELECT medchain.issue_protocol('P0001', 'text', '[]',
@@ -115,13 +128,17 @@ SELECT medchain.issue_protocol('P0003', 'past',
 SELECT medchain.issue_protocol('P0003', 'future',
     '[{"grantee": "hospital-a", "operations": ["query"]}]', '[]', '[2999-01-01,)') AS future \gset
 SELECT protocol_text, state FROM medchain.protocols WHERE identity = 'P0003' ORDER BY issued;
-SELECT active FROM medchain.data_index('P0003');
+SELECT holder, active FROM medchain.data_index('P0003');
+SELECT holder, active FROM medchain.data_index('P0003', ended => true);
 
 --
 -- Notes, and the log of one examinee
 --
 SELECT medchain.log_diagnosis(:'p1', '{"finding": "benign"}') IS NOT NULL AS logged;
 SELECT medchain.log_diagnosis(:'p1', NULL);
+SELECT note, content
+    FROM unnest(ARRAY['null', '""', '" "', '{}', '[]']) WITH ORDINALITY x (note, i),
+    test.error_of(format('SELECT medchain.log_diagnosis(%L, %L)', :'p1', note)) ORDER BY i;
 SELECT * FROM test.error_of($$ SELECT medchain.log_diagnosis(gen_random_uuid(), '{}') $$);
 SELECT origin, actor, kind, protocol = :'p1' AS protocol, detail ->> 'text' AS text,
     detail -> 'note' AS note FROM medchain.diagnosis_log('P0001') WHERE origin = 'end-node'
@@ -151,7 +168,7 @@ SELECT origin, kind, detail -> 'note' AS note FROM medchain.diagnosis_log('P0001
     WHERE kind = 'note' ORDER BY time;
 SELECT medchain.revoke_protocol(:'p2', 'treatment is over') IS NOT NULL AS revoked;
 SELECT state, revoked_by, revoke_reason FROM medchain.protocols WHERE protocol = :'p2';
-SELECT medchain.revoke_protocol(:'p2', 'again');
+SELECT count(medchain.revoke_protocol(:'p2', 'again'));
 SELECT medchain.amend_protocol(:'p2', 'P0002', 'text', '[]');
 SELECT * FROM test.error_of($$ SELECT medchain.revoke_protocol(gen_random_uuid(), '') $$);
 \c :data_centre

@@ -15,6 +15,7 @@
 #include "ledger/shared.h"
 #include "ledger/yield.h"
 #include "sync/apply.h"
+#include "sync/conceal.h"
 #include "sync/drop_guard.h"
 #include "sync/restore.h"
 
@@ -45,4 +46,5 @@ _PG_init(void)
 	drop_guard_install();
 	restore_install();
 	watch_install();
+	conceal_init();
 }

@@ -32,6 +32,19 @@ CREATE FUNCTION medchain.may_query(subject anyelement, relation regclass DEFAULT
 COMMENT ON FUNCTION medchain.may_query(anyelement, regclass) IS
     'may the current member query records of this subject (in this relation), by the clock of the '
     'statement?';
+-- A literal, or a parameter, without a type is text; and so is whatever PostgreSQL takes for it.
+CREATE FUNCTION medchain.may_query(subject text, relation regclass DEFAULT NULL) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_query_support AS 'MODULE_PATHNAME',
+        'medchain_may_query';
+COMMENT ON FUNCTION medchain.may_query(text, regclass) IS
+    'may the current member query records of this subject (in this relation), by the clock of the '
+    'statement?';
+CREATE FUNCTION medchain.may_update(subject text, relation regclass DEFAULT NULL) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_update_support AS 'MODULE_PATHNAME',
+        'medchain_may_update';
+COMMENT ON FUNCTION medchain.may_update(text, regclass) IS
+    'may the current member update records of this subject (in this relation), by the clock of the '
+    'statement?';
 CREATE FUNCTION medchain.may_update(subject anyelement, relation regclass DEFAULT NULL)
     RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_update_support AS 'MODULE_PATHNAME',

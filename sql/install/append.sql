@@ -54,6 +54,36 @@ CREATE FUNCTION medchain.pseudonym(identity text) RETURNS bytea
 COMMENT ON FUNCTION medchain.pseudonym(text) IS
     'what stands for an examinee on the ledger: HMAC-SHA-256 of the identity under the key in '
     'medchain.pseudonym_key_file';
+CREATE FUNCTION medchain.pseudonym_check() RETURNS text
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'medchain_pseudonym_check';
+COMMENT ON FUNCTION medchain.pseudonym_check() IS
+    'internal: check value of the key in medchain.pseudonym_key_file, as the genesis entry has it';
+CREATE FUNCTION medchain.pseudonym_status() RETURNS text
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'medchain_pseudonym_status';
+COMMENT ON FUNCTION medchain.pseudonym_status() IS
+    'can the key in medchain.pseudonym_key_file be used, and is it the alliance''s? fine, or '
+    'what is wrong';
+
+-- Nobody is called nothing: a subject, or a text, of white space alone is a variable that was not
+-- set.
+CREATE FUNCTION medchain.require_words(argument text, value text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    IF value IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = format('%s must not be null', argument);
+    ELSIF is_blank(value) THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('%s must not be empty or blank',
+            argument);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.require_words(text, text) IS 'internal: error if an argument is '
+    'null, empty or blank';
+
+CREATE FUNCTION medchain.is_blank(value text) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_is_blank';
+COMMENT ON FUNCTION medchain.is_blank(text) IS 'internal: is there nothing to see in this text?';
 
 CREATE FUNCTION medchain.sign_envelope(payload_type text, payload text) RETURNS text
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_sign_envelope';

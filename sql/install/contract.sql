@@ -24,11 +24,16 @@ BEGIN
                 'who takes no part now.' ELSE 'This session acts for "%s".' END, acting);
     END IF;
     SELECT m.kind INTO own_kind FROM member m WHERE m.name = local.node;
-    IF kinds IS NOT NULL AND own_kind = ANY (kinds) IS NOT TRUE THEN
+    IF kinds IS NOT NULL AND own_kind IS NULL THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('%s is for members of kind %s', what, array_to_string(kinds, ' or ')),
-            DETAIL = format('"%s" is %s.', local.node, coalesce('of kind ' || own_kind,
-                'no member yet'));
+            DETAIL = format('"%s" is no member yet.', local.node),
+            HINT = 'Its contract comes with the data centre''s chain: see medchain.peers, '
+                'medchain.chains and the server log.';
+    ELSIF kinds IS NOT NULL AND own_kind <> ALL (kinds) THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('%s is for members of kind %s', what, array_to_string(kinds, ' or ')),
+            DETAIL = format('"%s" is of kind %s.', local.node, own_kind);
     END IF;
     RETURN local;
 END
@@ -44,13 +49,17 @@ DECLARE
 BEGIN
     SELECT x.* INTO m FROM member x JOIN local_node n ON n.node = x.name;
     IF m.name IS NOT NULL AND NOT m.accepted THEN
-        RAISE object_not_in_prerequisite_state USING MESSAGE = format('%s has to wait: the '
-            'contract of "%s" is not countersigned yet', what, m.name);
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('%s has to wait: the contract of "%s" is not countersigned yet',
+                what, m.name),
+            HINT = 'The member does so by join_alliance(), or accept_contract(); is the sealer '
+                'running (medchain.stat)?';
     ELSIF m.name IS NOT NULL AND m.ledger_key IS NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('%s has to wait: the ledger of "%s" is not configured yet', what,
                 m.name),
-            HINT = 'An end node calls medchain.configure_ledger().';
+            HINT = 'An end node calls medchain.configure_ledger(); whether its chain is here is '
+                'in medchain.peers and medchain.chains.';
     ELSIF coalesce(m.expelled, m.ended, m.suspended) IS NOT NULL THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('"%s" %s', m.name, CASE WHEN m.expelled IS NOT NULL
@@ -139,8 +148,7 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = format('certificate of "%s" is not accepted: %s', contract_terms.member,
                 reason),
-            HINT = 'It must lead to the alliance''s trust anchors, be valid now, and be for '
-                'digital signatures.';
+            HINT = certificate_hint(reason);
     END IF;
     PERFORM refuse_revoked(contract_terms.member, contract_terms.certificate);
     SELECT * INTO facts FROM certificate_facts(contract_terms.certificate);
@@ -303,6 +311,12 @@ DECLARE
     k medchain.contract;
     terms text;
 BEGIN
+    -- the offer may be on its way
+    IF NOT EXISTS (SELECT FROM medchain.contract x WHERE x.member = local.node
+        AND x.accepted IS NULL AND x.ended IS NULL
+                   AND x.id = coalesce(accept_contract.contract, x.id)) THEN
+        PERFORM catch_up();
+    END IF;
     SELECT * INTO k FROM medchain.contract x WHERE x.member = local.node
         AND x.id = coalesce(accept_contract.contract, x.id)
         ORDER BY x.ended IS NOT NULL, x.offered_seq DESC LIMIT 1;

@@ -7,9 +7,8 @@ CREATE FUNCTION medchain.examinee_key_terms(subject text, public_key text) RETUR
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
-    IF examinee_key_terms.subject IS NULL OR examinee_key_terms.public_key IS NULL THEN
-        RAISE null_value_not_allowed USING MESSAGE = 'subject and public key must not be null';
-    END IF;
+    PERFORM require_words('subject', examinee_key_terms.subject), require_words('public key',
+        examinee_key_terms.public_key);
     RETURN jsonb_build_object('alliance', n.alliance, 'registrar', n.node, 'subject',
         encode(pseudonym(examinee_key_terms.subject), 'hex'),
                               'public_key', (SELECT f.public_key
@@ -97,8 +96,10 @@ DECLARE
     local local_node := require_node('{data_center}', 'withdraw_examinee_key()');
 BEGIN
     PERFORM require_capability('admit', 'withdrawing keys of examinees');
-    IF withdraw_examinee_key.subject IS NULL THEN
-        RAISE null_value_not_allowed USING MESSAGE = 'subject must not be null';
+    PERFORM require_words('subject', withdraw_examinee_key.subject);
+    IF NOT EXISTS (SELECT FROM examinee_key k
+        WHERE k.subject = pseudonym(withdraw_examinee_key.subject)) THEN
+        PERFORM catch_up();
     END IF;
     IF NOT EXISTS (SELECT FROM examinee_key k
         WHERE k.subject = pseudonym(withdraw_examinee_key.subject) AND k.withdrawn IS NULL) THEN

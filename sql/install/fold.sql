@@ -314,6 +314,7 @@ AS $$
 DECLARE
     name text;
     chain_origin text;
+    key_status CONSTANT text := medchain.pseudonym_status();
 BEGIN
     FOREACH name IN ARRAY medchain.fold_tables() || '{entry, medchain_image}' LOOP
         IF pg_catalog.to_regclass('pg_temp.' || name) IS NOT NULL THEN
@@ -379,8 +380,11 @@ BEGIN
     SELECT n.node, pg_catalog.format('subject_identity %s: this is not the pseudonym of the '
         'identity', pg_catalog.encode(s.pseudonym, 'hex'))
     FROM medchain.subject_identity s CROSS JOIN medchain.local_node n
-    WHERE pg_catalog.current_setting('medchain.pseudonym_key_file') <> ''
-        AND medchain.pseudonym(s.identity) <> s.pseudonym;
+    WHERE CASE WHEN key_status = 'fine' THEN medchain.pseudonym(s.identity) <> s.pseudonym END
+    UNION ALL
+    SELECT n.node, pg_catalog.format('no pseudonym can be compared: %s', key_status)
+        FROM medchain.local_node n
+    WHERE key_status <> 'fine' AND pg_catalog.current_setting('medchain.pseudonym_key_file') <> '';
 
     FOREACH name IN ARRAY medchain.fold_tables() || '{entry, medchain_image}' LOOP
         EXECUTE pg_catalog.format('DROP TABLE pg_temp.%I', name);

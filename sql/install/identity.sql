@@ -28,6 +28,7 @@ BEGIN
     IF bind_role.role IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'role must not be null';
     END IF;
+    PERFORM await_members(ARRAY[bind_role.member]);
     IF bind_role.member IS NOT NULL AND NOT EXISTS (SELECT FROM medchain.member m
         WHERE m.name = bind_role.member) THEN
         RAISE undefined_object USING MESSAGE = format('there is no member "%s"', bind_role.member);

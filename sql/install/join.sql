@@ -104,8 +104,14 @@ BEGIN
     IF reason IS NOT NULL THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('certificate of "%s" is not accepted: %s', join_alliance.node, reason),
-            HINT = 'It must lead to the alliance''s trust anchors, be valid now, and be for '
-                'digital signatures.';
+            HINT = certificate_hint(reason);
+    END IF;
+    IF genesis ->> 'pseudonym_check' <> pseudonym_check() THEN
+        RAISE config_file_error USING
+            MESSAGE = 'the key in medchain.pseudonym_key_file is not the alliance''s',
+            DETAIL = 'Its check value differs from the one in the genesis entry.',
+            HINT = 'Every member has the same key: bring the data centre''s file here, outside '
+                'of the ledger.';
     END IF;
     IF material -> 'contract' = 'null' THEN
         RAISE object_not_in_prerequisite_state USING

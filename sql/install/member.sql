@@ -76,15 +76,15 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = format('certificate of "%s" is not accepted: %s', found_alliance.node,
                 reason),
-            HINT = 'It must lead to the trust anchors, be valid now, and be for digital '
-                'signatures.';
+            HINT = certificate_hint(reason);
     END IF;
     INSERT INTO local_node (alliance, node, data_center, genesis_key)
         SELECT found_alliance.alliance, found_alliance.node, found_alliance.node, f.public_key
         FROM certificate_facts(found_alliance.certificate) f;
     founded := append_governance('genesis', jsonb_build_object(
         'alliance', found_alliance.alliance, 'member', found_alliance.node, 'kind', 'data_center',
-        'certificate', found_alliance.certificate, 'trust_anchors', found_alliance.trust_anchors));
+        'certificate', found_alliance.certificate, 'trust_anchors', found_alliance.trust_anchors,
+        'pseudonym_check', pseudonym_check()));
     PERFORM publish_own_chain();
     RETURN founded;
 END
@@ -98,16 +98,20 @@ CREATE FUNCTION medchain.configure_ledger(member text, public_key text DEFAULT N
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
 DECLARE
-    local local_node := require_node('{end_node}', 'configure_ledger()');
+    local local_node;
     m medchain.member;
     key text;
 BEGIN
+    PERFORM await_own_part();
+    local := require_node('{end_node}', 'configure_ledger()');
     PERFORM require_capability('configure', 'configuring ledgers');
+    PERFORM await_members(ARRAY[configure_ledger.member]);
     SELECT * INTO m FROM medchain.member x WHERE x.name = configure_ledger.member;
     IF NOT FOUND THEN
         RAISE undefined_object USING
             MESSAGE = format('there is no member "%s"', configure_ledger.member),
-            HINT = 'The data centre admits members; its chain may not have arrived here yet.';
+            HINT = 'The data centre admits members. Whether its chain is here is in '
+                'medchain.peers and medchain.chains.';
     END IF;
     IF m.ledger_key IS NOT NULL THEN
         RAISE duplicate_object USING

@@ -12,8 +12,15 @@ COMMENT ON FUNCTION medchain.remote_create_slot(text, text, text[]) IS
     'internal: make a logical replication slot in a peer''s database; leftovers: names of ours to '
     'drop if nobody uses them';
 
+CREATE FUNCTION medchain.create_subscription(name name, conninfo text) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_create_subscription';
+COMMENT ON FUNCTION medchain.create_subscription(name, text) IS
+    'internal: CREATE SUBSCRIPTION to a peer''s publication, through the slot of the same name; '
+    'no statement has the connection string in it';
+
 -- Slots share one namespace per server: the readable part is cut, the hash keeps them apart.  The
--- spare is for resync(), which needs the new one before the old one is gone.
+-- spare is for resync(),
+-- which needs the new one before the old one is gone.
 CREATE FUNCTION medchain.slot_name(alliance text, subscriber text, publisher text, spare boolean
     DEFAULT false) RETURNS name
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = medchain, pg_temp
@@ -52,8 +59,11 @@ COMMENT ON FUNCTION medchain.publish_own_chain() IS
 
 CREATE FUNCTION medchain.peer_identity() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
-    AS $$ SELECT jsonb_build_object('alliance', alliance, 'node', node)::text FROM local_node $$;
-COMMENT ON FUNCTION medchain.peer_identity() IS 'for peers: which node this is';
+    AS $$ SELECT jsonb_build_object('alliance', n.alliance, 'node', n.node, 'height',
+        c.height)::text
+          FROM local_node n LEFT JOIN chain c ON c.origin = n.node $$;
+COMMENT ON FUNCTION medchain.peer_identity() IS 'for peers: which node this is, and the height '
+    'of its newest block';
 
 -- Subscribe to a member's chain; it was checked before that this is the member.  Its slot is there
 -- already: the caller makes it before he writes anything, as a slot waits for the transactions
@@ -66,9 +76,7 @@ DECLARE
 BEGIN
     INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member,
         subscribe_to.conninfo, subscribe_to.slot, subscribe_to.slot);
-    EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION medchain WITH (create_slot = '
-        'false, slot_name = %L)',
-                   subscribe_to.slot, subscribe_to.conninfo, subscribe_to.slot);
+    PERFORM create_subscription(subscribe_to.slot, subscribe_to.conninfo);
 
     -- the peer decides what its publication holds, and the subscription would write it with a
     -- superuser's rights
@@ -82,6 +90,7 @@ BEGIN
             MESSAGE = format('"%s" publishes more than its chain', subscribe_to.member),
             DETAIL = format('Its publication "medchain" would also write into %s.', foreign_tables);
     END IF;
+    PERFORM warn_of_shortages();
 END
 $$;
 COMMENT ON FUNCTION medchain.subscribe_to(text, text, name) IS
@@ -113,7 +122,8 @@ BEGIN
     answer := remote_call(connect_peer.conninfo, 'SELECT medchain.peer_identity()')::jsonb;
     IF answer IS NULL THEN
         RAISE object_not_in_prerequisite_state USING
-            MESSAGE = 'the peer''s database is not a node of an alliance';
+            MESSAGE = 'the peer''s database is not a node of an alliance',
+            HINT = 'It has to call medchain.join_alliance() first; is dbname the right one?';
     ELSIF answer ->> 'alliance' IS DISTINCT FROM local.alliance OR answer ->> 'node' IS DISTINCT
         FROM connect_peer.member THEN
         RAISE invalid_parameter_value USING

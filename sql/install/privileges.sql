@@ -31,8 +31,8 @@ DECLARE
                    "row_trigger_functions",
                    "require_logged", "table_and_partitions",
                    "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values",
-                   "start_workers", "sealer_status", "seal", "verify", "verify_progress",
-                   "verify_table",
+                       "start_workers", "sealer_status", "pseudonym_status", "shortages", "seal",
+                           "verify", "verify_progress", "verify_table",
                    "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof",
                    "consistency_proof", "receipt", "rebuild_tiles"],
         "medchain_member": ["append", "seal", "issue_protocol", "amend_protocol", "revoke_protocol",
@@ -41,9 +41,9 @@ DECLARE
                    "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt",
                    "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values"],
         "medchain_auditor": ["row_history", "row_history_of", "row_proof", "row_proof_of",
-                             "row_key_values", "verify", "verify_progress", "verify_table",
-                             "checkpoint", "export", "sealer_status", "diagnosis_log", "data_index",
-                             "slot_name",
+            "row_key_values", "verify", "verify_progress", "verify_table", "checkpoint", "export",
+                "sealer_status", "pseudonym_status", "shortages", "diagnosis_log", "data_index",
+                    "slot_name",
                    "inclusion_proof", "consistency_proof", "receipt"],
         "medchain_peer": ["peer_identity", "join_material"]}';
     grantee text;

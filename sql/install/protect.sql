@@ -21,9 +21,15 @@ AS $$
                           WHEN 'UPDATE' THEN q.may_update END
     FROM (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) c (command),
          (VALUES ('medchain_may_', true), ('medchain_', false)) k (prefix, permissive),
-         (VALUES (format('may_query(%I, %L::regclass)', subject, relation),
-                  format('may_update(%I, %L::regclass)', subject, relation))) q (may_query,
-                                                                                 may_update)
+         (SELECT format('may_query(%s, %L::regclass)', s.value, relation),
+                 format('may_update(%s, %L::regclass)', s.value, relation)
+          FROM (SELECT format(
+                    -- what can be text is, as may_query(text) takes it
+                    CASE WHEN EXISTS (
+                        SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+                        WHERE a.attrelid = relation AND a.attname = subject
+                        AND t.typcategory = 'S' AND t.oid <> 'text'::regtype)
+                    THEN '(%I)::text' ELSE '%I' END, subject)) s (value)) q (may_query, may_update)
 $$;
 COMMENT ON FUNCTION medchain.protection_policies(name, regclass) IS
     'internal: the policies of a protected table, their conditions as pg_get_expr() writes them';

@@ -88,8 +88,9 @@ BEGIN
         IF FOUND THEN
             PERFORM reject_element('grants', g.ordinality, format('unknown operation %s', unknown));
         END IF;
-        IF coalesce(jsonb_typeof(g.value -> 'purpose'), 'string') NOT IN ('string', 'null') THEN
-            PERFORM reject_element('grants', g.ordinality, '"purpose" must be text');
+        IF coalesce(jsonb_typeof(g.value -> 'purpose'), 'string') NOT IN ('string', 'null')
+            OR is_blank(g.value ->> 'purpose') THEN
+            PERFORM reject_element('grants', g.ordinality, '"purpose" must be text, and not blank');
         END IF;
         IF coalesce(jsonb_typeof(g.value -> 'records'), 'null') <> 'null'
            AND (jsonb_typeof(g.value -> 'records') <> 'array' OR g.value -> 'records' = '[]'
@@ -142,7 +143,8 @@ BEGIN
             PERFORM reject_element('data index', d.ordinality, format('there is no member "%s"',
                 d.value ->> 'holder'), '42704');
         END IF;
-        IF jsonb_typeof(d.value -> 'relation') IS DISTINCT FROM 'string' THEN
+        IF jsonb_typeof(d.value -> 'relation') IS DISTINCT FROM 'string'
+            OR is_blank(d.value ->> 'relation') THEN
             PERFORM reject_element('data index', d.ordinality,
                 '"relation" must be the name of a table');
         END IF;
@@ -159,9 +161,8 @@ CREATE FUNCTION medchain.protocol_terms(protocol uuid, subject text, protocol_te
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
-    IF protocol_terms.subject IS NULL OR protocol_terms.protocol_text IS NULL THEN
-        RAISE null_value_not_allowed USING MESSAGE = 'subject and protocol text must not be null';
-    END IF;
+    PERFORM require_words('subject', protocol_terms.subject), require_words('protocol text',
+        protocol_terms.protocol_text);
     IF isempty(protocol_terms.valid) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'the protocol''s period is empty';
     END IF;
@@ -182,9 +183,11 @@ CREATE FUNCTION medchain.protocol_envelope(subject text, protocol_text text, gra
     data_index jsonb DEFAULT '[]',
                                            valid tstzrange DEFAULT NULL, protocol uuid
                                                DEFAULT NULL) RETURNS bytea
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
 BEGIN
+    PERFORM await_own_part(), await_members(named_members(protocol_envelope.grants,
+        protocol_envelope.data_index));
     PERFORM require_node('{end_node}', 'protocol_envelope()');
     RETURN envelope_bytes('application/vnd.medchain.protocol+json',
                           protocol_terms(protocol_envelope.protocol, protocol_envelope.subject,
@@ -273,6 +276,14 @@ $$;
 COMMENT ON FUNCTION medchain.remember_identity(text) IS
     'internal: keep locally which identity a pseudonym stands for; returns the pseudonym';
 
+CREATE FUNCTION medchain.named_members(grants jsonb, data_index jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT ARRAY(SELECT n #>> '{}' FROM jsonb_path_query($1, 'lax $[*].grantee') n
+                 UNION SELECT n #>> '{}' FROM jsonb_path_query($2, 'lax $[*].holder') n)
+$$;
+COMMENT ON FUNCTION medchain.named_members(jsonb, jsonb) IS 'internal: members that a protocol '
+    'names';
 CREATE FUNCTION medchain.issue_protocol(subject text, protocol_text text, grants jsonb,
     data_index jsonb DEFAULT '[]',
                                         valid tstzrange DEFAULT NULL, signature text DEFAULT NULL,
@@ -283,6 +294,8 @@ DECLARE
     terms text;
 BEGIN
     PERFORM require_node(NULL, 'issue_protocol()');
+    PERFORM await_own_part(), await_members(named_members(issue_protocol.grants,
+        issue_protocol.data_index));
     PERFORM require_capability('issue', 'issuing protocols');
     terms := protocol_terms(NULL, issue_protocol.subject, issue_protocol.protocol_text,
         issue_protocol.grants,
@@ -307,7 +320,10 @@ DECLARE
     local local_node := require_node(NULL, 'amend_protocol()');
     p medchain.protocol;
 BEGIN
+    PERFORM await_own_part(), await_members(named_members(amend_protocol.grants,
+        amend_protocol.data_index));
     PERFORM require_capability('issue', 'issuing protocols');
+    PERFORM require_words('subject', amend_protocol.subject);
     SELECT * INTO p FROM medchain.protocol x WHERE x.id = amend_protocol.protocol;
     IF NOT FOUND OR p.subject IS DISTINCT FROM pseudonym(amend_protocol.subject) THEN
         RAISE undefined_object USING MESSAGE = format('there is no protocol %s about this subject',
@@ -339,13 +355,13 @@ DECLARE
     local local_node := require_node(NULL, 'revoke_protocol()');
     p medchain.protocol;
     denied text;
+    before uuid;
 BEGIN
+    PERFORM await_protocol(revoke_protocol.protocol);
     SELECT * INTO p FROM medchain.protocol x WHERE x.id = revoke_protocol.protocol;
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no protocol %s',
             revoke_protocol.protocol);
-    ELSIF p.revoked IS NOT NULL THEN
-        RAISE object_not_in_prerequisite_state USING MESSAGE = 'the protocol is revoked already';
     END IF;
     denied := coalesce(exclusion_reason(local.node, 9223372036854775807, clock_timestamp()),
                        revocation_reason(local.node, 9223372036854775807, p.id::text,
@@ -354,13 +370,27 @@ BEGIN
         RAISE insufficient_privilege USING MESSAGE = denied,
             DETAIL = format('It was issued by "%s".', p.issuer);
     END IF;
+    -- once is enough: who says it again, or of several rows at once, has what he wants
+    SELECT x.id INTO before FROM (
+        SELECT c.id, c."time" FROM claim c WHERE c.kind = 'revocation' AND c.effective
+            AND c.about = p.id::text
+        UNION ALL
+        SELECT w.id, w."time" FROM pending w
+        WHERE w.kind = 'revocation' AND w.subject = p.subject
+            AND jsonb_or_null(w.payload) #>> '{body,protocol}' = p.id::text) x
+        ORDER BY x."time", x.id LIMIT 1;
+    IF FOUND THEN
+        RAISE NOTICE 'the protocol is revoked already';
+        RETURN before;
+    END IF;
     RETURN append_governance('revocation', jsonb_build_object('protocol', p.id, 'reason',
         coalesce(revoke_protocol.reason, '')), p.subject);
 END
 $$;
 COMMENT ON FUNCTION medchain.revoke_protocol(uuid, text) IS
     'issuer, the examinee''s end node or data centre: end a protocol; binds every statement that '
-    'starts after it is sealed';
+    'starts after it is sealed. Of one that is revoked already: a notice, and the entry that did '
+    'it';
 
 CREATE FUNCTION medchain.log_diagnosis(protocol uuid, note json) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
@@ -373,10 +403,16 @@ BEGIN
     IF log_diagnosis.note IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'note must not be null';
     END IF;
+    PERFORM await_protocol(log_diagnosis.protocol);
     SELECT * INTO p FROM medchain.protocol x WHERE x.id = log_diagnosis.protocol;
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no protocol %s',
             log_diagnosis.protocol);
+    END IF;
+    IF log_diagnosis.note::text::jsonb IN ('null', '{}', '[]')
+          OR (json_typeof(log_diagnosis.note) = 'string'
+              AND is_blank(log_diagnosis.note #>> '{}')) THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'note must not be empty or blank';
     END IF;
     denied := coalesce(exclusion_reason(local.node, 9223372036854775807, clock_timestamp()),
                        note_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(),
@@ -391,21 +427,24 @@ $$;
 COMMENT ON FUNCTION medchain.log_diagnosis(uuid, json) IS
     'issuer or grantee: write a note into the diagnosis log of a protocol';
 
-CREATE FUNCTION medchain.data_index(subject text, OUT protocol uuid, OUT issuer text,
-    OUT holder text, OUT relation text,
-                                    OUT key jsonb, OUT valid tstzrange, OUT active boolean)
+CREATE FUNCTION medchain.data_index(subject text, ended boolean DEFAULT false, OUT protocol uuid,
+    OUT issuer text, OUT holder text,
+                                    OUT relation text, OUT key jsonb, OUT valid tstzrange,
+                                        OUT active boolean)
     RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
     SELECT p.id, p.issuer, d.holder, d.relation, d.key, p.valid, p.revoked IS NULL
         AND p.valid @> clock_timestamp()
-    FROM data_index d JOIN protocol p ON p.id = d.protocol
-    WHERE d.subject = pseudonym($1)
+    FROM protocol p LEFT JOIN data_index d ON d.protocol = p.id
+    WHERE p.subject = pseudonym($1)
+    AND ($2 OR (p.revoked IS NULL AND NOT p.valid << tstzrange(clock_timestamp(), NULL)))
     ORDER BY p.issued, p.id, d.ordinal
 $$;
-COMMENT ON FUNCTION medchain.data_index(text) IS
-    'where the records of an examinee are, by the protocols about him; active: the protocol is '
-    'neither revoked nor out of its period';
+COMMENT ON FUNCTION medchain.data_index(text, boolean) IS
+    'where the records of an examinee are, by the protocols about him that are in force or will '
+    'be (ended: and those that have been); without holder, relation and key: of a protocol that '
+    'has no index. active: the protocol is neither revoked nor out of its period';
 
 CREATE FUNCTION medchain.diagnosis_log(subject text, OUT "time" timestamptz, OUT origin text,
     OUT actor text, OUT kind text,

@@ -69,6 +69,21 @@ CREATE FUNCTION medchain.certificate_path(certificate text, trust_anchors text, 
                                           OUT fingerprint bytea, OUT is_anchor boolean)
                                               RETURNS SETOF record
     LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 3 AS 'MODULE_PATHNAME', 'medchain_certificate_path';
+-- Where in the path it is says whose certificate is at fault.
+CREATE FUNCTION medchain.certificate_hint(reason text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN $1 ~ '\(depth [1-9]' THEN
+        'It is the CA''s certificate: it must be valid now, and say that it is a CA''s: '
+        'basicConstraints CA:TRUE and keyUsage keyCertSign,'
+        || ' as openssl req -x509 -addext "keyUsage=critical,keyCertSign,cRLSign" makes it.'
+    ELSE
+        'It must lead to the alliance''s trust anchors, be valid now, and be for digital '
+        'signatures (keyUsage, if it has one).'
+        || ' The CA''s above it must say basicConstraints CA:TRUE and keyUsage keyCertSign.' END
+$$;
+COMMENT ON FUNCTION medchain.certificate_hint(text) IS 'internal: what to do about a reason of '
+    'verify_certificate()';
 COMMENT ON FUNCTION medchain.certificate_path(text, text, timestamptz) IS
     'the certificates from this one (position 0) to its trust anchor, or as far as they are known, '
     'whether or not verify_certificate() accepts them; serial in hex, fingerprint is SHA-256 of '
@@ -113,10 +128,10 @@ CREATE FUNCTION medchain.open_envelope(envelope jsonb, public_key text, payload_
     OUT payload text, OUT reason text)
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_open_envelope';
 COMMENT ON FUNCTION medchain.open_envelope(jsonb, text, text) IS
-    'payload of a DSSE envelope if a signature of it verifies under the key (null: not checked), '
-    'else the reason; never an error for bad input';
+    'internal: payload of a DSSE envelope if a signature of it verifies under the key (null: not '
+    'checked), else the reason; never an error for bad input';
 
 CREATE FUNCTION medchain.envelope_bytes(payload_type text, payload text) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_envelope_bytes';
 COMMENT ON FUNCTION medchain.envelope_bytes(text, text) IS
-    'DSSE v1 pre-authentication encoding: the bytes that a signature is over';
+    'internal: DSSE v1 pre-authentication encoding: the bytes that a signature is over';

@@ -150,7 +150,9 @@ BEGIN
         RAISE insufficient_privilege USING
             MESSAGE = format('rows of table %I.%I are on the ledger, it cannot be truncated',
                 TG_TABLE_SCHEMA, TG_TABLE_NAME),
-            HINT = 'DELETE its rows, so that the ledger says which.';
+            HINT = CASE WHEN t.append_only THEN 'It is append-only: its rows stay, until '
+                'end_ledger_table() takes it off the ledger.'
+                        ELSE 'DELETE its rows, so that the ledger says which.' END;
     END IF;
     -- of a partitioned table each partition has this trigger, and is truncated with it
     IF (SELECT c.relkind FROM pg_class c WHERE c.oid = TG_RELID) = 'r' THEN
@@ -430,7 +432,8 @@ BEGIN
         OR ledger_table.record_truncate IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'arguments of ledger_table() must not be null';
     ELSIF ledger_table.append_only AND ledger_table.record_truncate THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'an append-only table cannot be truncated';
+        RAISE invalid_parameter_value USING MESSAGE = 'an append-only table cannot be truncated',
+            HINT = 'Give append_only or record_truncate, not both.';
     END IF;
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', ledger_table.relation);
     PERFORM register_row_table(ledger_table.relation, NULL, ledger_table.append_only,

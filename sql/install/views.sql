@@ -134,6 +134,17 @@ COMMENT ON VIEW medchain.chains IS
     'where verify() found it in order, and when';
 
 CREATE VIEW medchain.peers AS
+WITH shortage AS MATERIALIZED (
+    SELECT x.side, string_agg(format('%s is %s, this server needs %s', x.setting, x.value,
+        x.needed), '; ' ORDER BY x.setting) AS settings
+    FROM medchain.shortages() x GROUP BY x.side)
+SELECT q.member, q.state, q.connected, q.received_lsn, q.last_message, q.lag_bytes,
+    q.follower_state, q.follower_lag_bytes,
+       q.follower_wal,
+       (SELECT string_agg(x.settings, '; ' ORDER BY x.side DESC) FROM shortage x
+        WHERE (x.side = 'subscriber' AND q.state IN ('down', 'copying'))
+           OR (x.side = 'publisher' AND q.follower_state <> 'following us')) AS shortage
+FROM (
 SELECT m.name AS member,
        CASE WHEN p.member IS NULL THEN 'not connected'
             WHEN s.oid IS NULL THEN 'subscription missing'
@@ -157,11 +168,12 @@ FROM medchain.local_node n
           AND s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d
               WHERE d.datname = pg_catalog.current_database())
      LEFT JOIN pg_catalog.pg_stat_subscription w ON w.subid = s.oid AND w.relid IS NULL
-     LEFT JOIN pg_catalog.pg_replication_slots f ON f.slot_name IN (medchain.slot_name(n.alliance,
-         m.name, n.node), medchain.slot_name(n.alliance, m.name, n.node, spare => true));
-COMMENT ON VIEW medchain.peers IS
-    'the other members: how we follow their chain, how they follow ours, and how far each is '
-    'behind';
+         LEFT JOIN pg_catalog.pg_replication_slots f
+              ON f.slot_name IN (medchain.slot_name(n.alliance, m.name, n.node),
+                                 medchain.slot_name(n.alliance, m.name, n.node, spare => true))) q;
+COMMENT ON VIEW medchain.peers IS 'the other members: how we follow their chain, how they follow '
+    'ours, and how far each is behind; shortage: settings of this server that have no room for '
+    'that';
 
 CREATE VIEW medchain.stat AS
 SELECT s.state AS sealer, s.error AS sealer_error, s.key_fingerprint, s.blocks AS blocks_sealed,
@@ -173,11 +185,12 @@ SELECT s.state AS sealer, s.error AS sealer_error, s.key_fingerprint, s.blocks A
            pg_catalog.pg_total_relation_size('medchain.block')
            + pg_catalog.pg_total_relation_size('medchain.tile') AS ledger_size,
        (SELECT count(*) FROM medchain.held_block) AS held_blocks,
-       (SELECT count(*) FROM medchain.quarantine) AS quarantined
+       (SELECT count(*) FROM medchain.quarantine) AS quarantined,
+       medchain.pseudonym_status() AS pseudonym_key
 FROM medchain.sealer_status() s;
-COMMENT ON VIEW medchain.stat IS
-    'the sealer of this database and what is waiting; blocks, entries, bytes of payload and '
-    'milliseconds from commit to block since the server started; sizes on disk in bytes';
+COMMENT ON VIEW medchain.stat IS 'the sealer of this database and what is waiting; blocks, '
+    'entries, bytes of payload and milliseconds from commit to block since the server started; '
+    'sizes on disk in bytes; pseudonym_key: fine, or why the key for pseudonyms cannot be used';
 
 CREATE VIEW medchain.verify_progress AS
 SELECT p.pid, p.started, p.phase, p.workers, p.chains, p.entries_total, p.entries_done,

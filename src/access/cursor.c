@@ -82,24 +82,28 @@ cursor_opened(QueryDesc *query)
 static bool
 cursor_asks_policy(PlannedStmt *statement)
 {
-	Oid			types[2] = {ANYELEMENTOID, REGCLASSOID};
-	Oid			function;
-	uint32		hash;
+	static const Oid subject_types[] = {TEXTOID, ANYELEMENTOID};
 	ListCell   *lc;
 
 	if (statement->invalItems == NIL)
 		return false;
-	function = LookupFuncName(list_make2(makeString("medchain"), makeString("may_query")), 2, types,
-							  true);
-	if (!OidIsValid(function))
-		return false;
-	hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
-	foreach(lc, statement->invalItems)
+	for (size_t i = 0; i < lengthof(subject_types); i++)
 	{
-		PlanInvalItem *item = lfirst_node(PlanInvalItem, lc);
+		Oid			types[2] = {subject_types[i], REGCLASSOID};
+		Oid			function = LookupFuncName(list_make2(makeString("medchain"),
+														 makeString("may_query")), 2, types, true);
+		uint32		hash;
 
-		if (item->cacheId == PROCOID && item->hashValue == hash)
-			return true;
+		if (!OidIsValid(function))
+			continue;
+		hash = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(function));
+		foreach(lc, statement->invalItems)
+		{
+			PlanInvalItem *item = lfirst_node(PlanInvalItem, lc);
+
+			if (item->cacheId == PROCOID && item->hashValue == hash)
+				return true;
+		}
 	}
 	return false;
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include "report.h"
 
 static const char help[] =
@@ -19,8 +21,9 @@ static const char help[] =
 "Usage:\n"
 "  medchain-verify [OPTION]... [FILE]\n"
 "\n"
-"FILE is the output of medchain.export(), or a receipt by medchain.receipt(); standard input "
-"without it.\n"
+"FILE is the output of medchain.export(), or of medchain.receipt() and medchain.row_proof(), one "
+"receipt a line;\n"
+"standard input without it.\n"
 "\n"
 "Options:\n"
 "  -a, --anchors=FILE      trust anchors (PEM) that the members' certificates must lead to; for an "
@@ -33,6 +36,7 @@ static const char help[] =
 "medchain-verify(1))\n"
 "  -q, --quiet             show no progress; it is shown when standard error is a terminal\n"
 "  -h, --help              show this help\n"
+"  -V, --version           show the version of this program, and of OpenSSL\n"
 "\n"
 "Exit status: 0 verified, 1 not verified, 2 the input cannot be used.\n";
 
@@ -108,6 +112,7 @@ main(int argc, char **argv)
 		{"json", no_argument, NULL, 'j'},
 		{"quiet", no_argument, NULL, 'q'},
 		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0}
 	};
 	Options		options = {.progress = isatty(STDERR_FILENO)};
@@ -117,7 +122,7 @@ main(int argc, char **argv)
 	int			option;
 	Verdict		verdict;
 
-	while ((option = getopt_long(argc, argv, "a:c:jqh", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "a:c:jqhV", long_options, NULL)) != -1)
 		switch (option)
 		{
 			case 'a':
@@ -134,6 +139,10 @@ main(int argc, char **argv)
 				break;
 			case 'h':
 				fputs(help, stdout);
+				return 0;
+			case 'V':
+				printf("medchain-verify %s (%s)\n", MEDCHAIN_VERSION,
+					   OpenSSL_version(OPENSSL_VERSION));
 				return 0;
 			default:
 				fputs("Try \"medchain-verify --help\".\n", stderr);

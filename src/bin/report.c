@@ -22,62 +22,159 @@ report_read_checkpoint(const Options *options, int i, NoteBlock *block, uint8_t 
 					 reason.message);
 }
 
-void
-report_write(Verdict verdict, json_t *result, const CoreError *error, bool json)
+/* The verdict, and what is wrong where that is not known more exactly. */
+static void
+report_conclude(Verdict verdict, json_t *result, const CoreError *error)
 {
 	static const char *const words[] = {"verified", "not verified", "unusable"};
+
+	json_object_set_new(result, "verdict", json_string(words[verdict]));
+	if (verdict != VERIFIED && json_object_get(result, "fault") == NULL)
+		json_object_set_new(result, "fault", json_string(error->message));
+}
+
+static const char *
+report_text(json_t *object, const char *field)
+{
+	return json_string_value(json_object_get(object, field));
+}
+
+static long long
+report_number(json_t *object, const char *field)
+{
+	return (long long) json_integer_value(json_object_get(object, field));
+}
+
+/* What an export, or one receipt, holds; without the verdict. */
+static void
+report_write_found(json_t *result)
+{
+	bool		verified = strcmp(report_text(result, "verdict"), "verified") == 0;
 	json_t	   *chains = json_object_get(result, "chains");
+	json_t	   *signer = json_object_get(result, "signer");
 	size_t		i;
 	json_t	   *chain;
 	const char *name;
 	json_t	   *value;
 
-	json_object_set_new(result, "verdict", json_string(words[verdict]));
-	if (verdict != VERIFIED && json_object_get(result, "fault") == NULL)
-		json_object_set_new(result, "fault", json_string(error->message));
+	json_array_foreach(chains, i, chain)
+	{
+		printf("%s: %lld blocks, %lld entries, head %s\n", report_text(chain, "origin"),
+			   report_number(chain, "blocks"), report_number(chain, "entries"),
+			   report_text(chain, "head"));
+	}
+	if (verified && json_object_get(result, "index") != NULL)
+		printf("entry %lld of \"%s\" is in the tree of %lld entries that was sealed %s\n",
+			   report_number(result, "index"), report_text(result, "origin"),
+			   report_number(result, "tree_size"), report_text(result, "sealed"));
+	if (verified && json_object_get(result, "row") != NULL)
+	{
+		printf("with it, a row of \"%s\" was:\n", report_text(result, "relation"));
+		json_object_foreach(json_object_get(result, "row"), name, value)
+			printf("    %s: %s\n", name, json_string_value(value));
+	}
+	if (signer != NULL)
+		printf("signed with the certificate of %s, issued by %s, SHA-256 %s\n",
+			   report_text(signer, "subject"),
+			   report_text(signer, "issuer"), report_text(signer, "fingerprint"));
+	if (verified && chains != NULL)
+		printf("trust anchors: %s\n", report_text(result, "trust_anchors"));
+	if (!verified && json_object_get(result, "where") != NULL)
+		printf("%s, %s: ", report_text(result, "chain"), report_text(result, "where"));
+	if (!verified)
+		printf("%s\n", report_text(result, "fault"));
+}
+
+void
+report_write(Verdict verdict, json_t *result, const CoreError *error, bool json)
+{
+	json_t	   *receipts = json_object_get(result, "receipts");
+	size_t		i;
+	json_t	   *receipt;
+
+	report_conclude(verdict, result, error);
 	if (json)
 	{
 		json_dumpf(result, stdout, JSON_SORT_KEYS);
 		putchar('\n');
 		return;
 	}
-	json_array_foreach(chains, i, chain)
+	json_array_foreach(receipts, i, receipt)
 	{
-		printf("%s: %lld blocks, %lld entries, head %s\n",
-			   json_string_value(json_object_get(chain, "origin")),
-			   (long long) json_integer_value(json_object_get(chain, "blocks")),
-			   (long long) json_integer_value(json_object_get(chain, "entries")),
-			   json_string_value(json_object_get(chain, "head")));
+		printf("receipt %llu: %s\n", (unsigned long long) i + 1, report_text(receipt, "verdict"));
+		report_write_found(receipt);
 	}
-	if (json_object_get(result, "index") != NULL && verdict == VERIFIED)
-		printf("entry %lld of \"%s\" is in the tree of %lld entries that was sealed %s\n",
-			   (long long) json_integer_value(json_object_get(result, "index")),
-			   json_string_value(json_object_get(result, "origin")),
-			   (long long) json_integer_value(json_object_get(result, "tree_size")),
-			   json_string_value(json_object_get(result, "sealed")));
-	if (json_object_get(result, "row") != NULL && verdict == VERIFIED)
+	if (receipts == NULL)
+		report_write_found(result);
+	else if (verdict != VERIFIED)
+		printf("%s\n", report_text(result, "fault"));
+	printf("%s\n", report_text(result, "verdict"));
+}
+
+static bool
+report_is_receipt(json_t *line, CoreError *error)
+{
+	const char *type;
+
+	if (!input_string(line, "type", &type, NULL, error))
+		return false;
+	return strcmp(type, "receipt") == 0 || strcmp(type, "row_proof") == 0 ||
+		error_set(error, CORE_MALFORMED, "a line behind a receipt is neither a receipt nor a row "
+				  "proof");
+}
+
+/* One receipt, or one in each line: all are looked at, and the worst verdict is that of all. */
+static Verdict
+report_receipts(Input *input, json_t *first, const Options *options, json_t *result,
+				CoreError *error)
+{
+	json_t	   *receipts = json_array();
+	json_t	   *line = json_incref(first);
+	Verdict		worst = VERIFIED;
+	size_t		culprit = 0;
+	bool		broken = false; /* a line that is none of JSON */
+
+	while (line != NULL)
 	{
-		printf("with it, a row of \"%s\" was:\n",
-			   json_string_value(json_object_get(result, "relation")));
-		json_object_foreach(json_object_get(result, "row"), name, value)
+		json_t	   *found = json_object();
+		CoreError	reason = {0};
+		Verdict		verdict = UNUSABLE;
+
+		if (report_is_receipt(line, &reason))
+			verdict = verify_receipt(line, options, found, &reason);
+		report_conclude(verdict, found, &reason);
+		json_array_append_new(receipts, found);
+		json_decref(line);
+		line = NULL;
+		if (verdict > worst)
 		{
-			printf("    %s: %s\n", name, json_string_value(value));
+			worst = verdict;
+			culprit = json_array_size(receipts);
+			*error = reason;
+		}
+		if (verdict == UNUSABLE || input_at_end(input))
+			break;
+		line = input_next(input, &reason);
+		if (line == NULL)
+		{
+			broken = true;
+			worst = UNUSABLE;
+			*error = reason;
 		}
 	}
-	if (json_object_get(result, "signer") != NULL)
-		printf("signed with the certificate of %s, issued by %s, SHA-256 %s\n",
-			   json_string_value(json_object_get(json_object_get(result, "signer"), "subject")),
-			   json_string_value(json_object_get(json_object_get(result, "signer"), "issuer")),
-			   json_string_value(json_object_get(json_object_get(result, "signer"),
-												 "fingerprint")));
-	if (verdict == VERIFIED && chains != NULL)
-		printf("trust anchors: %s\n", json_string_value(json_object_get(result, "trust_anchors")));
-	if (verdict != VERIFIED && json_object_get(result, "where") != NULL)
-		printf("%s, %s: ", json_string_value(json_object_get(result, "chain")),
-			   json_string_value(json_object_get(result, "where")));
-	if (verdict != VERIFIED)
-		printf("%s\n", json_string_value(json_object_get(result, "fault")));
-	printf("%s\n", words[verdict]);
+	if (json_array_size(receipts) > 1)
+	{
+		CoreError	reason = *error;
+
+		json_object_set(result, "receipts", receipts);
+		if (culprit > 0 && !broken)
+			error_set(error, reason.code, "receipt %llu: %.200s", (unsigned long long) culprit,
+					  reason.message);
+	}
+	else if (!broken)
+		json_object_update(result, json_array_get(receipts, 0));
+	json_decref(receipts);
+	return worst;
 }
 
 Verdict
@@ -98,14 +195,7 @@ report_verify(Input *input, const Options *options, json_t *result, CoreError *e
 	else if (strcmp(type, "export") == 0)
 		verdict = verify_export(input, first, options, result, error);
 	else if (strcmp(type, "receipt") == 0 || strcmp(type, "row_proof") == 0)
-	{
-		verdict = verify_receipt(first, options, result, error);
-		if (verdict == VERIFIED && !input_at_end(input))
-		{
-			error_set(error, CORE_MALFORMED, "something follows the receipt");
-			verdict = UNUSABLE;
-		}
-	}
+		verdict = report_receipts(input, first, options, result, error);
 	else
 		error_set(error, CORE_MALFORMED,
 				  "the input is neither an export, a receipt nor a row proof");

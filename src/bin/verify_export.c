@@ -321,7 +321,13 @@ walk_missing_checkpoint(const Walk *walk, int number, CoreError *error)
 	size_t		prefix = strlen(walk->evidence.alliance);
 	const Member *member = NULL;
 	const LedgerKey *known;
+	const char *slash = strrchr(block->name, '/');
+	char		where[64];
 
+	/* it is about that chain, whichever was the last one */
+	snprintf(where, sizeof(where), "block %llu", (unsigned long long) block->height);
+	json_object_set_new(walk->result, "chain", json_string(slash ? slash + 1 : block->name));
+	json_object_set_new(walk->result, "where", json_string(where));
 	if (strncmp(block->name, walk->evidence.alliance, prefix) == 0 && block->name[prefix] == '/')
 		member = evidence_member(&walk->evidence, block->name + prefix + 1);
 	known = member != NULL ? evidence_key(member, (int64_t) block->height) : NULL;
@@ -369,7 +375,7 @@ walk_end(Walk *walk, json_t *line, CoreError *error)
 		if (!walk->kept[i].seen)
 		{
 			walk_missing_checkpoint(walk, i, error);
-			return walk_fail(walk, NOT_VERIFIED, "end of export", error);
+			return NOT_VERIFIED;
 		}
 	return VERIFIED;
 }

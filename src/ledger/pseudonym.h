@@ -9,8 +9,21 @@
 #include "core/hash.h"
 
 /*
- * ERROR (config_file_error) if medchain.pseudonym_key_file is not set, not private or not readable.
+ * ERROR if medchain.pseudonym_key_file is not set, not private or not readable, or if its key
+ * is not the one that the genesis entry has the check value of (config_file_error).
  */
 extern void pseudonym_of(const char *identity, size_t len, uint8_t out[HASH_LEN]);
+
+/*
+ * Is there nothing to see in an identity: is it empty, or white space (Unicode's, and
+ * characters without width) alone?
+ */
+extern bool pseudonym_is_blank(const char *identity, size_t len);
+
+/* Why it would be an error; NULL: it would not.  Reads the file anew. */
+extern const char *pseudonym_status(void);
+
+/* To the log, if that has changed since this process was here last.  In a transaction. */
+extern void pseudonym_report(void);
 
 #endif

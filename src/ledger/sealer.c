@@ -28,6 +28,7 @@
 #include "ledger/home.h"
 #include "ledger/hooks.h"
 #include "ledger/pending.h"
+#include "ledger/pseudonym.h"
 #include "ledger/sealer.h"
 #include "ledger/settings.h"
 #include "ledger/shared.h"
@@ -156,8 +157,20 @@ sealer_load_key(SharedDatabase *slot)
 }
 
 /*
- * Is ours the key the ledger of this node is configured with?  Before it is configured, any key may
- * start it.
+ * Sessions read the key for pseudonyms, not this process; but here it shows when the server
+ * starts that they can't.
+ */
+static void
+sealer_report_pseudonym_key(SharedDatabase *slot)
+{
+	worker_begin(slot, "looking at the key for pseudonyms");
+	pseudonym_report();
+	worker_commit();
+}
+
+/*
+ * Is ours the key the ledger of this node is configured with?  Before it is configured, any key
+ * may start it.
  */
 static bool
 sealer_key_fits(SharedDatabase *slot, const LocalNode *node, const ChainTerms *terms, int64 height)
@@ -444,6 +457,8 @@ sealer_loop(SharedDatabase *slot)
 		sealer_leave_unneeded(slot, called);
 		if (reloaded || (signing_key == NULL && !asked_in_vain))
 			sealer_load_key(slot);
+		if (reloaded)
+			sealer_report_pseudonym_key(slot);
 		reloaded = false;
 		if (signing_key == NULL)
 		{

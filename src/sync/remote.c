@@ -6,11 +6,16 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
 #include "replication/walreceiver.h"
+#include "tcop/dest.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
@@ -18,6 +23,8 @@
 #include "utils/tuplestore.h"
 
 #include "compat.h"
+#include "sync/conceal.h"
+#include "sync/reason.h"
 
 #define REMOTE_APPLICATION "medchain"
 
@@ -46,11 +53,13 @@ remote_value(WalReceiverConn *connection, const char *sql)
 	else if (result->status != WALRCV_OK_COMMAND)
 	{
 		char	   *error = pstrdup(result->err ? result->err : "unknown error");
+		const char *hint = reason_answer(result->sqlstate);
 
 		walrcv_clear_result(result);
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_EXCEPTION),
-				 errmsg("the peer refused: %s", error)));
+				 errmsg("the peer refused: %s", error),
+				 hint ? errhint("%s", hint) : 0));
 	}
 	walrcv_clear_result(result);
 	return value;
@@ -97,16 +106,16 @@ remote_connect(const char *conninfo)
 	char	   *error = NULL;
 	WalReceiverConn *connection;
 
+	conceal_activity();
+	reason_check_conninfo(conninfo);
 	load_file("libpqwalreceiver", false);
-	compat_walrcv_check_conninfo(conninfo);
 	connection = compat_walrcv_connect(conninfo, REMOTE_APPLICATION, &error);
 	if (connection == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("could not connect to the peer"),
 				 errdetail("%s", error ? error : "unknown error"),
-				 errhint("The peer needs a role with LOGIN and REPLICATION that is a member of "
-						 "medchain_peer, and a line in pg_hba.conf for this database.")));
+				 errhint("%s", reason_connection(conninfo))));
 	remote_refuse_superuser(connection);
 	return connection;
 }
@@ -136,6 +145,33 @@ medchain_remote_call(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(value));
 }
 
+/*
+ * ERROR where the peer's server could not make or serve a slot, with the setting that is at
+ * fault.
+ */
+static void
+remote_require_room(WalReceiverConn *connection)
+{
+	char	   *missing = remote_value(connection,
+									   "SELECT CASE"
+								" WHEN current_setting('wal_level') <> 'logical' THEN 'wal_level'"
+								" WHEN (SELECT count(*) FROM pg_catalog.pg_replication_slots) >= "
+				"current_setting('max_replication_slots')::int THEN 'max_replication_slots' END");
+
+	if (missing == NULL)
+		return;
+	if (strcmp(missing, "wal_level") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the peer's server cannot be followed"),
+				 errhint("Set wal_level = logical in its postgresql.conf, and restart it.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("the peer's server has no replication slot left"),
+			 errhint("Raise %s in its postgresql.conf and restart it, or drop slots there that "
+					 "nobody uses.", missing)));
+}
+
 PG_FUNCTION_INFO_V1(medchain_remote_create_slot);
 
 /*
@@ -160,6 +196,7 @@ medchain_remote_create_slot(PG_FUNCTION_ARGS)
 							 "FROM pg_catalog.pg_replication_slots "
 							 "WHERE slot_name = ANY (%s) AND NOT active",
 							 quote_literal_cstr(leftovers)));
+		remote_require_room(connection);
 		(void) compat_walrcv_create_slot(connection, slot, &lsn);
 	}
 	PG_FINALLY();
@@ -167,5 +204,33 @@ medchain_remote_create_slot(PG_FUNCTION_ARGS)
 		walrcv_disconnect(connection);
 	}
 	PG_END_TRY();
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(medchain_create_subscription);
+
+/*
+ * create_subscription(name name, conninfo text) -> void: as the statement would, but there is
+ * no statement: a connection string may hold a password, and statements are in logs, contexts
+ * of errors and pg_stat_statements.
+ */
+Datum
+medchain_create_subscription(PG_FUNCTION_ARGS)
+{
+	char	   *name = NameStr(*PG_GETARG_NAME(0));
+	CreateSubscriptionStmt *create = makeNode(CreateSubscriptionStmt);
+	PlannedStmt *statement = makeNode(PlannedStmt);
+
+	create->subname = pstrdup(name);
+	create->conninfo = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	create->publication = list_make1(makeString("medchain"));
+	create->options = list_make2(makeDefElem("create_slot", (Node *) makeBoolean(false), -1),
+								 makeDefElem("slot_name", (Node *) makeString(pstrdup(name)), -1));
+	statement->commandType = CMD_UTILITY;
+	statement->utilityStmt = (Node *) create;
+	statement->stmt_location = -1;
+	ProcessUtility(statement, "CREATE SUBSCRIPTION", false, PROCESS_UTILITY_QUERY, NULL, NULL,
+				   None_Receiver, NULL);
+	CommandCounterIncrement();
 	PG_RETURN_VOID();
 }

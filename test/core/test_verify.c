@@ -70,6 +70,28 @@ every_byte(const char *path, const Options *options)
 	free(text);
 }
 
+/* Several receipts: the worst verdict is that of all. */
+static void
+several_receipts(const char *path, const Options *options)
+{
+	size_t		len;
+	char	   *text = slurp(path, &len);
+	char	   *two = calloc(2, len + 1);
+	char	   *digit;
+
+	memcpy(two, text, len);
+	memcpy(two + len, text, len);
+	ok(verify(two, 2 * len, options) == VERIFIED, "two receipts verify, one a line");
+	ok(verify(two, 2 * len - 1, options) == UNUSABLE, "a second line that is cut off is unusable");
+	digit = strstr(two + len, "\"index\": ") + strlen("\"index\": ");
+	*digit = *digit == '1' ? '2' : '1';
+	ok(verify(two, 2 * len, options) == NOT_VERIFIED, "nor with another index in the second");
+	two[len] = 'x';
+	ok(verify(two, 2 * len, options) == UNUSABLE, "nor with a second that is no JSON");
+	free(two);
+	free(text);
+}
+
 /* Payloads: what the database takes, no more and no less. */
 static void
 payloads(void)
@@ -122,6 +144,7 @@ main(void)
 
 	every_byte("evidence/receipt", &options);
 	every_byte("evidence/export", &options);
+	several_receipts("evidence/receipt", &options);
 	payloads();
 	free(options.anchors);
 	return done_testing();

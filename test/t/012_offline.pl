@@ -16,7 +16,7 @@ my ($bindir, $mandir) = map { chomp(my $is = `$ENV{PG_CONFIG} --$_`); $is } qw(b
 my $program = "$bindir/medchain-verify";
 
 ok(-x $program && -s "$mandir/man1/medchain-verify.1", 'program and manual are installed');
-like(slurp_file("$mandir/man1/medchain-verify.1"), qr/\\-\\-\Q$_\E\b/, "the manual tells of --$_") foreach qw(anchors checkpoint json quiet help);
+like(slurp_file("$mandir/man1/medchain-verify.1"), qr/\\-\\-\Q$_\E\b/, "the manual tells of --$_") foreach qw(anchors checkpoint json quiet help version);
 unlike(`ldd $program`, qr/libpq|not found/, 'it needs nothing of PostgreSQL');
 $alliance->establish;
 $alliance->sql('ha', q{SELECT medchain.append('visit', json_build_object('n', i, 'text', E'\u00e9\n"'), 'P' || i) FROM generate_series(1, 50) i});
@@ -72,7 +72,14 @@ verifies_ok($export, [ @given, '-c', "$dir/kept.note", '-c', "$dir/kept-dc.note"
 my $json = decode_json((verify($export, @given, '--json'))[1]);
 is_deeply([ $json->{verdict}, $json->{trust_anchors}, map { $_->{origin} } @{ $json->{chains} } ], [ 'verified', 'given', 'dc', 'en', 'ha' ], '--json');
 is($json->{chains}[2]{head}, $head, 'it has the heads');
-like((verify('', '--help'))[1], qr/--\Q$_\E\b/, "--help tells of --$_") foreach qw(anchors checkpoint json quiet help);
+like((verify('', '--help'))[1], qr/--\Q$_\E\b/, "--help tells of --$_") foreach qw(anchors checkpoint json quiet help version);
+like((verify('', '--version'))[1], qr/^medchain-verify \d+\.\d+ \(OpenSSL 3/, '--version');
+refuses_ok($alliance->sql('en', q{SELECT medchain.export('en')}) . "\n", [ @given, '-c', "$dir/kept.note" ], 1, qr/^ha, block \d+: .*east\/ha/m,
+	'a checkpoint of a chain that is not there: the chain is named, whichever was the last');
+my $receipts = $alliance->sql('ha', q{SELECT medchain.receipt(id) FROM medchain.entry WHERE origin = 'ha' AND kind = 'visit' ORDER BY seq LIMIT 3}) . "\n";
+like(verifies_ok($receipts, \@given, 'several receipts in one file'), qr/^receipt 3: verified$/m, '... each is told of');
+my @receipt = split(/(?<=\n)/, $receipts);
+refuses_ok($receipt[0] . ($receipt[1] =~ s/"index": \d+/"index": 0/r) . $receipt[2], \@given, 1, qr/^receipt 2: the proof does not lead/m, 'one that was changed is named');
 is((verify('', @$_))[0], 2, "@$_ is no way to call it") foreach ([ '--nonsense' ], [ 'a', 'b' ], [ '-a', "$dir/none" ], [ '-c', "$dir/none" ], ["$dir/none"]);
 
 refuses_ok($export, [ '-a', $alliance->pki('rogue-ca.crt') ], 1, qr/certificate of "dc" is not accepted/, 'not under another CA');
@@ -154,7 +161,7 @@ refuses_ok($receipt, [ @given, '-c', "$dir/forged-here.note" ], 1, qr/another bl
 refuses_ok($receipt, [], 2, qr/--anchors/, 'it needs trust anchors');
 refuses_ok($receipt, [ '-a', "$dir/kept.note" ], 2, qr/trust anchors in .*kept\.note/, 'which a file without certificates has not');
 refuses_ok($receipt, [ '-a', $alliance->pki('rogue-ca.crt') ], 1, qr/certificate is not accepted/, 'the right ones');
-refuses_ok($receipt . $receipt, \@given, 2, qr/follows/, 'one receipt at a time');
+verifies_ok($receipt . $receipt, \@given, 'two receipts');
 refuses_ok($receipt =~ s/later/lAter/r, \@given, 1, qr/proof does not lead/, 'another payload is not in the tree');
 refuses_ok($receipt =~ s/"index": 52/"index": 51/r, \@given, 1, qr/proof does not lead/, 'nor is it elsewhere');
 refuses_ok($receipt =~ s/"type": "receipt"/"type": "receipt", "x": 1/r, \@given, 2, qr/do not belong/, 'nothing else is let in');
