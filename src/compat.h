@@ -81,12 +81,17 @@ compat_walrcv_check_conninfo(const char *conninfo)
 #endif
 }
 
-/* 17 added failover slots. */
+/*
+ * 17 added failover slots, which a standby can keep for when it takes over.  Asked for where the
+ * server at the other end knows them; the subscription says so, too: subscribe_to() in peer.sql.
+ */
 static inline char *
 compat_walrcv_create_slot(WalReceiverConn *conn, const char *slot, XLogRecPtr *lsn)
 {
 #if PG_VERSION_NUM >= 170000
-	return walrcv_create_slot(conn, slot, false, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
+	bool		failover = walrcv_server_version(conn) >= 170000;
+
+	return walrcv_create_slot(conn, slot, false, false, failover, CRS_NOEXPORT_SNAPSHOT, lsn);
 #else
 	return walrcv_create_slot(conn, slot, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
 #endif

@@ -62,13 +62,18 @@ CREATE FUNCTION medchain.subscribe_to(member text, conninfo text, slot name) RET
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
+    -- since 17 a standby of the peer can keep the slot, and be followed when it takes over; it takes
+    -- a subscriber that knows of it
+    failover boolean := least(current_setting('server_version_num')::int,
+        remote_call(subscribe_to.conninfo,
+            'SELECT pg_catalog.current_setting(''server_version_num'')')::int) >= 170000;
     foreign_tables text;
 BEGIN
     INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member,
         subscribe_to.conninfo, subscribe_to.slot, subscribe_to.slot);
     EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION medchain WITH (create_slot = '
-        'false, slot_name = %L)',
-                   subscribe_to.slot, subscribe_to.conninfo, subscribe_to.slot);
+        'false, slot_name = %L%s)', subscribe_to.slot, subscribe_to.conninfo, subscribe_to.slot,
+        CASE WHEN failover THEN ', failover = true' ELSE '' END);
 
     -- the peer decides what its publication holds, and the subscription would write it with a
     -- superuser's rights
