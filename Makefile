@@ -2,10 +2,11 @@
 #
 #   make            build                 make install   into the server's directories, medchain-verify with it
 #   make test       every test suite      make demo      a whole alliance on this machine
+#   make test-versions   every test suite, with each supported version of PostgreSQL
 #   make bench      what it costs, as ratios
 #   make lint       style, orphans, change log: what a program can check
 #
-# test, demo and bench work on a machine that has no PostgreSQL yet: they install what
+# These work on a machine that has no PostgreSQL yet: they install what
 # they need, and so must not depend on pg_config.
 
 EXTENSION = medchain
@@ -33,9 +34,11 @@ SHLIB_LINK = -lcrypto
 PG_CONFIG ?= pg_config
 
 .DEFAULT_GOAL := all
-.PHONY: test demo bench lint
+.PHONY: test test-versions demo bench lint
 test:
 	scripts/run-tests
+test-versions:
+	scripts/test-versions
 demo:
 	@demo/run
 bench:
@@ -45,7 +48,7 @@ lint:
 	@scripts/indent --check
 
 # Debian's pg_config of postgresql-common answers only when the server headers are there.
-ifneq ($(filter-out test demo bench lint,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out test test-versions demo bench lint,$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(wildcard $(PGXS)),)
 $(error PostgreSQL's server headers are missing; run scripts/install-deps, or give PG_CONFIG)

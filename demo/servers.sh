@@ -47,6 +47,10 @@ server_files() { # node
 		# the data is thrown away after the story
 		fsync = off
 	CONF
+	# since 18 a setting of its own, which older servers refuse
+	if "$bindir/postgres" --describe-config | grep '^max_active_replication_origins' >/dev/null; then
+		echo 'max_active_replication_origins = 20' >>"$dir/postgresql.conf"
+	fi
 
 	# Over the network: TLS only.  Members' servers and their postgres_fdw show a
 	# certificate of the alliance's CA; "app_a" is a hospital's program with a password.

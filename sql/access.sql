@@ -25,12 +25,16 @@ CREATE TABLE child () INHERITS (parent);
 CREATE TEMP TABLE temporary (id int PRIMARY KEY, patient_id text);
 CREATE VIEW a_view AS SELECT * FROM diagnosis;
 SELECT t AS relation, e.field, e.content
-    FROM unnest(ARRAY['no_key', 'parent', 'child', 'temporary', 'a_view', 'visit_2025', 'pg_class',
-        'medchain.entry']) WITH ORDINALITY x (t, i),
+    FROM unnest(ARRAY['no_key', 'parent', 'child', 'temporary', 'a_view', 'visit_2025'])
+        WITH ORDINALITY x (t, i),
     LATERAL test.error_of(format('SELECT medchain.protect(%L, ''patient_id'')', t)) e ORDER BY i,
         field DESC;
+SELECT t AS relation, test.state_of(format('SELECT medchain.protect(%L, ''patient_id'')', t))
+    FROM unnest('{pg_class, medchain.entry}'::text[]) t;
 SELECT medchain.protect('diagnosis', 'nobody');
+\set VERBOSITY sqlstate
 SELECT medchain.protect('nothing', 'patient_id');
+\set VERBOSITY default
 SELECT medchain.protect(NULL, 'patient_id');
 SELECT * FROM medchain.verify_table('diagnosis');
 SELECT medchain.unprotect('diagnosis');
@@ -44,7 +48,9 @@ INSERT INTO visit SELECT i, date '2025-10-01' + 20 * i, 'P' || 1000 + i
 INSERT INTO numbered SELECT i, 40 + i FROM generate_series(1, 3) i;
 -- only the owner, and a superuser
 \c - regress_nobody
+\set VERBOSITY sqlstate
 SELECT medchain.protect('diagnosis', 'patient_id');
+\set VERBOSITY default
 \c - regress_owner
 SELECT medchain.protect('diagnosis', subject => 'patient_id');
 SELECT medchain.protect('visit', 'patient_id');
@@ -94,7 +100,9 @@ CALL test.wait_for($$ SELECT EXISTS (SELECT FROM medchain.entry WHERE payload ~ 
 \c - regress_nobody
 SELECT medchain.current_member() IS NULL AS nobody, (SELECT count(*) FROM diagnosis) AS diagnoses,
     (SELECT count(*) FROM visit) AS visits, medchain.granted_subjects();
+\set VERBOSITY sqlstate
 INSERT INTO diagnosis VALUES (100, 'P1001', 'forged');
+\set VERBOSITY default
 
 -- the data centre's own people: they enter records, and see by grants like everybody else
 \c - regress_dc
@@ -141,32 +149,40 @@ UPDATE diagnosis SET result = 'benign' WHERE patient_id = 'P1001' RETURNING *;
 UPDATE diagnosis SET result = 'forged' WHERE patient_id IN ('P1002', 'P1003', 'P1005', 'P1006',
     'P1007') RETURNING *;
 UPDATE diagnosis SET result = 'all of mine' RETURNING case_no;
+\set VERBOSITY sqlstate
 UPDATE diagnosis SET patient_id = 'P1002' WHERE case_no = 1;
 UPDATE diagnosis SET patient_id = NULL WHERE case_no = 1;
+\set VERBOSITY default
 INSERT INTO diagnosis VALUES (11, 'P1001', 'new'), (12, 'P1007', 'unread');
+\set VERBOSITY sqlstate
 INSERT INTO diagnosis VALUES (13, 'P1002', 'forged');
 INSERT INTO diagnosis VALUES (13, 'P1007', 'returned') RETURNING *;
+\set VERBOSITY default
 INSERT INTO visit VALUES (11, '2026-05-05', 'P1006');
 UPDATE visit SET at = '2025-05-05' WHERE id = 11 RETURNING *;	-- to another partition
 DELETE FROM diagnosis WHERE case_no IN (2, 3, 4, 5) RETURNING *;
 SELECT case_no FROM diagnosis WHERE case_no IN (1, 2) ORDER BY 1 FOR UPDATE;
 INSERT INTO diagnosis VALUES (1, 'P1001', 'again') ON CONFLICT (case_no) DO UPDATE
     SET result = EXCLUDED.result || ' and again' RETURNING *;
+\set VERBOSITY sqlstate
 INSERT INTO diagnosis VALUES (2, 'P1001', 'again') ON CONFLICT (case_no) DO UPDATE
     SET result = 'forged';
+\set VERBOSITY default
 INSERT INTO diagnosis VALUES (2, 'P1001', 'again') ON CONFLICT DO NOTHING RETURNING *;
 MERGE INTO diagnosis d USING (VALUES (1, 'P1001'), (14, 'P1001')) s (case_no, patient_id)
     ON d.case_no = s.case_no
     WHEN MATCHED THEN UPDATE SET result = 'merged' WHEN NOT MATCHED THEN INSERT
         VALUES (s.case_no, s.patient_id, 'merged');
+\set VERBOSITY sqlstate
 MERGE INTO diagnosis d USING (VALUES (2)) s (case_no) ON d.case_no = s.case_no WHEN MATCHED
     THEN UPDATE SET result = 'forged';
 MERGE INTO diagnosis d USING (VALUES (15, 'P1002')) s (case_no, patient_id) ON d.case_no =
     s.case_no WHEN NOT MATCHED THEN INSERT VALUES (s.case_no, s.patient_id, 'forged');
+\set VERBOSITY default
 COPY diagnosis TO STDOUT;
-COPY diagnosis FROM STDIN;
-16	P1001	copied
-\.
+\set VERBOSITY sqlstate
+\copy diagnosis FROM '/dev/null'
+\set VERBOSITY default
 TRUNCATE diagnosis;
 -- as the table's owner, whose member it is: the login decides
 SET ROLE regress_owner;
@@ -260,7 +276,9 @@ SELECT * FROM large;
 -- Unprotecting
 --
 \c - regress_dc
+\set VERBOSITY sqlstate
 SELECT medchain.unprotect('diagnosis');
+\set VERBOSITY default
 \c - :superuser
 SELECT medchain.unprotect('large');
 SELECT medchain.unprotect('large');

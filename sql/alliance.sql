@@ -23,12 +23,11 @@ CALL test.use_key('end-node');
 
 -- refused
 SELECT medchain.join_alliance('end-node', test.pem('end-node'), NULL);
-SELECT * FROM test.error_of($$ SELECT medchain.join_alliance('end-node', test.pem('end-node'),
+SELECT test.state_of($$ SELECT medchain.join_alliance('end-node', test.pem('end-node'),
     'nonsense') $$);
-SELECT e.field, left(e.content, 20) AS content
-    FROM test.error_of($$ SELECT medchain.join_alliance('end-node', test.pem('end-node'),
-        test.conninfo('nowhere')) $$) e;
-SELECT * FROM test.error_of($$ SELECT medchain.join_alliance('end-node', test.pem('end-node'),
+SELECT test.state_of($$ SELECT medchain.join_alliance('end-node', test.pem('end-node'),
+    test.conninfo('nowhere')) $$);
+SELECT test.state_of($$ SELECT medchain.join_alliance('end-node', test.pem('end-node'),
     test.conninfo('regress_hospital_a')) $$);
 SELECT * FROM test.error_of($$ SELECT medchain.join_alliance('end-node', test.pem('hospital-a'),
     test.conninfo('regression')) $$) WHERE field = 'error';

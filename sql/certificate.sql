@@ -62,7 +62,9 @@ SELECT v.ok FROM medchain.verify_certificate(test.pem('data-centre'), test.pem('
 RESET medchain.crl_policy;
 CREATE ROLE regress_anybody;
 SET ROLE regress_anybody;
+\set VERBOSITY sqlstate
 SET medchain.crl_policy = last_known;
+\set VERBOSITY default
 RESET ROLE;
 DROP ROLE regress_anybody;
 SELECT medchain.verify_certificate(test.pem('ca'), test.pem('ca'), crl_policy => 'lenient');
@@ -78,8 +80,10 @@ SELECT medchain.certificate_pem(pg_temp.der(test.pem('ec'))) = test.pem('ec') AS
     medchain.crl_pem(pg_temp.der(pg_temp.crl('ca'))) = pg_temp.crl('ca') AS crl,
        medchain.certificate_pem(convert_to(E'my certificates\n' || test.pem('chained'), 'UTF8')) =
            test.pem('chained') AS several;
+\set VERBOSITY terse
 SELECT medchain.certificate_pem('\x3000');
 SELECT medchain.crl_pem(pg_temp.der(test.pem('ca')));
+\set VERBOSITY default
 
 -- what is none is an error, however large or deep, and soon
 SET statement_timeout = '20s';
@@ -133,7 +137,9 @@ SELECT length(subject) BETWEEN 150 AND 180 AS length, left(subject, 10) AS subje
 SELECT v.ok, left(v.reason, 60) AS reason, octet_length(v.reason) < 256 AS bytes
     FROM medchain.verify_certificate(test.pem('long-name'), test.pem('sm2-ca')) v;
 -- nor need they be UTF-8, whatever they say
+\set VERBOSITY terse
 SELECT subject, certificate_facts.issuer
     FROM medchain.certificate_facts((SELECT
         medchain.certificate_pem(decode(replace(encode(pg_temp.der(test.pem('long-name')), 'hex'),
             'e58cbb', 'fffefd'), 'hex'))));
+\set VERBOSITY default

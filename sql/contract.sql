@@ -31,11 +31,13 @@ SELECT v AS view, has_table_privilege('regress_nobody', 'medchain.' || v, 'SELEC
     FROM unnest('{members, contracts, certificates, policies, revocation_lists, rejections, '
         'protocols}'::text[]) v ORDER BY 1;
 SET ROLE regress_nobody;
+\set VERBOSITY sqlstate
 SELECT medchain.amend_contract('hospital-a');
 SELECT medchain.accept_contract();
 SELECT medchain.end_contract('hospital-a', 'x');
 SELECT medchain.contract_envelope('hospital-a');
 SELECT count(*) FROM medchain.contracts;
+\set VERBOSITY default
 RESET ROLE;
 -- an administrator whose login is bound to another member is not the data centre
 CREATE ROLE regress_governor LOGIN IN ROLE medchain_admin;
@@ -66,7 +68,7 @@ SELECT * FROM test.errors_of($$amend_contract(NULL)$$, $$amend_contract('nobody'
             $$contract_envelope('new', 'chain_node', test.pem('hospital-a'))$$,
     $$contract_envelope(NULL::uuid)$$, $$contract_envelope(gen_random_uuid())$$,
         $$contract_envelope('00000000-0000-0000-0000-000000000000')$$);
-SELECT * FROM test.error_of($$ SELECT medchain.contract_envelope('hospital-a', 'surgeon') $$);
+SELECT test.state_of($$ SELECT medchain.contract_envelope('hospital-a', 'surgeon') $$);
 
 --
 -- Amended: an offer changes nothing until it is countersigned

@@ -44,12 +44,14 @@ SELECT * FROM test.error_of($$ SELECT medchain.found_alliance('east', 'data-cent
 
 -- where secrets lie is nobody's business, and only a superuser says so
 SET ROLE regress_nobody;
+\set VERBOSITY sqlstate
 SHOW medchain.signing_key;
 SHOW medchain.pseudonym_key_file;
 SET medchain.signing_key = '/tmp/key';
 SELECT medchain.found_alliance('east', 'data-centre', '', '');
 SELECT * FROM medchain.sealer_status();
 SELECT * FROM medchain.members;
+\set VERBOSITY default
 RESET ROLE;
 
 --
@@ -144,10 +146,14 @@ SELECT medchain.admit('data-centre', 'chain_node', test.pem('hospital-a'));
 SELECT medchain.admit('hospital-a', 'chain_node', test.pem('data-centre'));
 SELECT medchain.admit('hospital-a', 'chain_node', test.pem('hospital-a'), '{query, fly}');
 SELECT medchain.admit('hospital-a', 'chain_node', test.pem('hospital-a'), NULL, 'empty');
+\set VERBOSITY sqlstate
 SELECT medchain.admit('hospital-a', 'surgeon', test.pem('hospital-a'));
+\set VERBOSITY default
 SELECT count(*) AS members FROM medchain.members;
 SET ROLE regress_nobody;
+\set VERBOSITY sqlstate
 SELECT medchain.admit('hospital-a', 'chain_node', '');
+\set VERBOSITY default
 RESET ROLE;
 
 --

@@ -31,7 +31,9 @@ SELECT count(medchain.append('remark', body))
 SELECT medchain.append('remark', to_json(repeat('x', 16 * 1024 * 1024)));
 SELECT medchain.append('remark', NULL);
 SELECT medchain.append(NULL, '{}');
+\set VERBOSITY sqlstate
 SELECT medchain.append('remark', '{');
+\set VERBOSITY default
 SELECT kind, e.* FROM unnest('{"", Remark, 1st, "a b", ä}'::text[]) kind,
     LATERAL test.error_of(format('SELECT medchain.append(%L, ''{}'')', kind)) e
         WHERE field <> 'hint';
@@ -47,17 +49,23 @@ SELECT kind, content FROM unnest(medchain.fold_kinds() || '{row.insert, row.x, a
 
 -- who may
 SET ROLE regress_nobody;
+\set VERBOSITY sqlstate
 SELECT medchain.append('remark', '{}');
 SELECT medchain.seal();
 SELECT count(*) FROM medchain.entry;
+\set VERBOSITY default
 RESET ROLE;
 SET SESSION AUTHORIZATION regress_doctor;
+\set VERBOSITY sqlstate
 SELECT medchain.append('remark', '{"by": "doctor"}') AS id \gset
 SELECT medchain.append_raw('genesis', '{}', NULL, false);
 SELECT medchain.append_governance('genesis', '{}');
 INSERT INTO medchain.pending (payload) VALUES ('{}');
+\set VERBOSITY default
 SELECT medchain.seal();
+\set VERBOSITY sqlstate
 SELECT * FROM medchain.entry;
+\set VERBOSITY default
 SELECT origin, state FROM medchain.chains WHERE origin = 'data-centre';
 RESET SESSION AUTHORIZATION;
 -- the role is the one that logged in, whatever it makes itself

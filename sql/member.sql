@@ -34,6 +34,7 @@ CALL test.wait_for($$ SELECT state = 'active' FROM medchain.members WHERE member
 -- Refused: by privilege, by the kind of node, and for bad arguments
 --
 SET ROLE regress_nobody;
+\set VERBOSITY sqlstate
 SELECT medchain.suspend('hospital-b', 'x');
 SELECT medchain.reinstate('hospital-b');
 SELECT medchain.expel('hospital-b', 'x');
@@ -45,6 +46,7 @@ SELECT medchain.register_examinee_key('P1', 'x', 'x');
 SELECT medchain.examinee_key_envelope('P1', 'x');
 SELECT medchain.withdraw_examinee_key('P1', 'x');
 SELECT medchain.protocol_envelope('P1', 'text', '[]');
+\set VERBOSITY default
 RESET ROLE;
 SELECT pg_read_file(current_setting('medchain_test.pki') || '/ca.crl') AS ca_crl,
     pg_read_file(current_setting('medchain_test.pki') || '/ca-old.crl') AS old_crl,
@@ -99,7 +101,6 @@ CREATE DATABASE regress_alone TEMPLATE template0 ENCODING 'UTF8';
 \set ECHO none
 \i :helpers
 \set ECHO all
-SET client_min_messages = warning;
 CREATE EXTENSION medchain CASCADE;
 SELECT * FROM test.errors_of($$suspend('a', 'x')$$, $$expel('a', 'x')$$, $$rekey('a', 'x')$$,
     $$rekey_envelope('a', 'x')$$, $$add_crl('x')$$,

@@ -173,14 +173,18 @@ SELECT array_agg(k ORDER BY k COLLATE "C") AS fields
     FROM jsonb_object_keys(medchain.receipt(:'id')) k;
 -- who may
 SET ROLE regress_nobody;
+\set VERBOSITY sqlstate
 SELECT medchain.inclusion_proof(:'id');
 SELECT medchain.receipt(:'id');
 SELECT medchain.consistency_proof('data-centre', 1, 2);
 SELECT medchain.rebuild_tiles('data-centre');
+\set VERBOSITY default
 SET ROLE medchain_member;
 SELECT medchain.inclusion_proof(:'id') ->> 'index' AS index, medchain.receipt(:'id') ->> 'index'
     AS receipt, cardinality(medchain.consistency_proof('data-centre', 1, 2)) AS hashes;
+\set VERBOSITY sqlstate
 SELECT medchain.rebuild_tiles('data-centre');
+\set VERBOSITY default
 RESET ROLE;
 
 --
@@ -191,10 +195,10 @@ SELECT s AS statement, e.content FROM unnest(ARRAY[
         'TRUNCATE medchain.tile',
     'INSERT INTO medchain.tile VALUES (''data-centre'', 1, 1, sha256(''''))',
         'INSERT INTO medchain.tile VALUES (''nobody'', 1, 0, sha256(''''))',
-    'INSERT INTO medchain.tile VALUES (''data-centre'', NULL, 1, sha256(''''))',
-        'INSERT INTO medchain.tile VALUES (''data-centre'', 1, 9223372036854775807, '
+    'INSERT INTO medchain.tile VALUES (''data-centre'', 1, 9223372036854775807, '
             'sha256(''''))']) s,
     LATERAL test.error_of(s) e WHERE e.field = 'error';
+SELECT test.state_of($$ INSERT INTO medchain.tile VALUES ('data-centre', NULL, 1, sha256('')) $$);
 
 CREATE FUNCTION test.tampered(statement text, probe text) RETURNS TABLE (origin text, fault text,
     detail text, height bigint, proof text)

@@ -189,8 +189,10 @@ SELECT medchain.verify_signature(NULL, '', 'x') IS NULL AND medchain.verify_sign
 -- what cannot be a key, or not with that algorithm, is an error
 SELECT medchain.verify_signature('', '', '');
 SELECT medchain.verify_signature('', '', 'no key');
+\set VERBOSITY terse
 SELECT medchain.verify_signature('', '', E'-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END '
     'PUBLIC KEY-----\n');
+\set VERBOSITY default
 SELECT medchain.verify_signature('', '', E'-----BEGIN RSA PRIVATE '
     'KEY-----\nMCowBQYDK2VwAyEA\n-----END RSA PRIVATE KEY-----\n');
 SELECT medchain.verify_signature('', '', '-----BEGIN PUBLIC KEY-----
@@ -258,8 +260,10 @@ SELECT * FROM medchain.verify_certificate('', test.pem('ca'));
 SELECT * FROM medchain.verify_certificate('no certificate', test.pem('ca'));
 SELECT * FROM medchain.verify_certificate(test.pem('ca'), '');
 SELECT * FROM medchain.verify_certificate(left(test.pem('data-centre'), 200), test.pem('ca'));
+\set VERBOSITY terse
 SELECT * FROM medchain.verify_certificate(replace(test.pem('data-centre'), 'MII', 'AAA'),
     test.pem('ca'));
+\set VERBOSITY default
 SELECT * FROM medchain.verify_certificate(test.pem('data-centre'), test.pem('ca'), 'no list');
 SELECT * FROM medchain.verify_certificate(test.pem('data-centre'), test.pem('ca'), NULL,
     'infinity');

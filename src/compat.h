@@ -8,6 +8,8 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
+#include "access/tableam.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "commands/vacuum.h"
@@ -20,9 +22,15 @@
 #include "replication/walreceiver.h"
 #include "utils/acl.h"
 #include "utils/relcache.h"
+#include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 150000
 #error "medchain needs PostgreSQL 15 or later"
+#endif
+
+/* 18 has pg_noreturn, in front of a declaration, for pg_attribute_noreturn() at its end. */
+#ifndef pg_noreturn
+#define pg_noreturn _Noreturn
 #endif
 
 /* 16 took VARDATA and its kin out of postgres.h. */
@@ -73,12 +81,17 @@ compat_walrcv_check_conninfo(const char *conninfo)
 #endif
 }
 
-/* 17 added failover slots. */
+/*
+ * 17 added failover slots, which a standby can keep for when it takes over.  Asked for where the
+ * server at the other end knows them; the subscription says so, too: subscribe_to() in peer.sql.
+ */
 static inline char *
 compat_walrcv_create_slot(WalReceiverConn *conn, const char *slot, XLogRecPtr *lsn)
 {
 #if PG_VERSION_NUM >= 170000
-	return walrcv_create_slot(conn, slot, false, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
+	bool		failover = walrcv_server_version(conn) >= 170000;
+
+	return walrcv_create_slot(conn, slot, false, false, failover, CRS_NOEXPORT_SNAPSHOT, lsn);
 #else
 	return walrcv_create_slot(conn, slot, false, false, CRS_NOEXPORT_SNAPSHOT, lsn);
 #endif
@@ -109,14 +122,63 @@ compat_result_relation(EState *estate, Relation relation)
 	return result;
 }
 
-/* 16 added indexes that only summarise. */
+/* 16 added indexes that only summarise, 19 gathers the choices in flags. */
 static inline List *
 compat_insert_index_tuples(ResultRelInfo *target, TupleTableSlot *slot, EState *estate)
 {
-#if PG_VERSION_NUM >= 160000
+#if PG_VERSION_NUM >= 190000
+	return ExecInsertIndexTuples(target, estate, 0, slot, NIL, NULL);
+#elif PG_VERSION_NUM >= 160000
 	return ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false);
 #else
 	return ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+/* 16 tells which indexes the update concerns: none here, whose columns change. */
+static inline void
+compat_simple_heap_update(Relation relation, ItemPointer tid, HeapTuple tuple)
+{
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes indexes;
+
+	simple_heap_update(relation, tid, tuple, &indexes);
+#else
+	simple_heap_update(relation, tid, tuple);
+#endif
+}
+
+/* What an extension waits for shows as "Extension" before 17, under names of its own since. */
+static inline uint32
+compat_wait_event(const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	return WaitEventExtensionNew(name);
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* 19 has a threshold for the log of each, vacuum and analyze.  -1: none of our own. */
+static inline void
+compat_vacuum_log_never(VacuumParams *params)
+{
+#if PG_VERSION_NUM >= 190000
+	params->log_vacuum_min_duration = -1;
+	params->log_analyze_min_duration = -1;
+#else
+	params->log_min_duration = -1;
+#endif
+}
+
+/* 19 takes flags. */
+static inline TableScanDesc
+compat_table_beginscan(Relation relation, Snapshot snapshot)
+{
+#if PG_VERSION_NUM >= 190000
+	return table_beginscan(relation, snapshot, 0, NULL, SO_NONE);
+#else
+	return table_beginscan(relation, snapshot, 0, NULL);
 #endif
 }
 
@@ -131,7 +193,10 @@ compat_vacuum(List *relations, VacuumParams *params, MemoryContext context)
 #endif
 }
 
-/* 18 lets a deferrable primary key be left out, and counts what index scans do. */
+/*
+ * 18 lets a deferrable primary key be left out, and counts what index scans do; 19 gives those
+ * flags.
+ */
 static inline Oid
 compat_primary_key_index(Relation relation)
 {
@@ -145,7 +210,9 @@ compat_primary_key_index(Relation relation)
 static inline IndexScanDesc
 compat_index_beginscan(Relation heap, Relation index, Snapshot snapshot, int nkeys)
 {
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+	return index_beginscan(heap, index, snapshot, NULL, nkeys, 0, SO_NONE);
+#elif PG_VERSION_NUM >= 180000
 	return index_beginscan(heap, index, snapshot, NULL, nkeys, 0);
 #else
 	return index_beginscan(heap, index, snapshot, nkeys, 0);

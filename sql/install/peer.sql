@@ -12,9 +12,10 @@ COMMENT ON FUNCTION medchain.remote_create_slot(text, text, text[]) IS
     'internal: make a logical replication slot in a peer''s database; leftovers: names of ours to '
     'drop if nobody uses them';
 
-CREATE FUNCTION medchain.create_subscription(name name, conninfo text) RETURNS void
+CREATE FUNCTION medchain.create_subscription(name name, conninfo text, failover boolean)
+    RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_create_subscription';
-COMMENT ON FUNCTION medchain.create_subscription(name, text) IS
+COMMENT ON FUNCTION medchain.create_subscription(name, text, boolean) IS
     'internal: CREATE SUBSCRIPTION to a peer''s publication, through the slot of the same name; '
     'no statement has the connection string in it';
 
@@ -72,11 +73,16 @@ CREATE FUNCTION medchain.subscribe_to(member text, conninfo text, slot name) RET
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
+    -- since 17 a standby of the peer can keep the slot, and be followed when it takes over; it takes
+    -- a subscriber that knows of it
+    failover boolean := least(current_setting('server_version_num')::int,
+        remote_call(subscribe_to.conninfo,
+            'SELECT pg_catalog.current_setting(''server_version_num'')')::int) >= 170000;
     foreign_tables text;
 BEGIN
     INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member,
         subscribe_to.conninfo, subscribe_to.slot, subscribe_to.slot);
-    PERFORM create_subscription(subscribe_to.slot, subscribe_to.conninfo);
+    PERFORM create_subscription(subscribe_to.slot, subscribe_to.conninfo, failover);
 
     -- the peer decides what its publication holds, and the subscription would write it with a
     -- superuser's rights

@@ -31,7 +31,7 @@ BEGIN
             period := tstzrange((value ->> 'from')::timestamptz, (value ->> 'to')::timestamptz);
         END IF;
     EXCEPTION WHEN data_exception OR syntax_error THEN
-        PERFORM reject_element(argument, ordinal, format('"valid" is not a period: %s', SQLERRM));
+        PERFORM reject_element(argument, ordinal, format('"valid" is not a period: %s', value));
     END;
     IF period IS NULL THEN
         PERFORM reject_element(argument, ordinal,

@@ -48,7 +48,8 @@ CREATE FUNCTION medchain.verify_certificate(certificate text, trust_anchors text
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_verify_certificate';
 COMMENT ON FUNCTION medchain.verify_certificate(text, text, text, timestamptz, text) IS
     'X.509 path (RFC 5280) from a certificate, intermediates behind it, to one of the trust '
-    'anchors, and not revoked by a list of its issuer, all PEM; reason in OpenSSL''s words. '
+    'anchors, and not revoked by a list of its issuer, all PEM; reason: what is wrong with which '
+    'certificate of the path, in words that do not depend on OpenSSL''s version. '
     'crl_policy: what a revocation list says outside of its own period: strict (nothing, so its '
     'issuer''s certificates are not accepted), last_known (its revocations); null: '
     'medchain.crl_policy';

@@ -74,10 +74,12 @@ main_read_anchors(const char *path)
 	char	   *anchors = main_read_file(path, &len);
 	CertificateInfo first;
 	CoreError	error = {0};
+	char		problem[CORE_TEXT_LEN];
 
 	if (!certificate_info(anchors, len, &first, &error))
 	{
-		fprintf(stderr, "medchain-verify: trust anchors in \"%s\": %s\n", path, error.message);
+		error_text(&error, problem);
+		fprintf(stderr, "medchain-verify: trust anchors in \"%s\": %s\n", path, problem);
 		exit(UNUSABLE);
 	}
 	return anchors;

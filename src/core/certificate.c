@@ -14,6 +14,8 @@
 #include "core/key_internal.h"
 
 #define CERTIFICATE_COUNT_MAX 100	/* certificates or CRLs in one argument */
+#define CERTIFICATE_NID_LAST 1247	/* the last that OpenSSL 3.0 has a name for:
+									 * NID_id_ct_signedChecklist */
 
 /*
  * A certificate signed with SM2 is signed over a digest that includes the signer's user id, which
@@ -169,15 +171,49 @@ certificate_cut(char *utf8, size_t max)
 	utf8[max] = '\0';
 }
 
+/*
+ * One attribute, as X509_NAME_print_ex() does with XN_FLAG_RFC2253, but the short names are those
+ * of OpenSSL 3.0, the oldest that we work with, whatever newer ones and openssl.cnf know: names
+ * end up in the alliance's state.
+ */
+static bool
+certificate_attribute(BIO *bio, const X509_NAME_ENTRY * entry)
+{
+	const		ASN1_OBJECT *type = X509_NAME_ENTRY_get_object(entry);
+	int			nid = OBJ_obj2nid(type);
+	bool		known = nid != NID_undef && nid <= CERTIFICATE_NID_LAST;
+	unsigned long flags = ASN1_STRFLGS_RFC2253 & ~ASN1_STRFLGS_ESC_MSB;
+	char		oid[80];
+
+	if (!known)
+	{
+		(void) OBJ_obj2txt(oid, sizeof(oid), type, 1);
+		flags |= ASN1_STRFLGS_DUMP_ALL;
+	}
+	return BIO_printf(bio, "%s=", known ? OBJ_nid2sn(nid) : oid) > 0 &&
+		ASN1_STRING_print_ex(bio, X509_NAME_ENTRY_get_data(entry), flags) >= 0;
+}
+
 static bool
 certificate_name(const X509_NAME *name, char out[CERTIFICATE_SUBJECT_MAX])
 {
 	BIO		   *bio = BIO_new(BIO_s_mem());
 	char		text[CERTIFICATE_SUBJECT_MAX + 1] = "";
+	int			set = -1;
 	int			len = -1;
+	bool		fine = bio != NULL;
 
-	if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >=
-		0)
+	/* RFC 4514: from the last to the first */
+	for (int i = X509_NAME_entry_count(name) - 1; fine && i >= 0; i--)
+	{
+		const		X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
+
+		if (set >= 0)
+			fine = BIO_puts(bio, X509_NAME_ENTRY_set(entry) == set ? "+" : ",") > 0;
+		set = X509_NAME_ENTRY_set(entry);
+		fine = fine && certificate_attribute(bio, entry);
+	}
+	if (fine)
 		len = BIO_read(bio, text, CERTIFICATE_SUBJECT_MAX);
 	/* an empty name is allowed, and reads as nothing */
 	text[len > 0 ? len : 0] = '\0';

@@ -52,7 +52,7 @@ extern bool certificate_crl_policy_from_name(const char *name, CertificateCrlPol
  * no influence, and anchors are not checked.  A list must be signed by the issuer
  * itself (no indirect lists, no deltas).  at: seconds since 1970.  A
  * keyUsage extension in the end-entity certificate must allow digitalSignature.
- * reason: OpenSSL's words for what is wrong (X509_verify_cert_error_string), where it
+ * reason: what is wrong, in words of our own that do not depend on OpenSSL's version, where it
  * is, and of a revocation its reason and date; empty when valid.  The verdict depends on
  * the arguments alone.
  */

@@ -24,6 +24,15 @@ extern bool certificate_read_crls(const char *data, size_t len, STACK_OF(X509_CR
 /* Cut a text so that at most max bytes are left, and no half of a character. */
 extern void certificate_cut(char *utf8, size_t max);
 
+/* Why X509_verify_cert() refused, from its error code: see certificate_reason.c. */
+extern void certificate_reason(int code, char *out, size_t size);
+
+/* Why a list revokes a certificate: "keyCompromise" and so on, "unspecified" if it does not say. */
+extern const char *certificate_revocation_reason(const X509_REVOKED *entry);
+
+/* "certificate revoked", reason and date; left as it is if the list or its entry is not known. */
+extern void certificate_revoked_reason(X509_CRL *crl, X509 *certificate, char *out, size_t size);
+
 extern bool certificate_describe(X509 *certificate, CertificateInfo *info);
 
 /*

@@ -4,9 +4,9 @@
  * Only the anchors given are trusted: never the machine's own store, which
  * would let any public CA admit members.
  */
+#include <stdio.h>
 #include <string.h>
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
@@ -16,7 +16,9 @@
 
 #define PATH_AUTH_LEVEL 2		/* SSL_CTX_set_security_level(3): 112 bits, no SHA-1 */
 
-#define PATH_REASON_SUBJECT 120 /* bytes: so that a reason fits into CORE_MESSAGE_LEN */
+/* bytes: so that a reason fits into CORE_MESSAGE_LEN */
+#define PATH_REASON_WORDS 100
+#define PATH_REASON_SUBJECT 120
 
 /* Everything one verification holds; freed together. */
 typedef struct Path
@@ -28,7 +30,7 @@ typedef struct Path
 	X509_STORE *store;
 	X509_STORE_CTX *context;
 	X509_CRL   *outdated;		/* the list whose period was forgiven last, owned by crls */
-	char		revocation[80]; /* of the certificate that is revoked, in words */
+	char		revocation[PATH_REASON_WORDS];	/* of the certificate that is revoked */
 } Path;
 
 bool
@@ -165,40 +167,6 @@ path_fault_is_none(X509_STORE_CTX *context, Path *path)
 	}
 }
 
-/*
- * ": Key Compromise, since 2026-01-31 ...": why and since when a certificate is revoked, as its
- * list says.
- */
-static void
-path_note_revocation(Path *path)
-{
-	X509_CRL   *crl = path_current_crl(path);
-	X509	   *certificate = X509_STORE_CTX_get_current_cert(path->context);
-	BIO		   *bio = BIO_new(BIO_s_mem());
-	X509_REVOKED *entry = NULL;
-	ASN1_ENUMERATED *code;
-	char	   *words = NULL;
-	int			len;
-
-	if (bio != NULL && crl != NULL && certificate != NULL &&
-		X509_CRL_get0_by_cert(crl, &entry, certificate) != 0 && entry != NULL)
-	{
-		code = X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, NULL, NULL);
-		if (code != NULL)
-			words =
-				i2s_ASN1_ENUMERATED_TABLE((X509V3_EXT_METHOD *) X509V3_EXT_get_nid(NID_crl_reason),
-										  code);
-		BIO_printf(bio, ": %.40s, since ", words ? words : "no reason given");
-		(void) ASN1_TIME_print_ex(bio, X509_REVOKED_get0_revocationDate(entry),
-								  ASN1_DTFLGS_ISO8601);
-		len = BIO_read(bio, path->revocation, sizeof(path->revocation) - 1);
-		path->revocation[len > 0 ? len : 0] = '\0';
-		OPENSSL_free(words);
-		ASN1_ENUMERATED_free(code);
-	}
-	BIO_free(bio);
-}
-
 static int
 path_callback(int fine, X509_STORE_CTX *context)
 {
@@ -206,7 +174,8 @@ path_callback(int fine, X509_STORE_CTX *context)
 
 	/* the list is known here only, and gone when X509_verify_cert() returns */
 	if (!fine && X509_STORE_CTX_get_error(context) == X509_V_ERR_CERT_REVOKED)
-		path_note_revocation(path);
+		certificate_revoked_reason(path_current_crl(path), X509_STORE_CTX_get_current_cert(context),
+								   path->revocation, sizeof(path->revocation));
 	if (!fine && path_fault_is_none(context, path))
 	{
 		X509_STORE_CTX_set_error(context, X509_V_OK);
@@ -243,6 +212,7 @@ path_prepare(Path *path, int64_t at, bool with_crls, CoreError *error)
 	X509_VERIFY_PARAM_set_flags(param, flags);
 	X509_VERIFY_PARAM_set_time(param, (time_t) at);
 	X509_VERIFY_PARAM_set_auth_level(param, PATH_AUTH_LEVEL);
+	(void) X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_ANY);
 	X509_VERIFY_PARAM_set_depth(param, CERTIFICATE_PATH_MAX - 2);	/* intermediates */
 	if (X509_STORE_CTX_init(path->context, path->store, sk_X509_value(path->certificates, 0),
 							path->certificates) != 1)
@@ -272,28 +242,18 @@ path_reason(const Path *path, char reason[CORE_MESSAGE_LEN])
 {
 	int			code = X509_STORE_CTX_get_error(path->context);
 	X509	   *culprit = X509_STORE_CTX_get_current_cert(path->context);
-	BIO		   *bio = BIO_new(BIO_s_mem());
-	CertificateInfo info;
-	int			len = 0;
+	char		words[PATH_REASON_WORDS];
+	CertificateInfo info = {0};
 
-	if (bio != NULL)
-	{
-		BIO_printf(bio, "%s", X509_verify_cert_error_string(code));
-		if (code == X509_V_ERR_CERT_REVOKED)
-			BIO_printf(bio, "%s", path->revocation);
-		BIO_printf(bio, " (depth %d", X509_STORE_CTX_get_error_depth(path->context));
-		if (culprit != NULL && certificate_describe(culprit, &info) && info.subject[0] != '\0')
-		{
-			certificate_cut(info.subject, PATH_REASON_SUBJECT);
-			BIO_printf(bio, ", %s", info.subject);
-		}
-		BIO_printf(bio, ")");
-		len = BIO_read(bio, reason, CORE_MESSAGE_LEN - 1);
-	}
-	BIO_free(bio);
-	if (len <= 0)
-		len = snprintf(reason, CORE_MESSAGE_LEN, "certificate verification failed");
-	reason[len] = '\0';
+	if (code == X509_V_ERR_CERT_REVOKED && path->revocation[0] != '\0')
+		(void) snprintf(words, sizeof(words), "%s", path->revocation);
+	else
+		certificate_reason(code, words, sizeof(words));
+	if (culprit != NULL && certificate_describe(culprit, &info))
+		certificate_cut(info.subject, PATH_REASON_SUBJECT);
+	(void) snprintf(reason, CORE_MESSAGE_LEN, "%s (depth %d%s%.*s)", words,
+					X509_STORE_CTX_get_error_depth(path->context),
+					info.subject[0] != '\0' ? ", " : "", PATH_REASON_SUBJECT, info.subject);
 }
 
 CertificateVerdict

@@ -18,12 +18,6 @@
 #include "core/crl.h"
 #include "core/key_internal.h"
 
-static const char *const crl_reasons[] = {
-	"unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded",
-	"cessationOfOperation",
-	"certificateHold", "unspecified", "removeFromCRL", "privilegeWithdrawn", "aACompromise"
-};
-
 static X509_CRL *
 crl_read(const char *text, size_t len, CoreError *error)
 {
@@ -156,8 +150,6 @@ static bool
 crl_look_up(X509_CRL *crl, X509 *certificate, CrlRevocation *revocation, CoreError *error)
 {
 	X509_REVOKED *entry = NULL;
-	ASN1_ENUMERATED *stated;
-	long		code = 0;
 	int64_t		since;
 
 	/* 2: removeFromCRL, which is only for delta lists */
@@ -165,17 +157,11 @@ crl_look_up(X509_CRL *crl, X509 *certificate, CrlRevocation *revocation, CoreErr
 		return true;
 	if (!crl_time(X509_REVOKED_get0_revocationDate(entry), &since))
 		return error_set(error, CORE_MALFORMED, "the revocation list has no valid time");
-	stated = X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, NULL, NULL);
-	if (stated != NULL)
-		code = ASN1_ENUMERATED_get(stated);
-	ASN1_ENUMERATED_free(stated);
 	if (!revocation->revoked || since < revocation->since)
 	{
 		revocation->revoked = true;
 		revocation->since = since;
-		revocation->reason = code >= 0 &&
-			code < (long) (sizeof(crl_reasons) / sizeof(crl_reasons[0])) ? crl_reasons[code] :
-			"unspecified";
+		revocation->reason = certificate_revocation_reason(entry);
 	}
 	return true;
 }

@@ -19,6 +19,7 @@ error_format(CoreError *error, CoreErrorCode code, const char *fmt, va_list args
 	if (error == NULL)
 		return;
 	error->code = code;
+	error->library[0] = '\0';
 	(void) vsnprintf(error->message, sizeof(error->message), fmt, args);
 
 	/*
@@ -50,11 +51,7 @@ error_set_openssl(CoreError *error, CoreErrorCode code, const char *fmt,...)
 	error_format(error, code, fmt, args);
 	va_end(args);
 	if (error != NULL && reason != NULL)
-	{
-		size_t		used = strlen(error->message);
-
-		(void) snprintf(error->message + used, sizeof(error->message) - used, ": %s", reason);
-	}
+		(void) snprintf(error->library, sizeof(error->library), "%s", reason);
 
 	/*
 	 * what stays in the queue would be blamed on the next user of OpenSSL in this thread, libpq
@@ -62,4 +59,14 @@ error_set_openssl(CoreError *error, CoreErrorCode code, const char *fmt,...)
 	 */
 	ERR_clear_error();
 	return false;
+}
+
+void
+error_text(const CoreError *error, char text[CORE_TEXT_LEN])
+{
+	if (error->library[0] != '\0')
+		(void) snprintf(text, CORE_TEXT_LEN, "%s: %s", error->message, error->library);
+	else
+		(void) snprintf(text, CORE_TEXT_LEN, "%s", error->message);
+	encode_repair_utf8(text);
 }

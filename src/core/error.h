@@ -11,8 +11,10 @@
 #define MEDCHAIN_CORE_ERROR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define CORE_MESSAGE_LEN 256
+#define CORE_LIBRARY_LEN 128
 
 typedef enum CoreErrorCode
 {
@@ -27,6 +29,13 @@ typedef struct CoreError
 {
 	CoreErrorCode code;
 	char		message[CORE_MESSAGE_LEN];
+
+	/*
+	 * What OpenSSL says about it, empty if it says nothing: for people to read, in DETAIL or a
+	 * log.  Each version of OpenSSL has its own words, so that they must never enter the ledger's
+	 * state; the message may.
+	 */
+	char		library[CORE_LIBRARY_LEN];
 } CoreError;
 
 /*
@@ -35,8 +44,13 @@ typedef struct CoreError
 extern bool error_set(CoreError *error, CoreErrorCode code, const char *fmt,...)
 			__attribute__((format(printf, 3, 4)));
 
-/* The same, with the reason on top of OpenSSL's error queue appended, which is then emptied. */
+/* The same, with error->library from the top of OpenSSL's error queue, which is then emptied. */
 extern bool error_set_openssl(CoreError *error, CoreErrorCode code, const char *fmt,...)
 			__attribute__((format(printf, 3, 4)));
+
+#define CORE_TEXT_LEN (CORE_MESSAGE_LEN + CORE_LIBRARY_LEN + 2)
+
+/* The message, and what OpenSSL says, for a log or a status. */
+extern void error_text(const CoreError *error, char text[CORE_TEXT_LEN]);
 
 #endif

@@ -43,7 +43,7 @@ chain_insert_entry(const char *origin, int64 seq, const PayloadFields *fields,
 		TEXTOID, BYTEAOID
 	};
 	Datum		values[9];
-	char		nulls[9] = "         ";
+	char		nulls[9];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = CStringGetTextDatum(origin);

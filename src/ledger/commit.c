@@ -63,7 +63,8 @@ commit_wait(SharedDatabase *slot, uint64 ticket, uint64 number)
 			hint = trouble.hint;
 			break;
 		}
-		ConditionVariableTimedSleep(&slot->changed, COMMIT_WAIT_SLICE, PG_WAIT_EXTENSION);
+		ConditionVariableTimedSleep(&slot->changed, COMMIT_WAIT_SLICE,
+									compat_wait_event("MedchainSeal"));
 	}
 	ConditionVariableCancelSleep();
 
@@ -162,7 +163,8 @@ commit_seal(SharedDatabase *slot)
 							 "can go on.")));
 		if (demand_problem(slot, WORKER_SEALER, &number, start, &problem))
 			demand_report(ERROR, &problem);
-		ConditionVariableTimedSleep(&slot->changed, COMMIT_WAIT_SLICE, PG_WAIT_EXTENSION);
+		ConditionVariableTimedSleep(&slot->changed, COMMIT_WAIT_SLICE,
+									compat_wait_event("MedchainSeal"));
 	}
 	ConditionVariableCancelSleep();
 }

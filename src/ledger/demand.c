@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "compat.h"
 #include "ledger/demand.h"
 
 #define DEMAND_PATIENCE 10000	/* milliseconds a session waits for its sealer, when nothing is
@@ -224,7 +225,8 @@ demand_sealer(const char *call, bool at_once)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the sealer of this database did not start"),
 					 errhint("See the server log.")));
-		ConditionVariableTimedSleep(&slot->changed, DEMAND_SLICE, PG_WAIT_EXTENSION);
+		ConditionVariableTimedSleep(&slot->changed, DEMAND_SLICE,
+									compat_wait_event("MedchainWorkerStart"));
 	}
 	ConditionVariableCancelSleep();
 }
@@ -254,7 +256,8 @@ demand_keeper(void)
 		LWLockRelease(shared_state->lock);
 		if (answered || TimestampDifferenceExceeds(start, GetCurrentTimestamp(), DEMAND_LAUNCHER))
 			break;
-		ConditionVariableTimedSleep(&slot->changed, DEMAND_SLICE, PG_WAIT_EXTENSION);
+		ConditionVariableTimedSleep(&slot->changed, DEMAND_SLICE,
+									compat_wait_event("MedchainWorkerStart"));
 	}
 	ConditionVariableCancelSleep();
 }

@@ -63,7 +63,7 @@ keeper_vacuum(void)
 	params.freeze_table_age = -1;
 	params.multixact_freeze_min_age = -1;
 	params.multixact_freeze_table_age = -1;
-	params.log_min_duration = -1;
+	compat_vacuum_log_never(&params);
 	params.index_cleanup = VACOPTVALUE_AUTO;
 
 	/*

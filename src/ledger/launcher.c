@@ -396,7 +396,7 @@ launcher_sleep(TimestampTz until)
 	long		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
 
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT,
-					 Min(timeout, LAUNCHER_IDLE), PG_WAIT_EXTENSION);
+					 Min(timeout, LAUNCHER_IDLE), compat_wait_event("MedchainLauncherMain"));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)

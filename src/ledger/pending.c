@@ -104,7 +104,7 @@ pending_collect(const Mover *mover, int64 limit, int64 *count)
 {
 	Size		capacity = 1024;
 	PendingRow *rows = palloc(capacity * sizeof(PendingRow));
-	TableScanDesc scan = table_beginscan(mover->pending, mover->snapshot, 0, NULL);
+	TableScanDesc scan = compat_table_beginscan(mover->pending, mover->snapshot);
 	int64		n = 0;
 	bool		isnull;
 
@@ -295,7 +295,7 @@ pending_move_last(AppendedAt *at)
 	value = Int64GetDatum(at->seq);
 	row = heap_modify_tuple_by_cols(&old, RelationGetDescr(pending), 1, &column, &value, &isnull);
 	ReleaseBuffer(buffer);
-	simple_heap_update(pending, &at->tid, row);
+	compat_simple_heap_update(pending, &at->tid, row);
 	at->tid = row->t_self;
 	table_close(pending, NoLock);
 }

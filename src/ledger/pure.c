@@ -34,6 +34,7 @@ pure_error(const CoreError *error, const char *hint)
 	ereport(ERROR,
 			(errcode(code),
 			 errmsg("%s", TextDatumGetCString(pure_text(error->message))),
+			 error->library[0] ? errdetail("OpenSSL says: %s.", error->library) : 0,
 			 hint ? errhint("%s", hint) : 0));
 }
 

@@ -5,11 +5,12 @@
 #define MEDCHAIN_LEDGER_PURE_H
 
 #include "postgres.h"
+#include "compat.h"
 #include "core/error.h"
 #include "core/key.h"
 
 /* Raise a core error as a PostgreSQL error: bad input, unsupported, or OpenSSL's own failure. */
-extern void pure_error(const CoreError *error, const char *hint) pg_attribute_noreturn();
+pg_noreturn extern void pure_error(const CoreError *error, const char *hint);
 
 /* Bytes as bytea, and text of src/core, which is UTF-8, in the database's encoding. */
 extern Datum pure_bytea(const void *data, size_t len);

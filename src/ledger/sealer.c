@@ -139,6 +139,7 @@ sealer_load_key(SharedDatabase *slot)
 {
 	CoreError	error = {0};
 	char		fingerprint[65] = "";
+	char		problem[CORE_TEXT_LEN];
 
 	sealer_drop_key(slot);
 	if (sealer_is_copy(slot))
@@ -149,11 +150,12 @@ sealer_load_key(SharedDatabase *slot)
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	strlcpy(slot->key_fingerprint, fingerprint, sizeof(slot->key_fingerprint));
 	LWLockRelease(shared_state->lock);
-	sealer_set(slot, signing_key ? SEALER_RUNNING : SEALER_FAILED, error.message);
+	error_text(&error, problem);
+	sealer_set(slot, signing_key ? SEALER_RUNNING : SEALER_FAILED, problem);
 
 	/* where nothing is to be sealed yet, that is no fault */
 	if (signing_key == NULL && sealer_is_node(slot))
-		sealer_report(slot, SEALER_FAILED, error.message);
+		sealer_report(slot, SEALER_FAILED, problem);
 }
 
 /*

@@ -101,7 +101,7 @@ signer_sleep(SharedDatabase *slot, uint64 *number, TimestampTz since)
 						 "configuration.")));
 	if (demand_problem(slot, WORKER_SEALER, number, since, &problem))
 		demand_report(ERROR, &problem);
-	ConditionVariableTimedSleep(&slot->changed, 1000, PG_WAIT_EXTENSION);
+	ConditionVariableTimedSleep(&slot->changed, 1000, compat_wait_event("MedchainSigner"));
 }
 
 static SignerMessage *
@@ -201,7 +201,12 @@ signer_sign(dsm_handle handle, const Key *key)
 	else if (!key_sign(key, message->bytes, message->length, message->signature,
 					   &message->signature_length, &error) ||
 			 !key_fingerprint(key, message->fingerprint))
-		ereport(LOG, (errmsg("medchain: could not sign: %s", error.message)));
+	{
+		char		problem[CORE_TEXT_LEN];
+
+		error_text(&error, problem);
+		ereport(LOG, (errmsg("medchain: could not sign: %s", problem)));
+	}
 	else
 		result = SIGN_DONE;
 	dsm_detach(segment);

@@ -310,7 +310,7 @@ worker_sleep(SharedDatabase *slot, long timeout, bool *reloaded)
 {
 	int			events = WaitLatch(MyLatch,
 							 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
-								   timeout, PG_WAIT_EXTENSION);
+								   timeout, compat_wait_event("MedchainWorkerMain"));
 
 	ResetLatch(MyLatch);
 	worker_yield(slot);

@@ -40,7 +40,7 @@
 
 #define YIELD_DEFAULT_TEMPLATE "template1"
 
-static ProcessUtility_hook_type previous_utility_hook = NULL;
+static ProcessUtility_hook_type next_utility = NULL;
 
 /*
  * The database that the command wants for itself, if its caller may have that; InvalidOid
@@ -147,7 +147,7 @@ yield_wait(SharedDatabase *slot)
 		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), YIELD_PATIENCE))
 			break;
 		ConditionVariableTimedSleep(&slot->changed, politely ? YIELD_SLICE : YIELD_POLITE,
-									PG_WAIT_EXTENSION);
+									compat_wait_event("MedchainWorkerStop"));
 		politely = !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), YIELD_POLITE);
 	}
 	ConditionVariableCancelSleep();
@@ -203,21 +203,19 @@ yield_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
 			  DestReceiver *dest, QueryCompletion *completion)
 {
-	ProcessUtility_hook_type next = previous_utility_hook ? previous_utility_hook :
-	standard_ProcessUtility;
 	Oid			database = yield_wanted(statement->utilityStmt);
 	SharedDatabase *slot = OidIsValid(database) ? yield_begin(database) : NULL;
 
 	if (slot == NULL)
 	{
-		next(statement, query, read_only_tree, context, params, environment, dest, completion);
+		next_utility(statement, query, read_only_tree, context, params, environment, dest, completion);
 		return;
 	}
 
 	PG_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
 	{
 		yield_wait(slot);
-		next(statement, query, read_only_tree, context, params, environment, dest, completion);
+		next_utility(statement, query, read_only_tree, context, params, environment, dest, completion);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
 	yield_end(0, ObjectIdGetDatum(database));
@@ -228,6 +226,6 @@ yield_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 void
 yield_install(void)
 {
-	previous_utility_hook = ProcessUtility_hook;
+	next_utility = ProcessUtility_hook ? ProcessUtility_hook : standard_ProcessUtility;
 	ProcessUtility_hook = yield_utility;
 }

@@ -210,7 +210,7 @@ medchain_remote_create_slot(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_create_subscription);
 
 /*
- * create_subscription(name name, conninfo text) -> void: as the statement would, but there is
+ * create_subscription(name name, conninfo text, failover boolean) -> void: as the statement would, but there is
  * no statement: a connection string may hold a password, and statements are in logs, contexts
  * of errors and pg_stat_statements.
  */
@@ -226,6 +226,9 @@ medchain_create_subscription(PG_FUNCTION_ARGS)
 	create->publication = list_make1(makeString("medchain"));
 	create->options = list_make2(makeDefElem("create_slot", (Node *) makeBoolean(false), -1),
 								 makeDefElem("slot_name", (Node *) makeString(pstrdup(name)), -1));
+	if (PG_GETARG_BOOL(2))		/* an option since 17 */
+		create->options = lappend(create->options,
+								  makeDefElem("failover", (Node *) makeBoolean(true), -1));
 	statement->commandType = CMD_UTILITY;
 	statement->utilityStmt = (Node *) create;
 	statement->stmt_location = -1;

@@ -1,5 +1,9 @@
-/* Certificate paths: what is accepted, and OpenSSL's reasons for what is not. */
+/* Certificate paths: what is accepted, and the reasons for what is not. */
+#include <string.h>
 #include <time.h>
+
+#include <openssl/objects.h>
+#include <openssl/x509.h>
 
 #include "core/certificate.h"
 #include "fixture.h"
@@ -32,6 +36,9 @@ refused(const char *file, int64_t at, const char *words, const char *name)
 		printf("# verdict %d, reason: %s\n", verdict, reason);
 }
 
+static char malformed_message[CORE_MESSAGE_LEN];
+static char malformed_library[CORE_LIBRARY_LEN];
+
 static void
 malformed(const char *text, size_t len, const char *words, const char *name)
 {
@@ -41,6 +48,47 @@ malformed(const char *text, size_t len, const char *words, const char *name)
 
 	if (!ok(verdict == CERTIFICATE_ERROR && strstr(error.message, words) != NULL, name))
 		printf("# verdict %d, error: %s\n", verdict, error.message);
+	strcpy(malformed_message, error.message);
+	strcpy(malformed_library, error.library);
+}
+
+/*
+ * A name with an attribute that this OpenSSL knows and 3.0 does not (openssl.cnf can add such ones,
+ * too): it must read the same with either.
+ */
+static void
+name_of_new_attribute(void)
+{
+	EVP_PKEY   *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	X509	   *certificate = X509_new();
+	X509_NAME  *name = X509_NAME_new();
+	ASN1_OBJECT *attribute;
+	CertificateInfo info;
+	CoreError	error = {0};
+	unsigned char *der = NULL;
+	int			len;
+
+	(void) OBJ_create("1.3.6.1.4.1.55555.7", "newName", "new name");
+	attribute = OBJ_txt2obj("1.3.6.1.4.1.55555.7", 1);
+	X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC, (const unsigned char *) "x", 1, -1, 0);
+	X509_NAME_add_entry_by_OBJ(name, attribute, MBSTRING_ASC, (const unsigned char *) "y", 1, -1, 0);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *) "a,b", 3, -1, 0);
+	X509_NAME_add_entry_by_txt(name, "OU", MBSTRING_ASC, (const unsigned char *) "z", 1, -1, -1);
+	X509_set_subject_name(certificate, name);
+	X509_set_pubkey(certificate, key);
+	X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+	X509_gmtime_adj(X509_getm_notAfter(certificate), 60);
+	X509_sign(certificate, key, NULL);
+	len = i2d_X509(certificate, &der);
+	ok(len > 0 && certificate_info((const char *) der, (size_t) len, &info, &error),
+	   "a name with an attribute of its own is read");
+	is_string(info.subject, "CN=a\\,b+OU=z,1.3.6.1.4.1.55555.7=#0C0179,O=x",
+			  "which is written as an OID and in DER");
+	OPENSSL_free(der);
+	ASN1_OBJECT_free(attribute);
+	X509_NAME_free(name);
+	X509_free(certificate);
+	EVP_PKEY_free(key);
 }
 
 int
@@ -71,6 +119,8 @@ main(void)
 		printf("# %s\n", reason);
 	refused("pki/expired.crt", now, "expired", "an expired one is refused");
 	refused("pki/future.crt", now, "not yet valid", "one that is not valid yet is refused");
+	is_string(reason, "certificate is not yet valid (depth 0, CN=future,O=Medchain test)",
+			  "in our words, not in those of one version of OpenSSL");
 	refused("pki/member.crt", now + (int64_t) 60 * 365 * 86400, "expired",
 			"validity is judged at the time given");
 	refused("pki/nosign.crt", now, "key usage does not allow digital signatures",
@@ -78,12 +128,12 @@ main(void)
 	ok(verify("pki/rogue.crt", now) == CERTIFICATE_INVALID &&
 	   reason[0] != '\0', "one of another CA of the same name is refused");
 
-	refused("pki/below.crt", now, "path length constraint exceeded (depth 2",
+	refused("pki/below.crt", now, "path is longer than a CA's certificate allows (depth 2",
 			"one below an authority that must have none below it is refused");
 	refused("pki/issued.crt", now, "(depth 1, CN=ec", "one that a member issued is refused");
 	is_number(verify("pki/within.crt", now), CERTIFICATE_VALID,
 			  "one with the name that its authority is for is");
-	refused("pki/outside.crt", now, "permitted subtree violation",
+	refused("pki/outside.crt", now, "name constraint is violated (depth 0",
 			"one with another name is refused");
 
 	/* a member's certificate is no trust anchor, not even for itself */
@@ -96,6 +146,9 @@ main(void)
 	is_number(verify("member.der", now), CERTIFICATE_VALID, "DER is read too");
 
 	malformed("", 0, "no PEM block", "nothing is an error");
+	malformed("0garbage", 8, "", "what OpenSSL says about garbage");
+	is_string(malformed_message, "invalid DER in certificate", "is not in the message");
+	ok(malformed_library[0] != '\0', "but beside it");
 	malformed("garbage", 7, "no PEM block", "garbage is an error");
 	malformed("0garbage", 8, "invalid DER", "garbage that starts like DER is an error");
 	malformed("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 59,
@@ -116,5 +169,6 @@ main(void)
 	ok(certificate_info(pem, len, &info, &error), "facts are read");
 	ok(strstr(info.subject, "CN=member") != NULL, "the subject");
 	ok(info.not_before <= now && info.not_after > now + 365 * 86400, "the period");
+	name_of_new_attribute();
 	return done_testing();
 }

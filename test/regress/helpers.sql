@@ -55,7 +55,19 @@ BEGIN
 END
 $$;
 
--- The same for several calls of medchain's functions.
+-- Runs a statement that PostgreSQL itself must refuse, whose words change from version to version.
+CREATE OR REPLACE FUNCTION test.state_of(statement text) RETURNS text
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    EXECUTE statement;
+    RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE;
+END
+$$;
+
+-- The same as error_of() for several calls of medchain's functions.
 CREATE OR REPLACE FUNCTION test.errors_of(VARIADIC calls text[]) RETURNS TABLE (call text, field text, content text)
     LANGUAGE sql
 AS $$

@@ -53,6 +53,8 @@ sub new_cluster
 
 	$cluster->init(extra => [ '--encoding=UTF8', '--locale=C', @{ $params{initdb} || [] } ]);
 	$cluster->append_conf('postgresql.conf', $settings);
+	# apart from max_replication_slots since 18; older servers refuse what they don't know
+	$cluster->append_conf('postgresql.conf', 'max_active_replication_origins = 60') if $cluster->pg_version >= 18;
 	$cluster->append_conf('postgresql.conf', $params{conf}) if defined $params{conf};
 	return $cluster;
 }
