@@ -95,6 +95,9 @@ static const Setting settings[] = {
 	{"lc_messages", "C", IN_WORKERS},
 	{"timezone_abbreviations", "Default", IN_WORKERS},
 
+	/* how the first copy of a peer's tables is read; a node's database has this encoding */
+	{"client_encoding", "UTF8", FOR_APPLY},
+
 	/* an error that is caught is none; this one makes it the end of the process */
 	{"exit_on_error", "off", EVERYWHERE, LOOK_BOOL, &ExitOnAnyError, false},
 
@@ -111,6 +114,7 @@ static const Setting settings[] = {
 	{"default_transaction_isolation", "read committed", IN_WORKERS},
 	{"default_transaction_deferrable", "off", IN_WORKERS},
 	{"session_replication_role", "origin", FOR_PROCESSES},
+	{"role", "none", FOR_APPLY},
 
 	/* nobody is there to be told, or to try again */
 	{"statement_timeout", "0", IN_WORKERS},
