@@ -113,8 +113,13 @@ trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
 	int			result;
 
 	trusted_prepare(plan, sql, nargs, types);
+
+	/*
+	 * As the catalogs are read, of a relation that is none, so that it is always a new snapshot:
+	 * GetLatestSnapshot() refuses to work while this process leads a parallel query.
+	 */
 	if (latest)
-		result = SPI_execute_snapshot(*plan, values, nulls, GetLatestSnapshot(), InvalidSnapshot,
+		result = SPI_execute_snapshot(*plan, values, nulls, GetCatalogSnapshot(InvalidOid), InvalidSnapshot,
 									  true, false, 0);
 	else
 		result = SPI_execute_plan(*plan, values, nulls, false, 0);

@@ -1,14 +1,16 @@
 /*
  * trusted_settings.c: the settings that our SQL depends on, and what each has to be.
  *
- * ALTER DATABASE and ALTER ROLE ... SET reach every process, background and apply workers too, and a session
- * sets what it likes.  What an entry means, who may do what and what a row's content is must not follow: two
- * members whose databases differ in such a setting would derive different states from the same ledger.
+ * ALTER DATABASE and ALTER ROLE ... SET reach every process, background and apply workers too, and a
+ * session sets what it likes.  What an entry means, who may do what and what a row's content is must
+ * not follow: two members whose databases differ in such a setting would derive different states
+ * from the same ledger.
  *
- * There is one table.  A process of our own fixes all of it for good.  A scope, and the text of a row, fix the
- * part that changes the meaning of a statement or of a value's text, and only what differs: most sessions have
- * most of it anyway, and to compare a variable costs nothing.  Functions in SQL carry the part that they need
- * as SET clauses, which sql/install/settings.sql makes from the same table.
+ * There is one table.  A process of our own fixes all of it for good.  A scope, and the text of a
+ * row, fix the part that changes the meaning of a statement or of a value's text, and only what
+ * differs: most sessions have most of it anyway, and to compare a variable costs nothing.  Functions
+ * in SQL carry the part that they need as SET clauses, which sql/install/settings.sql makes from the
+ * same table.
  */
 #include "postgres.h"
 
@@ -28,7 +30,6 @@
 #include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/guc.h"
-#include "utils/pg_locale.h"
 #include "utils/rls.h"
 #include "utils/tuplestore.h"
 #include "utils/xml.h"
@@ -42,7 +43,6 @@ typedef enum SettingLook
 	LOOK_NAME,					/* ask for it by its name, and compare texts */
 	LOOK_BOOL,
 	LOOK_INT,
-	LOOK_STRING,
 	LOOK_DATE_STYLE,
 	LOOK_TIME_ZONE
 }			SettingLook;
@@ -74,7 +74,8 @@ static const Setting settings[] = {
 	COMPAT_STRING_SETTING(standard_conforming_strings), true},
 	{"escape_string_warning", "off", IN_C, LOOK_BOOL,
 	COMPAT_STRING_SETTING(escape_string_warning), false},
-	{"backslash_quote", "safe_encoding", IN_C, LOOK_INT, &backslash_quote, BACKSLASH_QUOTE_SAFE_ENCODING},
+	{"backslash_quote", "safe_encoding", IN_C, LOOK_INT,
+	&backslash_quote, BACKSLASH_QUOTE_SAFE_ENCODING},
 	{"transform_null_equals", "off", EVERYWHERE, LOOK_BOOL, &Transform_null_equals, false},
 	{"row_security", "off", FOR_SCOPES | IN_WORKERS, LOOK_BOOL, &row_security, false},
 	{"restrict_nonsystem_relation_kind", "", IN_C, LOOK_NAME},
@@ -89,7 +90,7 @@ static const Setting settings[] = {
 	{"array_nulls", "on", EVERYWHERE, LOOK_BOOL, &Array_nulls, true},
 	{"xmlbinary", "base64", IN_C, LOOK_INT, &xmlbinary, XMLBINARY_BASE64},
 	{"xmloption", "content", IN_C, LOOK_INT, &xmloption, XMLOPTION_CONTENT},
-	{"lc_monetary", "C", FOR_TEXTS | IN_WORKERS, LOOK_STRING, &locale_monetary},
+	{"lc_monetary", "C", FOR_TEXTS | IN_WORKERS, LOOK_NAME},
 	{"lc_numeric", "C", IN_WORKERS},
 	{"lc_time", "C", IN_WORKERS},
 	{"lc_messages", "C", IN_WORKERS},
@@ -152,8 +153,6 @@ setting_holds(const Setting * setting)
 			return setting->variable == NULL || *(const bool *) setting->variable == (bool) setting->wanted;
 		case LOOK_INT:
 			return *(const int *) setting->variable == setting->wanted;
-		case LOOK_STRING:
-			return strcmp(*(char *const *) setting->variable, setting->value) == 0;
 		case LOOK_DATE_STYLE:
 			return DateStyle == USE_ISO_DATES && DateOrder == DATEORDER_YMD;
 		case LOOK_TIME_ZONE:
@@ -215,7 +214,7 @@ trusted_pin_settings(void)
 
 PG_FUNCTION_INFO_V1(medchain_fixed_settings);
 
-/* fixed_settings() -> setof (name text, value text): what functions in SQL have as SET clauses beside search_path */
+/* fixed_settings() -> setof (name text, value text): SET clauses of functions beside search_path */
 Datum
 medchain_fixed_settings(PG_FUNCTION_ARGS)
 {

@@ -246,7 +246,10 @@ SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL clie
 SET LOCAL quote_all_identifiers = off;
 $print
 \\echo written
-SELECT kind, regexp_replace(payload, '"(id|time)":"[^"]*"', '"\\1":""', 'g') FROM pg_temp.written ORDER BY seq;
+-- rows come in the order in which a plan finds them
+SELECT kind, text FROM (
+	SELECT seq, kind, regexp_replace(payload, '"(id|time)":"[^"]*"', '"\\1":""', 'g') AS text FROM pg_temp.written) w
+	ORDER BY kind LIKE 'row.%', CASE WHEN kind LIKE 'row.%' THEN text END COLLATE "C", seq;
 ROLLBACK;
 }, on_error_die => 0, extra_params => ['-X'], @connect);
 
