@@ -88,7 +88,7 @@ SELECT r.rolname, c.oid::regclass FROM pg_roles r, pg_class c
 
 -- what runs with medchain's rights must not look up names where its caller says
 SELECT p.oid::regprocedure AS "SECURITY DEFINER without search_path" FROM pg_proc p
-    WHERE p.pronamespace = 'medchain'::regnamespace AND p.prosecdef
+    WHERE p.pronamespace = 'medchain'::regnamespace AND p.prosecdef AND p.prosqlbody IS NULL
     AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c = 'search_path=medchain, pg_temp');
 -- what has side effects does not run in parallel workers
 SELECT p.oid::regprocedure AS function FROM pg_proc p

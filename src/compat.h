@@ -97,6 +97,13 @@ compat_walrcv_create_slot(WalReceiverConn *conn, const char *slot, XLogRecPtr *l
 #endif
 }
 
+/* 19 has no strings but standard ones: what chose between them is no variable there. */
+#if PG_VERSION_NUM >= 190000
+#define COMPAT_STRING_SETTING(variable) NULL
+#else
+#define COMPAT_STRING_SETTING(variable) (&(variable))
+#endif
+
 /*
  * A relation as the only target of inserts.  16 keeps permissions apart from the range table, 18
  * knows of pruned relations.

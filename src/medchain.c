@@ -47,4 +47,5 @@ _PG_init(void)
 	restore_install();
 	watch_install();
 	conceal_init();
+	apply_settings_install();
 }

@@ -37,6 +37,11 @@ CREATE TRIGGER arrive BEFORE INSERT ON medchain.tile FOR EACH ROW
     EXECUTE FUNCTION medchain.arrive_tile();
 ALTER TABLE medchain.tile ENABLE ALWAYS TRIGGER arrive;
 
+CREATE FUNCTION medchain.require_writable() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_require_writable';
+COMMENT ON FUNCTION medchain.require_writable() IS
+    'internal: error, with the reason, in a transaction that may not write';
+
 CREATE FUNCTION medchain.append_raw(kind text, body text, subject bytea, wait boolean) RETURNS uuid
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_append_raw';
 COMMENT ON FUNCTION medchain.append_raw(text, text, bytea, boolean) IS

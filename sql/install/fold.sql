@@ -269,9 +269,9 @@ COMMENT ON FUNCTION medchain.fold_entries(text, bigint, bigint) IS
 
 CREATE FUNCTION medchain.fold_tables() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT ARRAY['claim', 'member', 'contract', 'ledger_key', 'member_certificate',
+    RETURN ARRAY['claim', 'member', 'contract', 'ledger_key', 'member_certificate',
         'exclusion', 'examinee_key',
-                       'protocol', 'protocol_grant', 'data_index', 'role_binding'] $$;
+                       'protocol', 'protocol_grant', 'data_index', 'role_binding'];
 COMMENT ON FUNCTION medchain.fold_tables() IS 'tables that the fold derives';
 
 -- Everything the fold derives from and to, as rows of jsonb, seen at one moment.
@@ -355,36 +355,43 @@ BEGIN
         PERFORM medchain.fold_settle(chain_origin, 0, 9223372036854775807);
     END LOOP;
 
+    -- in an order that neither plans nor collations decide
     RETURN QUERY
-    SELECT coalesce(l.origin, r.origin),
-           CASE WHEN r.key IS NULL THEN pg_catalog.format('%s %s: the ledger knows nothing of this '
-               'row', l.relation, l.key)
-                WHEN l.key IS NULL THEN pg_catalog.format('%s %s: row is missing', r.relation,
-                    r.key)
-                ELSE pg_catalog.format('%s %s: %s', l.relation, l.key,
-                     (SELECT pg_catalog.string_agg(pg_catalog.format('column %s is %s, by the '
-                         'ledger %s', coalesce(a.key, b.key),
-                                                   pg_catalog.left(coalesce(a.value::text,
-                                                       'missing'), 100),
-                                                   pg_catalog.left(coalesce(b.value::text,
-                                                       'missing'), 100)), '; ')
-                      FROM pg_catalog.jsonb_each(l.content) a
-                          FULL JOIN pg_catalog.jsonb_each(r.content) b ON a.key = b.key
-                      WHERE a.value IS DISTINCT FROM b.value)) END
-    FROM (SELECT * FROM medchain_image i WHERE i.relation <> 'entry') l
-         FULL JOIN (SELECT * FROM medchain.fold_image()) r ON r.relation = l.relation
-             AND r.key = l.key AND r.origin = l.origin
-    WHERE l.content IS DISTINCT FROM r.content
-    UNION ALL
-    -- not folded, but it decides whose rows a grant opens
-    SELECT n.node, pg_catalog.format('subject_identity %s: this is not the pseudonym of the '
-        'identity', pg_catalog.encode(s.pseudonym, 'hex'))
-    FROM medchain.subject_identity s CROSS JOIN medchain.local_node n
-    WHERE CASE WHEN key_status = 'fine' THEN medchain.pseudonym(s.identity) <> s.pseudonym END
-    UNION ALL
-    SELECT n.node, pg_catalog.format('no pseudonym can be compared: %s', key_status)
+    SELECT f.origin, f.detail FROM (
+        SELECT coalesce(l.origin, r.origin) AS origin,
+               CASE WHEN r.key IS NULL
+                    THEN pg_catalog.format('%s %s: the ledger knows nothing of this row',
+                                           l.relation, l.key)
+                    WHEN l.key IS NULL
+                    THEN pg_catalog.format('%s %s: row is missing', r.relation, r.key)
+                    ELSE pg_catalog.format('%s %s: %s', l.relation, l.key, (
+                        SELECT pg_catalog.string_agg(
+                            pg_catalog.format('column %s is %s, by the ledger %s',
+                                coalesce(a.key, b.key),
+                                pg_catalog.left(coalesce(a.value::text, 'missing'), 100),
+                                pg_catalog.left(coalesce(b.value::text, 'missing'), 100)),
+                            '; ' ORDER BY coalesce(a.key, b.key) COLLATE "C")
+                        FROM pg_catalog.jsonb_each(l.content) a
+                             FULL JOIN pg_catalog.jsonb_each(r.content) b ON a.key = b.key
+                        WHERE a.value IS DISTINCT FROM b.value)) END AS detail
+        FROM (SELECT * FROM medchain_image i WHERE i.relation <> 'entry') l
+             FULL JOIN (SELECT * FROM medchain.fold_image()) r
+                ON r.relation = l.relation AND r.key = l.key AND r.origin = l.origin
+        WHERE l.content IS DISTINCT FROM r.content
+        UNION ALL
+        -- not folded, but it decides whose rows a grant opens
+        SELECT n.node, pg_catalog.format(
+            'subject_identity %s: this is not the pseudonym of the identity',
+            pg_catalog.encode(s.pseudonym, 'hex'))
+        FROM medchain.subject_identity s CROSS JOIN medchain.local_node n
+        WHERE CASE WHEN key_status = 'fine'
+                   THEN medchain.pseudonym(s.identity) <> s.pseudonym END
+        UNION ALL
+        SELECT n.node, pg_catalog.format('no pseudonym can be compared: %s', key_status)
         FROM medchain.local_node n
-    WHERE key_status <> 'fine' AND pg_catalog.current_setting('medchain.pseudonym_key_file') <> '';
+        WHERE key_status <> 'fine'
+            AND pg_catalog.current_setting('medchain.pseudonym_key_file') <> '') f
+    ORDER BY f.origin COLLATE "C", f.detail COLLATE "C";
 
     FOREACH name IN ARRAY medchain.fold_tables() || '{entry, medchain_image}' LOOP
         EXECUTE pg_catalog.format('DROP TABLE pg_temp.%I', name);

@@ -11,8 +11,8 @@
 
 CREATE FUNCTION medchain.member_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT ARRAY['genesis', 'contract', 'acceptance', 'configure', 'suspend', 'reinstate',
-        'expel', 'ending', 'rekey', 'crl'] $$;
+    RETURN ARRAY['genesis', 'contract', 'acceptance', 'configure', 'suspend', 'reinstate',
+        'expel', 'ending', 'rekey', 'crl'];
 COMMENT ON FUNCTION medchain.member_kinds() IS 'internal: kinds of entries that are about members';
 
 -- p_at: when it was presented, and is known to have been valid.  It ends with the first of the CAs

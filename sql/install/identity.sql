@@ -15,8 +15,8 @@ COMMENT ON FUNCTION medchain.session_member() IS
     'and current_member() is null';
 
 CREATE FUNCTION medchain.own_member() RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = medchain, pg_temp
-    AS $$ SELECT EXISTS (SELECT FROM local_node WHERE node = current_member()) $$;
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+    RETURN EXISTS (SELECT FROM medchain.local_node n WHERE n.node = medchain.current_member());
 COMMENT ON FUNCTION medchain.own_member() IS
     'does this session act for the member whose database this is?';
 

@@ -12,6 +12,7 @@ DECLARE
     facts record;
     status record;
 BEGIN
+    PERFORM require_writable();
     IF prepare_node.node IS NULL OR prepare_node.certificate IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'node and certificate must not be null';
     END IF;

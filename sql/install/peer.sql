@@ -110,6 +110,7 @@ DECLARE
     answer jsonb;
     slot name;
 BEGIN
+    PERFORM require_writable();     -- before a slot is made there
     IF connect_peer.member IS NULL OR connect_peer.conninfo IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'member and conninfo must not be null';
     END IF;
@@ -201,6 +202,7 @@ DECLARE
     local local_node;
     slot name;
 BEGIN
+    PERFORM require_writable();
     PERFORM require_home();
     SELECT * INTO p FROM peer x WHERE x.member = resync.origin;
     IF NOT FOUND THEN

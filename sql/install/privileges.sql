@@ -17,7 +17,7 @@ DECLARE
                    "verify_certificate", "certificate_path", "certificate_pem", "crl_pem",
                    "crl_facts", "crl_revocation", "certificate_facts", "key_facts",
                    "current_member", "own_member", "may_query", "may_update",
-                   "granted_subjects", "name_valid", "is_copy"],
+                   "granted_subjects", "name_valid", "is_copy", "ledger_time", "ledger_period"],
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract",
                            "accept_contract", "end_contract",
                    "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy",

@@ -49,7 +49,7 @@ BEGIN
         FROM local_node n LEFT JOIN member m ON m.name = proof ->> 'origin'
              LEFT JOIN LATERAL (SELECT x.public_key FROM ledger_key x WHERE x.member = m.name
                                 AND x.from_height <= substring(proof ->> 'checkpoint'
-                                    FROM '\nheight (\d+)\n')::bigint ORDER BY x.from_height DESC
+                                    FROM E'\nheight ([0-9]+)\n')::bigint ORDER BY x.from_height DESC
                                         LIMIT 1) k ON true;
     RETURN jsonb_build_object('type', 'receipt', 'payload', text_of_entry, 'certificate',
         certificate_pem(convert_to(holder.certificate, 'UTF8')), 'ledger_key', holder.ledger_key)

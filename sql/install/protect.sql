@@ -95,7 +95,7 @@ COMMENT ON FUNCTION medchain.protect_part(regclass, name, regclass) IS
     'internal: row security by grants on one part of a protected table';
 
 CREATE FUNCTION medchain.protection_faults(relation regclass, subject name) RETURNS SETOF text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp SET quote_all_identifiers = off
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
     SELECT format('row security on %s is %s', p,
                   CASE WHEN c.relrowsecurity THEN 'not forced' ELSE 'off' END)

@@ -293,6 +293,7 @@ AS $$
 DECLARE
     terms text;
 BEGIN
+    PERFORM require_writable();
     PERFORM require_node(NULL, 'issue_protocol()');
     PERFORM await_own_part(), await_members(named_members(issue_protocol.grants,
         issue_protocol.data_index));

@@ -69,7 +69,6 @@ COMMENT ON FUNCTION medchain.row_types(regclass) IS
 -- By their oids, for no event trigger sees that a role is renamed.
 CREATE FUNCTION medchain.row_roles(relation regclass) RETURNS jsonb
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-    SET quote_all_identifiers = off
 AS $$
     SELECT jsonb_object_agg(r.item, r.roles) FROM (
         SELECT 'owner' AS item, ARRAY[c.relowner] AS roles FROM pg_class c WHERE c.oid = $1
@@ -82,7 +81,6 @@ COMMENT ON FUNCTION medchain.row_roles(regclass) IS
 
 CREATE FUNCTION medchain.role_names(roles jsonb) RETURNS text
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-    SET quote_all_identifiers = off
 AS $$
     -- null if one of them is gone
     SELECT CASE WHEN count(*) = count(n.name)
@@ -99,8 +97,6 @@ COMMENT ON FUNCTION medchain.role_names(jsonb) IS 'internal: what these roles ar
 CREATE FUNCTION medchain.row_items(relation regclass)
     RETURNS TABLE (item text, value text, made boolean, moved boolean)
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-    SET datestyle = 'ISO, YMD' SET intervalstyle = 'iso_8601' SET timezone = 'UTC'
-    SET quote_all_identifiers = off
 AS $$
     SELECT i.item, i.value, false, false FROM pg_class c, LATERAL (VALUES
         ('name', c.relnamespace::regnamespace::text || '.' || quote_ident(c.relname)),
@@ -188,7 +184,7 @@ COMMENT ON FUNCTION medchain.row_description(regclass) IS
     'internal: a ledger table as row_items() has it';
 
 CREATE FUNCTION medchain.describe_row_table(p_relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET quote_all_identifiers = off
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
     UPDATE row_table t SET description = row_description(p_relation), roles = row_roles(p_relation)
@@ -313,12 +309,12 @@ COMMENT ON FUNCTION medchain.row_changes(jsonb, jsonb, text[]) IS
 CREATE FUNCTION medchain.explained_items(p_table medchain.row_table, p_before jsonb, p_after jsonb,
                                          p_command text, p_others boolean, p_named text[])
     RETURNS text[]
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp SET quote_all_identifiers = off
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
     WITH named (item) AS (
         SELECT m[1] || CASE WHEN m[2]::oid = p_table.relation THEN ''
                             ELSE ' on ' || coalesce(r.name, m[2]::regclass::text) END
-        FROM unnest(p_named) n CROSS JOIN LATERAL regexp_match(n, '^(.*) on (\d+)$') m
+        FROM unnest(p_named) n CROSS JOIN LATERAL regexp_match(n, '^(.*) on ([0-9]+)$') m
              LEFT JOIN row_part r ON r.part = m[2]::oid::regclass WHERE m IS NOT NULL),
     moved (name) AS (
         -- partitions that were detached, or are called otherwise now
@@ -483,7 +479,6 @@ COMMENT ON FUNCTION medchain.observe_partitions(medchain.row_table, boolean) IS
 CREATE FUNCTION medchain.observe_table(p_relation regclass, p_command text, p_others boolean,
                                        p_named text[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
-    SET quote_all_identifiers = off
 AS $$
 DECLARE
     t row_table;
@@ -613,7 +608,6 @@ COMMENT ON FUNCTION medchain.observe_roles(text) IS
 
 CREATE FUNCTION medchain.observe_gone(p_relations oid[], p_command text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
-    SET quote_all_identifiers = off
 AS $$
 DECLARE
     t row_table;

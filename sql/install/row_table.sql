@@ -71,7 +71,7 @@ ALTER TABLE medchain.row_secret ENABLE ALWAYS TRIGGER changed;
 
 CREATE FUNCTION medchain.row_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT ARRAY['row.baseline', 'row.insert', 'row.update', 'row.delete'] $$;
+    RETURN ARRAY['row.baseline', 'row.insert', 'row.update', 'row.delete'];
 COMMENT ON FUNCTION medchain.row_kinds() IS 'kinds of entries about one row of a ledger table';
 
 CREATE FUNCTION medchain.row_entry(payload text, OUT relation text, OUT row_id bytea,

@@ -8,7 +8,7 @@ CREATE FUNCTION medchain.verify_table(relation regclass, OUT row_key text, OUT f
     -- VOLATILE: by a snapshot as of when the table is locked, as one from before a TRUNCATE or
     -- rewrite would show it empty
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
-        SET row_security = off SET quote_all_identifiers = off
+        SET row_security = off
 AS $$
 DECLARE
     t row_table;

@@ -163,12 +163,11 @@ COMMENT ON FUNCTION medchain.author_signed_reason(text, bigint, bigint, text) IS
 -- before the first block.
 CREATE FUNCTION medchain.point_valid(p_point jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$
-    SELECT coalesce(pg_catalog.jsonb_typeof($1) = 'object' AND $1 ->> 'height' ~ '^(-1|\d{1,18})$'
-        AND $1 ->> 'size' ~ '^\d{1,18}$'
+    RETURN coalesce(pg_catalog.jsonb_typeof($1) = 'object'
+        AND $1 ->> 'height' ~ '^(-1|[0-9]{1,18})$'
+        AND $1 ->> 'size' ~ '^[0-9]{1,18}$'
            AND CASE WHEN $1 ->> 'height' = '-1' THEN $1 ->> 'size' = '0' AND NOT $1 ? 'hash'
-               ELSE $1 ->> 'hash' ~ '^[0-9a-f]{64}$' END, false)
-$$;
+               ELSE $1 ->> 'hash' ~ '^[0-9a-f]{64}$' END, false);
 COMMENT ON FUNCTION medchain.point_valid(jsonb) IS 'internal: is that a point of a chain?';
 
 -- What only the data centre does, about a member.
@@ -376,7 +375,7 @@ AS $$
 BEGIN
     -- what comes first in a certificate's text is no CA; the same intermediates come with many
     RETURN medchain.genesis_anchors()
-        || coalesce(E'\n' || (SELECT pg_catalog.string_agg(DISTINCT b.pem[1], E'\n')
+        || coalesce(E'\n' || (SELECT pg_catalog.string_agg(DISTINCT b.pem[1] COLLATE "C", E'\n')
             FROM claim c CROSS JOIN medchain.local_node n
         CROSS JOIN LATERAL pg_catalog.regexp_matches(c.body ->> 'certificate',
             '-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----', 'g') WITH ORDINALITY b (pem,

@@ -72,10 +72,9 @@ SELECT p.id AS protocol, p.issuer, p.subject, s.identity, p.protocol_text, p.val
             WHEN p.valid >> tstzrange(clock_timestamp(), NULL)
                 OR lower(p.valid) > clock_timestamp() THEN 'future' ELSE 'expired' END AS state,
        p.revoked, p.revoked_by, p.revoke_reason,
-       (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('grantee', g.grantee, 'operations',
-           g.operations, 'purpose', g.purpose,
-                                                              'records', g.records, 'valid',
-                                                                  g.valid)) ORDER BY g.ordinal)
+       (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('grantee', g.grantee,
+            'operations', g.operations, 'purpose', g.purpose, 'records', g.records,
+            'valid', medchain.ledger_period(g.valid))) ORDER BY g.ordinal)
         FROM medchain.protocol_grant g WHERE g.protocol = p.id) AS grants
 FROM medchain.protocol p LEFT JOIN medchain.subject_identity s ON s.pseudonym = p.subject;
 COMMENT ON VIEW medchain.protocols IS
@@ -121,7 +120,7 @@ FROM medchain.local_node n
      LEFT JOIN medchain.block b ON b.origin = o.origin AND b.height = c.height
      LEFT JOIN medchain.verified v ON v.origin = o.origin
      LEFT JOIN LATERAL (SELECT count(*) AS blocks,
-         min(substring(x.note FROM '\nsealed (\S+)\n'))::timestamptz AS first,
+         min(substring(x.note FROM E'\nsealed ([^\n]+)\n') COLLATE "C")::timestamptz AS first,
                                (SELECT count(*) FROM medchain.held_entry e
                                    WHERE e.origin = o.origin) AS entries
                         FROM medchain.held_block x WHERE x.origin = o.origin HAVING count(*) > 0) h

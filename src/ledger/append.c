@@ -124,7 +124,7 @@ append_build(const char *kind, const char *body, const uint8_t *subject,
 	bool		acting;
 
 	shared_require();
-	PreventCommandIfReadOnly("medchain.append()");
+	trusted_require_writable();
 	PreventCommandIfParallelMode("medchain.append()");
 	node = home_require();
 	member = ledger_hooks.session_member(&acting);

@@ -21,6 +21,7 @@
 #include "compat.h"
 #include "ledger/pseudonym.h"
 #include "ledger/row_commitment.h"
+#include "ledger/trusted.h"
 
 /* What the caller's settings were. */
 typedef struct RowSettings
@@ -34,18 +35,6 @@ typedef struct RowSettings
 	pg_tz	   *zone;
 } RowSettings;
 
-static const char *const fixed_settings[][2] = {
-	{"search_path", "pg_catalog, pg_temp"},
-	{"DateStyle", "ISO, YMD"},
-	{"IntervalStyle", "iso_8601"},
-	{"TimeZone", "UTC"},
-	{"extra_float_digits", "1"},
-	{"bytea_output", "hex"},
-	{"xmlbinary", "base64"},
-	{"quote_all_identifiers", "off"},
-	{"lc_monetary", "C"},
-};
-
 /*
  * For the types everybody uses, the variables behind the settings are changed, as setting them
  * properly would cost more than all the rest; PG_FINALLY puts them back.
@@ -57,10 +46,7 @@ row_settings_fix(RowSettingsKind kind, RowSettings *saved)
 	if (kind == ROW_SETTINGS_ALL)
 	{
 		saved->nestlevel = NewGUCNestLevel();
-		for (size_t i = 0; i < lengthof(fixed_settings); i++)
-			(void) set_config_option(fixed_settings[i][0], fixed_settings[i][1], PGC_USERSET,
-									 PGC_S_SESSION,
-									 GUC_ACTION_SAVE, true, 0, false);
+		trusted_fix_texts();
 	}
 	else if (kind == ROW_SETTINGS_FORMAT)
 	{

@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
@@ -49,6 +50,28 @@ trusted_owner(void)
 }
 
 void
+trusted_require_writable(void)
+{
+	if (XactReadOnly)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("the ledger cannot be written in a read-only transaction"),
+				 RecoveryInProgress() ?
+				 errhint("This server is a standby: ask the primary.") :
+				 errhint("Use BEGIN READ WRITE, or set default_transaction_read_only to off.")));
+}
+
+PG_FUNCTION_INFO_V1(medchain_require_writable);
+
+/* require_writable() -> void */
+Datum
+medchain_require_writable(PG_FUNCTION_ARGS)
+{
+	trusted_require_writable();
+	PG_RETURN_VOID();
+}
+
+void
 trusted_begin(TrustedScope *scope)
 {
 	Oid			owner = trusted_owner();
@@ -56,12 +79,7 @@ trusted_begin(TrustedScope *scope)
 	GetUserIdAndSecContext(&scope->user, &scope->context);
 	SetUserIdAndSecContext(owner, scope->context | SECURITY_LOCAL_USERID_CHANGE);
 	scope->nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, medchain, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-
-	/* verification and audit have to see every row of a protected table */
-	(void) set_config_option("row_security", "off",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	trusted_fix_statements();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }
@@ -72,55 +90,6 @@ trusted_end(TrustedScope *scope)
 	SPI_finish();
 	AtEOXact_GUC(true, scope->nestlevel);
 	SetUserIdAndSecContext(scope->user, scope->context);
-}
-
-void
-trusted_pin_settings(void)
-{
-	static const char *const pinned[][2] = {
-		{"search_path", "pg_catalog, medchain, pg_temp"},
-		{"row_security", "off"},	/* all rows, or an error */
-		{"session_replication_role", "origin"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_deferrable", "off"},
-		{"default_table_access_method", "heap"},
-		{"default_tablespace", ""},
-		{"temp_tablespaces", ""},
-		{"statement_timeout", "0"},
-		{"lock_timeout", "0"},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"idle_session_timeout", "0"},
-		{"transaction_timeout", "0"},
-		{"standard_conforming_strings", "on"},
-		{"escape_string_warning", "on"},
-		{"backslash_quote", "safe_encoding"},
-		{"transform_null_equals", "off"},
-		{"array_nulls", "on"},
-		{"quote_all_identifiers", "off"},
-		{"lo_compat_privileges", "off"},
-		{"check_function_bodies", "on"},
-		{"plpgsql.variable_conflict", "error"},
-		{"DateStyle", "ISO, YMD"},
-		{"IntervalStyle", "postgres"},
-		{"TimeZone", "UTC"},
-		{"timezone_abbreviations", "Default"},
-		{"bytea_output", "hex"},
-		{"extra_float_digits", "1"},
-		{"xmlbinary", "base64"},
-		{"xmloption", "content"},
-		{"lc_messages", "C"},
-		{"lc_monetary", "C"},
-		{"lc_numeric", "C"},
-		{"lc_time", "C"},
-		{"constraint_exclusion", "partition"},
-		{"jit", "off"},
-	};
-
-	/* some are not of every version; one with a dot may be of a library that is not loaded yet */
-	for (size_t i = 0; i < lengthof(pinned); i++)
-		if (strchr(pinned[i][0], '.') || GetConfigOption(pinned[i][0], true, false) != NULL)
-			SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 static void
@@ -144,8 +113,13 @@ trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
 	int			result;
 
 	trusted_prepare(plan, sql, nargs, types);
+
+	/*
+	 * As the catalogs are read, of a relation that is none, so that it is always a new snapshot:
+	 * GetLatestSnapshot() refuses to work while this process leads a parallel query.
+	 */
 	if (latest)
-		result = SPI_execute_snapshot(*plan, values, nulls, GetLatestSnapshot(), InvalidSnapshot,
+		result = SPI_execute_snapshot(*plan, values, nulls, GetCatalogSnapshot(InvalidOid), InvalidSnapshot,
 									  true, false, 0);
 	else
 		result = SPI_execute_plan(*plan, values, nulls, false, 0);

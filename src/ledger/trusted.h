@@ -2,10 +2,10 @@
  * trusted.h: SQL that the extension runs for itself, whoever is calling.
  *
  * Between trusted_begin() and trusted_end() SPI is connected, the user is the
- * owner of medchain's tables, and search_path is "pg_catalog, medchain, pg_temp", so
- * that neither the caller's rights nor the caller's operators decide what our
- * statements mean.  An error in between needs no clean-up of ours: (sub)transaction
- * abort restores user, settings and SPI.
+ * owner of medchain's tables, and search_path and every other setting that our SQL
+ * depends on (trusted_settings.c) is fixed, so that neither the caller's rights nor the
+ * caller's operators nor settings decide what our statements mean.  An error in between
+ * needs no clean-up of ours: (sub)transaction abort restores user, settings and SPI.
  */
 #ifndef MEDCHAIN_LEDGER_TRUSTED_H
 #define MEDCHAIN_LEDGER_TRUSTED_H
@@ -23,14 +23,31 @@ typedef struct TrustedScope
 /* Oid of the schema medchain, and whether the extension is installed in this database. */
 extern Oid	trusted_schema(bool missing_ok);
 
-extern void trusted_begin(TrustedScope *scope);
-extern void trusted_end(TrustedScope *scope);
+#define TRUSTED_SEARCH_PATH "pg_catalog, medchain, pg_temp"
 
 /*
- * Set every setting that our SQL depends on for the rest of this process, whatever the database or
- * the role has set.  For processes of our own.
+ * Set everything that our SQL depends on for the rest of this process, whatever the database or the
+ * role has set: background workers call it when they are connected, outside of a transaction (an
+ * abort would undo it), and so do the apply workers of subscriptions to peers, which keep
+ * search_path and replication role as PostgreSQL has them.
  */
 extern void trusted_pin_settings(void);
+
+/*
+ * The same for statements, or for the text of values, until the GUC nest level ends that the caller
+ * has begun.
+ */
+extern void trusted_fix_statements(void);
+extern void trusted_fix_texts(void);
+
+/*
+ * ERROR, with what to do about it, in a transaction that may not write; for calls that do something
+ * outside of it first.
+ */
+extern void trusted_require_writable(void);
+
+extern void trusted_begin(TrustedScope *scope);
+extern void trusted_end(TrustedScope *scope);
 
 /*
  * Run one statement inside a trusted scope with a plan saved in *plan (static

@@ -99,7 +99,8 @@ sub certificate
 	return $pem;
 }
 
-# Start a node: a cluster of its own, or a database (dbname) in a cluster that runs.
+# Start a node: a cluster of its own, or a database (dbname) in a cluster that runs.  "create": options of CREATE DATABASE;
+# "before" is called, with the name, when there is a database and no extension yet.
 sub start
 {
 	my ($self, $name, %params) = @_;
@@ -118,10 +119,11 @@ sub start
 	}
 	else
 	{
-		$cluster->safe_psql('postgres', "CREATE DATABASE $dbname");
+		$cluster->safe_psql('postgres', "CREATE DATABASE $dbname " . ($params{create} || ''));
 		$cluster->safe_psql('postgres', "ALTER DATABASE $dbname SET $_ = '$keys->{$_}'") foreach sort keys %$keys;
 	}
 	$self->{node}{$name} = { cluster => $cluster, dbname => $dbname };
+	$params{before}->($name) if $params{before};
 	$self->sql($name, 'CREATE EXTENSION medchain CASCADE');
 	$self->sql($name, q{
 		DO $$
