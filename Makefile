@@ -44,6 +44,7 @@ demo:
 bench:
 	@test/bench/run
 lint:
+	@scripts/install-deps --lint
 	@scripts/check-style
 	@scripts/indent --check
 

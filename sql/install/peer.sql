@@ -73,8 +73,8 @@ CREATE FUNCTION medchain.subscribe_to(member text, conninfo text, slot name) RET
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
-    -- since 17 a standby of the peer can keep the slot, and be followed when it takes over; it takes
-    -- a subscriber that knows of it
+    -- since 17 a standby of the peer can keep the slot, and be followed when it takes over; it
+    -- takes a subscriber that knows of it
     failover boolean := least(current_setting('server_version_num')::int,
         remote_call(subscribe_to.conninfo,
             'SELECT pg_catalog.current_setting(''server_version_num'')')::int) >= 170000;

@@ -119,7 +119,8 @@ trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
 	 * GetLatestSnapshot() refuses to work while this process leads a parallel query.
 	 */
 	if (latest)
-		result = SPI_execute_snapshot(*plan, values, nulls, GetCatalogSnapshot(InvalidOid), InvalidSnapshot,
+		result = SPI_execute_snapshot(*plan, values, nulls, GetCatalogSnapshot(InvalidOid),
+									  InvalidSnapshot,
 									  true, false, 0);
 	else
 		result = SPI_execute_plan(*plan, values, nulls, false, 0);

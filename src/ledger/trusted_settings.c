@@ -1,16 +1,16 @@
 /*
  * trusted_settings.c: the settings that our SQL depends on, and what each has to be.
  *
- * ALTER DATABASE and ALTER ROLE ... SET reach every process, background and apply workers too, and a
- * session sets what it likes.  What an entry means, who may do what and what a row's content is must
- * not follow: two members whose databases differ in such a setting would derive different states
- * from the same ledger.
+ * ALTER DATABASE and ALTER ROLE ... SET reach every process, background and apply workers too, and
+ * a session sets what it likes.  What an entry means, who may do what and what a row's content is
+ * must not follow: two members whose databases differ in such a setting would derive different
+ * states from the same ledger.
  *
  * There is one table.  A process of our own fixes all of it for good.  A scope, and the text of a
  * row, fix the part that changes the meaning of a statement or of a value's text, and only what
- * differs: most sessions have most of it anyway, and to compare a variable costs nothing.  Functions
- * in SQL carry the part that they need as SET clauses, which sql/install/settings.sql makes from the
- * same table.
+ * differs: most sessions have most of it anyway, and to compare a variable costs nothing.
+ * Functions in SQL carry the part that they need as SET clauses, which sql/install/settings.sql
+ * makes from the same table.
  */
 #include "postgres.h"
 
@@ -45,7 +45,7 @@ typedef enum SettingLook
 	LOOK_INT,
 	LOOK_DATE_STYLE,
 	LOOK_TIME_ZONE
-}			SettingLook;
+} SettingLook;
 
 /* Who fixes it. */
 #define FOR_SCOPES		0x01
@@ -66,7 +66,7 @@ typedef struct Setting
 	SettingLook look;
 	const void *variable;		/* NULL: there is none any more, as there is no choice */
 	int			wanted;
-}			Setting;
+} Setting;
 
 static const Setting settings[] = {
 	/* how statements are read */
@@ -145,12 +145,13 @@ setting_is_utc(void)
 }
 
 static bool
-setting_holds(const Setting * setting)
+setting_holds(const Setting *setting)
 {
 	switch (setting->look)
 	{
 		case LOOK_BOOL:
-			return setting->variable == NULL || *(const bool *) setting->variable == (bool) setting->wanted;
+			return setting->variable == NULL ||
+				*(const bool *) setting->variable == (bool) setting->wanted;
 		case LOOK_INT:
 			return *(const int *) setting->variable == setting->wanted;
 		case LOOK_DATE_STYLE:
@@ -170,9 +171,10 @@ setting_holds(const Setting * setting)
 
 /* Custom ones are kept for the module that defines them, whether or not it is loaded by now. */
 static bool
-setting_exists(const Setting * setting)
+setting_exists(const Setting *setting)
 {
-	return strchr(setting->name, '.') != NULL || GetConfigOption(setting->name, true, false) != NULL;
+	return strchr(setting->name, '.') != NULL ||
+		GetConfigOption(setting->name, true, false) != NULL;
 }
 
 /* Until the end of the GUC nest level that the caller has begun. */
@@ -180,11 +182,13 @@ static void
 settings_fix(int who, const char *search_path)
 {
 	if (namespace_search_path == NULL || strcmp(namespace_search_path, search_path) != 0)
-		(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+		(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE,
 								 true, 0, false);
 	for (size_t i = 0; i < lengthof(settings); i++)
 		if ((settings[i].fixed_by & who) && !setting_holds(&settings[i]))
-			(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET, PGC_S_SESSION,
+			(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
+									 PGC_S_SESSION,
 									 GUC_ACTION_SAVE, true, 0, false);
 }
 

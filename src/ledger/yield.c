@@ -208,14 +208,16 @@ yield_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 
 	if (slot == NULL)
 	{
-		next_utility(statement, query, read_only_tree, context, params, environment, dest, completion);
+		next_utility(statement, query, read_only_tree, context, params, environment, dest,
+					 completion);
 		return;
 	}
 
 	PG_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
 	{
 		yield_wait(slot);
-		next_utility(statement, query, read_only_tree, context, params, environment, dest, completion);
+		next_utility(statement, query, read_only_tree, context, params, environment, dest,
+					 completion);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
 	yield_end(0, ObjectIdGetDatum(database));

@@ -1,11 +1,12 @@
 /*
  * apply_settings.c: the settings of the workers that apply what peers send.
  *
- * They are PostgreSQL's own, and connect as the owner of the subscription, with all that the database or that role
- * has set: read-only transactions, serializable ones, timeouts.  What they run for medchain fixes what its meaning
- * depends on (trusted.h), but the kind of a transaction and its time limits are settled before a trigger of ours is
- * called.  So, in the transaction in which the worker reads its subscription, which comes before the first that
- * applies anything, the settings are fixed for the rest of the process.
+ * They are PostgreSQL's own, and connect as the owner of the subscription, with all that the
+ * database or that role has set: read-only transactions, serializable ones, timeouts.  What they
+ * run for medchain fixes what its meaning depends on (trusted.h), but the kind of a transaction and
+ * its time limits are settled before a trigger of ours is called.  So, in the transaction in which
+ * the worker reads its subscription, which comes before the first that applies anything, the
+ * settings are fixed for the rest of the process.
  */
 #include "postgres.h"
 
@@ -28,7 +29,8 @@ apply_is_peers(Oid subscription)
 	if (!OidIsValid(schema))
 		return false;
 	block = get_relname_relid("block", schema);
-	return SearchSysCacheExists2(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(block), ObjectIdGetDatum(subscription));
+	return SearchSysCacheExists2(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(block),
+								 ObjectIdGetDatum(subscription));
 }
 
 static void

@@ -210,9 +210,9 @@ medchain_remote_create_slot(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_create_subscription);
 
 /*
- * create_subscription(name name, conninfo text, failover boolean) -> void: as the statement would, but there is
- * no statement: a connection string may hold a password, and statements are in logs, contexts
- * of errors and pg_stat_statements.
+ * create_subscription(name name, conninfo text, failover boolean) -> void: as the statement would,
+ * but there is no statement: a connection string may hold a password, and statements are in logs,
+ * contexts of errors and pg_stat_statements.
  */
 Datum
 medchain_create_subscription(PG_FUNCTION_ARGS)

@@ -71,7 +71,8 @@ name_of_new_attribute(void)
 	(void) OBJ_create("1.3.6.1.4.1.55555.7", "newName", "new name");
 	attribute = OBJ_txt2obj("1.3.6.1.4.1.55555.7", 1);
 	X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC, (const unsigned char *) "x", 1, -1, 0);
-	X509_NAME_add_entry_by_OBJ(name, attribute, MBSTRING_ASC, (const unsigned char *) "y", 1, -1, 0);
+	X509_NAME_add_entry_by_OBJ(name, attribute, MBSTRING_ASC, (const unsigned char *) "y", 1, -1,
+							   0);
 	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *) "a,b", 3, -1, 0);
 	X509_NAME_add_entry_by_txt(name, "OU", MBSTRING_ASC, (const unsigned char *) "z", 1, -1, -1);
 	X509_set_subject_name(certificate, name);
