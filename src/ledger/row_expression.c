@@ -22,10 +22,10 @@ typedef struct ExpressionContext
 {
 	Oid			relation;
 	Index		depth;			/* of subqueries around the node */
-}			ExpressionContext;
+} ExpressionContext;
 
 static Node *
-expression_column(Var * column, Oid relation)
+expression_column(Var *column, Oid relation)
 {
 	char	   *name = column->varattno == 0 ? "*" : get_attname(relation, column->varattno, true);
 
@@ -37,7 +37,7 @@ expression_column(Var * column, Oid relation)
 }
 
 static Node *
-expression_without_columns(Node *node, ExpressionContext * context)
+expression_without_columns(Node *node, ExpressionContext *context)
 {
 	Node	   *result;
 

@@ -62,7 +62,7 @@ watch_oid_array(const Oid *oids, int count)
  * them: the item, " on ", the oid of the relation.
  */
 static ArrayBuildState *
-watch_name(ArrayBuildState * named, const char *item, Oid relation)
+watch_name(ArrayBuildState *named, const char *item, Oid relation)
 {
 	return accumArrayResult(named, CStringGetTextDatum(psprintf("%s on %u", item, relation)), false,
 							TEXTOID, CurrentMemoryContext);
@@ -70,7 +70,7 @@ watch_name(ArrayBuildState * named, const char *item, Oid relation)
 
 /* Look at the ledger tables that this walk leads to. */
 static void
-watch_observe(DependWalk *walk, const char *command, ArrayBuildState * named)
+watch_observe(DependWalk *walk, const char *command, ArrayBuildState *named)
 {
 	static SPIPlanPtr find = NULL;
 	static SPIPlanPtr observe = NULL;
@@ -141,7 +141,7 @@ watch_trigger(FunctionCallInfo fcinfo, const char *name)
  * reasons, so that their xmin says nothing.
  */
 static ArrayBuildState *
-watch_command(CollectedCommand * command, Oid relation, ArrayBuildState * named)
+watch_command(CollectedCommand *command, Oid relation, ArrayBuildState *named)
 {
 	ListCell   *cell;
 
