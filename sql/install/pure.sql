@@ -74,7 +74,7 @@ CREATE FUNCTION medchain.certificate_path(certificate text, trust_anchors text, 
 CREATE FUNCTION medchain.certificate_hint(reason text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
-    SELECT CASE WHEN $1 ~ '\(depth [1-9]' THEN
+    SELECT CASE WHEN $1 ~ '[(]depth [1-9]' THEN
         'It is the CA''s certificate: it must be valid now, and say that it is a CA''s: '
         'basicConstraints CA:TRUE and keyUsage keyCertSign,'
         || ' as openssl req -x509 -addext "keyUsage=critical,keyCertSign,cRLSign" makes it.'

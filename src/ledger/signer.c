@@ -146,7 +146,6 @@ signer_ask(const char *pae, size_t len, dsm_segment *segment)
 static SignerMessage *
 signer_roundtrip(const char *pae, size_t len, dsm_segment **segment)
 {
-	shared_require();
 	if (len > SIGNER_MESSAGE_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -260,6 +259,7 @@ medchain_sign_envelope(PG_FUNCTION_ARGS)
 	char		signature64[ENCODE_BASE64_SIZE(KEY_SIGNATURE_MAX)];
 	StringInfoData out;
 
+	demand_server("medchain.sign_envelope()");
 	(void) home_require();
 	envelope_pae(type, payload, len, pae);
 	message = signer_roundtrip((char *) pae, size, &segment);
