@@ -37,7 +37,13 @@ sub verify
 {
 	my ($text, @options) = @_;
 	my ($out, $err) = ('', '');
-	my $run = IPC::Run::start([ $program, @options ], '<', \$text, '>', \$out, '2>', \$err);
+	my $input = PostgreSQL::Test::Utils::tempdir() . '/evidence';
+
+	# a file: the program may end without having read all of it
+	open my $file, '>:raw', $input or die "$input: $!";
+	print $file $text;
+	close $file or die "$input: $!";
+	my $run = IPC::Run::start([ $program, @options ], '<', $input, '>', \$out, '2>', \$err);
 	$run->finish;
 	return ($run->result(0), $out . $err);
 }
