@@ -101,6 +101,7 @@ END
 $$;
 
 -- A transaction that may not write is told so, and how to get another.
+\set SHOW_CONTEXT never
 BEGIN READ ONLY;
 SELECT medchain.append('visit', '{}');
 ROLLBACK;
@@ -111,9 +112,10 @@ BEGIN READ ONLY;
 SELECT medchain.connect_peer('nobody', 'dbname=nowhere');
 ROLLBACK;
 
-\set VERBOSITY terse
+SET client_min_messages = warning;
 DROP SCHEMA hostile CASCADE;
-\set VERBOSITY default
+\set SHOW_CONTEXT errors
+RESET client_min_messages;
 DROP TABLE hostile;
 DROP FUNCTION pure_results();
 
