@@ -61,7 +61,7 @@ foreach my $road (
 	'DROP SCHEMA clinic, medchain CASCADE',
 	'DROP EXTENSION plpgsql CASCADE',
 	q{DO $$ BEGIN EXECUTE 'DROP SCHEMA medchain CASCADE'; END $$},
-	'ALTER EXTENSION medchain DROP FUNCTION medchain.may_query(anyelement, regclass)',
+	'ALTER EXTENSION medchain DROP FUNCTION medchain.may_query(text, regclass)',
 	'ALTER EXTENSION medchain DROP TABLE medchain.entry',
 	'ALTER EXTENSION medchain DROP EVENT TRIGGER medchain_observe_drop',
 	'DROP INDEX medchain.entry_row',
@@ -73,7 +73,7 @@ foreach my $road (
 $alliance->fails_like($ha, 'BEGIN; ALTER SCHEMA medchain RENAME TO other; ROLLBACK', qr/schema "medchain" cannot be renamed/, 'and so is another name for the schema');
 foreach my $road (
 	'DROP LANGUAGE plpgsql CASCADE',
-	'DROP FUNCTION medchain.may_query CASCADE',
+	'DROP FUNCTION medchain.may_query(text, regclass) CASCADE',
 	'DROP TABLE medchain.entry CASCADE',
 	'DROP VIEW medchain.chains CASCADE',
 	'DROP EVENT TRIGGER medchain_observe_drop',
@@ -224,7 +224,7 @@ $cluster->restart;
 like(seen(''), qr/error:.*Add shared_preload_libraries/s, 'without the library loaded nothing is shown');
 foreach my $road ('DROP EXTENSION medchain CASCADE', 'DROP SCHEMA medchain CASCADE',
 	'ALTER EVENT TRIGGER medchain_observe_ddl DISABLE; ALTER EVENT TRIGGER medchain_observe_drop DISABLE;
-		ALTER EXTENSION medchain DROP FUNCTION medchain.may_query(anyelement, regclass); DROP FUNCTION medchain.may_query CASCADE')
+		ALTER EXTENSION medchain DROP FUNCTION medchain.may_query(text, regclass); DROP FUNCTION medchain.may_query(text, regclass) CASCADE')
 {
 	is(seen($road), '0 0 0 0', "nor after $road");
 }

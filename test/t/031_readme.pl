@@ -37,6 +37,7 @@ my (%cluster, %folder, %variables);
 # Sections that other tests play through, or that need what a test has not got.
 my %elsewhere = (
 	'Backup and restore' => 1,
+	'pg_upgrade'         => 1,
 	'Taking it away'     => 1);
 
 # ----- as Debian leaves them: three clusters, each with Debian's pg_hba.conf but for who comes over the socket
