@@ -218,7 +218,8 @@ $cluster->safe_psql('postgres', 'CREATE DATABASE restored');
 command_ok([ 'pg_restore', '-e', "--section=$_->[0]", '-j', $_->[1], '-d', $cluster->connstr('restored'), $dump ], "$_->[0] is restored")
   foreach [ 'pre-data', 1 ], [ 'data', 1 ], [ 'post-data', 6 ];
 # what take_over() does about tables; it refuses here, where the node itself is on the same server
-$cluster->safe_psql('restored', 'UPDATE medchain.local_node SET home = medchain.here(); SELECT medchain.take_over_tables(false)');
+$cluster->safe_psql('restored', q{CREATE FUNCTION go_on() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = medchain, pg_temp
+	AS 'UPDATE local_node SET home = here(); SELECT take_over_tables(false)'; SELECT go_on(); DROP FUNCTION go_on()});
 is($cluster->safe_psql('restored', q{SELECT string_agg(t.ledger_name, ', ') FROM medchain.row_table t WHERE NOT medchain.is_watched(t)}), '', 'DDL on all its tables is recorded again');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.pending}), 0, 'the restore itself was none');
 is($cluster->safe_psql('restored', q{SELECT string_agg(f.fault || ' ' || f.detail, ', ') FROM medchain.row_table t, medchain.verify_table(t.relation) f}), '', 'no table has a fault');
