@@ -44,6 +44,9 @@ refused('postgres', "medchain.sign_envelope('application/vnd.medchain.protocol+j
 refused('bare', "medchain.found_alliance('west', 'dc', '$certificate', '$anchors')", $here, 'found_alliance()');
 refused('bare', "medchain.join_alliance('dc', '$certificate', 'dbname=postgres')", $here, 'join_alliance()');
 
+my $elsewhere = qr/ERROR:  25006: the ledger cannot be written.*HINT:  This server is a standby: ask the primary/s;
+refused('postgres', "medchain.$_", $elsewhere) foreach 'take_over()', 'detach_copy()', 'leave_alliance()', q{disconnect_peer('en')}, q{rebuild_tiles('dc')};
+
 # all the rest of them that writes says what PostgreSQL says, at once; nothing hangs
 my @calls = split /\n/, $standby->safe_psql('postgres', q{
 	SELECT format('%s(%s)', p.oid::regproc, string_agg(
