@@ -68,6 +68,8 @@ SELECT kind, count(*), count(subject) AS with_subject FROM medchain.entry
 SELECT * FROM medchain.verify_table('diagnosis') UNION ALL SELECT *
     FROM medchain.verify_table('visit') UNION ALL SELECT * FROM medchain.verify_table('numbered');
 SELECT medchain.bind_role('regress_a', 'nobody');
+SELECT medchain.bind_role(0, 'hospital-a');
+SELECT medchain.protect(0, 'patient_id');
 SELECT medchain.bind_role('regress_a', 'hospital-a') IS NOT NULL
     AND medchain.bind_role('regress_dc', 'data-centre') IS NOT NULL AS bound;
 

@@ -28,6 +28,7 @@ SELECT t AS relation, e.field, e.content FROM unnest('{no_key, a_view}'::text[])
     LATERAL test.error_of(format('SELECT medchain.ledger_table(%L)', t)) e ORDER BY i, field DESC;
 SELECT test.state_of($$ SELECT medchain.ledger_table('pg_class') $$);
 SELECT medchain.ledger_table(NULL);
+SELECT medchain.ledger_table(0);
 SELECT medchain.ledger_table('visit', append_only => true, record_truncate => true);
 SELECT medchain.end_ledger_table('visit');
 SELECT * FROM medchain.verify_table('visit');

@@ -149,6 +149,7 @@ DECLARE
     sequence record;
     unconnected text;
 BEGIN
+    PERFORM require_writable();
     SELECT * INTO local FROM local_node FOR UPDATE;
     IF NOT FOUND THEN
         PERFORM require_home();
@@ -207,6 +208,7 @@ DECLARE
     tables text := (SELECT string_agg(t.relation::text, ', ' ORDER BY t.ledger_name COLLATE "C")
                     FROM row_table t);
 BEGIN
+    PERFORM require_writable();
     SELECT * INTO local FROM local_node FOR UPDATE;
     IF NOT FOUND THEN
         PERFORM require_home();

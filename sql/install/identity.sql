@@ -27,6 +27,10 @@ BEGIN
     PERFORM require_node(NULL, 'bind_role()');
     IF bind_role.role IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'role must not be null';
+    ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = bind_role.role) THEN
+        -- a regrole can be any number
+        RAISE undefined_object USING
+            MESSAGE = format('there is no role with oid %s', bind_role.role::oid);
     END IF;
     PERFORM await_members(ARRAY[bind_role.member]);
     IF bind_role.member IS NOT NULL AND NOT EXISTS (SELECT FROM medchain.member m

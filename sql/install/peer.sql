@@ -156,6 +156,7 @@ AS $$
 DECLARE
     p peer;
 BEGIN
+    PERFORM require_writable();
     PERFORM require_home();     -- the slot is that of the node
     SELECT * INTO p FROM peer x WHERE x.member = disconnect_peer.member FOR UPDATE;
     IF NOT FOUND THEN
@@ -231,6 +232,7 @@ DECLARE
     name text;
     slot name;
 BEGIN
+    PERFORM require_writable();
     PERFORM require_node(NULL, 'leave_alliance()');
     FOR name IN SELECT member FROM peer LOOP
         PERFORM disconnect_peer(name);

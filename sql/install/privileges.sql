@@ -29,7 +29,7 @@ DECLARE
                    "own_policies", "drop_policies", "before_drop",
                    "register_row_table", "forget_row_table", "drop_row_triggers", "check_row_table",
                    "row_trigger_functions",
-                   "require_logged", "table_and_partitions",
+                   "require_logged", "require_relation", "table_and_partitions",
                    "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values",
                        "start_workers", "sealer_status", "pseudonym_status", "shortages", "seal",
                            "verify", "verify_progress", "verify_table",

@@ -124,6 +124,7 @@ BEGIN
     IF protect.relation IS NULL OR protect.subject IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'relation and subject must not be null';
     END IF;
+    PERFORM require_relation(protect.relation);
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', protect.relation);
     PERFORM check_row_table(protect.relation);
     IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = protect.relation

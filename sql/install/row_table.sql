@@ -184,6 +184,20 @@ $$;
 COMMENT ON FUNCTION medchain.table_and_partitions(regclass) IS
     'internal: a table and its partitions';
 
+-- A regclass can be any number, which would be a syntax error where a name is wanted.
+CREATE FUNCTION medchain.require_relation(relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE STRICT SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = require_relation.relation) THEN
+        RAISE undefined_table USING
+            MESSAGE = format('there is no table with oid %s', require_relation.relation::oid);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.require_relation(regclass) IS
+    'internal: error if there is no relation with this oid';
+
 CREATE FUNCTION medchain.require_logged(relation regclass) RETURNS void
     LANGUAGE plpgsql STABLE STRICT SET search_path = medchain, pg_temp
 AS $$
@@ -435,6 +449,7 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'an append-only table cannot be truncated',
             HINT = 'Give append_only or record_truncate, not both.';
     END IF;
+    PERFORM require_relation(ledger_table.relation);
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', ledger_table.relation);
     PERFORM register_row_table(ledger_table.relation, NULL, ledger_table.append_only,
         ledger_table.record_truncate);

@@ -449,6 +449,7 @@ medchain_rebuild_tiles(PG_FUNCTION_ARGS)
 	ChainCheck	frontier;
 	int64		count;
 
+	trusted_require_writable();
 	trusted_begin(&scope);
 	chain_require_node(&node);
 	/* locked: nothing is appended to it meanwhile */

@@ -9,7 +9,8 @@
  * - ENABLE TRIGGER ALL, with which --disable-triggers ends: our triggers have to be ENABLE ALWAYS
  *   again.  On our own tables, in a database that is no node, they are never off: they tell a copy.
  * - CREATE SUBSCRIPTION: pg_dump carries those of the node, with the node's slots at its peers;
- *   with the copy, the slots would be dropped.  The command does nothing here.
+ *   with the copy, the slots would be dropped.  The command does nothing, in any database of a
+ *   server that has the library.
  * - DROP SUBSCRIPTION and DROP PUBLICATION, of pg_restore --clean in the node itself.
  *
  * pg_upgrade moves a whole cluster; nothing of this concerns it.
@@ -180,7 +181,7 @@ restore_leaves_out(Node *node)
 			ereport(NOTICE,
 					(errmsg("subscription \"%s\" of the node that was dumped is left out",
 							((CreateSubscriptionStmt *) node)->subname),
-					 errhint("See medchain.take_over().")));
+					 OidIsValid(trusted_schema(true)) ? errhint("See medchain.take_over().") : 0));
 			return true;
 		case T_AlterOwnerStmt:
 			return restore_is_about_missing(((AlterOwnerStmt *) node)->objectType,
@@ -270,6 +271,25 @@ restore_concerns(Node *node)
 	}
 }
 
+/*
+ * Here, or, of what is about the server's peers, in any database: pg_dump -N medchain leaves the
+ * extension out, and the subscriptions, which are in no schema, it does not.
+ */
+static bool
+restore_is_near(Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_CreateSubscriptionStmt:
+		case T_AlterOwnerStmt:
+		case T_CommentStmt:
+		case T_SecLabelStmt:
+			return true;
+		default:
+			return OidIsValid(trusted_schema(true));
+	}
+}
+
 static void
 restore_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
@@ -278,7 +298,7 @@ restore_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	Node	   *node = statement->utilityStmt;
 
 	if (!IsBinaryUpgrade && restore_concerns(node) && OidIsValid(MyDatabaseId) &&
-		OidIsValid(trusted_schema(true)) && !creating_extension)
+		restore_is_near(node) && !creating_extension)
 	{
 		if (IsA(node, CopyStmt))
 			restore_check_copy((CopyStmt *) node, trusted_schema(false));

@@ -100,6 +100,14 @@ sub copy_ok
 my $slots = q{SELECT string_agg(slot_name, ',') FROM pg_replication_slots};
 my $slots_before = $alliance->sql('en', $slots);
 
+# without medchain: what it leaves out is not what the node's slots hang on
+dump_to('without.sql', '-N', 'medchain');
+create('without');
+$cluster->psql('without', qq{\\i $dir/without.sql});
+is($cluster->safe_psql('without', q{SELECT count(*) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())}),
+	'0', 'a dump without medchain brings no subscriptions');
+$cluster->safe_psql('postgres', 'DROP DATABASE without');
+
 # several jobs at once: three times, as what they get in each other's way with differs
 dump_to('directory', '-Fd', '-j', '2');
 foreach my $try (1 .. 3)

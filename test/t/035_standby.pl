@@ -41,8 +41,11 @@ my $here = qr/ERROR:  25006: cannot execute medchain\.\w+\(\) during recovery.*H
 refused('postgres', 'medchain.seal()', $here);
 refused('postgres', 'medchain.start_workers()', $here);
 refused('postgres', "medchain.sign_envelope('application/vnd.medchain.protocol+json', '{}')", $here);
-refused('bare', "medchain.found_alliance('west', 'dc', '$certificate', '$anchors')", $here, 'found_alliance()');
-refused('bare', "medchain.join_alliance('dc', '$certificate', 'dbname=postgres')", $here, 'join_alliance()');
+
+my $elsewhere = qr/ERROR:  25006: the ledger cannot be written.*HINT:  This server is a standby: ask the primary/s;
+refused('bare', "medchain.found_alliance('west', 'dc', '$certificate', '$anchors')", $elsewhere, 'found_alliance()');
+refused('bare', "medchain.join_alliance('dc', '$certificate', 'dbname=postgres')", $elsewhere, 'join_alliance()');
+refused('postgres', "medchain.$_", $elsewhere) foreach 'take_over()', 'detach_copy()', 'leave_alliance()', q{disconnect_peer('en')}, q{rebuild_tiles('dc')};
 
 # all the rest of them that writes says what PostgreSQL says, at once; nothing hangs
 my @calls = split /\n/, $standby->safe_psql('postgres', q{
@@ -86,7 +89,7 @@ foreach my $n (1 .. 3)
 # a read-only transaction on the primary: what is written elsewhere may be waited for
 is($primary->safe_psql('postgres', 'BEGIN READ ONLY; SELECT medchain.seal() IS NOT NULL, medchain.start_workers() IS NOT NULL; COMMIT'), 't|t', 'seal() and start_workers() write nothing themselves');
 my ($rc, undef, $err) = $primary->psql('postgres', "BEGIN READ ONLY; SELECT medchain.append('visit', '{}'); COMMIT");
-like($err, qr/cannot execute medchain\.append\(\) in a read-only transaction/, 'append() does');
+like($err, qr/the ledger cannot be written in a read-only transaction/, 'append() does');
 
 # ----- promotion
 
