@@ -1,5 +1,5 @@
 /*
- * home.c: knowing a copy of a node from the node: see home.h.
+ * home.c: knowing a copy of a node from the node (see home.h), and emptying one.
  */
 #include "postgres.h"
 
@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "ledger/chain.h"
 #include "ledger/home.h"
 #include "ledger/trusted.h"
 
@@ -204,4 +205,33 @@ medchain_home_changed(PG_FUNCTION_ARGS)
 		elog(ERROR, "medchain_home_changed: not called as a trigger");
 	CacheInvalidateRelcache(trigger->tg_relation);
 	return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(medchain_empty_tables);
+
+/* empty_tables() -> void: all that the ledger says here is gone, as if there had been no node. */
+Datum
+medchain_empty_tables(PG_FUNCTION_ARGS)
+{
+	TrustedScope scope;
+	char	   *tables;
+
+	trusted_begin(&scope);
+	chain_writing = true;
+	PG_TRY();
+	{
+		/* one by one: sessions have to be told that their tables are on no ledger any more */
+		SPI_execute("DELETE FROM medchain.row_table", false, 0);
+		SPI_execute("SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c "
+				  "WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind = 'r'", true, 1);
+		tables = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		SPI_execute(psprintf("TRUNCATE %s RESTART IDENTITY", tables), false, 0);
+	}
+	PG_FINALLY();
+	{
+		chain_writing = false;
+	}
+	PG_END_TRY();
+	trusted_end(&scope);
+	PG_RETURN_VOID();
 }

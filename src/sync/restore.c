@@ -34,7 +34,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "ledger/chain.h"
 #include "ledger/home.h"
 #include "ledger/trusted.h"
 #include "sync/restore.h"
@@ -326,33 +325,4 @@ restore_install(void)
 {
 	previous_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = restore_utility;
-}
-
-PG_FUNCTION_INFO_V1(medchain_empty_tables);
-
-/* empty_tables() -> void: all that the ledger says here is gone, as if there had been no node. */
-Datum
-medchain_empty_tables(PG_FUNCTION_ARGS)
-{
-	TrustedScope scope;
-	char	   *tables;
-
-	trusted_begin(&scope);
-	chain_writing = true;
-	PG_TRY();
-	{
-		/* one by one: sessions have to be told that their tables are on no ledger any more */
-		SPI_execute("DELETE FROM medchain.row_table", false, 0);
-		SPI_execute("SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c "
-				  "WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind = 'r'", true, 1);
-		tables = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-		SPI_execute(psprintf("TRUNCATE %s RESTART IDENTITY", tables), false, 0);
-	}
-	PG_FINALLY();
-	{
-		chain_writing = false;
-	}
-	PG_END_TRY();
-	trusted_end(&scope);
-	PG_RETURN_VOID();
 }
