@@ -75,8 +75,8 @@ conceal_log(ErrorData *error)
 	 * EXECUTE of a prepared statement is known by what it was prepared from, or by where its error
 	 * came from
 	 */
-	bool		call = conceal_is_call(debug_query_string) || conceal_is_call(error->message) ||
-	conceal_is_call(error->detail) || conceal_is_call(error->context);
+	bool		call = (conceal_is_call(debug_query_string) || conceal_is_call(error->message) ||
+						conceal_is_call(error->detail) || conceal_is_call(error->context));
 
 	if (call && error->output_to_server)
 	{
