@@ -150,24 +150,11 @@ signer_roundtrip(const char *pae, size_t len, dsm_segment **segment)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("what is to be signed is longer than %d bytes", SIGNER_MESSAGE_MAX)));
-	demand_sealer("medchain.sign_envelope()", false);
 	*segment = dsm_create(offsetof(SignerMessage, bytes) + len, 0);
 	return signer_ask(pae, len, *segment);
 }
 
-bytea *
-signer_request(const char *pae, size_t len)
-{
-	dsm_segment *segment;
-	SignerMessage *message = signer_roundtrip(pae, len, &segment);
-	bytea	   *result = palloc(VARHDRSZ + message->signature_length);
-
-	SET_VARSIZE(result, VARHDRSZ + message->signature_length);
-	memcpy(VARDATA(result), message->signature, message->signature_length);
-	dsm_detach(segment);
-	return result;
-}
-
+/* Anything else is refused, so that a session can never obtain a signature over a block. */
 static bool
 signer_may_sign(const SignerMessage *message)
 {
@@ -259,7 +246,7 @@ medchain_sign_envelope(PG_FUNCTION_ARGS)
 	char		signature64[ENCODE_BASE64_SIZE(KEY_SIGNATURE_MAX)];
 	StringInfoData out;
 
-	demand_server("medchain.sign_envelope()");
+	demand_sealer("medchain.sign_envelope()", false);
 	(void) home_require();
 	envelope_pae(type, payload, len, pae);
 	message = signer_roundtrip((char *) pae, size, &segment);
