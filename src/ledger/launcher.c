@@ -49,6 +49,7 @@
 #define LAUNCHER_FULL 1000		/* ... when max_worker_processes is used up */
 #define LAUNCHER_COMPLAINT 60000	/* milliseconds between two log lines about that */
 #define LAUNCHER_PROBE 20		/* ... at the database that is being looked into */
+#define LAUNCHER_REAPED 500		/* milliseconds until a gone worker's place is free */
 #define LAUNCHER_IDLE 60000		/* milliseconds between looks when nothing is due */
 
 static const char *const worker_function[WORKER_KINDS] = {
@@ -66,6 +67,9 @@ static bool launcher_listed = false;
  */
 static bool probe_is_running = false;
 static bool somebody_waits = false;
+
+/* When the last of them was through: the postmaster gives its place away a little later. */
+static TimestampTz probe_ended = 0;
 
 /* What became of an attempt to start a worker. */
 typedef enum LauncherResult
@@ -175,7 +179,8 @@ launcher_try(Oid database, WorkerKind kind)
 			probe_is_running = true;
 		return result;
 	}
-	if (probe_is_running)
+	if (probe_is_running ||
+		!TimestampDifferenceExceeds(probe_ended, GetCurrentTimestamp(), LAUNCHER_REAPED))
 	{
 		somebody_waits = true;
 		return LAUNCHER_LATER;
@@ -374,6 +379,8 @@ launcher_probe(void)
 	}
 	else if (sealer->answered > 0)
 		through = sealer->answer != WORKER_NO_ROOM;
+	if (through && (slot == NULL || sealer->pid == 0))
+		probe_ended = GetCurrentTimestamp();
 	LWLockRelease(shared_state->lock);
 	if (through)
 		unprobed = list_delete_first(unprobed);
