@@ -189,7 +189,8 @@ is(over_tls('app_a', 'pooler', $sees), 'ha:P1,P2', 'what is set for a role chang
 $alliance->sql('dc', 'ALTER ROLE app_a RESET ALL');
 
 # parallel workers know nobody; what asks for the member is not sent to them
-my $parallel = 'SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 2';
+my $forced = $alliance->sql('dc', q{SELECT name FROM pg_settings WHERE name IN ('debug_parallel_query', 'force_parallel_mode')});
+my $parallel = "SET $forced = on; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 2";
 is(over_tls('nobody', 'ha', "$parallel; $sees"), 'ha:P1,P2', 'with parallel plans a session sees the same');
 is(over_tls('app_b', 'pooler', "$parallel; SELECT count(*) FROM diagnosis d JOIN diagnosis e USING (patient_id)"), '2', 'in joins too');
 $alliance->sql('dc', q{CREATE TABLE large AS SELECT i FROM generate_series(1, 20000) i; ANALYZE large; GRANT SELECT ON large TO PUBLIC});
