@@ -53,7 +53,10 @@ foreach my $session (1 .. $sessions)
 		  . "SELECT medchain.start_workers();\n\\c postgres owner\nALTER DATABASE $database OWNER TO owner;\n"
 		  : "CREATE DATABASE $database TEMPLATE house STRATEGY file_copy;\n\\c $database owner\nSELECT medchain.start_workers();\n\\c postgres owner\n";
 		$script =~ s/(.*)\\c postgres owner\nALTER/$1\\c postgres postgres\nALTER/s;
-		$script .= "\\c postgres owner\n" if $n % 20 == 0;
+		# the superuser's session is gone, or its owner may not drop the database by force
+		$script .= "DO 'BEGIN FOR i IN 1 .. 6000 LOOP PERFORM pg_stat_clear_snapshot(); EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity"
+		  . " WHERE datname = ''$database'' AND backend_type = ''client backend''); PERFORM pg_sleep(0.01); END LOOP; END';\n\\c postgres owner\n"
+		  if $n % 20 == 0;
 		$script .= "DROP DATABASE $database$force;\n";
 	}
 	my $file = PostgreSQL::Test::Utils::tempdir() . "/$session.sql";
