@@ -15,6 +15,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -41,6 +42,21 @@
 #define YIELD_DEFAULT_TEMPLATE "template1"
 
 static ProcessUtility_hook_type next_utility = NULL;
+
+/* PostgreSQL's own have_createdb_privilege() is to be had in the later minor releases only. */
+static bool
+yield_may_create(void)
+{
+	HeapTuple	tuple;
+	bool		may = superuser();
+
+	if (!may && HeapTupleIsValid(tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()))))
+	{
+		may = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+		ReleaseSysCache(tuple);
+	}
+	return may;
+}
 
 /*
  * The database that the command wants for itself, if its caller may have that; InvalidOid
@@ -93,7 +109,7 @@ yield_wanted(Node *node)
 	 */
 	if (name == NULL || !IsTransactionState())
 		return InvalidOid;
-	if (creates && !have_createdb_privilege())
+	if (creates && !yield_may_create())
 		return InvalidOid;
 	database = get_database_oid(name, true);
 	if (!OidIsValid(database) || database == MyDatabaseId)
