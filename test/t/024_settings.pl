@@ -169,7 +169,7 @@ my $entry = $alliance->sql('en', q{SELECT id FROM medchain.entry WHERE origin = 
 # Queries of typed values, each asked under the setting; printed under none.
 my %asked = (
 	dc => [
-		q{SELECT medchain.contract_envelope('x1', 'chain_node', '} . $x1 . q{', '{query}', pg_catalog.tstzrange('2026-01-01T00:00:00Z', '2030-01-01T00:00:00+02:00'))},
+		q{SELECT medchain.contract_envelope('x1', 'chain_node', '} . $x1 . q{', '{query}', pg_catalog.tstzrange('2026-01-01T00:00:00+00:00', '2030-01-01T00:00:00+02:00'))},
 		q{SELECT * FROM medchain.verify_table('public.diagnosis')},
 		q{SELECT medchain.row_proof('public.diagnosis', '1'::text) - 'checkpoint' - 'hashes' - 'tree_size'},
 		q{SELECT * FROM medchain.row_history('public.diagnosis', 2)},
