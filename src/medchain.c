@@ -10,7 +10,7 @@
 #include "alliance/fold.h"
 #include "ledger/hooks.h"
 #include "ledger/launcher.h"
-#include "ledger/row_watch.h"
+#include "ledger/row_roles.h"
 #include "ledger/settings.h"
 #include "ledger/shared.h"
 #include "ledger/yield.h"
@@ -45,7 +45,7 @@ _PG_init(void)
 	yield_install();
 	drop_guard_install();
 	restore_install();
-	watch_install();
+	row_roles_install();
 	conceal_init();
 	apply_settings_install();
 }

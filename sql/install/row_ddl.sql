@@ -300,23 +300,22 @@ COMMENT ON FUNCTION medchain.observe_table(regclass, text, boolean, text[]) IS
     'internal: put on the ledger what a command did to a ledger table. others: it has touched '
     'something that the table depends on; named: items of its description that the command names';
 
-CREATE FUNCTION medchain.observe_roles(p_command text) RETURNS void
+CREATE FUNCTION medchain.observe_roles(p_relations oid[], p_command text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
 AS $$
 DECLARE
     r regclass;
 BEGIN
     FOR r IN SELECT t.relation FROM row_table t JOIN pg_class c ON c.oid = t.relation
-             WHERE t.description IS NOT NULL AND is_watched(t)
-             AND row_roles(t.relation) IS DISTINCT FROM t.roles
+             WHERE t.relation = ANY (p_relations) AND t.description IS NOT NULL AND is_watched(t)
              ORDER BY t.ledger_name COLLATE "C" LOOP
         PERFORM observe_table(r, p_command, false, ARRAY[format('owner on %s', r::oid)]);
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.observe_roles(text) IS
-    'internal: put on the ledger that a command gave ledger tables to another owner, or their '
-    'policies to other roles';
+COMMENT ON FUNCTION medchain.observe_roles(oid[], text) IS
+    'internal: put on the ledger that a command gave these ledger tables to another owner, or '
+    'their policies to other roles';
 
 CREATE FUNCTION medchain.observe_gone(p_relations oid[], p_command text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
@@ -368,16 +367,7 @@ COMMENT ON FUNCTION medchain.observe_drop() IS
     'refuse to drop a partition of one';
 
 CREATE FUNCTION medchain.observe_rewrite() RETURNS event_trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp
-AS $$
-BEGIN
-    -- 4: a column was computed anew; the other reasons leave what rows say as it is
-    UPDATE row_table t SET rewritten = true
-        WHERE t.relation IN (pg_event_trigger_table_rewrite_oid(),
-                             pg_partition_root(pg_event_trigger_table_rewrite_oid()))
-        AND t.description IS NOT NULL AND pg_event_trigger_table_rewrite_reason() & 4 <> 0;
-END
-$$;
+    LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_observe_rewrite';
 COMMENT ON FUNCTION medchain.observe_rewrite() IS
     'event trigger: remember that the rows of a ledger table are computed anew';
 

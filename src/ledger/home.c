@@ -16,6 +16,7 @@
 
 #include "ledger/chain.h"
 #include "ledger/home.h"
+#include "ledger/lookup.h"
 #include "ledger/trusted.h"
 
 #define HOME_LEN 64
@@ -51,9 +52,8 @@ home_forget(Datum arg, Oid relation)
 static void
 home_read(void)
 {
-	static SPIPlanPtr plan = NULL;
 	static bool registered = false;
-	TrustedScope scope;
+	Lookup		lookup;
 	uint64		before;
 
 	if (!registered)
@@ -62,20 +62,18 @@ home_read(void)
 	known_relation = get_relname_relid("local_node", trusted_schema(false));
 
 	before = forgotten;
-	trusted_begin(&scope);
-	trusted_execute(&plan, "SELECT node, coalesce(home, '') FROM medchain.local_node",
-					0, NULL, NULL, NULL, true);
+	if (!lookup_open(&lookup, "local_node"))
+		elog(ERROR, "medchain.local_node is missing");
 	known_status = HOME_NONE;
-	if (SPI_processed > 0)
+	if (lookup_next(&lookup))
 	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
+		char	   *home = lookup_text(&lookup, "home");
 
-		strlcpy(known_node, SPI_getvalue(row, desc, 1), sizeof(known_node));
-		strlcpy(known_home, SPI_getvalue(row, desc, 2), sizeof(known_home));
+		strlcpy(known_node, lookup_text(&lookup, "node"), sizeof(known_node));
+		strlcpy(known_home, home ? home : "", sizeof(known_home));
 		known_status = strcmp(known_home, home_here()) == 0 ? HOME_HERE : HOME_COPY;
 	}
-	trusted_end(&scope);
+	lookup_close(&lookup);
 
 	/* what we were told to forget while we read it is read again the next time */
 	known = before == forgotten;

@@ -5,16 +5,15 @@
  * of ours.  So they go from what the command touched to the relations in question
  * (row_depend.c), ask which of these are ledger tables, and only those are looked at, by
  * medchain.observe_table() and its kin in row_ddl.sql.  The question is put to the newest
- * contents of medchain.row_table: a transaction may have begun before a table was put on the
- * ledger.
- *
- * No event trigger runs after REASSIGN OWNED, so that a utility hook has to.
+ * contents of medchain.row_table (a transaction may have begun before a table was put on the
+ * ledger), and leaves no lock there.
  */
 #include "postgres.h"
 
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_policy.h"
@@ -23,20 +22,20 @@
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/cmdtag.h"
 #include "tcop/deparse_utility.h"
-#include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 
 #include "ledger/home.h"
+#include "ledger/lookup.h"
 #include "ledger/row_depend.h"
-#include "ledger/row_watch.h"
+#include "ledger/row_roles.h"
 #include "ledger/trusted.h"
-
-static ProcessUtility_hook_type previous_utility_hook = NULL;
 
 static Oid
 watch_oid(HeapTuple row, TupleDesc desc, int column)
@@ -44,17 +43,6 @@ watch_oid(HeapTuple row, TupleDesc desc, int column)
 	bool		isnull;
 
 	return DatumGetObjectId(SPI_getbinval(row, desc, column, &isnull));
-}
-
-static Datum
-watch_oid_array(const Oid *oids, int count)
-{
-	Datum	   *elements = palloc(sizeof(Datum) * (Size) Max(count, 1));
-
-	for (int i = 0; i < count; i++)
-		elements[i] = ObjectIdGetDatum(oids[i]);
-	return PointerGetDatum(construct_array(elements, count, OIDOID, sizeof(Oid), true,
-										   TYPALIGN_INT));
 }
 
 /*
@@ -66,6 +54,27 @@ watch_name(ArrayBuildState *named, const char *item, Oid relation)
 {
 	return accumArrayResult(named, CStringGetTextDatum(psprintf("%s on %u", item, relation)), false,
 							TEXTOID, CurrentMemoryContext);
+}
+
+/* Keep those relations that are ledger tables; how many. */
+static int
+watch_ledger_tables(Oid *relations, bool *others, int count)
+{
+	Lookup		tables;
+	int			kept = 0;
+
+	if (count == 0 || !lookup_open(&tables, "row_table"))
+		return 0;
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!lookup_find(&tables, relations[i]))
+			continue;
+		relations[kept] = relations[i];
+		others[kept++] = others[i];
+	}
+	lookup_close(&tables);
+	return kept;
 }
 
 /* Look at the ledger tables that this walk leads to. */
@@ -86,7 +95,10 @@ watch_observe(DependWalk *walk, const char *command, ArrayBuildState *named)
 	/* a copy says nothing; take_over() looks at what became of its tables */
 	if (count == 0 || home_status() != HOME_HERE)
 		return;
-	values[0] = watch_oid_array(relations, count);
+	count = watch_ledger_tables(relations, others, count);
+	if (count == 0)
+		return;
+	values[0] = lookup_oid_array(relations, count);
 	trusted_execute(&find,
 					"SELECT t.relation FROM medchain.row_table t WHERE t.relation = ANY ($1)"
 					" ORDER BY t.ledger_name COLLATE \"C\"",
@@ -108,22 +120,6 @@ watch_observe(DependWalk *walk, const char *command, ArrayBuildState *named)
 		trusted_execute(&observe, "SELECT medchain.observe_table($1, $2, $3, $4)",
 						4, observe_types, values, NULL, false);
 	}
-}
-
-/*
- * Look at the ledger tables that have another owner than medchain knows of, or policies for
- * other roles.
- */
-static void
-watch_roles(const char *command)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1] = {CStringGetTextDatum(command)};
-
-	if (home_status() != HOME_HERE)
-		return;
-	trusted_execute(&plan, "SELECT medchain.observe_roles($1)", 1, types, values, NULL, false);
 }
 
 static EventTriggerData *
@@ -220,7 +216,7 @@ medchain_observe_ddl(PG_FUNCTION_ARGS)
 	watch_observe(walk, command, named);
 	/* it takes the role out of policies that are for others as well, and names no such policy */
 	if (trigger->tag == CMDTAG_DROP_OWNED)
-		watch_roles(command);
+		row_roles_observe(command);
 	trusted_end(&scope);
 	PG_RETURN_NULL();
 }
@@ -241,20 +237,34 @@ watch_dropped_item(Oid classid, const char *name)
 	return NULL;
 }
 
+/* Does that table of ours, by its primary key, know one of these relations? */
+static bool
+watch_is_known(const char *table, const Oid *relations, int count)
+{
+	Lookup		lookup;
+	bool		found = false;
+
+	if (!lookup_open(&lookup, table))
+		return false;
+	for (int i = 0; i < count && !found; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		found = lookup_find(&lookup, relations[i]);
+	}
+	lookup_close(&lookup);
+	return found;
+}
+
 /* Ledger tables that were dropped, and their partitions. */
 static void
 watch_gone(const Oid *relations, int count, const char *command)
 {
-	static SPIPlanPtr find = NULL;
 	static SPIPlanPtr observe = NULL;
 	Oid			types[2] = {OIDARRAYOID, TEXTOID};
-	Datum		values[2] = {watch_oid_array(relations, count), CStringGetTextDatum(command)};
+	Datum		values[2] = {lookup_oid_array(relations, count), CStringGetTextDatum(command)};
 
-	trusted_execute(&find,
-			  "SELECT WHERE EXISTS (SELECT FROM medchain.row_table t WHERE t.relation = ANY ($1))"
-					" OR EXISTS (SELECT FROM medchain.row_part p WHERE p.part = ANY ($1))",
-					1, types, values, NULL, true);
-	if (SPI_processed > 0)
+	if (watch_is_known("row_table", relations, count) ||
+		watch_is_known("row_part", relations, count))
 		trusted_execute(&observe, "SELECT medchain.observe_gone($1, $2)", 2, types, values, NULL,
 						false);
 }
@@ -321,6 +331,42 @@ medchain_observe_drop(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+PG_FUNCTION_INFO_V1(medchain_observe_rewrite);
+
+/* table_rewrite: remember that a ledger table, or a partition of one, is computed anew. */
+Datum
+medchain_observe_rewrite(PG_FUNCTION_ARGS)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {OIDARRAYOID};
+	Datum		values[1];
+	Oid			tables[2];
+	int			count = 0;
+	TrustedScope scope;
+
+	(void) watch_trigger(fcinfo, "medchain.observe_rewrite()");
+
+	/* the other reasons leave what rows say as it is */
+	if ((DatumGetInt32(DirectFunctionCall1(pg_event_trigger_table_rewrite_reason, (Datum) 0)) &
+		 AT_REWRITE_COLUMN_REWRITE) == 0)
+		PG_RETURN_NULL();
+	tables[count++] = DatumGetObjectId(DirectFunctionCall1(pg_event_trigger_table_rewrite_oid,
+														   (Datum) 0));
+	if (get_rel_relispartition(tables[0]))
+		tables[count++] = llast_oid(get_partition_ancestors(tables[0]));
+	if (!watch_is_known("row_table", tables, count))
+		PG_RETURN_NULL();
+
+	trusted_begin(&scope);
+	values[0] = lookup_oid_array(tables, count);
+	trusted_execute(&plan,
+					"UPDATE medchain.row_table SET rewritten = true"
+					" WHERE relation = ANY ($1) AND description IS NOT NULL",
+					1, types, values, NULL, false);
+	trusted_end(&scope);
+	PG_RETURN_NULL();
+}
+
 PG_FUNCTION_INFO_V1(medchain_own_change);
 
 /* own_change(xid) -> boolean: has this transaction written what has that xmin? */
@@ -328,37 +374,4 @@ Datum
 medchain_own_change(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(TransactionIdIsCurrentTransactionId(PG_GETARG_TRANSACTIONID(0)));
-}
-
-static void
-watch_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
-			  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
-			  DestReceiver *dest, QueryCompletion *completion)
-{
-	/* the tree may not outlive the command */
-	bool		reassigns = IsA(statement->utilityStmt, ReassignOwnedStmt);
-
-	if (previous_utility_hook)
-		previous_utility_hook(statement, query, read_only_tree, context, params, environment, dest,
-							  completion);
-	else
-		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment,
-								dest,
-								completion);
-	if (reassigns && OidIsValid(trusted_schema(true)))
-	{
-		TrustedScope scope;
-
-		CommandCounterIncrement();
-		trusted_begin(&scope);
-		watch_roles("REASSIGN OWNED");
-		trusted_end(&scope);
-	}
-}
-
-void
-watch_install(void)
-{
-	previous_utility_hook = ProcessUtility_hook;
-	ProcessUtility_hook = watch_utility;
 }

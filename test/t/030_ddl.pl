@@ -118,6 +118,33 @@ is( sql(q{
 	'ward.plain', 'DDL on a ledger table locks that table');
 is(said(), 'table.alter ward.plain ALTER TABLE column more', 'it is on the ledger, and nothing else');
 
+# DDL on other things, in an open transaction, holds no lock on anything of medchain's, be it the first of its session
+foreach my $unrelated (
+	[ 'ALTER TABLE', q{ALTER TABLE elsewhere ADD COLUMN lock_1 int} ],
+	[ 'rewriting a table', q{ALTER TABLE elsewhere ALTER COLUMN z TYPE text} ],
+	[ 'CREATE and DROP TABLE', q{CREATE TABLE short (id int PRIMARY KEY); DROP TABLE short} ],
+	[ 'a temporary table', q{CREATE TEMP TABLE t (id int); ALTER TABLE t ADD COLUMN v text; DROP TABLE t} ],
+	[ 'dropping what is on a table', q{CREATE POLICY p ON elsewhere USING (true); DROP POLICY p ON elsewhere; ALTER TABLE elsewhere DROP COLUMN v} ],
+	[ 'partitions', q{CREATE TABLE split (id int) PARTITION BY RANGE (id); CREATE TABLE split_1 PARTITION OF split FOR VALUES FROM (0) TO (10);
+		ALTER TABLE split DETACH PARTITION split_1; DROP TABLE split, split_1} ],
+	[ 'types and functions', q{ALTER TYPE elsewhere_type RENAME VALUE 'b' TO 'd'; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION f() RENAME TO g; DROP FUNCTION g()} ],
+	[ 'schemas', q{CREATE SCHEMA empty CREATE TABLE full_table (id int) CREATE VIEW v AS SELECT 1 AS one; ALTER SCHEMA empty RENAME TO full_one; DROP SCHEMA full_one CASCADE} ],
+	[ 'owners', q{ALTER TABLE elsewhere OWNER TO nurse; REASSIGN OWNED BY nurse TO doctor; DROP OWNED BY nurse} ],
+	[ 'switching triggers', q{ALTER TABLE elsewhere DISABLE TRIGGER ALL; ALTER TABLE elsewhere ENABLE TRIGGER ALL} ],
+	[ 'TRUNCATE and COPY', q{TRUNCATE elsewhere; COPY elsewhere (id) FROM PROGRAM 'echo 1'} ],
+	[ 'COMMENT, GRANT, an index', q{COMMENT ON TABLE elsewhere IS 'here'; GRANT SELECT ON elsewhere TO nurse; CREATE INDEX ON elsewhere (id); ANALYZE elsewhere} ],
+	[ 'queries', q{INSERT INTO elsewhere (id) VALUES (7); UPDATE elsewhere SET id = 8 WHERE id = 7; DELETE FROM elsewhere; LOCK TABLE elsewhere} ],
+	[ 'a view', q{CREATE MATERIALIZED VIEW mv AS SELECT 1 AS one; REFRESH MATERIALIZED VIEW mv; DROP MATERIALIZED VIEW mv} ])
+{
+	is( sql(qq{
+		BEGIN;
+		$unrelated->[1];
+		SELECT string_agg(DISTINCT l.relation::regclass || ' ' || l.mode, ', ') FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+			WHERE l.pid = pg_backend_pid() AND c.relnamespace = 'medchain'::regnamespace;
+		ROLLBACK}),
+		'', "no lock on a relation of medchain's is left by $unrelated->[0]");
+}
+
 # What concerns one, by whatever way
 my @ways = (
 	[ 'a trigger and its function', q{CREATE TRIGGER t BEFORE INSERT ON ward.parts FOR EACH ROW EXECUTE FUNCTION ward.nothing_much()},
