@@ -212,8 +212,7 @@ BEGIN
         -- in the sealer's order, and before it locks a row
         LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block, medchain.tile,
             medchain.claim IN EXCLUSIVE MODE;
-        ALTER TABLE medchain.tile DISABLE TRIGGER ALL;
-        ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
+        CALL test.disable_triggers('medchain.tile', 'medchain.entry');
         EXECUTE statement;
         found := (SELECT jsonb_agg(v ORDER BY v.origin) FROM medchain.verify() v WHERE NOT v.ok);
         answer := (SELECT content FROM test.error_of(probe) WHERE field IN ('error', 'no error'));

@@ -19,8 +19,7 @@ BEGIN
         -- in the sealer's order, and before it locks a row
         LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block,
             medchain.claim IN EXCLUSIVE MODE;
-        ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
-        ALTER TABLE medchain.block DISABLE TRIGGER ALL;
+        CALL test.disable_triggers('medchain.entry', 'medchain.block');
         EXECUTE statement;
         found := (SELECT jsonb_agg(v ORDER BY v.origin) FROM medchain.verify(NULL, since_height) v
             WHERE NOT v.ok);
@@ -211,13 +210,14 @@ SET medchain.verify_workers = 3;
 SELECT count(*) AS differ FROM (TABLE alone EXCEPT SELECT * FROM test.tampered(:'many', NULL)) d;
 DROP TABLE alone;
 -- without tiles there is one segment, and no way back to the tree
-SELECT fault, count(*) FROM test.tampered(:'many' || '; ALTER TABLE medchain.tile DISABLE TRIGGER '
-    'ALL; DELETE FROM medchain.tile WHERE origin = ''data-centre''', NULL) GROUP BY 1 ORDER BY 1;
+SELECT fault, count(*) FROM test.tampered(:'many' || '; CALL test.disable_triggers('
+    '''medchain.tile''); DELETE FROM medchain.tile WHERE origin = ''data-centre''', NULL)
+    GROUP BY 1 ORDER BY 1;
 RESET medchain.verify_workers;
 BEGIN;
 LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block,
     medchain.claim IN EXCLUSIVE MODE;
-ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
+CALL test.disable_triggers('medchain.entry');
 UPDATE medchain.entry SET kind = 'other' WHERE origin = 'data-centre' AND seq % 100 = 7
     AND seq > 1000;
 SELECT count(*) = (SELECT count(*) FROM medchain.entry WHERE origin = 'data-centre'
@@ -257,8 +257,7 @@ BEGIN;
 -- a superuser who knows how cuts off the newest block without leaving a trace
 LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block,
     medchain.claim IN EXCLUSIVE MODE;
-ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
-ALTER TABLE medchain.block DISABLE TRIGGER ALL;
+CALL test.disable_triggers('medchain.entry', 'medchain.block');
 DELETE FROM medchain.entry e USING state_before s WHERE e.origin = s.origin AND e.seq >= s.size;
 DELETE FROM medchain.block b USING state_before s WHERE b.origin = s.origin AND b.height > s.height;
 UPDATE medchain.chain c SET height = s.height, size = s.size, head = s.head, frontier = s.frontier

@@ -237,6 +237,8 @@ medchain_pending_leaf(PG_FUNCTION_ARGS)
 				 errmsg("invalid entry: %s", reason)));
 	(void) heap_getattr(trigger->tg_trigtuple, SPI_fnumber(desc, "leaf_hash"), desc, &isnull);
 	append_check_origin(fields.origin, !isnull);
+	if (!isnull)
+		home_require_empty(trigger->tg_relation, false);
 
 	leaf = palloc(VARHDRSZ + HASH_LEN);
 	SET_VARSIZE(leaf, VARHDRSZ + HASH_LEN);

@@ -62,7 +62,7 @@ PG_FUNCTION_INFO_V1(medchain_guard_insert);
 /*
  * BEFORE INSERT, statement: the tables of a node are written by medchain's own functions, which run
  * with their owner's rights.  What comes in another way belongs to a dump, and has no place in a
- * database that is a node.
+ * database that is a node, nor twice in another one.
  */
 Datum
 medchain_guard_insert(PG_FUNCTION_ARGS)
@@ -71,12 +71,15 @@ medchain_guard_insert(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "medchain_guard_insert: not called as a trigger");
-	if (!InLocalUserIdChange() && home_status() == HOME_HERE)
+	if (InLocalUserIdChange())
+		return PointerGetDatum(NULL);
+	if (home_status() == HOME_HERE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("rows of \"medchain.%s\" are written by medchain alone",
 						RelationGetRelationName(trigger->tg_relation)),
 				 errhint("A dump is restored into a database of its own; see "
 						 "medchain.take_over().")));
+	home_require_empty(trigger->tg_relation, false);
 	return PointerGetDatum(NULL);
 }

@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
@@ -12,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "ledger/chain.h"
@@ -121,6 +123,32 @@ home_require(void)
 			break;
 	}
 	return known_node;
+}
+
+void
+home_require_empty(Relation relation, bool begins)
+{
+	static List *filled = NIL;	/* by this session, with one INSERT after the other */
+	Oid			oid = RelationGetRelid(relation);
+	MemoryContext context;
+	SysScanDesc scan;
+	bool		empty;
+
+	if (!begins && list_member_oid(filled, oid))
+		return;
+	scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+	empty = !HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	if (!empty)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"medchain.%s\" of this database has rows already",
+						RelationGetRelationName(relation)),
+				 errhint("A dump is restored once, and into an empty database. "
+						 "medchain.detach_copy() empties a copy.")));
+	context = MemoryContextSwitchTo(TopMemoryContext);
+	filled = list_append_unique_oid(filled, oid);
+	MemoryContextSwitchTo(context);
 }
 
 PG_FUNCTION_INFO_V1(medchain_here);

@@ -12,6 +12,8 @@
 
 #include "postgres.h"
 
+#include "utils/relcache.h"
+
 typedef enum HomeStatus
 {
 	HOME_NONE,					/* no node of an alliance */
@@ -31,6 +33,13 @@ extern HomeStatus home_status(void);
 
 /* The name of this node.  ERROR object_not_in_prerequisite_state in a copy, or without a node. */
 extern const char *home_require(void);
+
+/*
+ * Rows of a dump come into a table of ours, and only into an empty one: a second restore would
+ * double what has no key.  ERROR object_not_in_prerequisite_state, unless this session has begun to
+ * fill it; begins: not even then.  In a database that is no node, or a copy.
+ */
+extern void home_require_empty(Relation relation, bool begins);
 
 /* What the sealer says in a copy; palloc'd. */
 extern char *home_copy_message(void);

@@ -4,10 +4,13 @@
  * A restore is a series of commands that nobody stops at the first error, so each is refused, or
  * made harmless, where it begins:
  *
- * - COPY into medchain's tables, or past its triggers, in a database that is a node.  The triggers
- *   on the tables say the same to INSERT; pg_restore --disable-triggers switches them off.
- * - ENABLE TRIGGER ALL, with which --disable-triggers ends: our triggers have to be ENABLE ALWAYS
- *   again.  On our own tables, in a database that is no node, they are never off: they tell a copy.
+ * - COPY into medchain's tables in a database that is a node, or that has been restored into.  The
+ *   triggers on the tables say the same to INSERT.
+ * - DISABLE TRIGGER ALL, with which --disable-triggers begins, is not for our triggers: on our own
+ *   tables they keep a dump out, or tell a copy; on a ledger table of a node they put what comes
+ *   with a dump on the ledger.  Who means them, a superuser who tampers or tests, names them.
+ *   Elsewhere (a copy, on its way) those of ledger tables are off until ENABLE TRIGGER ALL, after
+ *   which they have to be ENABLE ALWAYS again.
  * - CREATE SUBSCRIPTION: pg_dump carries those of the node, with the node's slots at its peers;
  *   with the copy, the slots would be dropped.  The command does nothing, in any database of a
  *   server that has the library.
@@ -49,35 +52,26 @@ restore_ours(const Trigger *trigger, Oid schema)
 	return !trigger->tgisinternal && get_func_namespace(trigger->tgfoid) == schema;
 }
 
-/* COPY ... FROM in a node: not into the ledger, and into a ledger table not past its triggers. */
+/* COPY ... FROM into the ledger: not in a node, and not twice. */
 static void
 restore_check_copy(const CopyStmt *copy, Oid schema)
 {
 	Relation	relation;
 
-	if (!copy->is_from || copy->relation == NULL || home_status() != HOME_HERE)
+	if (!copy->is_from || copy->relation == NULL)
 		return;
 	relation = table_openrv_extended(copy->relation, RowExclusiveLock, true);
 	if (relation == NULL)
 		return;					/* COPY says so itself */
 	if (RelationGetNamespace(relation) == schema)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("table \"medchain.%s\" of node \"%s\" takes no rows from a dump",
-						RelationGetRelationName(relation), home_require()),
-				 errhint("Restore into a database of its own; see medchain.take_over().")));
-	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
 	{
-		Trigger    *trigger = &relation->trigdesc->triggers[i];
-
-		if (restore_ours(trigger, schema) && TRIGGER_FOR_INSERT(trigger->tgtype) &&
-			trigger->tgenabled == TRIGGER_DISABLED)
+		if (home_status() == HOME_HERE)
 			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("rows of table \"%s\" are on the ledger, and its trigger \"%s\" is "
-							"disabled", RelationGetRelationName(relation), trigger->tgname),
-					 errhint("Load them without --disable-triggers, so that the ledger says that "
-							 "they came.")));
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("table \"medchain.%s\" of node \"%s\" takes no rows from a dump",
+							RelationGetRelationName(relation), home_require()),
+					 errhint("Restore into a database of its own; see medchain.take_over().")));
+		home_require_empty(relation, true);
 	}
 	table_close(relation, NoLock);
 }
@@ -90,6 +84,24 @@ restore_always(const char *trigger)
 	command->subtype = AT_EnableAlwaysTrig;
 	command->name = pstrdup(trigger);
 	return command;
+}
+
+/* Are all of ours to stay on, whatever DISABLE TRIGGER ALL on this table says? */
+static bool
+restore_keeps_triggers(Relation relation, Oid schema)
+{
+	bool		here = home_status() == HOME_HERE;
+
+	if (RelationGetNamespace(relation) != schema)
+		return here;
+	if (here)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			  errmsg("triggers of table \"medchain.%s\" of node \"%s\" cannot be disabled all at "
+					 "once", RelationGetRelationName(relation), home_require()),
+				 errdetail("They keep the rows of a dump out."),
+				 errhint("Restore into a database of its own; see medchain.take_over().")));
+	return true;
 }
 
 /* ALTER TABLE ... ENABLE or DISABLE TRIGGER ALL or USER: with ours set to ENABLE ALWAYS. */
@@ -117,7 +129,7 @@ restore_alter_table(PlannedStmt *statement, Oid schema)
 	relation = table_openrv_extended(alter->relation, AccessShareLock, true);
 	if (relation == NULL)
 		return statement;
-	disables = disables && RelationGetNamespace(relation) == schema && home_status() != HOME_HERE;
+	disables = disables && restore_keeps_triggers(relation, schema);
 	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
 	{
 		Trigger    *trigger = &relation->trigdesc->triggers[i];
@@ -125,6 +137,11 @@ restore_alter_table(PlannedStmt *statement, Oid schema)
 		if ((enables || disables) && restore_ours(trigger, schema))
 			added = lappend(added, restore_always(trigger->tgname));
 	}
+	if (added != NIL && disables && RelationGetNamespace(relation) != schema)
+		ereport(NOTICE,
+				(errmsg("triggers of medchain on table \"%s\" stay enabled",
+						RelationGetRelationName(relation)),
+				 errdetail("Its rows are on the ledger.")));
 	table_close(relation, NoLock);
 	if (added == NIL)
 		return statement;

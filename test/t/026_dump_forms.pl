@@ -147,7 +147,43 @@ dump_to('clean.sql', '--clean', '--if-exists');
 my @clean = ('psql', '-X', '-q', '-o', '/dev/null', '-f', "$dir/clean.sql", $cluster->connstr('text'));
 IPC::Run::run(\@clean, '<', \'', '2>', \$err);
 is(join("\n", grep { !/cannot drop inherited constraint/ } split(/\n/, $err)), '', 'psql --clean over a copy');
-copy_ok('text', '--inserts, then --clean');
+
+# a second time over a copy that was not emptied: in whatever form, no row of medchain's comes twice
+my $rows = q{SELECT string_agg(t.table_name || ' ' || (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM medchain.%I', t.table_name), true, true, '')))[1]::text, ', ' ORDER BY t.table_name COLLATE "C")
+	FROM information_schema.tables t WHERE t.table_schema = 'medchain' AND t.table_type = 'BASE TABLE'};
+my $rows_before = $cluster->safe_psql('text', $rows);
+dump_to('plain.sql');
+foreach my $again (
+	[ 'by psql', 'psql', '-X', '-q', '-o', '/dev/null', '-f', "$dir/plain.sql" ],
+	[ 'with INSERT', 'psql', '-X', '-q', '-o', '/dev/null', '-f', "$dir/inserts.sql" ],
+	[ '--data-only', 'pg_restore', '--data-only', '-d' ],
+	[ '--data-only --disable-triggers', 'pg_restore', '--data-only', '--disable-triggers', '-d' ],
+	[ '-j 2', 'pg_restore', '-j', '2', '-d' ])
+{
+	my ($title, @command) = @$again;
+	$err = '';
+	push @command, $cluster->connstr('text');
+	push @command, "$dir/custom" if $command[0] eq 'pg_restore';
+	IPC::Run::run(\@command, '<', \'', '>', \$out, '2>', \$err);
+	is($cluster->safe_psql('text', $rows), $rows_before, "over a copy once more: $title: no row of medchain's is doubled");
+	like($err, qr/has rows already.*HINT:  [^\n]*empty database/s, "over a copy once more: $title: with a hint");
+}
+copy_ok('text', '--inserts, then --clean, then once more');
+
+# nor does what was not sealed yet when it was dumped
+my $holder = $cluster->background_psql('postgres');
+$holder->query_safe(q{BEGIN; SELECT FROM medchain.chain WHERE origin = 'dc' FOR UPDATE});
+$alliance->sql('dc', q{SELECT medchain.append('visit', '{}')});
+dump_to('waiting.sql', '--inserts');
+$holder->query_safe('ROLLBACK');
+$holder->quit;
+create('waiting');
+IPC::Run::run([ 'psql', '-X', '-q', '-o', '/dev/null', '-f', "$dir/waiting.sql", $cluster->connstr('waiting') ], '<', \'', '2>', \$err) foreach 1 .. 2;
+is($cluster->safe_psql('waiting', 'SELECT count(*) FROM medchain.pending'), '1', 'over a copy once more: what waits to be sealed is there once');
+like($err, qr/"medchain[.]pending" of this database has rows already/, 'over a copy once more: and said to be');
+$cluster->safe_psql('postgres', 'DROP DATABASE waiting');
+$alliance->sql('dc', 'SELECT medchain.seal()');
+$content_before = $alliance->sql('dc', $content);
 is($alliance->sql('en', $slots), $slots_before, 'no slot of the node was touched');
 
 # over the node itself: whatever the form, medchain's tables stay what they are, and the ledger what it was
@@ -155,9 +191,16 @@ my @over = (
 	[ 'everything, by psql', 'psql', '-X', '-q', '-o', '/dev/null', '-f', "$dir/inserts.sql" ],
 	[ '--data-only', 'pg_restore', '--data-only', '-d' ],
 	[ '--data-only --disable-triggers', 'pg_restore', '--data-only', '--disable-triggers', '-d' ],
-	[ '-j 2', 'pg_restore', '-j', '2', '-d' ]);
+	[ '-j 2', 'pg_restore', '-j', '2', '-d' ],
+	[ '--data-only --inserts --disable-triggers', 'psql', '-X', '-q', '-o', '/dev/null', '-f', "$dir/data_inserts.sql" ]);
+dump_to('data_inserts.sql', '--data-only', '--inserts', '--disable-triggers');
+
+# what is missing in ledger tables comes with the dump, and the ledger says so; a table that is on none is loaded as ever
+my $keys_of_rows = q{SELECT md5(string_agg(DISTINCT k::text, ' ' ORDER BY k::text)) FROM medchain.row_key k};
+my $keys_of_rows_before = $alliance->sql('dc', $keys_of_rows);
 foreach my $form (@over)
 {
+	$alliance->sql('dc', q{DELETE FROM plain_2; DELETE FROM log_2; DELETE FROM diagnosis WHERE case_no < 100});
 	my ($title, @command) = @$form;
 	my $stdout;
 	($stdout, $err) = ('', '');
@@ -169,9 +212,11 @@ foreach my $form (@over)
 	like($err, qr/takes no rows from a dump|are written by medchain alone/, "over the node: $title: it is refused");
 	like($err, qr/HINT:  [^\n]*database of its own/, "over the node: $title: with a hint") ;
 	is($alliance->sql('dc', $triggers), $triggers_before, "over the node: $title: triggers are as they were");
+	is($alliance->sql('dc', 'SELECT (SELECT count(*) FROM log_2), (SELECT count(*) FROM diagnosis)'), '50|120', "over the node: $title: what was missing in ledger tables has come");
+	is($alliance->sql('dc', 'SELECT count(*) FROM medchain.row_table t, LATERAL medchain.verify_table(t.relation)'), '0', "over the node: $title: and is on the ledger");
 }
 $alliance->sql('dc', 'SELECT medchain.seal()');
-foreach my $table (qw(claim member contract protocol protocol_grant role_binding chain row_table row_column row_secret row_key subject_identity peer local_node))
+foreach my $table (qw(claim member contract protocol protocol_grant role_binding chain row_table row_column row_secret subject_identity peer local_node))
 {
 	my $state = "SET timezone = 'UTC'; SELECT md5(string_agg((to_jsonb(x) - 'description')::text, ' ' ORDER BY to_jsonb(x)::text COLLATE \"C\")) FROM medchain.$table x";
 	next if $table eq 'chain';
@@ -179,8 +224,8 @@ foreach my $table (qw(claim member contract protocol protocol_grant role_binding
 	my ($theirs) = $content_before =~ /^$table (\w+)$/m;
 	is($mine, $theirs, "over the node: $table is what it was");
 }
+is($alliance->sql('dc', $keys_of_rows), $keys_of_rows_before, 'over the node: the keys of rows are what they were');
 $alliance->verify_ok;
-is($alliance->sql('dc', 'SELECT count(*) FROM medchain.row_table t, LATERAL medchain.verify_table(t.relation)'), '0', 'over the node: tables and ledger agree');
 is($alliance->sql('dc', q{SELECT string_agg(state, ',') FROM medchain.peers}), 'streaming', 'over the node: it follows its peers');
 is($alliance->sql('en', $slots), $slots_before, 'over the node: by the same slots');
 foreach my $drop ([ 'DROP SUBSCRIPTION ' . $alliance->sql('dc', 'SELECT subscription FROM medchain.peer'), q{disconnect_peer\('en'\)} ],
