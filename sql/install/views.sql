@@ -133,16 +133,19 @@ COMMENT ON VIEW medchain.chains IS
     'where verify() found it in order, and when';
 
 CREATE VIEW medchain.peers AS
-WITH shortage AS MATERIALIZED (
-    SELECT x.side, string_agg(format('%s is %s, this server needs %s', x.setting, x.value,
-        x.needed), '; ' ORDER BY x.setting) AS settings
-    FROM medchain.shortages() x GROUP BY x.side)
+WITH shortage AS MATERIALIZED (SELECT * FROM medchain.shortages())
 SELECT q.member, q.state, q.connected, q.received_lsn, q.last_message, q.lag_bytes,
     q.follower_state, q.follower_lag_bytes,
        q.follower_wal,
-       (SELECT string_agg(x.settings, '; ' ORDER BY x.side DESC) FROM shortage x
-        WHERE (x.side = 'subscriber' AND q.state IN ('down', 'copying'))
-           OR (x.side = 'publisher' AND q.follower_state <> 'following us')) AS shortage
+       -- a setting can be too small on both sides
+       (SELECT string_agg(y.text, '; ' ORDER BY y.side DESC, y.setting) FROM (
+            SELECT x.setting, max(x.side) AS side,
+                   format('%s is %s, this server needs %s', x.setting, x.value,
+                          max(x.needed)) AS text
+            FROM shortage x
+            WHERE (x.side = 'subscriber' AND q.state IN ('down', 'copying'))
+               OR (x.side = 'publisher' AND q.follower_state <> 'following us')
+            GROUP BY x.setting, x.value) y) AS shortage
 FROM (
 SELECT m.name AS member,
        CASE WHEN p.member IS NULL THEN 'not connected'

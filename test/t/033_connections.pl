@@ -137,7 +137,36 @@ $alliance->cluster('en')->restart;
 $alliance->wait_for('en', q{SELECT state = 'streaming' AND shortage IS NULL FROM medchain.peers WHERE member = 'dc'});
 pass('with more it streams');
 
+# each of the others at the subscriber; what counts how far subscriptions have got has had a setting of its own since 18
+my $origins = $dc->pg_version >= 18 ? 'max_active_replication_origins' : 'max_replication_slots';
+foreach my $small ([ 'max_worker_processes', 4, 6, 20 ], [ $origins, 0, 2, 20 ])
+{
+	my ($setting, $value, $needed, $enough) = @$small;
+	my $en = $alliance->cluster('en');
+
+	$alliance->sql('en', 'SELECT medchain.disconnect_peer(\'dc\')');
+	$en->append_conf('postgresql.conf', "$setting = $value");
+	$en->restart;
+	$alliance->wait_for('en', q{SELECT sealer = 'running' FROM medchain.stat});
+	$err = ($alliance->try('en', "SELECT $peer"))[2];
+	like($err, qr/WARNING:  $setting is too small.*DETAIL:  It is $value, and $needed are needed.*HINT:  Set $setting = $needed/s, "$setting: the call warns");
+	is($alliance->sql('en', q{SELECT state, shortage FROM medchain.peers WHERE member = 'dc'}), "down|$setting is $value, this server needs $needed",
+		"$setting: and peers says which setting");
+	$en->append_conf('postgresql.conf', "$setting = $enough");
+	$en->restart;
+	$alliance->wait_for('en', q{SELECT state = 'streaming' AND shortage IS NULL FROM medchain.peers WHERE member = 'dc'});
+	pass("$setting: with more it streams");
+}
+
+# ... and at the publisher
 $alliance->sql('en', 'SELECT medchain.disconnect_peer(\'dc\')');
+$dc->append_conf('postgresql.conf', 'max_wal_senders = 0');
+$dc->restart;
+$alliance->wait_for('dc', q{SELECT sealer = 'running' FROM medchain.stat});
+$alliance->fails_like('en', "SELECT $peer", qr/ERROR:.*HINT:[^\n]*max_wal_senders/s, 'no sender left at the peer: the hint says which setting');
+is($alliance->sql('dc', q{SELECT follower_state, shortage FROM medchain.peers WHERE member = 'en'}), 'not following us|max_wal_senders is 0, this server needs 1',
+	'... and so does peers there');
+$dc->append_conf('postgresql.conf', 'max_wal_senders = 20');
 $dc->append_conf('postgresql.conf', 'max_replication_slots = 1');
 $dc->restart;
 $alliance->wait_for('dc', q{SELECT sealer = 'running' FROM medchain.stat});
