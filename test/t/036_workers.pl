@@ -202,5 +202,38 @@ my ($out, $single_err) = ('', '');
 IPC::Run::run([ 'postgres', '--single', '-D', $cluster->data_dir, 'x1' ], '<', \$single, '>', \$out, '2>', \$single_err, IPC::Run::timeout(60));
 like($single_err, qr/cannot execute medchain\.start_workers\(\) in this mode of the server/, 'single-user mode');
 
+# ----- nor does one that pg_upgrade has started: it has no workers, and nothing of ours is written in it
+
+my $everything = q{SELECT string_agg(t.table_name || ' ' || md5(query_to_xml(format('SELECT ctid, xmin, x.* FROM medchain.%I x ORDER BY ctid', t.table_name), true, false, '')::text), E'\n'
+	ORDER BY t.table_name COLLATE "C") FROM information_schema.tables t WHERE t.table_schema = 'medchain' AND t.table_type = 'BASE TABLE'};
+$cluster->append_conf('postgresql.conf', 'max_worker_processes = 20');
+$cluster->start;
+wait_for_sealer('node', 'running');
+sql('node', 'SELECT medchain.seal()');
+# what waits to be sealed goes on waiting
+my $holder = $cluster->background_psql('node');
+$holder->query_safe('BEGIN; SELECT FROM medchain.chain FOR UPDATE');
+sql('node', "SELECT medchain.append('visit', '{}', 'P1')");
+$cluster->stop('immediate');
+eval { $holder->quit };
+my @upgrade = ('pg_ctl', '-w', '-s', '-D', $cluster->data_dir, '-l', $cluster->logfile);
+$offset = -s $cluster->logfile;
+system_or_bail(@upgrade, '-o', '-b', 'start');
+my $before = sql('node', $everything);
+like($before, qr/^pending /m, 'a server in binary upgrade mode');
+is(sql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'medchain%'}), '0', 'it has no workers of ours');
+refused('node', 'SELECT medchain.start_workers()', qr/cannot execute medchain\.start_workers\(\) in this mode of the server/, 'start_workers() says why');
+refused('node', 'SELECT medchain.seal()', qr/in this mode of the server/, 'and so does seal()');
+is(sql('node', 'SELECT count(*) FROM medchain.pending'), '1', 'what waits to be sealed waits');
+system_or_bail('pg_dumpall', '--binary-upgrade', '-h', $cluster->host, '-p', $cluster->port, '-f', $cluster->basedir . '/dump');
+is(sql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'medchain%'}), '0', 'and none comes');
+is(sql('node', $everything), $before, 'nothing was written');
+unlike(logged($offset), qr/medchain (?:sealer|keeper|launcher)|medchain: /, 'nor said in the log');
+system_or_bail(@upgrade, 'stop');
+$cluster->start;
+$cluster->poll_query_until('node', 'SELECT count(*) = 0 FROM medchain.pending') or die 'not sealed';
+pass('started as usual, what waited is sealed');
+$cluster->stop;
+
 $alliance->check_logs($cluster);
 done_testing();
