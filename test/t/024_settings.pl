@@ -157,6 +157,8 @@ $alliance->establish;
 $alliance->sql('dc', 'CREATE ROLE app LOGIN');
 $alliance->sql('dc', 'CREATE ROLE prober LOGIN SUPERUSER');
 $alliance->sql($_, $evil . $evil_operators) foreach $alliance->members;
+$alliance->sql('dc', q{CREATE ROLE impostor LOGIN SUPERUSER; SELECT medchain.bind_role('impostor', 'en')});
+$alliance->sql('en', q{SELECT medchain.bind_role('impostor', 'dc')});
 $alliance->sql('dc', $table);
 write_at_dc($alliance);
 write_at_en($alliance);
@@ -222,7 +224,9 @@ my %written = (
 # All of it at one node, in one session.
 sub probe
 {
-	my ($name, @connect) = @_;
+	my ($name, %how) = @_;
+	my @connect = map { exists $how{$_} ? ($_ => $how{$_}) : () } qw(connstr);
+	my $become = $how{become} || '';
 	my @queries = (@{ $asked{$name} }, @{ $asked{both} });
 	my ($ask, $print) = ('', '');
 
@@ -233,6 +237,7 @@ sub probe
 	}
 	my ($rc, $out, $err) = $cluster->psql($name, qq{
 \\set ON_ERROR_STOP on
+$become;
 BEGIN READ WRITE;
 SAVEPOINT asked;
 $ask
@@ -276,6 +281,12 @@ foreach my $name ($alliance->members)
 {
 	unlike($calm{$name}, qr/^failed/, "$name: the probe works") or diag $calm{$name};
 	is(difference(probe($name), $calm{$name}), '', "$name: and says the same again");
+}
+
+# Who a session acts for, and whose name is on what it writes, is settled when it logs in: not by whom it becomes.
+foreach my $become ('SET ROLE impostor', 'SET SESSION AUTHORIZATION impostor')
+{
+	is(difference(probe($_, become => $become), $calm{$_}), '', "$_: $become, a role that is bound to another member, changes nothing") foreach $alliance->members;
 }
 
 my %prober = map { $_ => probe($_, connstr => sprintf('host=%s port=%d dbname=%s user=prober', $cluster->host, $cluster->port, $_)) } $alliance->members;
