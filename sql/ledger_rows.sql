@@ -100,10 +100,50 @@ CREATE FUNCTION touch(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN UPDATE tur
 UPDATE turn SET n = touch(id) WHERE id IN (21, 22);
 SELECT id, first, n FROM turn WHERE id > 20 ORDER BY id;
 SELECT row_key, fault FROM medchain.verify_table('turn');
+-- COPY FREEZE, whose rows do not say which transaction has written them: after changes of a table
+-- that is truncated then, changed by a trigger before their own turn, and by the default of a column
+CREATE TABLE cold (id int PRIMARY KEY, first boolean, n int DEFAULT 0);
+SELECT medchain.ledger_table('cold', record_truncate => true);
+CREATE FUNCTION thaw() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE cold SET n = n + 1 WHERE id = 2 AND NEW.id = 1;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER again AFTER INSERT ON cold FOR EACH ROW EXECUTE FUNCTION thaw();
+BEGIN;
+INSERT INTO cold VALUES (1), (2);
+TRUNCATE cold;
+COPY cold (id) FROM STDIN (FREEZE);
+1
+2
+\.
+COMMIT;
+SELECT row_key, fault FROM medchain.verify_table('cold');
+SELECT operation, fault FROM medchain.row_history('cold', 2);
+DROP TRIGGER again ON cold;
+CREATE FUNCTION warm() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE cold SET n = n + 10;
+    RETURN true;
+END $$;
+ALTER TABLE cold ALTER first SET DEFAULT warm();
+BEGIN;
+TRUNCATE cold;
+COPY cold (id) FROM STDIN (FREEZE);
+1
+2
+3
+\.
+COMMIT;
+SELECT * FROM cold ORDER BY id;
+SELECT row_key, fault FROM medchain.verify_table('cold');
+SELECT array_agg(operation), count(fault) AS faults FROM medchain.row_history('cold', 1);
+
 -- and all that is in order once it is sealed
 SELECT medchain.seal();
 SELECT row_key, fault FROM medchain.verify_table('turn');
-DROP TABLE turn;
+SELECT row_key, fault FROM medchain.verify_table('cold');
+DROP TABLE turn, cold;
 
 -- Keys
 CREATE TABLE shift (id int, v text, PRIMARY KEY (id) DEFERRABLE);
@@ -249,7 +289,7 @@ SELECT medchain.end_ledger_table('forgotten');
 SELECT * FROM medchain.verify_table('forgotten');
 DROP TABLE forgotten;
 
-DROP FUNCTION again(), touch(int), nothing_much(), look(text) CASCADE;
+DROP FUNCTION again(), touch(int), thaw(), warm(), nothing_much(), look(text) CASCADE;
 DROP TYPE pair, span, shade, colour, tiny;
 REVOKE CREATE ON SCHEMA public FROM regress_table_owner;
 DROP ROLE regress_table_owner;

@@ -121,17 +121,25 @@ capture_append(const RowTable *table, const char *kind, const RowImage *now, con
 
 /*
  * The command of this transaction that the trigger was called for.  The tuple is as it is in the
- * table: an old one says who replaced it, a new one who made it, unless COPY FREEZE did, which
- * nothing in its transaction comes before.
+ * table: an old one says who replaced it, a new one who made it.  One that COPY FREEZE has made
+ * says so as well (but not for HeapTupleHeaderGetCmin()) until somebody replaces it; then, that it
+ * came before him.
  */
 static CommandId
 capture_command(TriggerData *trigger)
 {
 	HeapTupleHeader header = trigger->tg_trigtuple->t_data;
+	CommandId	command;
 
 	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		return HeapTupleHeaderGetCmax(header);
-	return HeapTupleHeaderXminFrozen(header) ? FirstCommandId : HeapTupleHeaderGetCmin(header);
+	if (!HeapTupleHeaderXminFrozen(header))
+		return HeapTupleHeaderGetCmin(header);
+	command = HeapTupleHeaderGetRawCommandId(header);
+	if ((header->t_infomask & HEAP_XMAX_INVALID) == 0 &&
+		!HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
+		command--;
+	return command;
 }
 
 /* The entry for it. */

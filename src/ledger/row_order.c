@@ -78,14 +78,15 @@ row_order_remember(EarlyRow *row, CommandId command, const AppendedAt *at)
 /*
  * May a statement that is still at work have done something earlier to this row?  Then it has the
  * table open as well, as has each scan; and we are in a trigger of it, or in a function it calls
- * that finds what it has just written.
+ * that finds what it has just written (COPY FREEZE as well, so it is the raw xmin).
  */
 static bool
 row_order_may_be_early(Relation relation, HeapTuple was)
 {
 	return relation->rd_refcnt > 1 &&
 		(DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > 1 ||
-	   (was != NULL && TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(was->t_data))));
+		 (was != NULL &&
+		  TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmin(was->t_data))));
 }
 
 void
