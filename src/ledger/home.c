@@ -89,6 +89,13 @@ home_status(void)
 	return known_status;
 }
 
+HomeStatus
+home_status_now(void)
+{
+	known = false;
+	return home_status();
+}
+
 char *
 home_copy_message(void)
 {

@@ -31,6 +31,12 @@ extern const char *home_here(void);
 /* By the newest committed data, kept until it changes.  The extension must exist. */
 extern HomeStatus home_status(void);
 
+/*
+ * The same, read now.  Changes of what is kept are made known behind the end of a transaction, and
+ * take_over() waits at its end for the sealer.
+ */
+extern HomeStatus home_status_now(void);
+
 /* The name of this node.  ERROR object_not_in_prerequisite_state in a copy, or without a node. */
 extern const char *home_require(void);
 

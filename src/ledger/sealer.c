@@ -127,7 +127,7 @@ sealer_is_copy(SharedDatabase *slot)
 	bool		copy;
 
 	worker_begin(slot, "looking whose ledger this is");
-	copy = home_status() == HOME_COPY;
+	copy = home_status_now() == HOME_COPY;
 	worker_commit();
 	if (copy)
 		sealer_report(slot, SEALER_FAILED, home_copy_message());

@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 
 #include "ledger/demand.h"
+#include "ledger/home.h"
 #include "ledger/shared.h"
 
 /* Milliseconds within which this share of the entries were sealed; false if none was. */
@@ -70,6 +71,12 @@ medchain_sealer_status(PG_FUNCTION_ARGS)
 	{
 		state = SEALER_DOWN;
 		strlcpy(error, absence, sizeof(error));
+	}
+	else if (home_status() == HOME_COPY)
+	{
+		/* whether or not somebody has asked for workers here, who would say so */
+		state = SEALER_FAILED;
+		strlcpy(error, home_copy_message(), sizeof(error));
 	}
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)

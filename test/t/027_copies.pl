@@ -49,6 +49,8 @@ sub is_a_copy
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is($node->safe_psql($database, 'SELECT medchain.is_copy()'), 't', "$title: it knows that it is a copy");
+	is($node->safe_psql($database, 'SELECT sealer, sealer_error FROM medchain.stat'), 'failed|this database is a copy of node "dc"; medchain.take_over() makes it the node',
+		"$title: medchain.stat says so, whether or not there were workers yet");
 	$node->safe_psql($database, 'SELECT medchain.start_workers()');
 	is($node->safe_psql($database, q{SELECT state FROM medchain.chains WHERE origin = 'dc'}), 'own, copy', "$title: medchain.chains says so");
 	ok($node->poll_query_until($database, q{SELECT sealer = 'failed' AND key_fingerprint IS NULL AND sealer_error ~ 'copy of node "dc"' FROM medchain.stat}),
@@ -148,6 +150,7 @@ $second->safe_psql('postgres', 'DROP DATABASE half');
 $second->safe_psql('new', q{ALTER TABLE device_log ADD COLUMN place text});
 ($rc, undef, $err) = $second->psql('new', 'SELECT medchain.take_over()');
 is($rc, 0, 'the newest one takes over');
+unlike($err, qr/not sealed yet/, 'and its sealer, which knew it as a copy, seals at once');
 like($err, qr/node "dc" now.*HINT:  SELECT medchain\.resync/s, 'and says what to do next');
 $alliance->{node}{dc} = { cluster => $second, dbname => 'new' };
 is($alliance->sql('dc', 'SELECT medchain.is_copy()'), 'f', 'it is the node now');
