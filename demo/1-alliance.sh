@@ -14,13 +14,13 @@ done
 
 sql data-centre <<'SQL'
 SHOW shared_preload_libraries;
-CREATE EXTENSION medchain CASCADE;
+CREATE EXTENSION medchain;
 CREATE ROLE alliance LOGIN REPLICATION IN ROLE medchain_peer;
 SELECT extversion FROM pg_extension WHERE extname = 'medchain';
 SQL
 for node in end-node hospital-a hospital-b; do
 	client "$node" -q >/dev/null 2>&1 <<-'SQL' || broken "could not create the extension at $node"
-		CREATE EXTENSION medchain CASCADE;
+		CREATE EXTENSION medchain;
 		CREATE ROLE alliance LOGIN REPLICATION IN ROLE medchain_peer;
 	SQL
 done

@@ -146,7 +146,7 @@ reason_answer(int sqlstate)
 	{
 		case ERRCODE_UNDEFINED_FUNCTION:
 		case ERRCODE_INVALID_SCHEMA_NAME:
-			return "The peer's database needs the extension: CREATE EXTENSION medchain CASCADE "
+			return "The peer's database needs the extension: CREATE EXTENSION medchain "
 				"there; is dbname the right one?";
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
 			return "At the peer the login must be a member of medchain_peer: GRANT medchain_peer "

@@ -13,6 +13,10 @@
 #                                       where pg_config says, and folders of the test's own
 #   node=...; host=...                  the reader's own names, as the line says
 #   "to the CA", "back come"            the files go from folder to folder
+#   /var/backups                        a folder of the test's own
+#   the hospital's new server           another cluster, with what the README says of settings and who may come in
+#   pg_upgradecluster, and its hook     pg_upgrade, to another cluster of the same version, which is more of the same to it
+#   make uninstall                      DESTDIR, a folder of the test's own: other tests need what is installed
 #
 # A person looks at the screen before the next line: from the first protocol on, everybody has heard everybody in between.
 use strict;
@@ -33,21 +37,20 @@ my $group   = getgrgid($) + 0);
 my ($bindir, $mandir) = map { my $dir = `'$ENV{PG_CONFIG}' --$_`; chomp $dir; $dir } qw(bindir mandir);
 my ($version) = `'$ENV{PG_CONFIG}' --version` =~ /(\d+)/;
 my (%cluster, %folder, %variables);
-
-# Sections that other tests play through, or that need what a test has not got.
-my %elsewhere = (
-	'Backup and restore' => 1,
-	'pg_upgrade'         => 1,
-	'Taking it away'     => 1);
+chomp(my $root = `pwd`);
 
 # ----- as Debian leaves them: three clusters, each with Debian's pg_hba.conf but for who comes over the socket
 
 $ENV{PGUSER} = 'postgres';
-mkdir "$base/$_" foreach 'ca', 'tmp', 'local', @members;
+mkdir "$base/$_" foreach 'ca', 'tmp', 'local', 'uninstalled', @members;
 mkdir "$base/local/bin";
-foreach my $member (@members)
+
+# One such cluster; the address is its predecessor's, if it has one.
+sub new_cluster
 {
-	my $cluster = $cluster{$member} = PostgreSQL::Test::Cluster->new($member);
+	my ($name, $predecessor) = @_;
+	my $cluster = PostgreSQL::Test::Cluster->new($name, $predecessor ? (port => $predecessor->port) : ());
+
 	$cluster->init(extra => [ '--username=postgres', '--encoding=UTF8', '--locale=C' ]);
 	mkdir $cluster->data_dir . '/conf.d';
 	$cluster->append_conf('postgresql.conf', "include_dir = 'conf.d'\nwal_retrieve_retry_interval = 500ms\n");
@@ -61,7 +64,12 @@ local   replication     all                                     trust
 host    replication     all             127.0.0.1/32            scram-sha-256
 host    replication     all             ::1/128                 scram-sha-256
 HBA
-	$cluster->start;
+	return $cluster;
+}
+foreach my $member (@members)
+{
+	$cluster{$member} = new_cluster($member);
+	$cluster{$member}->start;
 	$folder{$member} = "$base/$member/medchain";
 }
 
@@ -74,7 +82,7 @@ sub at
 	my $port = sub { my ($name) = grep { $host{$_} eq $_[0] } @members; return $cluster{$name}->port; };
 
 	$text =~ s/^apt-get .*\n//m;
-	$text =~ s/^make && make install$/true/m;
+	$text =~ s/^make .*\binstall$/true/m;
 	$text =~ s/\bnode=\S+; host=\S+/node=$member; host=$host{$member}/;
 	$text =~ s/systemctl restart \S+/true/;
 	$text =~ s/runuser -u postgres -- //g;
@@ -85,6 +93,8 @@ sub at
 	$text =~ s{/usr/local}{$base/local}g;
 	$text =~ s{^cd /tmp$}{cd $base/tmp}m;
 	$text =~ s{/etc/medchain}{$folder{$member}}g if $folder{$member};
+	$text =~ s{/var/backups}{$base/$member}g;
+	$text =~ s{^make uninstall$}{cd $root && make -s uninstall DESTDIR=$base/uninstalled}m;
 	$text =~ s/listen_addresses = '\*'/listen_addresses = '127.0.0.1'/;
 	$text =~ s/host=(\w+\.example)/"host=$1 hostaddr=127.0.0.1 port=" . $port->($1)/ge;
 	$text =~ s/host '(\w+\.example)'/"host '$1', hostaddr '127.0.0.1', port '" . $port->($1) . "'"/ge;
@@ -106,12 +116,9 @@ sub shell
 	local ($ENV{PGHOST}, $ENV{PGPORT}) = ($cluster->host, $cluster->port) if $cluster;
 	chdir "$base/ca" if $where eq 'ca';
 	my $run = IPC::Run::run([ 'bash', '-e', '-o', 'pipefail' ], '<', \$text, '>', \$out, '2>', \$err);
-	chdir $main::root if $where eq 'ca';
+	chdir $root if $where eq 'ca';
 	return ($run, $out, $err);
 }
-
-our $root = `pwd`;
-chomp $root;
 
 # psql as somebody; what \set has set before at this place is set again.
 sub sql
@@ -119,6 +126,8 @@ sub sql
 	my ($where, $text, $conninfo, $role) = @_;
 	my $cluster = $cluster{$where};
 	my ($out, $err) = ('', '');
+
+	$conninfo .= ' hostaddr=127.0.0.1 port=' . $cluster->port if $conninfo && $conninfo =~ /\bhost=/;
 	my $input = join('', @{ $variables{$where} || [] }) . $text;
 
 	push @{ $variables{$where} }, $text =~ /^(\\set .*\n)/mg;
@@ -158,10 +167,58 @@ sub settle
 	return;
 }
 
-# One step, at each place that it is for; a test for each.  Returns what came out at the last.
+# Debian's way from one version to the next, which for this test is the same one, and its pg_upgrade.
+sub upgrade
+{
+	my ($member) = @_;
+	my $old = $cluster{$member};
+	my $new = new_cluster("$member-upgraded", $old);
+
+	$old->stop('fast');
+	foreach my $file ('pg_hba.conf', 'pg_ident.conf', 'conf.d/medchain.conf')
+	{
+		copy($old->data_dir . "/$file", $new->data_dir . "/$file");
+	}
+	chdir "$base/tmp";
+	my $run = IPC::Run::run([ 'pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $bindir, '-B', $bindir, '-s', $new->host,
+			'-p', $old->port, '-P', $new->port ], '>', \my $out, '2>&1');
+	chdir $root;
+	$cluster{$member} = $new;
+	$new->start if $run;
+	return ($run, '', $out);
+}
+
+# The hospital's server is lost, and it has another, as Install says in 1, 4 and 5.
+sub new_server
+{
+	my ($member, @install) = @_;
+	my $old = $cluster{$member};
+
+	$old->stop('immediate');
+	$cluster{$member} = new_cluster("$member-new", $old);
+	$cluster{$member}->start;
+	$cluster{$member}->safe_psql('postgres', 'CREATE DATABASE hospital');
+	follow($_, at => [$member]) foreach grep { $_->{language} eq 'conf' || $_->{text} =~ /systemctl restart/ } @install;
+	return;
+}
+
+# The members that a step is for: those it names, or all.
+sub places
+{
+	my ($where) = @_;
+	my $one = join('|', keys %place);
+	my ($named) = $where =~ /^at ((?:$one)(?: and (?:$one))*)/;
+
+	return $named ? map { $place{$_} } split(/ and /, $named) : @members;
+}
+
+# One step, at each place that it is for; a test for each.  Returns what came out at the last.  "settle": before it, and
+# not where the reader stays where he is; "at": some of the places only.
+my $last_place = '';
+
 sub follow
 {
-	my ($step, $settle) = @_;
+	my ($step, %options) = @_;
 	my $what = "$step->{file}, line $step->{line}: $step->{title}";
 	my ($run, $out, $err);
 
@@ -178,9 +235,10 @@ sub follow
 		}
 		return $out;
 	}
-	my ($place) = $step->{where} =~ /^at (the data centre|the end node|the hospital)\b/;
-	settle() if $settle;
-	foreach my $member ($place ? $place{$place} : @members)
+	my @places = $options{at} ? @{ $options{at} } : places($step->{where});
+	settle() if $options{settle} && "@places" ne $last_place;
+	$last_place = "@places";
+	foreach my $member (@places)
 	{
 		if ($step->{language} eq 'conf')
 		{
@@ -188,14 +246,13 @@ sub follow
 		}
 		elsif ($step->{language} eq 'sh')
 		{
-			($run, $out, $err) = shell($member, at($member, $step->{text}));
+			($run, $out, $err) = $step->{text} =~ /^pg_upgradecluster/m ? upgrade($member) : shell($member, at($member, $step->{text}));
 			$cluster{$member}->restart if $step->{text} =~ /systemctl restart/;
 		}
 		else
 		{
 			my ($conninfo) = $step->{where} =~ /in psql "([^"]*)"/;
 			my ($role) = $step->{where} =~ /, as (\w+)/;
-			$conninfo .= ' hostaddr=127.0.0.1 port=' . $cluster{$member}->port if $conninfo;
 			($run, $out, $err) = sql($member, at($member, $step->{text}), $conninfo, $role);
 		}
 		ok($run && $err !~ /WARNING/, "$what ($member)") or diag($out . $err);
@@ -210,15 +267,16 @@ my @operations = map { Medchain::Manual::steps($_) } Medchain::Manual::blocks('d
 my $executable = sub { $_[0]{language} ne 'conf' || $_[0]{where} ne '' };
 
 is(join("\n", map { "$_->{file}, line $_->{line}: $_->{title}" }
-		grep { $_->{where} eq '' && $_->{language} ne 'conf' && !$elsewhere{ $_->{heading} } } @readme, @operations),
+		grep { $_->{where} eq '' && $_->{language} ne 'conf' } @readme, @operations),
 	'', 'every block of commands or SQL says where it is run');
 @readme     = grep { $executable->($_) && $_->{where} ne 'anywhere' } @readme;
-@operations = grep { $executable->($_) && !$elsewhere{ $_->{heading} } } @operations;
+@operations = grep { $executable->($_) } @operations;
 my @of = map { my $heading = $_; [ grep { $_->{heading} eq $heading } @readme, @operations ] }
-  ('medchain', 'Install', 'Ten minutes of SQL', 'What to watch', 'TLS', "Changing a member's key or certificate");
+  ('medchain', 'Install', 'Ten minutes of SQL', 'What to watch', 'TLS', "Changing a member's key or certificate",
+	'Backup and restore', 'pg_upgrade', 'Taking it away');
 is(scalar(grep { !@$_ } @of), 0, 'the sections are there');
 is(scalar(map { @$_ } @of), scalar(@readme) + scalar(@operations), 'and there are no others with something to run');
-my ($shown, $install, $minutes, $watch, $tls, $rekey) = @of;
+my ($shown, $install, $minutes, $watch, $tls, $rekey, $backup, $upgrade, $away) = @of;
 
 if (-e '/etc/debian_version' && $version == 15)
 {
@@ -254,7 +312,7 @@ foreach my $step (@$minutes[ 0 .. $end - 1 ])
 {
 	# up to here each call waits for what it needs; reading does not
 	$quick = 0 if $step->{title} =~ /put the records under the ledger/;
-	my $out = follow($step, !$quick);
+	my $out = follow($step, settle => !$quick);
 
 	if ($step->{text} =~ /FROM medchain\.members;/)
 	{
@@ -273,11 +331,11 @@ foreach my $member (@members)
 
 # ----- operations.md, and what the README shows at its beginning
 
-my $log = sub { follow($_, 1) foreach @_ };
+my $log = sub { follow($_, settle => 1) foreach @_ };
 $log->(@$tls);
 foreach my $step (@$shown)
 {
-	my $out = follow($step, 1);
+	my $out = follow($step, settle => 1);
 	if ($step->{where} =~ /as app/)
 	{
 		is($out, "P0042|malignant\n", 'the record through postgres_fdw; of P0043 nothing');
@@ -288,7 +346,7 @@ foreach my $step (@$shown)
 
 foreach my $step (@$minutes[ $end .. $#$minutes ])
 {
-	my $out = follow($step, 1);
+	my $out = follow($step, settle => 1);
 	if ($step->{text} =~ /revoke_protocol/)
 	{
 		is(scalar(() = $out =~ /^[0-9a-f-]{36}$/mg), 1, 'the protocol is revoked');
@@ -297,8 +355,7 @@ foreach my $step (@$minutes[ $end .. $#$minutes ])
 	is($out, '', 'verify_table() finds no fault') if $step->{text} =~ /verify_table/;
 	like($out, qr/^verified\n.*^verified\n\z/ms, 'export and receipts verify without a database') if $step->{language} eq 'sh';
 }
-is((sql('data-centre', 'SELECT * FROM diagnosis', 'host=localhost hostaddr=127.0.0.1 port=' . $cluster{'data-centre'}->port . ' dbname=hospital user=app_a'))[1],
-	'', 'after that app_a sees nothing');
+is((sql('data-centre', 'SELECT * FROM diagnosis', 'host=localhost dbname=hospital user=app_a'))[1], '', 'after that app_a sees nothing');
 
 $log->(@$watch);
 
@@ -312,9 +369,62 @@ my ($again) = grep { $_->{text} =~ /in node\.csr/ } @$install;
 }
 $log->(@$rekey);
 ok($cluster{'hospital-a'}->poll_query_until('hospital', q{SELECT sealer = 'running' FROM medchain.stat}), 'after the change of its key the hospital seals');
-settle();
-foreach my $member (@members)
+
+sub all_is_well
 {
-	is((sql($member, 'SELECT count(*) FROM medchain.verify() WHERE NOT ok'))[1], "0\n", "$member: verify() finds no fault in the end");
+	my ($when) = @_;
+	settle();
+	foreach my $member (@members)
+	{
+		ok($cluster{$member}->poll_query_until('hospital', sprintf(
+				q{SELECT count(*) = %d FROM medchain.peers WHERE state = 'streaming' AND follower_state = 'following us'}, scalar(@members) - 1)),
+			"$when: everybody follows $member");
+		is((sql($member, 'SELECT count(*) FROM medchain.verify() WHERE NOT ok'))[1], "0\n", "$when: verify() finds no fault at $member");
+	}
+	return;
 }
+all_is_well('after the change of a key');
+
+# ----- backup and restore
+
+foreach my $step (@$backup)
+{
+	new_server('hospital-a', @$install) if $step->{title} =~ /new server/;
+	my $out = follow($step);
+	like($out, qr/^t\|[^|]*copy of node "hospital-a"/m, 'what is restored knows that it is a copy') if $step->{text} =~ /is_copy\(\)/;
+}
+all_is_well('after a restore');
+
+# ----- pg_upgrade
+
+foreach my $step (@$upgrade)
+{
+	# since 17 slots go along
+	next if $step->{where} =~ /before 17/ && $version >= 17;
+	follow($step);
+}
+all_is_well('after pg_upgrade');
+
+# ----- taking it away
+
+foreach my $step (@$away)
+{
+	if ($step->{text} =~ /disconnect_peer/)
+	{
+		settle();
+		is((sql($_, q{SELECT state FROM medchain.members WHERE member = 'hospital-a'}))[1], "ended\n", "$_: the contract has ended") foreach places($step->{where});
+	}
+	my $out = follow($step);
+}
+is((sql('hospital-a', q{SELECT (SELECT count(*) FROM pg_extension WHERE extname = 'medchain'), (SELECT count(*) FROM pg_namespace WHERE nspname = 'medchain'),
+		(SELECT count(*) FROM pg_subscription), (SELECT count(*) FROM pg_publication), (SELECT count(*) FROM pg_replication_slots),
+		(SELECT count(*) FROM pg_roles WHERE rolname ~ '^medchain|^alliance$'),
+		(SELECT count(*) FROM pg_file_settings WHERE name ~ '^medchain'), current_setting('shared_preload_libraries'),
+		(SELECT count(*) FROM pg_hba_file_rules WHERE 'alliance' = ANY (user_name)), (SELECT count(*) FROM pg_ident_file_mappings)}))[1],
+	"0|0|0|0|0|0|0||0|0\n", 'nothing of medchain is left at the hospital');
+is((sql('data-centre', q{SELECT diagnosis FROM diagnosis WHERE case_no = 42}))[1], "malignant\n", 'the records are where they were');
+is((sql('data-centre', 'SELECT * FROM diagnosis', 'host=localhost dbname=hospital user=app_a'))[0], '', 'and nobody sees them who was not to');
+@members = ('data-centre', 'end-node');
+sql('data-centre', q{SELECT medchain.append('visit', '{}')});
+all_is_well('without the hospital');
 done_testing();
