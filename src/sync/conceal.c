@@ -2,91 +2,248 @@
  * conceal.c: keep passwords in connection strings out of the server's log.
  *
  * Who calls join_alliance() or connect_peer() gives a connection string, which may
- * hold a password.  PostgreSQL logs statements, parameters and contexts
+ * hold a password.  PostgreSQL logs statements, parameters, trees and contexts
  * (log_statement, log_min_duration_statement, log_min_error_statement,
- * log_parameter_max_length, auto_explain ...) before or beside anything that the
- * function called could do about it; so it is done where all of it passes,
- * emit_log_hook.  A text about one of these calls ends where the password would
- * begin: what follows is not parsed, so that no quoting can get around it.
+ * log_parameter_max_length, debug_print_plan, auto_explain ...) before or beside
+ * anything that the function called could do about it; so it is done where all of it
+ * passes, emit_log_hook.
+ *
+ * Nothing is parsed, so that no quoting can get around it.  A message is about us if one
+ * of its parts has one of our names in it; a secret begins with a word of libpq's that
+ * announces one.  In a message with both, each part ends where such a word does, or where
+ * the values of parameters begin, as any of them may be the secret.
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
+#include "commands/prepare.h"
+#include "parser/scansup.h"
 #include "tcop/tcopprot.h"
 #include "utils/backend_status.h"
 #include "utils/elog.h"
+#include "utils/plancache.h"
 
 #include "sync/conceal.h"
+
+/* How near a text is to a connection string. */
+typedef enum ConcealNearness
+{
+	CONCEAL_FAR,
+	CONCEAL_NEAR,				/* medchain's, or a name like it */
+	CONCEAL_CALL				/* the connection string is an argument */
+} ConcealNearness;
 
 /* Functions of medchain whose arguments are connection strings. */
 static const char *const conceal_calls[] = {"join_alliance", "connect_peer"};
 
+/* "medchain" is in most texts about us, and where somebody has misspelt a function's name. */
+static const char *const conceal_names[] = {"medchain", "resync", "disconnect_peer",
+	"leave_alliance", "take_over", "subscribe_to", "remote_call", "remote_create_slot",
+"create_subscription"};
+
+/* Of libpq: "password" is in "sslpassword", too; the others came with 18. */
+static const char *const conceal_words[] = {"password", "oauth_client_secret",
+"scram_client_key", "scram_server_key"};
+
 static emit_log_hook_type conceal_next = NULL;
 
-static bool
-conceal_is_call(const char *said)
+/* Where one of these words first ends in a text, or NULL; "assigned": followed by "=". */
+static const char *
+conceal_word(const char *said, bool assigned)
 {
-	if (said == NULL)
-		return false;
-	for (size_t i = 0; i < lengthof(conceal_calls); i++)
-		if (strcasestr(said, conceal_calls[i]) != NULL)
-			return true;
-	return false;
+	const char *first = NULL;
+
+	for (size_t i = 0; i < lengthof(conceal_words); i++)
+	{
+		const char *end = said;
+
+		while ((end = strcasestr(end, conceal_words[i])) != NULL)
+		{
+			end += strlen(conceal_words[i]);
+			if (assigned && end[strspn(end, " \t\r\n")] != '=')
+				continue;
+			if (first == NULL || end < first)
+				first = end;
+			break;
+		}
+	}
+	return first;
 }
 
 /*
- * Where a password may begin: behind "password" (or sslpassword) as a keyword, or the "://" of
- * a URI; NULL: nowhere. In a text that holds the call itself, the word alone is enough: SQL can
- * put the rest together in many ways.
+ * Where a secret may begin, or NULL: behind such a word, or the "://" of a URI.  In the call
+ * itself the words alone are enough: SQL can put the rest together in many ways.  Elsewhere an
+ * URI is one of libpq's: the entries of applications are full of others.
  */
 static const char *
-conceal_secret(const char *said)
+conceal_secret(const char *said, ConcealNearness nearness)
 {
-	bool		call = conceal_is_call(said);
+	bool		call = nearness == CONCEAL_CALL;
+	const char *word;
+	const char *uri;
 
-	for (; said != NULL && *said != '\0'; said++)
+	if (said == NULL)
+		return NULL;
+	word = conceal_word(said, !call);
+	uri = strstr(said, call ? "://" : "postgres://");
+	if (uri == NULL && !call)
+		uri = strstr(said, "postgresql://");
+	if (uri != NULL)
+		uri = strstr(uri, "://") + 3;
+	return word == NULL || (uri != NULL && uri < word) ? uri : word;
+}
+
+static ConcealNearness
+conceal_nearness(const char *said)
+{
+	if (said == NULL)
+		return CONCEAL_FAR;
+	for (size_t i = 0; i < lengthof(conceal_calls); i++)
+		if (strcasestr(said, conceal_calls[i]) != NULL)
+			return CONCEAL_CALL;
+	for (size_t i = 0; i < lengthof(conceal_names); i++)
+		if (strcasestr(said, conceal_names[i]) != NULL)
+			return CONCEAL_NEAR;
+	return CONCEAL_FAR;
+}
+
+/* Where the first value of a parameter begins, as in "$1 = '...'", or NULL. */
+static const char *
+conceal_parameter(const char *said)
+{
+	while ((said = strchr(said, '$')) != NULL)
 	{
-		if (strncmp(said, "://", 3) == 0)
-			return said + 3;
+		size_t		digits = strspn(++said, "0123456789");
 
-		if (pg_strncasecmp(said, "password", 8) == 0 &&
-			(call || said[8 + strspn(said + 8, " \t\r\n")] == '='))
-			return said + 8;
+		if (digits > 0 && strncmp(said + digits, " = ", 3) == 0)
+			return said + digits + 3;
 	}
 	return NULL;
 }
 
-/* The same text, cut where a password may begin. */
+/* The name of a prepared statement behind EXECUTE; *end: what follows it. */
 static char *
-conceal_cut(char *said)
+conceal_executed(const char *said, const char **end)
 {
-	const char *secret = conceal_secret(said);
+	const char *name = said + strspn(said, " \t\r\n");
+	size_t		len;
 
-	if (secret == NULL)
+	if (*name == '"')
+	{
+		len = strcspn(++name, "\"");
+		*end = name + len;
+		return pnstrdup(name, len);
+	}
+	for (len = 0; isalnum((unsigned char) name[len]) || name[len] == '_' || name[len] == '$' ||
+		 IS_HIGHBIT_SET(name[len]); len++)
+		;
+	*end = name + len;
+	return downcase_truncate_identifier(name, (int) len, false);
+}
+
+/*
+ * A text with EXECUTE of a statement that is about us: what that was prepared from, and where the
+ * values for its parameters begin; or NULL.
+ */
+static const char *
+conceal_prepared(const char *said, const char **values)
+{
+	while (said != NULL && (said = strcasestr(said, "execute")) != NULL)
+	{
+		PreparedStatement *prepared;
+		char	   *name = conceal_executed(said + strlen("execute"), &said);
+
+		prepared = strlen(name) < NAMEDATALEN ? FetchPreparedStatement(name, false) : NULL;
+		pfree(name);
+		if (prepared != NULL &&
+			conceal_nearness(prepared->plansource->query_string) != CONCEAL_FAR)
+		{
+			*values = said;
+			return prepared->plansource->query_string;
+		}
+	}
+	return NULL;
+}
+
+/* The same text, cut where a secret may begin. */
+static char *
+conceal_cut(char *said, ConcealNearness nearness)
+{
+	const char *ends[3];
+	const char *end = NULL;
+
+	if (said == NULL)
+		return NULL;
+	ends[0] = conceal_secret(said, nearness);
+	ends[1] = conceal_parameter(said);
+	ends[2] = NULL;
+	(void) conceal_prepared(said, &ends[2]);
+	for (int i = 0; i < lengthof(ends); i++)
+		if (ends[i] != NULL && (end == NULL || ends[i] < end))
+			end = ends[i];
+	if (end == NULL)
 		return said;
+	return psprintf("%.*s... (connection string not shown)", (int) (end - said), said);
+}
 
-	return psprintf("%.*s... (connection string not shown)", (int) (secret - said), said);
+/* How near the parts are to a connection string, if there may be a secret in one of them. */
+static ConcealNearness
+conceal_concerns(const char *const *parts, int count)
+{
+	ConcealNearness nearness = CONCEAL_FAR;
+	bool		secret = false;
+
+	/* most of what is logged has no such word, and is looked through no further */
+	for (int i = 0; i < count; i++)
+		secret = secret || conceal_secret(parts[i], CONCEAL_CALL) != NULL;
+	if (!secret)
+		return CONCEAL_FAR;
+	for (int i = 0; i < count && nearness != CONCEAL_CALL; i++)
+		nearness = Max(nearness, conceal_nearness(parts[i]));
+	for (int i = 0; i < count; i++)
+		if (nearness != CONCEAL_FAR && conceal_secret(parts[i], nearness) != NULL)
+			return nearness;
+	return CONCEAL_FAR;
+}
+
+/* What pg_stat_activity shows of the statement; true if that is not all of it. */
+static bool
+conceal_statement(ConcealNearness nearness)
+{
+	char	   *statement;
+	char	   *shown;
+
+	if (debug_query_string == NULL)
+		return false;
+	statement = pstrdup(debug_query_string);
+	shown = conceal_cut(statement, nearness);
+	if (shown != statement)
+		pgstat_report_activity(STATE_RUNNING, shown);
+	return shown != statement;
 }
 
 /* An emit_log_hook; elog.c has switched to the context that the message's other parts are in. */
 static void
 conceal_log(ErrorData *error)
 {
-	/*
-	 * EXECUTE of a prepared statement is known by what it was prepared from, or by where its error
-	 * came from
-	 */
-	bool		call = (conceal_is_call(debug_query_string) || conceal_is_call(error->message) ||
-						conceal_is_call(error->detail) || conceal_is_call(error->context));
+	const char *values;
+	const char *parts[] = {debug_query_string, error->message, error->detail, error->detail_log,
+	error->context, error->internalquery, conceal_prepared(debug_query_string, &values)};
+	ConcealNearness nearness = error->output_to_server ?
+	conceal_concerns(parts, lengthof(parts)) : CONCEAL_FAR;
 
-	if (call && error->output_to_server)
+	if (nearness != CONCEAL_FAR)
 	{
-		if (conceal_secret(debug_query_string) != NULL)
+		if (conceal_statement(nearness))
 			error->hide_stmt = true;
-		error->message = conceal_cut(error->message);
-		error->detail = conceal_cut(error->detail);
-		error->detail_log = conceal_cut(error->detail_log);
-		error->context = conceal_cut(error->context);
-		error->internalquery = conceal_cut(error->internalquery);
+		error->message = conceal_cut(error->message, nearness);
+
+		/* of statements, which are logged as such, these are parameters and trees */
+		error->detail = error->elevel == LOG ? NULL : conceal_cut(error->detail, nearness);
+		error->detail_log = conceal_cut(error->detail_log, nearness);
+		error->context = conceal_cut(error->context, nearness);
+		error->internalquery = conceal_cut(error->internalquery, nearness);
 	}
 	if (conceal_next != NULL)
 		conceal_next(error);
@@ -102,11 +259,12 @@ conceal_init(void)
 void
 conceal_activity(void)
 {
-	if (debug_query_string != NULL && conceal_secret(debug_query_string) != NULL)
-	{
-		char	   *shown = conceal_cut(pstrdup(debug_query_string));
+	(void) conceal_statement(CONCEAL_CALL);
+}
 
-		pgstat_report_activity(STATE_RUNNING, shown);
-		pfree(shown);
-	}
+const char *
+conceal_reason(const char *conninfo)
+{
+	return strstr(conninfo, "://") != NULL && strchr(conninfo, '@') != NULL ?
+		"What libpq says may have a part of a password in it, and is not logged." : NULL;
 }

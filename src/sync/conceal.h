@@ -12,4 +12,10 @@ extern void conceal_init(void);
 /* Take a password out of what pg_stat_activity shows of this session's statement. */
 extern void conceal_activity(void);
 
+/*
+ * What the log says instead of libpq's words about a connection string, or NULL: in a URI, an
+ * "@" or "/" in the password makes libpq take the rest of it for a host or port, which it then names.
+ */
+extern const char *conceal_reason(const char *conninfo);
+
 #endif

@@ -104,6 +104,7 @@ static WalReceiverConn *
 remote_connect(const char *conninfo)
 {
 	char	   *error = NULL;
+	const char *concealed = conceal_reason(conninfo);
 	WalReceiverConn *connection;
 
 	conceal_activity();
@@ -115,6 +116,7 @@ remote_connect(const char *conninfo)
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("could not connect to the peer"),
 				 errdetail("%s", error ? error : "unknown error"),
+				 concealed ? errdetail_log("%s", concealed) : 0,
 				 errhint("%s", reason_connection(conninfo))));
 	remote_refuse_superuser(connection);
 	return connection;

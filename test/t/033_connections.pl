@@ -95,6 +95,56 @@ $alliance->fails_like('en', "PREPARE p AS SELECT medchain.join_alliance('en', 'x
 $alliance->fails_like('en', "SET search_path = medchain; SELECT Join_Alliance('en', 'x', \$\$host=dc password = '$secret'\$\$)", qr/ERROR/, '... without schema');
 $alliance->fails_like('en', "SELECT medchain.join_alliance('en', 'x', 'host=dc password=$secret' 1)", qr/syntax error/, '... that is not SQL');
 is((PostgreSQL::Test::Utils::run_command([ 'psql', '-XAt', '-d', $alliance->cluster('en')->connstr('postgres'), '-c', 'SELECT 1' ]))[0], '1', 'the server is there');
+
+# Tests: commands fail, and neither what they have logged nor what pg_stat_activity shows then gives the password away.
+my $bytes = join(' ', map { ord } split(//, $secret));
+sub no_trace
+{
+	my ($title, $command, $input, %environment) = @_;
+	my $cluster = $alliance->cluster('en');
+	my $start = -s $cluster->logfile;
+	my ($out, $err) = ('', '');
+	local %ENV = (%ENV, %environment, PGHOST => $cluster->host, PGPORT => $cluster->port, PGDATABASE => 'postgres');
+
+	my $run = IPC::Run::run($command, '<', \$input, '>', \$out, '2>', \$err);
+	my @lines = grep { /\Q$secret\E|\b$bytes\b/ } split(/\n/, substr(slurp_file($cluster->logfile), $start));
+	like($err, qr/ERROR/, "$title: fails");
+	is(join("\n", @lines), '', '... the password is not in the log');
+	unlike($out, qr/\Q$secret\E/, '... nor in pg_stat_activity');
+	return;
+}
+# a session that is asked about itself by another one
+my $look = '\\! psql -XAtc "SELECT query FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query ~ ' . "'" . ($secret =~ s/r\z/[r]/r) . "'\"\n";
+foreach my $case (
+	[ 'a misspelt name', "SELECT medchain.join_aliance('en', '$certificate', '$tls password=$secret');" ],
+	[ 'a blank too many', join_with("$tls user=secretive password=x $secret") . ';' ],
+	[ 'a URI, the password in its query', join_with("postgresql://dc:" . $dc->port . "/nowhere?user=secretive&pass%77ord=$secret&hostaddr=127.0.0.1") . ';' ],
+	[ 'a URI with an @ in the password', join_with("postgresql://secretive:abc\@$secret:$secret\@dc:" . $dc->port . '/postgres') . ';' ],
+	[ 'a URI with a / in it', join_with("postgresql://secretive:$secret/$secret\@dc:" . $dc->port . '/postgres') . ';' ],
+	[ 'a common table expression', "WITH c (c) AS (VALUES ('$tls user=secretive password=$secret')) SELECT medchain.connect_peer('dc', c) FROM c;" ],
+	[ 'a cursor', "BEGIN;\nDECLARE c CURSOR FOR SELECT medchain.connect_peer('dc', '$tls password=$secret');\nFETCH c;" ],
+	[ 'a password that is a parameter', "PREPARE p AS SELECT medchain.connect_peer('dc', '$tls password=' || \$1);\nEXECUTE p('$secret');" ],
+	[ 'a statement that was prepared otherwise', "PREPARE \"P q\" AS SELECT medchain.connect_peer('dc', \$1);\nEXECUTE \"P q\" ('$tls password=$secret', 'too much');" ],
+	[ 'a secret of other methods', join_with("$tls oauth_client_secret=$secret") . "\n;" . join_with("$tls scram_client_key=$secret") . ';' ],
+	[ 'a copy of the result', "COPY (SELECT medchain.connect_peer('dc', '$tls password=$secret')) TO STDOUT;" ],
+	[ 'what the planner is asked', "EXPLAIN (ANALYZE, VERBOSE) SELECT medchain.connect_peer('dc', '$tls password=$secret');" ],
+	[ 'trees and plans', join_with("$tls dbname=nowhere user=secretive password=$secret") . ';', PGOPTIONS => '-c debug_print_parse=on -c debug_print_rewritten=on -c debug_print_plan=on' ])
+{
+	my ($title, $sql, %environment) = @$case;
+	no_trace($title, [ 'psql', '-XAtq' ], "$sql\n$look", %environment);
+}
+my $script = PostgreSQL::Test::Utils::tempdir() . '/script';
+foreach my $case (
+	[ 'the connection string', "SELECT medchain.connect_peer('dc', :c);", "c=$tls user=secretive password=$secret" ],
+	[ 'the password', "SELECT medchain.connect_peer('dc', '$tls user=secretive password=' || :p);", "p=$secret" ],
+	[ 'the password before the rest', "SELECT medchain.connect_peer('dc', format('%2\$s password=%1\$s', :p, :c));", "p=$secret", "c=$tls user=secretive" ],
+	[ 'the format behind the password', "SELECT medchain.connect_peer('dc', format(CASE WHEN :p <> '' THEN :c END, :p));", "p=$secret", 'c=password=%s' ])
+{
+	my ($title, $sql, @values) = @$case;
+	unlink $script;
+	append_to_file($script, "$sql\n");
+	no_trace("$title as a parameter, $_", [ qw(pgbench -n -t 1 -f), $script, '-M', $_, map { ('-D', $_) } @values ], '') foreach 'extended', 'prepared';
+}
 $alliance->sql('en', join_with($with));
 $alliance->wait_for('en', q{SELECT state = 'streaming' FROM medchain.peers WHERE member = 'dc'});
 pass('a join with a password works');
@@ -105,11 +155,14 @@ my $background = IPC::Run::start([ 'psql', '-XAtq', '-d', $alliance->cluster('en
 $alliance->sql('en', 'SELECT medchain.disconnect_peer(\'dc\')');
 $in .= "SELECT $peer;\n";
 $background->pump_nb until $alliance->sql('en', q{SELECT count(*) FROM pg_subscription}) eq '1';
-is($alliance->sql('en', q{SELECT query FROM pg_stat_activity WHERE query ~ ('connect_' || 'peer') AND pid <> pg_backend_pid()}),
+is($alliance->sql('en', q{SELECT query FROM pg_stat_activity WHERE query ~ 'connect_pee[r]' AND pid <> pg_backend_pid()}),
 	q{SELECT medchain.connect_peer('dc', 'host=dc hostaddr=127.0.0.1 port=} . $dc->port . " sslmode=verify-full sslrootcert=$ca sslcert=$crt sslkey=$key dbname=postgres user=secretive password... (connection string not shown)",
 	'pg_stat_activity does not show it');
 $in .= "\\q\n";
 $background->finish;
+$alliance->wait_for('en', q{SELECT state = 'streaming' FROM medchain.peers WHERE member = 'dc'});
+$alliance->sql('en', q{SELECT medchain.resync('dc')});
+$alliance->sql('en', q{SET search_path = medchain; SELECT resync('dc')});
 foreach my $name ('en', 'dc')
 {
 	my $log = slurp_file($alliance->cluster($name)->logfile);
