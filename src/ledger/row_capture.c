@@ -28,6 +28,7 @@
 #include "core/encode.h"
 #include "ledger/append.h"
 #include "ledger/chain.h"
+#include "ledger/home.h"
 #include "ledger/pseudonym.h"
 #include "ledger/row_commitment.h"
 #include "ledger/row_order.h"
@@ -160,6 +161,22 @@ capture_same_text(const char *a, const char *b)
 	return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
 }
 
+/* Our trigger came with a dump, and what the ledger says of the table has not, or not yet. */
+static void
+capture_refuse_unknown(Relation relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s\" has a trigger of medchain, which knows nothing of the table",
+					RelationGetRelationName(relation)),
+			 home_status() == HOME_HERE ?
+			 errhint("Call medchain.ledger_table() or medchain.protect() to put it on this "
+					 "ledger, or medchain.end_ledger_table() to take the triggers off.") :
+			 errhint("Call medchain.ledger_table() or medchain.protect() to put it on this "
+					 "ledger, or medchain.end_ledger_table() to take the triggers off. The data "
+					 "of a dump alone are restored with --disable-triggers.")));
+}
+
 PG_FUNCTION_INFO_V1(medchain_capture);
 
 Datum
@@ -179,12 +196,8 @@ medchain_capture(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(relation);
 	table = row_table_get(relation);
 	if (table == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" has a trigger of medchain, which knows nothing of the table",
-						RelationGetRelationName(relation)),
-				 errhint("Call medchain.ledger_table() or medchain.protect() to put it on this "
-						 "ledger, or medchain.end_ledger_table() to take the triggers off.")));
+		capture_refuse_unknown(relation);
+	(void) home_require();		/* before the lack of a key, which a copy does not need either */
 	if (table->append_only && !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

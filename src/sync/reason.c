@@ -107,8 +107,8 @@ reason_connection(const char *conninfo)
 		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
 			return "At the peer the login must exist, with LOGIN, and the first line of "
 				"pg_hba.conf that fits it, its database and this "
-				"address must let it in; with method cert, pg_ident.conf has to map the "
-				"certificate's name to the login.";
+				"address must let it in; with method cert, sslcert must name a file that is here, "
+				"and pg_ident.conf there has to map the certificate's name to the login.";
 		case ERRCODE_UNDEFINED_DATABASE:
 			return "There is no such database at the peer: look at dbname.";
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
@@ -130,7 +130,8 @@ reason_connection(const char *conninfo)
 			"does without: method cert in its pg_hba.conf.";
 	if (!reason.answered)
 		return "Nobody answers there: look at host and port, at listen_addresses of the peer's "
-			"server, and at the firewalls between.";
+			"server, and at the firewalls between; or, if the message is about an option, at how "
+			"that is spelt.";
 	if (reason.tls)
 		return "The peer answers, and TLS does not come about: its server needs ssl = on, a "
 			"certificate for the name in host that leads to "

@@ -93,6 +93,11 @@ sub copy_ok
 		'0', "$title: it has no subscriptions");
 	($rc, undef, $err) = $cluster->psql($name, q{SELECT medchain.append('visit', '{}')});
 	like($err, qr/copy of node "dc".*medchain\.take_over\(\)/s, "$title: it appends nothing");
+	{
+		local $ENV{PGOPTIONS} = '-c medchain.pseudonym_key_file=';
+		($rc, undef, $err) = $cluster->psql($name, q{INSERT INTO log_2 VALUES (1000, 'x')});
+	}
+	like($err, qr/copy of node "dc".*medchain\.take_over\(\)/s, "$title: which is said first, whatever else is missing");
 	$cluster->safe_psql('postgres', "DROP DATABASE $name");
 	return;
 }
@@ -134,7 +139,8 @@ copy_ok('listed', '-L');
 create('halves');
 silent_ok('pg_restore --schema-only', 'pg_restore', '-e', '--schema-only', '-d', $cluster->connstr('halves'), "$dir/custom");
 is($cluster->safe_psql('halves', 'SELECT medchain.is_copy(), medchain.at_home()'), 'f|f', 'without its data it is no node');
-($rc, undef, $err) = $cluster->psql('halves', 'COPY diagnosis FROM STDIN', extra_params => [ '-v', 'ON_ERROR_STOP=1' ]);
+IPC::Run::run([ 'pg_restore', '--data-only', '-t', 'log_1', '-d', $cluster->connstr('halves'), "$dir/custom" ], '<', \'', '2>', \$err);
+like($err, qr/HINT:[^\n]*--disable-triggers/, 'pg_restore --data-only alone says what it needs');
 silent_ok('pg_restore --data-only --disable-triggers', 'pg_restore', '-e', '--data-only', '--disable-triggers', '-d', $cluster->connstr('halves'), "$dir/custom");
 copy_ok('halves', '--data-only');
 
