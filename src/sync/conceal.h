@@ -13,8 +13,8 @@ extern void conceal_init(void);
 extern void conceal_activity(void);
 
 /*
- * What the log says instead of libpq's words about a connection string, or NULL: in a URI, an
- * "@" or "/" in the password makes libpq take the rest of it for a host or port, which it then names.
+ * What the log says instead of libpq's words about a connection string, or NULL.  In a URI, an
+ * "@" or "/" in the password makes libpq take the rest of it for a host or port, which it names.
  */
 extern const char *conceal_reason(const char *conninfo);
 
