@@ -101,7 +101,7 @@ UPDATE turn SET n = touch(id) WHERE id IN (21, 22);
 SELECT id, first, n FROM turn WHERE id > 20 ORDER BY id;
 SELECT row_key, fault FROM medchain.verify_table('turn');
 -- COPY FREEZE, whose rows do not say which transaction has written them: after changes of a table
--- that is truncated then, changed by a trigger before their own turn, and by the default of a column
+-- that is truncated then, changed by a trigger before their own turn, and by a column's default
 CREATE TABLE cold (id int PRIMARY KEY, first boolean, n int DEFAULT 0);
 SELECT medchain.ledger_table('cold', record_truncate => true);
 CREATE FUNCTION thaw() RETURNS trigger LANGUAGE plpgsql AS $$
