@@ -33,7 +33,9 @@ for my $role ('postgres', 'owner')
 {
 	for my $end (@ends)
 	{
-		my $script = join ";\n", "SET SESSION AUTHORIZATION $role", 'BEGIN', 'SAVEPOINT before', 'SELECT 1 / 0', split(/; /, $end), "SELECT 'alive'";
+		# what the session knew of its role, superuser or not, has to be looked up anew then
+		my $script = join ";\n", "SET SESSION AUTHORIZATION $role", 'BEGIN', 'SAVEPOINT before', "ALTER ROLE $role PASSWORD NULL", 'SELECT 1 / 0',
+			split(/; /, $end), "SELECT 'alive'";
 		my ($status, $output, $errors) = $cluster->psql('postgres', "$script;\n", on_error_stop => 0);
 		is("$status " . ($output =~ /(\w*)\z/)[0], '0 alive', "$role: $end");
 		like($errors, qr/division by zero/, '... and the transaction had failed');
