@@ -42,13 +42,47 @@ static const char *const conceal_names[] = {"medchain", "resync", "disconnect_pe
 	"leave_alliance", "take_over", "subscribe_to", "remote_call", "remote_create_slot",
 "create_subscription"};
 
-/* Of libpq: "password" is in "sslpassword", too; the others came with 18. */
-static const char *const conceal_words[] = {"password", "oauth_client_secret",
-"scram_client_key", "scram_server_key"};
+/*
+ * Words of libpq's that announce a secret ("password" is in "sslpassword", too; the others came
+ * with 18), and where each has a character that is rare: by that it is looked for, as everything
+ * that is logged is looked through.
+ */
+typedef struct ConcealWord
+{
+	const char *word;
+	int			rare;
+} ConcealWord;
+
+static const ConcealWord conceal_words[] = {{"password", 4}, {"oauth_client_secret", 5},
+{"scram_client_key", 5}, {"scram_server_key", 5}};
+static const ConcealWord conceal_execute = {"execute", 1};
 
 static emit_log_hook_type conceal_next = NULL;
 
-/* Where one of these words first ends in a text, or NULL; "assigned": followed by "=". */
+/* Where a word ends for the first time in a text, in whatever case, or NULL. */
+static const char *
+conceal_find(const char *said, const ConcealWord *sought)
+{
+	const char	spellings[] = {sought->word[sought->rare],
+	(char) pg_toupper((unsigned char) sought->word[sought->rare])};
+	const char *first = NULL;
+
+	for (size_t i = 0; i < lengthof(spellings); i++)
+	{
+		for (const char *at = said; (at = strchr(at, spellings[i])) != NULL; at++)
+		{
+			if (at - said < sought->rare ||
+				pg_strncasecmp(at - sought->rare, sought->word, strlen(sought->word)) != 0)
+				continue;
+			if (first == NULL || at < first)
+				first = at;
+			break;
+		}
+	}
+	return first == NULL ? NULL : first - sought->rare + strlen(sought->word);
+}
+
+/* Where one of the words first ends, or NULL; "assigned": followed by "=". */
 static const char *
 conceal_word(const char *said, bool assigned)
 {
@@ -58,15 +92,11 @@ conceal_word(const char *said, bool assigned)
 	{
 		const char *end = said;
 
-		while ((end = strcasestr(end, conceal_words[i])) != NULL)
-		{
-			end += strlen(conceal_words[i]);
-			if (assigned && end[strspn(end, " \t\r\n")] != '=')
-				continue;
-			if (first == NULL || end < first)
-				first = end;
-			break;
-		}
+		while ((end = conceal_find(end, &conceal_words[i])) != NULL)
+			if (!assigned || end[strspn(end, " \t\r\n")] == '=')
+				break;
+		if (end != NULL && (first == NULL || end < first))
+			first = end;
 	}
 	return first;
 }
@@ -149,10 +179,10 @@ conceal_executed(const char *said, const char **end)
 static const char *
 conceal_prepared(const char *said, const char **values)
 {
-	while (said != NULL && (said = strcasestr(said, "execute")) != NULL)
+	while (said != NULL && (said = conceal_find(said, &conceal_execute)) != NULL)
 	{
 		PreparedStatement *prepared;
-		char	   *name = conceal_executed(said + strlen("execute"), &said);
+		char	   *name = conceal_executed(said, &said);
 
 		prepared = strlen(name) < NAMEDATALEN ? FetchPreparedStatement(name, false) : NULL;
 		pfree(name);
