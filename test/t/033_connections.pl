@@ -140,8 +140,8 @@ my $script = PostgreSQL::Test::Utils::tempdir() . '/script';
 foreach my $case (
 	[ 'the connection string', "SELECT medchain.connect_peer('dc', :c);", "c=$tls user=secretive password=$secret" ],
 	[ 'the password', "SELECT medchain.connect_peer('dc', '$tls user=secretive password=' || :p);", "p=$secret" ],
-	[ 'the password before the rest', "SELECT medchain.connect_peer('dc', format('%2\$s password=%1\$s', :p, :c));", "p=$secret", "c=$tls user=secretive" ],
-	[ 'the format behind the password', "SELECT medchain.connect_peer('dc', format(CASE WHEN :p <> '' THEN :c END, :p));", "p=$secret", 'c=password=%s' ])
+	[ 'the password before the rest', "SELECT medchain.connect_peer('dc', format('%2\$s password=%1\$s', :p::text, :c::text));", "p=$secret", "c=$tls user=secretive" ],
+	[ 'the format behind the password', "SELECT medchain.connect_peer('dc', format(CASE WHEN :p::text <> '' THEN :c::text END, :p::text));", "p=$secret", 'c=password=%s' ])
 {
 	my ($title, $sql, @values) = @$case;
 	unlink $script;
