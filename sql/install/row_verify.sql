@@ -23,6 +23,16 @@ DECLARE
 BEGIN
     IF EXISTS (SELECT FROM row_table x WHERE x.relation = verify_table.relation) THEN
         EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', verify_table.relation);
+        -- by a snapshot from before a TRUNCATE, its rows from then are gone, and those that COPY
+        -- FREEZE has brought are there already: neither is anybody's fault
+        IF EXISTS (SELECT FROM table_and_partitions(verify_table.relation) p
+                   JOIN pg_class c ON c.oid = p AND c.relkind = 'r'
+                   WHERE c.relfilenode IS DISTINCT FROM pg_relation_filenode(p)) THEN
+            RAISE serialization_failure USING
+                MESSAGE = format('%s has been emptied or rewritten since this transaction began',
+                                 verify_table.relation),
+                HINT = 'Run the transaction again.';
+        END IF;
     END IF;
     SELECT * INTO t FROM row_table x WHERE x.relation = verify_table.relation;
     IF NOT FOUND THEN
