@@ -35,7 +35,7 @@ _PG_init(void)
 	ledger_hooks.changes_key = fold_changes_key;
 	ledger_hooks.ledger_terms = fold_ledger_terms;
 	ledger_hooks.may_seal = fold_may_seal;
-	ledger_hooks.keep = apply_keep;
+	ledger_hooks.due = apply_due;
 	ledger_hooks.session_member = identity_session_member;
 
 	if (!process_shared_preload_libraries_in_progress)
@@ -47,5 +47,6 @@ _PG_init(void)
 	restore_install();
 	row_roles_install();
 	conceal_init();
+	apply_install();
 	apply_settings_install();
 }

@@ -228,6 +228,11 @@ $$;
 COMMENT ON FUNCTION medchain.fold_claims(text, bigint, bigint) IS
     'internal: make claims of the governance entries in this range';
 
+CREATE FUNCTION medchain.lock_fold() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_lock_fold';
+COMMENT ON FUNCTION medchain.lock_fold() IS
+    'internal: until the end of the transaction nobody else folds; readers are not disturbed';
+
 -- Blocks of a chain were taken back (chain_cut.c): so is what they said.
 CREATE FUNCTION medchain.fold_forget(p_origin text, p_first bigint) RETURNS void
     LANGUAGE plpgsql
@@ -237,7 +242,7 @@ DECLARE
     subjects bytea[];
     c record;
 BEGIN
-    LOCK TABLE medchain.claim IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM medchain.lock_fold();
     SELECT pg_catalog.array_agg(DISTINCT x.about) FILTER (WHERE x.kind IN ('protocol', 'amendment',
         'revocation', 'note')),
            pg_catalog.array_agg(DISTINCT x.subject) FILTER (WHERE x.subject IS NOT NULL)
@@ -258,8 +263,7 @@ CREATE FUNCTION medchain.fold_entries(p_origin text, p_first bigint, p_last bigi
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    -- one fold at a time; readers are not disturbed
-    LOCK TABLE medchain.claim IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM medchain.lock_fold();
     PERFORM medchain.fold_claims(p_origin, p_first, p_last);
     PERFORM medchain.fold_settle(p_origin, p_first, p_last);
 END

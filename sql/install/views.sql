@@ -88,6 +88,7 @@ COMMENT ON VIEW medchain.rejections IS
     'entries that are on the ledger and have no effect, with the reason';
 
 CREATE VIEW medchain.chains AS
+WITH waiting AS MATERIALIZED (SELECT * FROM medchain.lock_waits())
 SELECT o.origin, m.kind,
        CASE WHEN o.origin = n.node AND medchain.is_copy() THEN 'own, copy'
             WHEN o.origin = n.node AND m.ledger_key IS NULL AND n.node <> n.data_center
@@ -110,7 +111,12 @@ SELECT o.origin, m.kind,
        CASE WHEN o.origin = n.node THEN (SELECT count(*) FROM medchain.pending)
            ELSE coalesce(h.entries, 0) END AS waiting_entries,
        coalesce(h.blocks, 0) AS held_blocks, coalesce(q.blocks, 0) AS quarantined,
-       v.height AS verified_height, v.verified
+       v.height AS verified_height, v.verified,
+       (SELECT string_agg(w.worker || ' ' || w.blocked, '; ' ORDER BY w.worker)
+           FROM waiting w
+           WHERE w.worker = CASE WHEN o.origin = n.node THEN 'sealer'
+                                 WHEN h.blocks > 0 THEN 'keeper' END
+           AND coalesce(w.origin, o.origin) = o.origin) AS blocked
 FROM medchain.local_node n
      CROSS JOIN (SELECT origin FROM medchain.chain UNION SELECT name FROM medchain.member UNION
          SELECT origin FROM medchain.held_block
@@ -130,7 +136,8 @@ FROM medchain.local_node n
 COMMENT ON VIEW medchain.chains IS
     'every chain as far as it is verified here: last block, entries, head (SHA-256 of the last '
     'block''s note text), state; lag: since when something of it waits; verified_height: up to '
-    'where verify() found it in order, and when';
+    'where verify() found it in order, and when; blocked: for how many seconds the worker that '
+    'moves it on has waited, and for whom, when that is longer than 5 s';
 
 CREATE VIEW medchain.peers AS
 WITH shortage AS MATERIALIZED (SELECT * FROM medchain.shortages())
@@ -145,9 +152,11 @@ SELECT q.member, q.state, q.connected, q.received_lsn, q.last_message, q.lag_byt
             FROM shortage x
             WHERE (x.side = 'subscriber' AND q.state IN ('down', 'copying'))
                OR (x.side = 'publisher' AND q.follower_state <> 'following us')
-            GROUP BY x.setting, x.value) y) AS shortage
+            GROUP BY x.setting, x.value) y) AS shortage,
+       (SELECT string_agg(w.blocked, '; ' ORDER BY w.blocked) FROM medchain.lock_waits() w
+        WHERE w.worker = 'apply' AND w.subscription = q.subscription) AS blocked
 FROM (
-SELECT m.name AS member,
+SELECT m.name AS member, s.oid AS subscription,
        CASE WHEN p.member IS NULL THEN 'not connected'
             WHEN s.oid IS NULL THEN 'subscription missing'
             WHEN NOT s.subenabled THEN 'disabled'
@@ -175,7 +184,8 @@ FROM medchain.local_node n
                                  medchain.slot_name(n.alliance, m.name, n.node, spare => true))) q;
 COMMENT ON VIEW medchain.peers IS 'the other members: how we follow their chain, how they follow '
     'ours, and how far each is behind; shortage: settings of this server that have no room for '
-    'that';
+    'that; blocked: for how many seconds what arrives has waited here, and for whom, when that is '
+    'longer than 5 s';
 
 CREATE VIEW medchain.stat AS
 SELECT s.state AS sealer, s.error AS sealer_error, s.key_fingerprint, s.blocks AS blocks_sealed,

@@ -92,6 +92,7 @@ bool
 chain_read(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck *check)
 {
 	static SPIPlanPtr plan_lock = NULL;
+	static SPIPlanPtr plan_nowait = NULL;
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(origin)};
 	bool		fine = true;
@@ -101,6 +102,11 @@ chain_read(const LocalNode *node, const char *origin, ChainLoad mode, ChainCheck
 		trusted_execute(&plan_lock,
 					  "SELECT height, size, head, frontier FROM medchain.chain WHERE origin = $1 "
 						"FOR UPDATE",
+						1, types, values, NULL, false);
+	else if (mode == CHAIN_LOCK_NOWAIT)
+		trusted_execute(&plan_nowait,
+					  "SELECT height, size, head, frontier FROM medchain.chain WHERE origin = $1 "
+						"FOR UPDATE NOWAIT",
 						1, types, values, NULL, false);
 	else
 		SPI_execute_with_args("SELECT height, size, head, frontier FROM medchain.chain WHERE "

@@ -7,6 +7,9 @@
  * has it folded into the state.  What is provably wrong goes to
  * medchain.quarantine.  medchain.chain has one row per origin: height, size,
  * head and the compact range to continue from.
+ *
+ * The keeper alone calls chain_advance(), in transactions of its own.  An apply worker must not:
+ * how long its transactions last, and with them their locks, is up to the peer.
  */
 #ifndef MEDCHAIN_LEDGER_CHAIN_H
 #define MEDCHAIN_LEDGER_CHAIN_H
@@ -43,6 +46,7 @@ extern void chain_start(const LocalNode *node, const char *origin, ChainCheck *c
 typedef enum ChainLoad
 {
 	CHAIN_LOCK,					/* the newest version, locked: to move it forward */
+	CHAIN_LOCK_NOWAIT,			/* the same, or an ERROR if somebody else has locked it */
 	CHAIN_SNAPSHOT				/* as the active snapshot sees it */
 } ChainLoad;
 
@@ -85,6 +89,9 @@ extern const ChainKey *chain_terms_key(const ChainTerms *terms, int64 height);
 /* The hash that the block of this height has to have by the data centre's word, or NULL. */
 extern const uint8_t *chain_terms_hash(const ChainTerms *terms, int64 height);
 
+/* The reason in medchain.quarantine of blocks that were part of the ledger once. */
+#define CHAIN_TAKEN_BACK "signed with a key that was replaced"
+
 /*
  * The data centre gave the chain a new key from a height on, and here it has blocks from there on
  * that are signed with the old one: take them back (chain_cut.c).  Returns whether it did; check is
@@ -101,10 +108,11 @@ extern bool chain_reconsider(const LocalNode *node, const char *origin, const Ch
 							 int64 height);
 
 /*
- * Accept held blocks of origin while the next one is there.  Needs a trusted scope.  Returns how
- * many.
+ * Accept held blocks of origin while the next one is there, or until so many entries have become
+ * part of the ledger: as many are one transaction's work.  Needs a trusted scope in a transaction
+ * that has done nothing else.  True: there may be more to do.
  */
-extern int64 chain_advance(const char *origin);
+extern bool chain_advance(const char *origin, int64 enough);
 
 /*
  * What can be said against a block the moment it arrives, before its turn: not a block header, of

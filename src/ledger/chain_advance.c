@@ -64,7 +64,11 @@ chain_insert_entry(const char *origin, int64 seq, const PayloadFields *fields,
 					9, types, values, nulls, false);
 }
 
-/* How many entries of this range the source has sent. */
+/*
+ * How many entries of this range the source has sent.  Whatever reads what is held reads it as the
+ * active snapshot sees it, from here to the end of the transaction: the source may be about to
+ * replace an entry, and what is inserted has to be what was checked.
+ */
 static int64
 chain_held_entries(const char *source, const char *origin, int64 first, int64 last)
 {
@@ -78,10 +82,10 @@ chain_held_entries(const char *source, const char *origin, int64 first, int64 la
 	values[1] = CStringGetTextDatum(origin);
 	values[2] = Int64GetDatum(first);
 	values[3] = Int64GetDatum(last);
-	trusted_execute(&plan,
-					"SELECT count(*) FROM medchain.held_entry WHERE source = $1 AND origin = $2 "
-					"AND seq >= $3 AND seq < $4",
-					4, types, values, NULL, false);
+	trusted_read(&plan,
+				 "SELECT count(*) FROM medchain.held_entry WHERE source = $1 AND origin = $2 "
+				 "AND seq >= $3 AND seq < $4",
+				 4, types, values);
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_freetuptable(SPI_tuptable);
 	return count;
@@ -116,7 +120,7 @@ chain_walk_entries(const char *source, const char *origin, int64 first, int64 la
 						   "AND seq >= $3 AND seq < $4 ORDER BY seq", 4, types);
 		SPI_keepplan(plan);
 	}
-	cursor = SPI_cursor_open(NULL, plan, values, NULL, false);
+	cursor = SPI_cursor_open(NULL, plan, values, NULL, true);
 	for (;;)
 	{
 		SPITupleTable *batch;
@@ -296,39 +300,54 @@ chain_accept(const LocalNode *node, const char *origin, const char *source, cons
 }
 
 /*
- * The held rows that an accepted block makes superfluous; another block for the same height is
- * evidence, and stays with its entries, as it may yet prove to be the one that counts: see
- * chain_reconsider().
+ * The held rows that accepted blocks make superfluous; another block for the height of one of them
+ * is evidence, and stays with its entries, as it may yet prove to be the one that counts: see
+ * chain_reconsider().  Rows that an apply worker is about to replace are left for another time:
+ * how long its transaction lasts is up to a peer.
  */
 static void
 chain_clear_held(const char *origin, const ChainCheck *check)
 {
 	static SPIPlanPtr evidence = NULL;
 	static SPIPlanPtr entries = NULL;
-	Oid			types[3] = {TEXTOID, INT8OID, BYTEAOID};
+	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
 	Datum		values[3];
 
 	values[0] = CStringGetTextDatum(origin);
 	values[1] = Int64GetDatum(check->height);
-	values[2] = chain_bytea(check->head, HASH_LEN);
 	trusted_execute(&evidence,
-				  "WITH gone AS (DELETE FROM medchain.held_block WHERE origin = $1 AND height <= "
-					"$2 "
-					"              RETURNING source, height, note) "
+					"WITH gone AS (DELETE FROM medchain.held_block WHERE ctid = ANY (ARRAY("
+					"    SELECT ctid FROM medchain.held_block WHERE origin = $1 AND height <= $2 "
+					"    FOR UPDATE SKIP LOCKED)) RETURNING source, height, note) "
 					"INSERT INTO medchain.quarantine (source, origin, height, reason, note) "
-					"SELECT source, $1, height, 'differs from accepted block', note FROM gone "
-				  "WHERE height = $2 AND sha256(convert_to(substr(note, 1, position(E'\\n\\n' IN "
-					"note)), 'UTF8')) <> $3",
-					3, types, values, NULL, false);
+					"SELECT g.source, $1, g.height, 'differs from accepted block', g.note "
+					"FROM gone g LEFT JOIN medchain.block b ON b.origin = $1 AND b.height = "
+					"g.height WHERE b.hash IS DISTINCT FROM "
+					"sha256(convert_to(substr(g.note, 1, position(E'\\n\\n' IN g.note)), 'UTF8'))",
+					2, types, values, NULL, false);
 	values[1] = Int64GetDatum((int64) check->range.size);
 	values[2] = Int64GetDatum(check->height);
-	types[2] = INT8OID;
-	trusted_execute(&entries, "DELETE FROM medchain.held_entry WHERE origin = $1 AND seq < $2 AND "
-					"source NOT IN "
-					"(SELECT q.source FROM medchain.quarantine q WHERE q.origin = $1 AND q.height "
-					"= $3 "
-					" AND q.reason = 'differs from accepted block')",
+	trusted_execute(&entries,
+					"DELETE FROM medchain.held_entry WHERE ctid = ANY (ARRAY("
+					"    SELECT ctid FROM medchain.held_entry WHERE origin = $1 AND seq < $2 "
+					"    AND source NOT IN (SELECT q.source FROM medchain.quarantine q "
+					"        WHERE q.origin = $1 AND q.height = $3 "
+					"        AND q.reason = 'differs from accepted block') "
+					"    FOR UPDATE SKIP LOCKED))",
 					3, types, values, NULL, false);
+}
+
+/* Has something arrived for a height that is known here by now, from somebody who was slower? */
+static bool
+chain_has_late(const char *origin, int64 height)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
+
+	trusted_execute(&plan, "SELECT FROM medchain.held_block WHERE origin = $1 AND height <= $2 "
+					"LIMIT 1", 2, types, values, NULL, false);
+	return SPI_processed > 0;
 }
 
 static void
@@ -346,91 +365,100 @@ chain_drop_held_block(const char *source, const char *origin, int64 height)
 					3, types, values, NULL, false);
 }
 
-int64
-chain_advance(const char *origin)
+/*
+ * Judge the candidates for the next block of a chain; true: one of them became part of it.  One
+ * that an apply worker is about to replace has to wait for that.
+ */
+static bool
+chain_next(const LocalNode *node, const char *origin, const ChainTerms *terms, ChainCheck *check)
 {
 	static SPIPlanPtr candidates = NULL;
-	static SPIPlanPtr lock = NULL;
-	MemoryContext caller = CurrentMemoryContext;
 	Oid			types[2] = {TEXTOID, INT8OID};
 	Datum		values[2];
+	int64		first = (int64) check->range.size;
+	int64		height = check->height + 1;
+	SPITupleTable *held;
+	uint64		nheld;
+	bool		accepted = false;
+
+	values[0] = CStringGetTextDatum(origin);
+	values[1] = Int64GetDatum(height);
+	trusted_execute(&candidates,
+					"SELECT source, note FROM medchain.held_block WHERE origin = $1 AND "
+					"height = $2 ORDER BY source FOR UPDATE SKIP LOCKED",
+					2, types, values, NULL, false);
+	held = SPI_tuptable;
+	nheld = SPI_processed;
+	for (uint64 i = 0; i < nheld && !accepted; i++)
+	{
+		char	   *source = SPI_getvalue(held->vals[i], held->tupdesc, 1);
+		char	   *note = SPI_getvalue(held->vals[i], held->tupdesc, 2);
+		NoteBlock	block = {0};
+		TileBatch	tiles;
+		bool		governance = false;
+		const char *reason = NULL;
+		const char *detail = NULL;
+
+		switch (chain_try(node, origin, source, note, terms, check, &block, &tiles,
+						  &governance, &reason, &detail))
+		{
+			case TRIAL_ACCEPTED:
+				chain_accept(node, origin, source, note, check, &block, &tiles, first,
+							 governance);
+				chain_clear_held(origin, check);
+				accepted = true;
+				break;
+			case TRIAL_REFUSED:
+				chain_drop_held_block(source, origin, height);
+				chain_quarantine(source, origin, height, reason, detail, note, first,
+								 Max(first, (int64) block.size));
+				break;
+			case TRIAL_INCOMPLETE:
+				break;
+		}
+	}
+	SPI_freetuptable(held);
+	return accepted;
+}
+
+bool
+chain_advance(const char *origin, int64 enough)
+{
+	MemoryContext caller = CurrentMemoryContext;
 	LocalNode	node;
 	ChainCheck	check;
-	int64		accepted = 0;
+	uint64		start;
+	bool		progress = true;
 
 	if (!chain_local_node(&node) || !node.at_home || strcmp(origin, node.node) == 0)
-		return 0;
+		return false;
 	if (!node.has_genesis && strcmp(origin, node.data_center) != 0)
-		return 0;
-
-	/* One at a time per chain, also before the chain has a row to lock. */
-	values[0] = CStringGetTextDatum(origin);
-	trusted_execute(&lock, "SELECT pg_advisory_xact_lock(hashtextextended('medchain chain ' || $1, "
-					"0))",
-					1, types, values, NULL, false);
-	chain_load(&node, origin, CHAIN_LOCK, &check);
-
-	for (;;)
+		return false;
+	chain_load(&node, origin, CHAIN_LOCK_NOWAIT, &check);
+	start = check.range.size;
+	if (chain_has_late(origin, check.height))
+		chain_clear_held(origin, &check);
+	while (progress && (int64) (check.range.size - start) < enough)
 	{
 		MemoryContext round = AllocSetContextCreate(caller, "medchain advance",
 													ALLOCSET_DEFAULT_SIZES);
-		bool		progress = false;
 		ChainTerms	terms;
-		SPITupleTable *held;
-		uint64		nheld;
 
 		MemoryContextSwitchTo(round);
 		chain_terms(&node, origin, &terms);
-		if (chain_cut_superseded(&node, origin, &terms, &check))
-			progress = true;
-		else if (terms.keys != NIL)
-		{
-			values[0] = CStringGetTextDatum(origin);
-			values[1] = Int64GetDatum(check.height + 1);
-			trusted_execute(&candidates,
-							"SELECT source, note FROM medchain.held_block WHERE origin = $1 AND "
-							"height = $2 ORDER BY source",
-							2, types, values, NULL, false);
-			held = SPI_tuptable;
-			nheld = SPI_processed;
-			for (uint64 i = 0; i < nheld && !progress; i++)
-			{
-				char	   *source = SPI_getvalue(held->vals[i], held->tupdesc, 1);
-				char	   *note = SPI_getvalue(held->vals[i], held->tupdesc, 2);
-				int64		first = (int64) check.range.size;
-				int64		height = check.height + 1;
-				NoteBlock	block = {0};
-				TileBatch	tiles;
-				bool		governance = false;
-				const char *reason = NULL;
-				const char *detail = NULL;
 
-				switch (chain_try(&node, origin, source, note, &terms, &check, &block, &tiles,
-								  &governance, &reason, &detail))
-				{
-					case TRIAL_ACCEPTED:
-						chain_accept(&node, origin, source, note, &check, &block, &tiles, first,
-									 governance);
-						chain_clear_held(origin, &check);
-						progress = true;
-						accepted++;
-						break;
-					case TRIAL_REFUSED:
-						chain_drop_held_block(source, origin, height);
-						chain_quarantine(source, origin, height, reason, detail, note, first,
-										 Max(first, (int64) block.size));
-						break;
-					case TRIAL_INCOMPLETE:
-						break;
-				}
-			}
-			SPI_freetuptable(held);
-			if (!progress)
-				progress = chain_reconsider(&node, origin, &terms, check.height + 1);
+		/* what was taken back is held now, which this transaction's snapshot does not show */
+		if (chain_cut_superseded(&node, origin, &terms, &check))
+		{
+			MemoryContextSwitchTo(caller);
+			MemoryContextDelete(round);
+			return true;
 		}
+		progress = terms.keys != NIL &&
+			(chain_next(&node, origin, &terms, &check) ||
+			 chain_reconsider(&node, origin, &terms, check.height + 1));
 		MemoryContextSwitchTo(caller);
 		MemoryContextDelete(round);
-		if (!progress)
-			return accepted;
 	}
+	return progress;
 }

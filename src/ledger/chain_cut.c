@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "ledger/chain.h"
@@ -24,7 +25,7 @@
 #include "ledger/tile.h"
 #include "ledger/trusted.h"
 
-#define CUT_REASON "signed with a key that was replaced"
+#define CUT_PATIENCE "100ms"	/* then the chain has to wait, and not the others with it */
 #define RECONSIDER_MAX 16
 
 typedef struct CutBlock
@@ -89,10 +90,18 @@ cut_entries(const LocalNode *node, const char *origin, int64 size)
 					"medchain.entry "
 					"WHERE origin = $1 AND seq >= $2 ORDER BY seq", origin, size);
 	else
+	{
+		int			nestlevel = NewGUCNestLevel();
+
+		/* an apply worker may be about to hold the same, until its peer ends its transaction */
+		(void) set_config_option("lock_timeout", CUT_PATIENCE, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 		cut_execute(&hold, "INSERT INTO medchain.held_entry (source, origin, seq, payload) SELECT "
 					"origin, origin, seq, payload "
 					"FROM medchain.entry WHERE origin = $1 AND seq >= $2 ON CONFLICT DO NOTHING",
 					origin, size);
+		AtEOXact_GUC(true, nestlevel);
+	}
 	cut_execute(&remove, "DELETE FROM medchain.entry WHERE origin = $1 AND seq >= $2", origin,
 				size);
 	cut_execute(&tiles, "DELETE FROM medchain.tile WHERE origin = $1 AND index * 256 >= ($2 >> (8 "
@@ -129,15 +138,18 @@ cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size, 
 		CHECK_FOR_INTERRUPTS();
 		chain_quarantine(strcmp(origin, node->node) == 0 ? node->node : origin, origin,
 					   DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 1, &isnull)),
-						 CUT_REASON,
+						 CHAIN_TAKEN_BACK,
 						 detail, SPI_getvalue(blocks->vals[i], blocks->tupdesc, 3), first, end);
 		first = end;
 	}
 	SPI_freetuptable(blocks);
 	cut_execute(&remove, "DELETE FROM medchain.block WHERE origin = $1 AND height > $2", origin,
 				height);
-	cut_execute(&memory, "DELETE FROM medchain.verified WHERE origin = $1 AND height > $2", origin,
-				height);
+
+	/* the transaction of who verifies it just now may last; see checkpoint_compare_remembered() */
+	cut_execute(&memory, "DELETE FROM medchain.verified WHERE ctid = ANY (ARRAY(SELECT ctid FROM "
+				"medchain.verified WHERE origin = $1 AND height > $2 FOR UPDATE SKIP LOCKED))",
+				origin, height);
 }
 
 static void

@@ -40,8 +40,11 @@ typedef struct LedgerHooks
 	 */
 	bool		(*may_seal) (const char *origin, int64 first, TimestampTz sealed);
 
-	/* One round of the keeper, in a transaction of its own: accept what was held. */
-	void		(*keep) (void);
+	/*
+	 * Chains, by name, for which the keeper has something to do, in that context; changed: the
+	 * state may have changed since the last time.  Runs in a trusted scope.
+	 */
+	List	   *(*due) (MemoryContext context, bool changed);
 
 	/*
 	 * Member whose session this is, palloc'd, or NULL; *acting: it takes part now, and the session

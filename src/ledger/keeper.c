@@ -19,9 +19,11 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "ledger/chain.h"
 #include "ledger/hooks.h"
 #include "ledger/sealer.h"
 #include "ledger/shared.h"
@@ -29,10 +31,13 @@
 #include "ledger/worker.h"
 
 #define KEEPER_IDLE 1000		/* milliseconds */
+#define KEEPER_TURN 10000		/* entries after which it is another chain's turn */
+#define KEEPER_TROUBLES 100		/* chains whose trouble is not told again and again */
 #define KEEPER_SMALL 512		/* pages of medchain.pending that are no trouble */
 #define KEEPER_BATCH 5000		/* entries sealed since the last time that are worth a vacuum */
 #define KEEPER_REST 20			/* times as long as the last vacuum took; it has nothing to remove
 								 * while an old transaction can still see the rows */
+#define KEEPER_PATIENCE 10000	/* milliseconds for a vacuum: somebody's cursor can stand on a page */
 
 static BlockNumber
 keeper_pending_pages(void)
@@ -45,10 +50,36 @@ keeper_pending_pages(void)
 	return pages;
 }
 
+/*
+ * What went wrong in a transaction concerns what it was for, and nothing else: it is over, and in
+ * the log, if that is not what was said last time.  Returns what it was, in that context.
+ */
+static char *
+keeper_recover(MemoryContext context, LastComplaint *last, const char *what)
+{
+	char	   *message;
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	MemoryContextSwitchTo(context);
+	if (worker_complaint_is_due(last, error->message))
+		ereport(LOG, (errmsg("medchain: %s has to wait: %s", what, error->message)));
+	message = pstrdup(error->message);
+	FreeErrorData(error);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	RESUME_INTERRUPTS();
+	return message;
+}
+
 /* VACUUM (SKIP_LOCKED, TRUNCATE off) medchain.pending, outside of any transaction. */
 static void
 keeper_vacuum(void)
 {
+	static LastComplaint complaint = {0};
 	MemoryContext caller = CurrentMemoryContext;
 	VacuumParams params = {0};
 	VacuumRelation *relation;
@@ -73,13 +104,25 @@ keeper_vacuum(void)
 	params.truncate = VACOPTVALUE_DISABLED;
 	params.nworkers = -1;
 
-	StartTransactionCommand();
-	pgstat_report_activity(STATE_RUNNING, "vacuuming medchain.pending");
-	MemoryContextSwitchTo(PortalContext);
-	compat_vacuum(list_make1(relation), &params, PortalContext);
-	CommitTransactionCommand();
-	pgstat_report_stat(true);
-	pgstat_report_activity(STATE_IDLE, NULL);
+	enable_timeout_after(STATEMENT_TIMEOUT, KEEPER_PATIENCE);
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		pgstat_report_activity(STATE_RUNNING, "vacuuming medchain.pending");
+		MemoryContextSwitchTo(PortalContext);
+		compat_vacuum(list_make1(relation), &params, PortalContext);
+		CommitTransactionCommand();
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		pgstat_report_stat(true);
+		pgstat_report_activity(STATE_IDLE, NULL);
+	}
+	PG_CATCH();
+	{
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		(void) keeper_recover(caller, &complaint, "vacuuming medchain.pending");
+	}
+	PG_END_TRY();
+	QueryCancelPending = false; /* it came as we were done */
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(PortalContext);
 	PortalContext = NULL;
@@ -106,20 +149,142 @@ keeper_clean(SharedDatabase *slot)
 	next = now + (GetCurrentTimestamp() - now) * KEEPER_REST;
 }
 
-static void
-keeper_loop(SharedDatabase *slot)
+/* Chains that could not be moved forward, and what was said of it last. */
+typedef struct KeeperTrouble
 {
-	for (;;)
+	char	   *origin;
+	LastComplaint complaint;
+} KeeperTrouble;
+
+static List *troubles = NIL;
+
+static KeeperTrouble *
+keeper_trouble(const char *origin)
+{
+	MemoryContext old;
+	KeeperTrouble *trouble;
+	ListCell   *cell;
+
+	foreach(cell, troubles)
+	{
+		trouble = lfirst(cell);
+		if (strcmp(trouble->origin, origin) == 0)
+			return trouble;
+	}
+	if (list_length(troubles) == KEEPER_TROUBLES)
+		troubles = list_delete_first(troubles);
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	trouble = palloc0(sizeof(KeeperTrouble));
+	trouble->origin = pstrdup(origin);
+	troubles = lappend(troubles, trouble);
+	MemoryContextSwitchTo(old);
+	return trouble;
+}
+
+/* For the view: the chain of this round that could not be moved forward, if there is one. */
+static void
+keeper_tell(SharedDatabase *slot, const char *origin, const char *error)
+{
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	if (origin != NULL && strcmp(slot->stuck_origin, origin) != 0)
+		slot->stuck_since = GetCurrentTimestamp();
+	strlcpy(slot->stuck_origin, origin ? origin : "", sizeof(slot->stuck_origin));
+	strlcpy(slot->stuck_error, error ? error : "", sizeof(slot->stuck_error));
+	LWLockRelease(shared_state->lock);
+}
+
+/*
+ * A chain's turn, in a transaction of its own.  What fails in there concerns that chain alone, and
+ * is tried again; *error is what it was, in that context.  True: there may be more to do for it.
+ */
+static bool
+keeper_advance(SharedDatabase *slot, const char *origin, MemoryContext context, char **error)
+{
+	volatile bool more = false;
+
+	PG_TRY();
 	{
 		TrustedScope scope;
 
 		worker_begin(slot, "accepting held blocks");
 		trusted_begin(&scope);
-		ledger_hooks.keep();
+		more = chain_advance(origin, KEEPER_TURN);
 		trusted_end(&scope);
 		worker_commit();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		*error = keeper_recover(context, &keeper_trouble(origin)->complaint,
+								psprintf("chain \"%s\"", origin));
+		more = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return more;
+}
+
+/*
+ * Every chain with something to do has its turn, so that none waits for the end of another one's
+ * backlog.  True: there is more.
+ */
+static bool
+keeper_round(SharedDatabase *slot)
+{
+	static uint64 generation = 0;
+	static TimestampTz looked = 0;
+	uint64		current = pg_atomic_read_u64(&slot->grant_generation);
+	TimestampTz now = GetCurrentTimestamp();
+	bool		changed = current != generation ||
+		TimestampDifferenceExceeds(looked, now, KEEPER_IDLE);
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "medchain keeper round",
+												  ALLOCSET_DEFAULT_SIZES);
+	TrustedScope scope;
+	List	   *origins;
+	ListCell   *cell;
+	const char *stuck = NULL;
+	const char *why = NULL;
+	bool		more = false;
+
+	worker_begin(slot, "looking for held blocks");
+	trusted_begin(&scope);
+	origins = ledger_hooks.due(context, changed);
+	trusted_end(&scope);
+	worker_commit();
+	if (changed)
+	{
+		generation = current;
+		looked = now;
+	}
+	MemoryContextSwitchTo(context);
+	foreach(cell, origins)
+	{
+		char	   *error = NULL;
+
+		more |= keeper_advance(slot, lfirst(cell), context, &error);
+		if (error != NULL && stuck == NULL)
+		{
+			stuck = lfirst(cell);
+			why = error;
+		}
+	}
+	keeper_tell(slot, stuck, why);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	pg_atomic_fetch_add_u64(&slot->keeper_rounds, 1);
+	return more;
+}
+
+static void
+keeper_loop(SharedDatabase *slot)
+{
+	for (;;)
+	{
+		bool		more = keeper_round(slot);
+
 		keeper_clean(slot);
-		worker_sleep(slot, KEEPER_IDLE, NULL);
+		worker_sleep(slot, more ? 0 : KEEPER_IDLE, NULL);
 	}
 }
 

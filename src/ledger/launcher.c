@@ -38,6 +38,7 @@
 #include "ledger/sealer.h"
 #include "ledger/shared.h"
 #include "ledger/trusted.h"
+#include "ledger/wait.h"
 #include "ledger/worker.h"
 
 #define LAUNCHER_PAUSE_FIRST 1000	/* milliseconds until a worker that failed is started again;
@@ -50,7 +51,7 @@
 #define LAUNCHER_COMPLAINT 60000	/* milliseconds between two log lines about that */
 #define LAUNCHER_PROBE 20		/* ... at the database that is being looked into */
 #define LAUNCHER_REAPED 500		/* milliseconds until a gone worker's place is free */
-#define LAUNCHER_IDLE 60000		/* milliseconds between looks when nothing is due */
+#define LAUNCHER_IDLE WAIT_LIMIT	/* milliseconds between looks when nothing is due */
 
 static const char *const worker_function[WORKER_KINDS] = {
 	"medchain_sealer_main", "medchain_keeper_main"
@@ -424,6 +425,7 @@ launcher_work(void)
 		launcher_listed = true;
 	}
 	next = launcher_look();
+	wait_watch();
 	if (launcher_probe())
 		next = Min(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAUNCHER_PROBE));
 	launcher_sleep(next);

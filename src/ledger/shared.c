@@ -54,6 +54,7 @@ shared_reset_slot(SharedDatabase *slot, Oid database)
 	pg_atomic_init_u64(&slot->sealed, 0);
 	pg_atomic_init_u32(&slot->dirty, 1);
 	pg_atomic_init_u64(&slot->grant_generation, 1);
+	pg_atomic_init_u64(&slot->keeper_rounds, 0);
 	pg_atomic_init_u64(&slot->blocks, 0);
 	pg_atomic_init_u64(&slot->entries, 0);
 	pg_atomic_init_u64(&slot->dirty_since, 0);
@@ -62,6 +63,8 @@ shared_reset_slot(SharedDatabase *slot, Oid database)
 	for (int n = 0; n < SHARED_LATENCIES; n++)
 		pg_atomic_init_u64(&slot->latency[n], 0);
 	ConditionVariableInit(&slot->changed);
+	for (int kind = 0; kind < WORKER_KINDS; kind++)
+		slot->workers[kind].gone = GetCurrentTimestamp();
 	slot->database = database;
 }
 

@@ -20,6 +20,7 @@
 #define SHARED_SIGN_REQUESTS 8
 #define SHARED_VERIFICATIONS 32 /* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
+#define SHARED_ORIGIN_LEN 100
 #define SHARED_LATENCIES 64		/* classes of latency: the first ends at 1 ms, each at 5/4 of the
 								 * one before */
 #define SHARED_LATENCY_FIRST 1000.0
@@ -90,6 +91,7 @@ typedef struct SharedWorker
 	TimestampTz retry;			/* not to be started before */
 	int			failures;		/* starts in a row after which it did not last */
 	bool		settled;		/* it has found the extension */
+	TimestampTz gone;			/* since when there is none, if there is none */
 	LastComplaint complaint;
 } SharedWorker;
 
@@ -97,6 +99,10 @@ typedef struct SharedDatabase
 {
 	Oid			database;		/* InvalidOid: slot free */
 	SharedWorker workers[WORKER_KINDS];
+	char		stuck_origin[SHARED_ORIGIN_LEN];	/* a chain that the keeper could not move
+													 * forward; empty: none */
+	TimestampTz stuck_since;
+	char		stuck_error[SHARED_ERROR_LEN];
 	SealerState state;
 	bool		used;			/* sessions point to this slot */
 	bool		wanted;			/* the extension is there: keep its workers running */
@@ -110,6 +116,7 @@ typedef struct SharedDatabase
 	pg_atomic_uint32 dirty;		/* something was committed to pending since the last round */
 	pg_atomic_uint64 dirty_since;	/* TimestampTz of the commit that set it; 0: not known */
 	pg_atomic_uint64 grant_generation;	/* bumped after each commit that changed state */
+	pg_atomic_uint64 keeper_rounds; /* how often the keeper has looked at all that arrived */
 	pg_atomic_uint64 blocks;	/* statistics since server start */
 	pg_atomic_uint64 entries;
 	pg_atomic_uint64 bytes;		/* of their payloads */

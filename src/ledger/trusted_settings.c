@@ -123,6 +123,7 @@ static const Setting settings[] = {
 	{"transaction_timeout", "0", IN_WORKERS},
 	{"idle_in_transaction_session_timeout", "0", IN_WORKERS},
 	{"idle_session_timeout", "0", IN_WORKERS},
+	{"vacuum_cost_delay", "0", FOR_PROCESSES},
 
 	/* where things are put, and how statements this small are run */
 	{"default_tablespace", "", IN_WORKERS},

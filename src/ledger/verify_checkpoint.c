@@ -192,7 +192,10 @@ checkpoint_compare(VerifyJob *job, int number, const VerifyChain *chain, const L
 	}
 }
 
-/* The row of medchain.verified: height, and if wanted the hash; -1 if there is none. */
+/*
+ * The row of medchain.verified: height, and if wanted the hash; -1 if there is none, or only one of
+ * a block that was taken back while somebody was about to remember it.
+ */
 static int64
 checkpoint_memory(const char *origin, uint8_t *hash)
 {
@@ -202,8 +205,11 @@ checkpoint_memory(const char *origin, uint8_t *hash)
 	int64		height = -1;
 	bool		isnull;
 
-	trusted_read(&plan, "SELECT height, hash FROM medchain.verified WHERE origin = $1", 1, types,
-				 values);
+	trusted_read(&plan, "SELECT v.height, v.hash FROM medchain.verified v WHERE v.origin = $1 "
+				 "AND NOT EXISTS (SELECT FROM medchain.quarantine q WHERE q.origin = v.origin "
+				 "AND q.height = v.height AND q.reason = '" CHAIN_TAKEN_BACK "' AND v.hash = "
+				 "sha256(convert_to(substr(q.note, 1, position(E'\\n\\n' IN q.note)), 'UTF8')))",
+				 1, types, values);
 	if (SPI_processed > 0)
 	{
 		bytea	   *stored = DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0],
@@ -264,22 +270,24 @@ checkpoint_remember(const VerifyChain *chain, const ChainCheck *end)
 	static SPIPlanPtr look = NULL;
 	static SPIPlanPtr update = NULL;
 	static SPIPlanPtr insert = NULL;
-	Oid			types[4] = {TEXTOID, INT8OID, INT8OID, BYTEAOID};
-	Datum		values[4] = {
+	int64		known = checkpoint_remembered_height(chain->origin);
+	Oid			types[5] = {TEXTOID, INT8OID, INT8OID, BYTEAOID, BOOLOID};
+	Datum		values[5] = {
 		CStringGetTextDatum(chain->origin), Int64GetDatum(end->height),
-		Int64GetDatum((int64) end->range.size), chain_bytea(end->head, HASH_LEN)
+		Int64GetDatum((int64) end->range.size), chain_bytea(end->head, HASH_LEN),
+		BoolGetDatum(known < 0)
 	};
 
 	if (chain->terms.keys == NIL || end->height < 0 || RecoveryInProgress() || XactReadOnly ||
-		IsolationUsesXactSnapshot() ||
-		chain->start.height > checkpoint_remembered_height(chain->origin))
+		IsolationUsesXactSnapshot() || chain->start.height > known)
 		return;
 	trusted_execute(&look, "SELECT FROM medchain.verified WHERE origin = $1 FOR UPDATE SKIP LOCKED",
 					1, types, values, NULL, false);
 	if (SPI_processed > 0)
 		trusted_execute(&update, "UPDATE medchain.verified SET height = $2, size = $3, hash = $4, "
 						"verified = clock_timestamp() "
-						"WHERE origin = $1 AND height <= $2", 4, types, values, NULL, false);
+						"WHERE origin = $1 AND (height <= $2 OR $5)", 5, types, values, NULL,
+						false);
 	else
 		trusted_execute(&insert, "INSERT INTO medchain.verified (origin, height, size, hash, "
 						"verified) "

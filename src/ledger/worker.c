@@ -91,6 +91,7 @@ worker_release(int code, Datum arg)
 	{
 		worker->pid = 0;
 		worker->latch = NULL;
+		worker->gone = GetCurrentTimestamp();
 		if (in_peace || slot->barred > 0)
 			worker->failures = 0;
 		else if (TimestampDifferenceExceeds(worker->started, GetCurrentTimestamp(), WORKER_STEADY))

@@ -3,9 +3,12 @@
  *
  * BEFORE INSERT triggers on medchain.entry and medchain.block, ENABLE ALWAYS, see
  * every replicated row, of the initial copy as of the stream.  None is inserted as it
- * comes: entries and blocks are held, per source, until chain_advance() has verified
+ * comes: entries and blocks are held, per source, until the keeper has verified
  * a block with all its entries.  What is wrong goes to medchain.quarantine.  Nothing in
  * here may fail because of the data: an error would stop the subscription.
+ *
+ * And nothing in here may take a lock that anybody else waits for: an apply worker's transaction
+ * ends when the peer says so, and a hostile one never does.
  */
 #include "postgres.h"
 
@@ -20,7 +23,6 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 
 #include "core/encode.h"
 #include "ledger/chain.h"
@@ -28,6 +30,8 @@
 #include "ledger/shared.h"
 #include "ledger/trusted.h"
 #include "sync/apply.h"
+
+static bool block_arrived = false;	/* in this transaction */
 
 /* A text or bigint column of the arriving row; NULL or -1 where it is null. */
 static char *
@@ -228,47 +232,6 @@ apply_hold_block(const char *source, const char *origin, int64 height, const cha
 					4, types, values, NULL, false);
 }
 
-/*
- * Move a chain forward, in a subtransaction.  Whatever fails in there is logged and left to the
- * keeper's next round: it must stop neither the subscription nor the other chains.
- */
-static void
-apply_advance(const char *origin)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		chain_advance(origin);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-
-		/* somebody wants this process to stop */
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
-			ReThrowError(error);
-		ereport(LOG,
-				(errmsg("medchain: chain \"%s\" has to wait: %s", origin, error->message)));
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-}
-
 static void
 apply_block(TriggerData *trigger, const LocalNode *node)
 {
@@ -294,12 +257,7 @@ apply_block(TriggerData *trigger, const LocalNode *node)
 		return;
 	}
 	apply_hold_block(source, origin, height, note);
-
-	/*
-	 * in the initial copy, entries may still be under way in another worker: the keeper sees to it
-	 */
-	if (!am_tablesync_worker())
-		apply_advance(origin);
+	block_arrived = true;
 }
 
 PG_FUNCTION_INFO_V1(medchain_arrive_block);
@@ -329,25 +287,61 @@ medchain_arrive_block(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/*
- * Chains with something to do: the next block is here; or the data centre, or another end node's
- * configuration, has changed what the chain is signed with, so that blocks may have to be taken
- * back, or refused ones tried again.
- */
-void
-apply_keep(void)
+/* The keeper accepts what has arrived, when it can see it. */
+static void
+apply_xact_callback(XactEvent event, void *arg)
 {
-	static SPIPlanPtr plan = NULL;
-	SPITupleTable *origins;
-	uint64		count;
+	if (event == XACT_EVENT_COMMIT && block_arrived)
+	{
+		SharedDatabase *slot = shared_database();
 
-	trusted_execute(&plan,
+		if (slot != NULL)
+			(void) shared_wake(slot, WORKER_KEEPER);
+	}
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		block_arrived = false;
+}
+
+void
+apply_install(void)
+{
+	RegisterXactCallback(apply_xact_callback, NULL);
+}
+
+static List *
+apply_add_origins(List *origins, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	   *origin = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+
+		origins = lappend(origins, MemoryContextStrdup(context, origin));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(old);
+	return origins;
+}
+
+List *
+apply_due(MemoryContext context, bool changed)
+{
+	static SPIPlanPtr arrived = NULL;
+	static SPIPlanPtr rekeyed = NULL;
+	List	   *origins;
+
+	trusted_execute(&arrived,
+					"SELECT DISTINCT h.origin FROM medchain.held_block h LEFT JOIN medchain.chain "
+					"c ON c.origin = h.origin WHERE h.height <= coalesce(c.height, -1) + 1 "
+					"ORDER BY 1", 0, NULL, NULL, NULL, false);
+	origins = apply_add_origins(NIL, context);
+	if (!changed)
+		return origins;
+	trusted_execute(&rekeyed,
 					"WITH contested AS (SELECT about AS member FROM medchain.claim WHERE kind = "
 					"'configure' AND NOT effective) "
-					"SELECT h.origin FROM medchain.held_block h LEFT JOIN medchain.chain c ON "
-					"c.origin = h.origin "
-					"WHERE h.height = coalesce(c.height, -1) + 1 "
-					"UNION SELECT k.member FROM medchain.ledger_key k JOIN medchain.chain c ON "
+					"SELECT k.member FROM medchain.ledger_key k JOIN medchain.chain c ON "
 					"c.origin = k.member "
 					"WHERE k.follows IS NOT NULL AND k.from_height <= c.height "
 					"UNION SELECT c.origin FROM medchain.chain c JOIN contested t ON t.member = "
@@ -360,12 +354,5 @@ apply_keep(void)
 					"'differs from accepted block') "
 					"AND (k.from_height > 0 OR q.origin IN (SELECT t.member FROM contested t)) "
 					"ORDER BY 1", 0, NULL, NULL, NULL, false);
-	origins = SPI_tuptable;
-	count = SPI_processed;
-	for (uint64 i = 0; i < count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		apply_advance(SPI_getvalue(origins->vals[i], origins->tupdesc, 1));
-	}
-	SPI_freetuptable(origins);
+	return apply_add_origins(origins, context);
 }

@@ -543,7 +543,19 @@ sub unfollow
 	return;
 }
 
-# ... one after the other, each until all that it has to say has arrived.
+# The keeper of a node has looked at all that had arrived there.
+sub wait_for_keeper
+{
+	my ($self, $name) = @_;
+	my $rounds = q{(SELECT rounds FROM medchain.workers() WHERE worker = 'keeper')};
+	my $begun = $self->sql($name, "SELECT $rounds");
+
+	# one may have looked too early
+	$self->wait_for($name, "SELECT $rounds >= $begun + 2");
+	return;
+}
+
+# ... one after the other, each until all that it has to say has arrived, and was looked at.
 sub follow
 {
 	my ($self, $name, @peers) = @_;
@@ -552,6 +564,7 @@ sub follow
 		my $subscription = $self->sql($name, "SELECT quote_ident(subscription) FROM medchain.peer WHERE member = '$peer'");
 		$self->sql($name, "ALTER SUBSCRIPTION $subscription ENABLE");
 		$self->cluster($peer)->wait_for_catchup($subscription);
+		$self->wait_for_keeper($name);
 	}
 	return;
 }
