@@ -37,7 +37,7 @@
 #define KEEPER_BATCH 5000		/* entries sealed since the last time that are worth a vacuum */
 #define KEEPER_REST 20			/* times as long as the last vacuum took; it has nothing to remove
 								 * while an old transaction can still see the rows */
-#define KEEPER_PATIENCE 10000	/* milliseconds for a vacuum: somebody's cursor can stand on a page */
+#define KEEPER_PATIENCE 10000	/* milliseconds for a vacuum: a cursor may stand on a page */
 
 static BlockNumber
 keeper_pending_pages(void)
@@ -236,7 +236,7 @@ keeper_round(SharedDatabase *slot)
 	uint64		current = pg_atomic_read_u64(&slot->grant_generation);
 	TimestampTz now = GetCurrentTimestamp();
 	bool		changed = current != generation ||
-		TimestampDifferenceExceeds(looked, now, KEEPER_IDLE);
+	TimestampDifferenceExceeds(looked, now, KEEPER_IDLE);
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "medchain keeper round",
 												  ALLOCSET_DEFAULT_SIZES);
