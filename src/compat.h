@@ -12,6 +12,7 @@
 #include "access/tableam.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_subscription.h"
 #include "commands/vacuum.h"
 #include "common/jsonapi.h"
 #include "executor/executor.h"
@@ -260,6 +261,28 @@ compat_database_ownercheck(Oid database, Oid role)
 	return object_ownercheck(DatabaseRelationId, database, role);
 #else
 	return pg_database_ownercheck(database, role);
+#endif
+}
+
+/* The same. */
+static inline bool
+compat_relation_ownercheck(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relation, role);
+#else
+	return pg_class_ownercheck(relation, role);
+#endif
+}
+
+/* The same. */
+static inline bool
+compat_subscription_ownercheck(Oid subscription, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(SubscriptionRelationId, subscription, role);
+#else
+	return pg_subscription_ownercheck(subscription, role);
 #endif
 }
 

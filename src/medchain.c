@@ -8,6 +8,7 @@
 
 #include "access/identity.h"
 #include "alliance/fold.h"
+#include "ledger/gate.h"
 #include "ledger/hooks.h"
 #include "ledger/launcher.h"
 #include "ledger/row_roles.h"
@@ -46,6 +47,7 @@ _PG_init(void)
 	drop_guard_install();
 	restore_install();
 	row_roles_install();
+	gate_install();
 	conceal_init();
 	apply_install();
 	apply_settings_install();

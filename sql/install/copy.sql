@@ -222,9 +222,7 @@ BEGIN
              WHERE s.subdbid = (SELECT d.oid FROM pg_database d
                                 WHERE d.datname = current_database()) LOOP
         -- its slot is the node's
-        EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', subscription);
-        EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subscription);
-        EXECUTE format('DROP SUBSCRIPTION %I', subscription);
+        PERFORM drop_subscription(subscription);
     END LOOP;
     DROP PUBLICATION IF EXISTS medchain;
     PERFORM empty_tables();

@@ -102,6 +102,39 @@ $$;
 COMMENT ON FUNCTION medchain.subscribe_to(text, text, name) IS
     'internal: subscription and peer for a member''s chain';
 
+-- For the subscription of a slot that is not ours any more.  While DROP SUBSCRIPTION waits, who
+-- applies what other peers send, or starts to, waits behind it: so it waits for moments only.
+CREATE FUNCTION medchain.drop_subscription(name name) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET lock_timeout = '200ms'
+AS $$
+DECLARE
+    holders text;
+BEGIN
+    EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', drop_subscription.name);
+    EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', drop_subscription.name);
+    FOR try IN 1 .. 10 LOOP
+        BEGIN
+            EXECUTE format('DROP SUBSCRIPTION %I', drop_subscription.name);
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_sleep(0.2);
+        END;
+    END LOOP;
+    SELECT string_agg(DISTINCT format('process %s (%s)', l.pid, a.usename), ', ') INTO holders
+        FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE l.relation = 'pg_subscription'::regclass AND l.granted
+        AND l.pid <> pg_backend_pid();
+    RAISE lock_not_available USING
+        MESSAGE = format('subscription "%s" cannot be dropped while others look at '
+            'pg_subscription', drop_subscription.name),
+        DETAIL = format('These do: %s.', coalesce(holders, 'nobody any more')),
+        HINT = 'Try again when their transactions have ended, or end them by '
+            'pg_terminate_backend().';
+END
+$$;
+COMMENT ON FUNCTION medchain.drop_subscription(name) IS
+    'internal: drop a subscription, without its slot at the peer';
+
 CREATE FUNCTION medchain.connect_peer(member text, conninfo text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
@@ -166,9 +199,7 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM pg_subscription s WHERE s.subname = p.subscription
         AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) THEN
-        EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', p.subscription);
-        EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', p.subscription);
-        EXECUTE format('DROP SUBSCRIPTION %I', p.subscription);
+        PERFORM drop_subscription(p.subscription);
     END IF;
     DELETE FROM peer x WHERE x.member = disconnect_peer.member;
     BEGIN

@@ -92,6 +92,10 @@ $alliance->sql('ha', 'SELECT medchain.seal()');
 $alliance->sql('ha', q{SELECT medchain.append_raw('bind_role', '{"role": "thief", "member": "ha"}', NULL, true)});
 my $thief = $alliance->head('ha', 'ha');
 $alliance->wait_for($_, q{SELECT height || ' ' || head FROM medchain.chains WHERE origin = 'ha'}, $thief) foreach qw(en hb);
+
+# en has verified that, and the transaction of who did lasts
+my $auditor = $alliance->cluster('en')->background_psql('postgres', on_error_stop => 0);
+$auditor->query_safe(q{BEGIN; SELECT count(*) FROM medchain.verify('ha')});
 my $lost = $alliance->sign_outside('ha2', 'dc', "SELECT medchain.rekey_envelope('ha', $new, last_height => $last)");
 $alliance->fails_like('ha', "SELECT medchain.rekey('ha', $new, proof => '$lost', last_height => $last)", qr/is for the data centre/, 'after loss, the data centre changes the key');
 $alliance->fails_like('dc', "SELECT medchain.rekey('ha', $new, proof => '$lost')", qr/last_height must not be null/, 'and names the last block');
@@ -117,8 +121,14 @@ $alliance->wait_for('hb', q{SELECT count(*) > 0 FROM medchain.quarantine WHERE o
 $alliance->follow('dc', 'ha');
 $alliance->follow('hb', 'dc');
 $alliance->wait_for_equal_heads;
+$auditor->query_safe('COMMIT');
+$auditor->quit;
+is($alliance->sql('en', q{SELECT count(*) FROM medchain.verified v WHERE origin = 'ha' AND NOT EXISTS (SELECT FROM medchain.block b WHERE b.origin = v.origin AND b.hash = v.hash)}), '1',
+	'en remembers a block that is none any more, and has gone on all the same');
 $alliance->equal_ok;
 $alliance->verify_ok;
+$alliance->verify_ok('en');
+is($alliance->sql('en', q{SELECT count(*) FROM medchain.verified v JOIN medchain.block b USING (origin, hash) WHERE origin = 'ha'}), '1', 'and then what there is');
 is($alliance->sql($_, q{SELECT count(*) > 0 FROM medchain.quarantine WHERE origin = 'ha' AND reason = 'signed with a key that was replaced'}), 't', "$_: what was taken back is kept")
   foreach qw(en hb);
 $alliance->verifies_offline_ok('after loss', qw(dc hb));
