@@ -128,7 +128,7 @@ foreach my $case (
 	[ 'a cursor', "BEGIN;\nDECLARE c CURSOR FOR SELECT medchain.connect_peer('dc', '$tls password=$secret');\nFETCH c;" ],
 	[ 'a password that is a parameter', "PREPARE p AS SELECT medchain.connect_peer('dc', '$tls password=' || \$1);\nEXECUTE p('$secret');" ],
 	[ 'a statement that was prepared otherwise', "PREPARE \"P q\" AS SELECT medchain.connect_peer('dc', \$1);\nEXECUTE \"P q\" ('$tls password=$secret', 'too much');" ],
-	[ 'a secret of other methods', join_with("$tls oauth_client_secret=$secret") . "\n;" . join_with("$tls scram_client_key=$secret") . ';' ],
+	[ 'a secret of other methods', join_with("$tls dbname=nowhere oauth_client_secret=$secret") . "\n;" . join_with("$tls dbname=nowhere scram_client_key=$secret") . ';' ],
 	[ 'a copy of the result', "COPY (SELECT medchain.connect_peer('dc', '$tls password=$secret')) TO STDOUT;" ],
 	[ 'what the planner is asked', "EXPLAIN (ANALYZE, VERBOSE) SELECT medchain.connect_peer('dc', '$tls password=$secret');" ],
 	[ 'trees and plans', join_with("$tls dbname=nowhere user=secretive password=$secret") . ';', PGOPTIONS => '-c debug_print_parse=on -c debug_print_rewritten=on -c debug_print_plan=on' ])
