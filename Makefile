@@ -18,7 +18,7 @@ OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/ledger/*.c src/alliance/*.
 
 # The order in which the parts of the install script need each other.
 INSTALL_PARTS = roles ledger home state pure append verify proofs export row_table row_verify \
-         crl authority standing examinee_standing await fold_member fold contract discipline \
+         row_proof crl authority standing examinee_standing await fold_member fold contract discipline \
          rekey member examinee protocol identity access protect row_description row_ddl apply \
          peer shortage leave join copy wait views settings privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))

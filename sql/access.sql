@@ -274,6 +274,39 @@ SELECT * FROM large;
 \c - :superuser
 
 --
+-- What an identity can be; blanks that pad it mean nothing
+--
+CREATE TYPE patients AS ENUM ('P1001', 'P1002');
+CREATE DOMAIN patient_no AS char(8);
+CREATE TABLE padded (id int PRIMARY KEY, patient patient_no, several text[], at date, weight float8,
+    document jsonb, is_one boolean, flags bit(3), other diagnosis, span int4range, bytes bytea,
+    named patients, whole numeric(9), known uuid);
+SELECT c AS "column", e.field, e.content
+    FROM unnest('{several, at, weight, document, is_one, flags, other, span, bytes}'::name[])
+        WITH ORDINALITY x (c, n),
+    LATERAL test.error_of(format('SELECT medchain.protect(''padded'', %L)', c)) e
+    ORDER BY n, e.field DESC;
+SELECT count(medchain.require_subject_column('padded', c)) AS possible
+    FROM unnest('{patient, named, whole, known}'::name[]) c;
+INSERT INTO padded VALUES (1, 'P1001'), (2, 'P1002'), (3, 'P1003');
+SET medchain.wait_for_seal = on;
+SELECT medchain.protect('padded', 'patient');
+UPDATE padded SET at = '2026-01-01' WHERE id = 1;
+RESET medchain.wait_for_seal;
+SELECT kind, count(*) FROM medchain.entry WHERE subject = medchain.pseudonym('P1001')
+    AND payload::jsonb -> 'body' ->> 'relation' = 'public.padded' GROUP BY 1 ORDER BY 1;
+GRANT SELECT, UPDATE ON padded TO regress_a;
+\c - regress_a
+SELECT id, at FROM padded ORDER BY 1;
+UPDATE padded SET weight = 1 RETURNING id;
+SELECT medchain.may_query('P1001'::char(20)) AS padded, medchain.may_query('P1001 ') AS other;
+SELECT s FROM unnest(medchain.granted_subjects()) s WHERE s ~ '^P1001';
+\c - :superuser
+DROP TABLE padded;
+DROP DOMAIN patient_no;
+DROP TYPE patients;
+
+--
 -- Unprotecting
 --
 \c - regress_dc

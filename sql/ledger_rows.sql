@@ -18,7 +18,7 @@ SELECT row_key, fault FROM medchain.verify_table('coordinate');
 SELECT medchain.row_proof('coordinate', 1) -> 'row' ->> 'content' AS content;
 DROP TABLE coordinate;
 
--- The constraint of a key's type has the rights of the table's owner
+-- The constraint of a key's type is nobody's to run: what it refuses is no row's key
 \c - regress_table_owner
 CREATE TABLE seen (who text);
 CREATE FUNCTION look(t text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen
@@ -31,6 +31,7 @@ SELECT DISTINCT who FROM seen;
 \c - :superuser
 SET client_min_messages = warning;
 SELECT count(*) FROM medchain.row_history('trap', 'a');
+SELECT medchain.row_proof('trap', 'a') IS NULL AS no_such_row;
 SELECT DISTINCT who FROM seen;
 DROP TABLE trap, seen;
 DROP DOMAIN looked_at;
@@ -267,9 +268,12 @@ DROP ROLE regress_other_owner;
 CREATE TABLE quoted (id int PRIMARY KEY) PARTITION BY RANGE (id);
 CREATE TABLE quoted_1 PARTITION OF quoted FOR VALUES FROM (0) TO (10);
 SELECT medchain.ledger_table('quoted');
+INSERT INTO quoted VALUES (1);
 SET quote_all_identifiers = on;
 DROP TABLE quoted_1;
 RESET quote_all_identifiers;
+SELECT * FROM medchain.verify_table('quoted');
+SELECT operation FROM medchain.row_history('quoted', 1);
 DROP TABLE quoted;
 
 -- The identity behind a pseudonym was exchanged: grants would open somebody else's rows

@@ -109,7 +109,9 @@ SELECT medchain.row_proof('visit', 1);
 \set VERBOSITY default
 SELECT * FROM medchain.row_history('visit', 1);
 \set VERBOSITY sqlstate
-SELECT medchain.row_digest('visit', NULL, 1);
+SELECT medchain.row_digest('visit', '(0,1)', 1);
+SELECT * FROM medchain.row_digests('visit', 1);
+SELECT * FROM medchain.row_words('visit', '');
 \set VERBOSITY default
 \c - :superuser
 GRANT SELECT ON visit TO regress_reader;
@@ -222,7 +224,11 @@ SELECT * FROM medchain.verify_table('part');
 SELECT operation, fault FROM medchain.row_history('part', 20);
 TRUNCATE part_1;
 SELECT * FROM medchain.verify_table('part');
+BEGIN;
 DROP TABLE part_2;
+SELECT * FROM medchain.verify_table('part');
+SELECT operation, fault FROM medchain.row_history('part', 20);
+ROLLBACK;
 ALTER TABLE part DETACH PARTITION part_2;
 SELECT * FROM medchain.verify_table('part');
 SELECT operation, fault FROM medchain.row_history('part', 20);

@@ -61,6 +61,13 @@ SELECT call, content FROM test.errors_of($$issue_protocol('', 'text', '[]')$$,
     $$amend_protocol(gen_random_uuid(), '', 'text', '[]')$$, $$append('visit', '{}', '')$$,
     $$append('visit', '{}', ' ')$$, $$examinee_key_envelope('', 'key')$$,
     $$register_examinee_key(' ', 'key', 'proof')$$);
+-- nor is what nobody can see, or look up, anybody's name
+SELECT call, field, content FROM test.errors_of($$issue_protocol(E'P\x01', 'text', '[]')$$,
+    $$issue_protocol(U&'P\0085', 'text', '[]')$$, $$append('visit', '{}', E'P1\n')$$,
+    $$issue_protocol(repeat('P', 1001), 'text', '[]')$$,
+    $$append('visit', '{}', repeat('P', 1001))$$,
+    $$examinee_key_envelope(E'P\x7f', 'key')$$);
+SELECT medchain.append('visit', '{}', repeat('P', 1000)) IS NOT NULL AS appended;
 SELECT * FROM test.error_of($$ SELECT medchain.issue_protocol('P0001', 'text', '[]',
     signature => 'AAAA') $$);
 SELECT * FROM test.error_of($$ SELECT medchain.issue_protocol('P0001', 'text', '[]',

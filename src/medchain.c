@@ -7,11 +7,13 @@
 #include "miscadmin.h"
 
 #include "access/identity.h"
+#include "access/question.h"
 #include "alliance/fold.h"
 #include "ledger/gate.h"
 #include "ledger/hooks.h"
 #include "ledger/launcher.h"
 #include "ledger/row_roles.h"
+#include "ledger/row_utility.h"
 #include "ledger/settings.h"
 #include "ledger/shared.h"
 #include "ledger/yield.h"
@@ -48,6 +50,8 @@ _PG_init(void)
 	restore_install();
 	row_roles_install();
 	gate_install();
+	utility_install();
+	question_install();
 	conceal_init();
 	apply_install();
 	apply_settings_install();

@@ -86,6 +86,12 @@ $$;
 COMMENT ON FUNCTION medchain.require_words(text, text) IS 'internal: error if an argument is '
     'null, empty or blank';
 
+CREATE FUNCTION medchain.require_subject(subject text) RETURNS void
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'medchain_require_subject';
+COMMENT ON FUNCTION medchain.require_subject(text) IS
+    'internal: error if an identity is null, blank, longer than 1000 bytes, or has control '
+    'characters in it';
+
 CREATE FUNCTION medchain.is_blank(value text) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_is_blank';
 COMMENT ON FUNCTION medchain.is_blank(text) IS 'internal: is there nothing to see in this text?';

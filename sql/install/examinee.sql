@@ -7,7 +7,7 @@ CREATE FUNCTION medchain.examinee_key_terms(subject text, public_key text) RETUR
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
-    PERFORM require_words('subject', examinee_key_terms.subject), require_words('public key',
+    PERFORM require_subject(examinee_key_terms.subject), require_words('public key',
         examinee_key_terms.public_key);
     RETURN jsonb_build_object('alliance', n.alliance, 'registrar', n.node, 'subject',
         encode(pseudonym(examinee_key_terms.subject), 'hex'),
@@ -96,7 +96,7 @@ DECLARE
     local local_node := require_node('{data_center}', 'withdraw_examinee_key()');
 BEGIN
     PERFORM require_capability('admit', 'withdrawing keys of examinees');
-    PERFORM require_words('subject', withdraw_examinee_key.subject);
+    PERFORM require_subject(withdraw_examinee_key.subject);
     IF NOT EXISTS (SELECT FROM examinee_key k
         WHERE k.subject = pseudonym(withdraw_examinee_key.subject)) THEN
         PERFORM catch_up();

@@ -16,7 +16,7 @@ AS $$
             FROM (SELECT DISTINCT p.polrelid::regclass AS relation FROM pg_policy p) l
             WHERE EXISTS (SELECT FROM own_policies(l.relation) o WHERE o.is_own)
             AND NOT EXISTS (SELECT FROM row_table t WHERE t.subject_column IS NOT NULL
-                            AND t.relation = coalesce(pg_partition_root(l.relation), l.relation))
+                            AND t.relation = partition_root(l.relation))
         UNION ALL
         SELECT 1, format('table %s', l.relation),
                format('medchain.end_ledger_table(%L)', l.relation)
@@ -24,7 +24,7 @@ AS $$
                   WHERE t.tgfoid IN (SELECT row_trigger_functions()) AND t.tgparentid = 0) l
             WHERE NOT EXISTS (SELECT FROM own_policies(l.relation) o WHERE o.is_own)
             AND NOT EXISTS (SELECT FROM row_table t
-                            WHERE t.relation = coalesce(pg_partition_root(l.relation), l.relation))
+                            WHERE t.relation = partition_root(l.relation))
         UNION ALL
         -- in a copy nothing else can be called before
         SELECT 0, format('tables of node "%s"', n.node), 'medchain.detach_copy()' FROM local_node n

@@ -8,6 +8,8 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA medchain FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA medchain FROM PUBLIC;
 
+-- Who makes a partition of a ledger table needs the right to put the triggers on it; each of them
+-- looks at what it was called for.
 DO $$
 DECLARE
     f regprocedure;
@@ -17,7 +19,8 @@ DECLARE
                    "verify_certificate", "certificate_path", "certificate_pem", "crl_pem",
                    "crl_facts", "crl_revocation", "certificate_facts", "key_facts",
                    "current_member", "own_member", "may_query", "may_update",
-                   "granted_subjects", "name_valid", "is_copy", "ledger_time", "ledger_period"],
+                   "granted_subjects", "capture", "capture_truncate", "name_valid", "is_copy",
+                   "ledger_time", "ledger_period"],
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract",
                            "accept_contract", "end_contract",
                    "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy",
@@ -28,9 +31,12 @@ DECLARE
                    "ledger_table", "end_ledger_table", "protect_part", "protection_policies",
                    "own_policies", "drop_policies", "before_drop",
                    "register_row_table", "forget_row_table", "drop_row_triggers", "check_row_table",
-                   "row_trigger_functions",
+                   "row_trigger_functions", "equip_row_table", "equip_truncate",
+                   "require_trigger_name", "is_captured",
+                   "require_subject_column",
                    "require_logged", "require_relation", "table_and_partitions",
-                   "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values",
+                   "partition_root",
+                   "row_history", "row_history_of", "row_proof", "row_proof_of",
                        "start_workers", "sealer_status", "pseudonym_status", "shortages",
                            "lock_waits", "seal",
                            "verify", "verify_progress", "verify_table",
@@ -41,9 +47,9 @@ DECLARE
                             "protocol_envelope", "register_examinee_key", "examinee_key_envelope",
                             "log_diagnosis",
                    "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt",
-                   "row_history", "row_history_of", "row_proof", "row_proof_of", "row_key_values"],
+                   "row_history", "row_history_of", "row_proof", "row_proof_of"],
         "medchain_auditor": ["row_history", "row_history_of", "row_proof", "row_proof_of",
-            "row_key_values", "verify", "verify_progress", "verify_table", "checkpoint", "export",
+            "verify", "verify_progress", "verify_table", "checkpoint", "export",
                 "sealer_status", "pseudonym_status", "shortages", "lock_waits", "diagnosis_log",
                     "data_index", "slot_name",
                    "inclusion_proof", "consistency_proof", "receipt"],

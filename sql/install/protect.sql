@@ -115,6 +115,45 @@ $$;
 COMMENT ON FUNCTION medchain.protection_faults(regclass, name) IS
     'internal: what of a protected table''s row security is gone or was changed, in words';
 
+-- An identity is compared as a text: that of a type whose values have one each, whatever a session
+-- has set.
+CREATE FUNCTION medchain.require_subject_column(relation regclass, subject name) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    type regtype;
+    base pg_type;
+BEGIN
+    SELECT a.atttypid INTO type FROM pg_attribute a
+        WHERE a.attrelid = require_subject_column.relation
+        AND a.attname = require_subject_column.subject AND a.attnum > 0 AND NOT a.attisdropped;
+    IF NOT FOUND THEN
+        RAISE undefined_column USING
+            MESSAGE = format('column "%s" of table %s does not exist',
+                require_subject_column.subject, require_subject_column.relation);
+    END IF;
+    SELECT * INTO base FROM pg_type t WHERE t.oid = type;
+    WHILE base.typtype = 'd' LOOP
+        SELECT * INTO base FROM pg_type t WHERE t.oid = base.typbasetype;
+    END LOOP;
+    IF base.typcategory = 'S' OR base.typtype = 'e'
+       OR base.oid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype,
+                       'uuid'::regtype)
+       -- types of extensions that are neither arrays nor made of others, such as that of a number
+       -- with a check digit
+       OR (base.typtype = 'b' AND base.typcategory = 'U' AND base.oid >= 16384) THEN
+        RETURN;
+    END IF;
+    RAISE datatype_mismatch USING
+        MESSAGE = format('column "%s" of table %s cannot say whose record a row is',
+            require_subject_column.subject, require_subject_column.relation),
+        DETAIL = format('It is of type %s.', type),
+        HINT = 'Name a column of a text, integer, numeric, uuid or enum type.';
+END
+$$;
+COMMENT ON FUNCTION medchain.require_subject_column(regclass, name) IS
+    'internal: error unless a table has this column, of a type that identities can have';
+
 CREATE FUNCTION medchain.protect(relation regclass, subject name) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
@@ -127,15 +166,11 @@ BEGIN
     PERFORM require_relation(protect.relation);
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', protect.relation);
     PERFORM check_row_table(protect.relation);
-    IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = protect.relation
-                   AND a.attname = protect.subject AND a.attnum > 0 AND NOT a.attisdropped) THEN
-        RAISE undefined_column USING
-            MESSAGE = format('column "%s" of table %s does not exist',
-                protect.subject, protect.relation);
-    END IF;
+    PERFORM require_subject_column(protect.relation, protect.subject);
     FOR part IN SELECT table_and_partitions(protect.relation) LOOP
         PERFORM protect_part(part, protect.subject, protect.relation);
     END LOOP;
+    PERFORM equip_row_table(protect.relation);
     PERFORM register_row_table(protect.relation, protect.subject, false, false);
 END
 $$;
@@ -151,7 +186,7 @@ CREATE FUNCTION medchain.unprotect(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
-    root regclass := coalesce(pg_partition_root(unprotect.relation), unprotect.relation);
+    root regclass := partition_root(unprotect.relation);
     is_known boolean := EXISTS (SELECT FROM row_table t
                                 WHERE t.relation IN (unprotect.relation, root));
     part regclass;

@@ -161,7 +161,7 @@ CREATE FUNCTION medchain.protocol_terms(protocol uuid, subject text, protocol_te
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
-    PERFORM require_words('subject', protocol_terms.subject), require_words('protocol text',
+    PERFORM require_subject(protocol_terms.subject), require_words('protocol text',
         protocol_terms.protocol_text);
     IF isempty(protocol_terms.valid) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'the protocol''s period is empty';
@@ -324,7 +324,7 @@ BEGIN
     PERFORM await_own_part(), await_members(named_members(amend_protocol.grants,
         amend_protocol.data_index));
     PERFORM require_capability('issue', 'issuing protocols');
-    PERFORM require_words('subject', amend_protocol.subject);
+    PERFORM require_subject(amend_protocol.subject);
     SELECT * INTO p FROM medchain.protocol x WHERE x.id = amend_protocol.protocol;
     IF NOT FOUND OR p.subject IS DISTINCT FROM pseudonym(amend_protocol.subject) THEN
         RAISE undefined_object USING MESSAGE = format('there is no protocol %s about this subject',

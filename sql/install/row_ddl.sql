@@ -29,11 +29,13 @@ AS $$
         FROM unnest(p_named) n CROSS JOIN LATERAL regexp_match(n, '^(.*) on ([0-9]+)$') m
              LEFT JOIN row_part r ON r.part = m[2]::oid::regclass WHERE m IS NOT NULL),
     moved (name) AS (
-        -- partitions that were detached, or are called otherwise now
+        -- partitions that were detached or dropped, or are called otherwise now
         SELECT r.name FROM row_part r JOIN pg_class c ON c.oid = r.part
              JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE r.relation = p_table.relation AND r.part <> r.relation
-        AND (own_change(c.xmin) OR own_change(n.xmin))),
+        AND (own_change(c.xmin) OR own_change(n.xmin))
+        UNION
+        SELECT r.name FROM row_part r WHERE r.relation = p_table.relation AND r.leaving),
     difference AS MATERIALIZED (
         SELECT d.item, d.change, coalesce(i.made, false) AS made, coalesce(i.moved, false) AS moved,
                regexp_replace(d.item, '^(definition|roles) of ', '') AS base
@@ -43,6 +45,12 @@ AS $$
         SELECT d.item FROM difference d WHERE CASE
             WHEN d.item IN ('name', 'owner', 'persistence', 'row security')
                 THEN d.item IN (SELECT x.item FROM named x)
+            -- what is said of a partition depends on the table, too
+            WHEN d.item ~ '^(owner|row security) on '
+                THEN EXISTS (SELECT FROM named x WHERE x.item IN (
+                         d.item, regexp_replace(d.item, ' on .*', '')))
+                     OR EXISTS (SELECT FROM difference x WHERE x.item =
+                         regexp_replace(d.item, '^(owner|row security) on ', 'partition '))
             WHEN d.change = 'changed' THEN d.made
             WHEN d.change = 'added' THEN d.made OR d.moved
             WHEN d.item ^@ 'column ' THEN EXISTS (
@@ -148,6 +156,83 @@ COMMENT ON FUNCTION medchain.observe_columns(medchain.row_table, jsonb) IS
     'internal: follow what DDL did to the columns of a ledger table; the kind of entry that each '
     'of its rows needs, if any';
 
+-- Detached from a protected table it is one by itself: whatever becomes of the other, nobody sees
+-- more of it than before, and its changes are on the ledger.
+CREATE FUNCTION medchain.adopt_partition(p_part regclass, p_table medchain.row_table) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    part regclass;
+BEGIN
+    FOR part IN SELECT table_and_partitions(p_part) LOOP
+        PERFORM protect_part(part, p_table.subject_column, p_part);
+    END LOOP;
+    PERFORM equip_row_table(p_part, true);
+    PERFORM note_row_table(p_part, p_table.key_columns, p_table.subject_column,
+        p_table.append_only, p_table.record_truncate, p_table.ledger_name);
+    RAISE NOTICE USING
+        MESSAGE = format('table %s is protected by itself from now on', p_part),
+        HINT = format('medchain.unprotect(%L) opens it.', p_part);
+END
+$$;
+COMMENT ON FUNCTION medchain.adopt_partition(regclass, medchain.row_table) IS
+    'internal: protect what was detached from this table';
+
+-- What is about to become a partition is a ledger table no more, as its rows come to the other
+-- one's.  Before, as PostgreSQL puts a trigger on it that has the name of the one it has.
+CREATE FUNCTION medchain.prepare_attach(p_part regclass, p_parent regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    t row_table;
+    root row_table;
+BEGIN
+    SELECT * INTO root FROM row_table x WHERE x.relation = partition_root(p_parent);
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT * INTO t FROM row_table x WHERE x.relation = p_part;
+    IF FOUND THEN
+        IF t.subject_column IS NOT NULL AND root.subject_column IS DISTINCT FROM t.subject_column
+            THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('%s cannot become a partition of %s', p_part, p_parent),
+                DETAIL = format('It is protected by its column "%s"; %s.', t.subject_column,
+                    CASE WHEN root.subject_column IS NULL THEN 'the other table is not'
+                         ELSE format('the other table by "%s"', root.subject_column) END),
+                HINT = format('Call medchain.unprotect(%L) first.', p_part);
+        ELSIF t.append_only AND NOT root.append_only THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('%s cannot become a partition of %s', p_part, p_parent),
+                DETAIL = 'It is append-only; the other table is not.',
+                HINT = format('Call medchain.end_ledger_table(%L) first.', p_part);
+        END IF;
+        PERFORM erase_row_table(p_part, root.ledger_name);
+    END IF;
+    PERFORM drop_row_triggers(p_part);
+    PERFORM require_trigger_name(p, 'medchain_capture') FROM table_and_partitions(p_part) p;
+END
+$$;
+COMMENT ON FUNCTION medchain.prepare_attach(regclass, regclass) IS
+    'internal: a command is about to attach a partition; error, with what to do, if that cannot be';
+
+-- Before, as nobody can tell afterwards what was in it.
+CREATE FUNCTION medchain.prepare_drop(p_part regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    t row_table;
+BEGIN
+    SELECT * INTO t FROM row_table x WHERE x.relation = partition_root(p_part);
+    IF FOUND AND NOT t.append_only AND at_home() THEN
+        PERFORM row_record('row.delete', p_part, t.relation);
+        UPDATE row_part r SET leaving = true FROM table_and_partitions(p_part) p WHERE r.part = p;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.prepare_drop(regclass) IS
+    'internal: DROP TABLE is about to drop a partition: put on the ledger that its rows go';
+
 -- Partitions come with their rows and go with them.
 CREATE FUNCTION medchain.observe_partitions(p_table medchain.row_table, p_fresh boolean)
     RETURNS void
@@ -172,15 +257,17 @@ BEGIN
             PERFORM row_record('row.baseline', part, p_table.relation);
         END IF;
     END LOOP;
-    -- those that were parts and stand alone now; row security stays on them until their owner takes
-    -- it off
+    -- those that were parts and stand alone now
     FOR part IN SELECT r.part FROM row_part r JOIN pg_class c ON c.oid = r.part
         WHERE r.relation = p_table.relation AND NOT EXISTS (
             SELECT FROM table_and_partitions(p_table.relation) p WHERE p = r.part) LOOP
         IF NOT p_fresh AND (SELECT c.relkind FROM pg_class c WHERE c.oid = part) = 'r' THEN
             PERFORM row_record('row.delete', part, p_table.relation);
         END IF;
-        EXECUTE format('DROP TRIGGER IF EXISTS medchain_truncate ON %s', part);
+        PERFORM drop_row_triggers(part);
+        IF p_table.subject_column IS NOT NULL AND part = partition_root(part) THEN
+            PERFORM adopt_partition(part, p_table);
+        END IF;
     END LOOP;
 END
 $$;
@@ -309,7 +396,8 @@ BEGIN
     FOR r IN SELECT t.relation FROM row_table t JOIN pg_class c ON c.oid = t.relation
              WHERE t.relation = ANY (p_relations) AND t.description IS NOT NULL AND is_watched(t)
              ORDER BY t.ledger_name COLLATE "C" LOOP
-        PERFORM observe_table(r, p_command, false, ARRAY[format('owner on %s', r::oid)]);
+        PERFORM observe_table(r, p_command, false,
+            ARRAY(SELECT format('owner on %s', p::oid) FROM table_and_partitions(r) p));
     END LOOP;
 END
 $$;
@@ -323,6 +411,7 @@ AS $$
 DECLARE
     t row_table;
     p row_part;
+    relation regclass;
 BEGIN
     FOR t IN SELECT * FROM row_table x WHERE x.relation = ANY (p_relations)
              ORDER BY x.ledger_name COLLATE "C" LOOP
@@ -341,14 +430,22 @@ BEGIN
         RETURN;
     END IF;
     -- what was in them cannot be told any more
-    SELECT * INTO p FROM row_part x WHERE x.part = ANY (p_relations)
+    SELECT * INTO p FROM row_part x WHERE x.part = ANY (p_relations) AND NOT x.leaving
         ORDER BY x.name COLLATE "C" LIMIT 1;
     IF FOUND THEN
         RAISE dependent_objects_still_exist USING
             MESSAGE = format('partition %s of %s cannot be dropped: its rows are on the ledger',
                              p.name, p.relation),
-            HINT = 'Detach it first, so that the ledger says which rows are gone.';
+            HINT = format(CASE WHEN (SELECT x.append_only FROM row_table x
+                                     WHERE x.relation = p.relation)
+                THEN 'The table is append-only: ALTER TABLE %2$s DETACH PARTITION %1$s first.'
+                ELSE 'DROP TABLE %1$s first, so that the ledger says which rows are gone.' END,
+                p.name, p.relation);
     END IF;
+    FOR relation IN SELECT DISTINCT x.relation FROM row_part x
+        WHERE x.part = ANY (p_relations) AND x.leaving LOOP
+        PERFORM observe_table(relation, p_command, false, '{}');
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION medchain.observe_gone(oid[], text) IS

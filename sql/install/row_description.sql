@@ -13,7 +13,9 @@
 CREATE TABLE medchain.row_part (
     part      regclass PRIMARY KEY,
     relation  regclass NOT NULL,
-    name      text NOT NULL             -- in the descriptions
+    name      text NOT NULL,            -- in the descriptions
+    -- about to be dropped in this transaction: the ledger says already that its rows are gone
+    leaving   boolean NOT NULL DEFAULT false
 );
 CREATE INDEX row_part_relation ON medchain.row_part (relation);
 COMMENT ON TABLE medchain.row_part IS
@@ -63,12 +65,38 @@ $$;
 COMMENT ON FUNCTION medchain.row_types(regclass) IS
     'internal: types of a table''s columns, and those that they are made of';
 
+CREATE FUNCTION medchain.security_of(relation regclass) RETURNS text
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+AS $$
+    SELECT CASE WHEN c.relrowsecurity AND c.relforcerowsecurity THEN 'forced'
+                WHEN c.relrowsecurity THEN 'on' ELSE 'off' END
+    FROM pg_class c WHERE c.oid = $1
+$$;
+COMMENT ON FUNCTION medchain.security_of(regclass) IS 'internal: a table''s row security, in words';
+
+-- A partition is spoken of where it is not as it should be: there may be thousands.  One that the
+-- description does not know yet is on its way to that.
+CREATE FUNCTION medchain.row_parts_known(relation regclass)
+    RETURNS TABLE (relid regclass, part text, moved boolean)
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+AS $$
+    SELECT p.relid, p.part, p.moved FROM row_parts($1) p
+        LEFT JOIN row_table t ON t.relation = $1
+    WHERE p.relid <> $1 AND coalesce(t.description ? ('partition ' || p.relid), true)
+$$;
+COMMENT ON FUNCTION medchain.row_parts_known(regclass) IS
+    'internal: the partitions among row_parts() that are in the table''s description by now';
+
 -- By their oids, for no event trigger sees that a role is renamed.
 CREATE FUNCTION medchain.row_roles(relation regclass) RETURNS jsonb
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
 AS $$
     SELECT jsonb_object_agg(r.item, r.roles) FROM (
         SELECT 'owner' AS item, ARRAY[c.relowner] AS roles FROM pg_class c WHERE c.oid = $1
+        UNION ALL
+        SELECT 'owner' || p.part, ARRAY[c.relowner] FROM row_parts_known($1) p
+            JOIN pg_class c ON c.oid = p.relid
+            WHERE c.relowner <> (SELECT r.relowner FROM pg_class r WHERE r.oid = $1)
         UNION ALL
         SELECT format('roles of policy %I%s', t.polname, p.part), t.polroles
             FROM row_parts($1) p JOIN pg_policy t ON t.polrelid = p.relid) r
@@ -98,9 +126,13 @@ AS $$
     SELECT i.item, i.value, false, false FROM pg_class c, LATERAL (VALUES
         ('name', c.relnamespace::regnamespace::text || '.' || quote_ident(c.relname)),
         ('persistence', CASE c.relpersistence WHEN 'u' THEN 'unlogged' ELSE 'permanent' END),
-        ('row security', CASE WHEN c.relrowsecurity AND c.relforcerowsecurity THEN 'forced'
-                              WHEN c.relrowsecurity THEN 'on' ELSE 'off' END)) i (item, value)
+        ('row security', security_of(c.oid))) i (item, value)
         WHERE c.oid = $1
+    UNION ALL
+    SELECT 'row security' || p.part, security_of(p.relid), false, p.moved
+        FROM row_parts_known($1) p LEFT JOIN row_table t ON t.relation = $1
+        WHERE security_of(p.relid) <> CASE WHEN t.subject_column IS NULL THEN 'off'
+                                           ELSE 'forced' END
     UNION ALL
     SELECT 'column ' || quote_ident(a.attname),
            format_type(a.atttypid, a.atttypmod)
@@ -157,7 +189,7 @@ AS $$
                     row_expression(t.polwithcheck, t.polrelid))))) x (item, value)
     UNION ALL
     SELECT r.item, role_names(r.roles),
-           r.item <> 'owner' AND EXISTS (
+           r.item !~ '^owner' AND EXISTS (
                SELECT FROM row_parts($1) p JOIN pg_policy t ON t.polrelid = p.relid
                WHERE format('roles of policy %I%s', t.polname, p.part) = r.item
                AND own_change(t.xmin)),
@@ -165,9 +197,9 @@ AS $$
                SELECT FROM row_parts($1) p WHERE p.moved AND right(r.item, length(p.part)) = p.part)
         FROM jsonb_each(row_roles($1)) r (item, roles)
     UNION ALL
-    SELECT format('rule %I', r.rulename), md5(pg_get_ruledef(r.oid) || r.ev_enabled::text),
-           own_change(r.xmin), false
-        FROM pg_rewrite r WHERE r.ev_class = $1
+    SELECT format('rule %I%s', r.rulename, p.part),
+           md5(pg_get_ruledef(r.oid) || r.ev_enabled::text), own_change(r.xmin), p.moved
+        FROM row_parts($1) p JOIN pg_rewrite r ON r.ev_class = p.relid
 $$;
 COMMENT ON FUNCTION medchain.row_items(regclass) IS
     'internal: what DDL can change about a ledger table and the ledger has to know; made: this '

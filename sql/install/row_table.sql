@@ -137,8 +137,14 @@ AS $$
 DECLARE
     t row_table;
 BEGIN
-    SELECT * INTO t FROM row_table x WHERE x.relation = coalesce(pg_partition_root(TG_RELID),
-        TG_RELID);
+    IF TG_OP <> 'TRUNCATE' OR TG_NAME <> 'medchain_truncate' THEN
+        RAISE trigger_protocol_violated USING
+            MESSAGE = format('trigger "%s" on table "%s" is not medchain''s', TG_NAME,
+                TG_TABLE_NAME),
+            DETAIL = 'It calls medchain.capture_truncate().',
+            HINT = format('DROP TRIGGER %I ON %I.%I;', TG_NAME, TG_TABLE_SCHEMA, TG_TABLE_NAME);
+    END IF;
+    SELECT * INTO t FROM row_table x WHERE x.relation = partition_root(TG_RELID);
     IF NOT FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('table "%s" has a trigger of medchain, which knows nothing of the '
@@ -169,8 +175,9 @@ COMMENT ON FUNCTION medchain.capture_truncate() IS
     'trigger: refuse to truncate a ledger table, or put it on the ledger, an entry per row';
 
 -- A table and, if it is partitioned, all its partitions: neither row security nor TRUNCATE triggers
--- descend by themselves.
--- pg_partition_tree() would lock them until the transaction ends.
+-- descend by themselves.  One that DETACH ... CONCURRENTLY is about to detach is one until that is
+-- done: only then an event trigger tells of it.  (PostgreSQL's own functions leave it out, and
+-- pg_partition_tree() would lock them all until the transaction ends.)
 CREATE FUNCTION medchain.table_and_partitions(relation regclass) RETURNS SETOF regclass
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
 AS $$
@@ -178,11 +185,16 @@ AS $$
         SELECT $1::oid
         UNION ALL
         SELECT i.inhrelid FROM parts p JOIN pg_class c ON c.oid = p.part AND c.relkind = 'p'
-            JOIN pg_inherits i ON i.inhparent = p.part AND NOT i.inhdetachpending)
+            JOIN pg_inherits i ON i.inhparent = p.part)
     SELECT p.part::regclass FROM parts p
 $$;
 COMMENT ON FUNCTION medchain.table_and_partitions(regclass) IS
     'internal: a table and its partitions';
+
+CREATE FUNCTION medchain.partition_root(relation regclass) RETURNS regclass
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_partition_root';
+COMMENT ON FUNCTION medchain.partition_root(regclass) IS
+    'internal: the partitioned table that a partition belongs to; of another relation itself';
 
 -- A regclass can be any number, which would be a syntax error where a name is wanted.
 CREATE FUNCTION medchain.require_relation(relation regclass) RETURNS void
@@ -338,8 +350,9 @@ $$;
 COMMENT ON FUNCTION medchain.require_trigger_name(regclass, name) IS
     'internal: error if somebody else has a trigger of this name on a table';
 
--- What every part of a ledger table gets, made with medchain's rights: a privilege to put capture()
--- on a table would be one to write on the chain.
+-- What every part of a ledger table gets.  The triggers are made by who owns the table, as whatever
+-- else is on it: for a partitioned one PostgreSQL compares the bounds of its partitions, by
+-- operators that may be anybody's.
 CREATE FUNCTION medchain.equip_truncate(part regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
@@ -361,81 +374,144 @@ COMMENT ON FUNCTION medchain.equip_truncate(regclass) IS
     'internal: put the TRUNCATE trigger on one part of a ledger table, in the place of one that '
     'was left there';
 
--- The part of protect() and ledger_table() that needs medchain's own rights.  Only ever of use to
--- who could do the DDL before.
-CREATE FUNCTION medchain.register_row_table(relation regclass, subject name, append_only boolean,
-    record_truncate boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
-        SET row_security = off
+CREATE FUNCTION medchain.run_as_owner(relation regclass, command text) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_run_as_owner';
+COMMENT ON FUNCTION medchain.run_as_owner(regclass, text) IS
+    'internal: run a command as the owner of this table, whoever is running';
+
+CREATE FUNCTION medchain.equip_row_table(relation regclass, for_owner boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
-    key text[] := check_row_table(register_row_table.relation);
-    name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c
-        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = register_row_table.relation);
     part regclass;
+    make CONSTANT text := format('CREATE TRIGGER medchain_capture AFTER INSERT OR UPDATE OR DELETE '
+        'ON %s FOR EACH ROW EXECUTE FUNCTION medchain.capture()', equip_row_table.relation);
 BEGIN
-    PERFORM require_table_owner(register_row_table.relation);
-    PERFORM drop_row_triggers(register_row_table.relation);
-    FOR part IN SELECT table_and_partitions(register_row_table.relation) LOOP
+    PERFORM drop_row_triggers(equip_row_table.relation);
+    FOR part IN SELECT table_and_partitions(equip_row_table.relation) LOOP
         PERFORM require_trigger_name(part, 'medchain_capture');
     END LOOP;
+    IF for_owner THEN
+        PERFORM run_as_owner(equip_row_table.relation, make);
+    ELSE
+        EXECUTE make;
+    END IF;
+    FOR part IN SELECT table_and_partitions(equip_row_table.relation) LOOP
+        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_capture', part);
+        PERFORM equip_truncate(part);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain.equip_row_table(regclass, boolean) IS
+    'internal: put medchain''s triggers on a table and its partitions, in the place of those that '
+    'were left there; for_owner: with other rights than the owner''s';
+
+CREATE FUNCTION medchain.is_captured(part regclass) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT EXISTS (
+        SELECT FROM pg_trigger g
+        WHERE g.tgrelid = $1 AND g.tgname = 'medchain_capture' AND g.tgenabled = 'A'
+        AND g.tgfoid = 'medchain.capture()'::regprocedure
+        -- AFTER, and ROW, INSERT, DELETE, UPDATE: catalog/pg_trigger.h
+        AND g.tgtype = 1 + 4 + 8 + 16 AND g.tgqual IS NULL AND g.tgattr = '')
+$$;
+COMMENT ON FUNCTION medchain.is_captured(regclass) IS
+    'internal: does every change of a row of this relation call capture()?';
+
+CREATE FUNCTION medchain.note_row_table(p_relation regclass, p_key text[], p_subject name,
+    p_append_only boolean, p_record_truncate boolean, p_part_of text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
+AS $$
+DECLARE
+    name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = p_relation);
+BEGIN
     -- a table that was renamed keeps its name on the ledger
     WHILE EXISTS (SELECT FROM row_table t WHERE t.ledger_name = name) LOOP
         name := name || '#';
     END LOOP;
     INSERT INTO row_table (relation, ledger_name, key_columns, subject_column, append_only,
         record_truncate, version, watched)
-        VALUES (register_row_table.relation, name, key, register_row_table.subject,
-            register_row_table.append_only,
-                register_row_table.record_truncate, 1, register_row_table.relation);
-    INSERT INTO row_secret (relation, secret) VALUES (register_row_table.relation,
+        VALUES (p_relation, name, p_key, p_subject, p_append_only, p_record_truncate, 1,
+            p_relation);
+    INSERT INTO row_secret (relation, secret) VALUES (p_relation,
         uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
     INSERT INTO row_column (relation, attribute, number, name, type, since)
         SELECT a.attrelid, a.attname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), 1
-        FROM pg_attribute a WHERE a.attrelid = register_row_table.relation AND a.attnum > 0
-            AND NOT a.attisdropped;
-    PERFORM append_raw(CASE WHEN register_row_table.subject IS NULL THEN 'table.ledger'
-        ELSE 'protect' END,
-        jsonb_strip_nulls(jsonb_build_object('relation', name, 'subject',
-            register_row_table.subject, 'key', key,
+        FROM pg_attribute a WHERE a.attrelid = p_relation AND a.attnum > 0 AND NOT a.attisdropped;
+    PERFORM append_raw(CASE WHEN p_subject IS NULL THEN 'table.ledger' ELSE 'protect' END,
+        jsonb_strip_nulls(jsonb_build_object('relation', name, 'subject', p_subject, 'key', p_key,
             'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C") FROM row_column c
-                WHERE c.relation = register_row_table.relation),
-            'append_only', nullif(register_row_table.append_only, false)))::text, NULL, false);
-
+                WHERE c.relation = p_relation),
+            'append_only', nullif(p_append_only, false), 'part_of', p_part_of))::text, NULL, false);
     -- What is there already becomes the baseline.
-    PERFORM row_record('row.baseline', register_row_table.relation, register_row_table.relation);
-    EXECUTE format('CREATE TRIGGER medchain_capture AFTER INSERT OR UPDATE OR DELETE ON %s FOR '
-        'EACH ROW EXECUTE FUNCTION medchain.capture()',
-                   register_row_table.relation);
-    FOR part IN SELECT table_and_partitions(register_row_table.relation) LOOP
-        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_capture', part);
-        PERFORM equip_truncate(part);
-    END LOOP;
-    PERFORM describe_row_table(register_row_table.relation);
+    PERFORM row_record('row.baseline', p_relation, p_relation);
+    PERFORM describe_row_table(p_relation);
+END
+$$;
+COMMENT ON FUNCTION medchain.note_row_table(regclass, text[], name, boolean, boolean, text) IS
+    'internal: note that the rows of a table are on the ledger, and commit to those it has; '
+    'part_of: name on the ledger of the table that it was a partition of until now';
+
+-- The part of protect() and ledger_table() that needs medchain's own rights.  Only ever of use to
+-- who could do the DDL before.
+CREATE FUNCTION medchain.register_row_table(relation regclass, subject name, append_only boolean,
+    record_truncate boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    key text[] := check_row_table(register_row_table.relation);
+    part regclass;
+BEGIN
+    PERFORM require_table_owner(register_row_table.relation);
+    SELECT p INTO part FROM table_and_partitions(register_row_table.relation) p
+        WHERE NOT is_captured(p) LIMIT 1;
+    IF FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('%s has no trigger of medchain', part),
+            HINT = 'Call medchain.ledger_table() or medchain.protect().';
+    END IF;
+    PERFORM note_row_table(register_row_table.relation, key, register_row_table.subject,
+        register_row_table.append_only, register_row_table.record_truncate, NULL);
 END
 $$;
 COMMENT ON FUNCTION medchain.register_row_table(regclass, name, boolean, boolean) IS
-    'internal: note that a table''s rows are on the ledger, commit to those it has, and capture '
-    'what changes them';
+    'internal: note that the rows of a table, which has the triggers, are on the ledger, and '
+    'commit to those it has';
 
-CREATE FUNCTION medchain.forget_row_table(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain.erase_row_table(p_relation regclass, p_part_of text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
     t row_table;
 BEGIN
-    PERFORM require_table_owner(forget_row_table.relation);
-    DELETE FROM row_table x WHERE x.relation = forget_row_table.relation RETURNING * INTO t;
-    DELETE FROM row_column x WHERE x.relation = forget_row_table.relation;
-    DELETE FROM row_secret x WHERE x.relation = forget_row_table.relation;
-    DELETE FROM row_key x WHERE x.relation = forget_row_table.relation;
-    DELETE FROM row_part x WHERE x.relation = forget_row_table.relation;
+    DELETE FROM row_table x WHERE x.relation = p_relation RETURNING * INTO t;
+    DELETE FROM row_column x WHERE x.relation = p_relation;
+    DELETE FROM row_secret x WHERE x.relation = p_relation;
+    DELETE FROM row_key x WHERE x.relation = p_relation;
+    DELETE FROM row_part x WHERE x.relation = p_relation;
     PERFORM append_raw(CASE WHEN t.subject_column IS NULL THEN 'table.end' ELSE 'unprotect' END,
-                       jsonb_build_object('relation', t.ledger_name)::text, NULL, false);
+        jsonb_strip_nulls(jsonb_build_object('relation', t.ledger_name,
+            'part_of', p_part_of))::text, NULL, false);
+END
+$$;
+COMMENT ON FUNCTION medchain.erase_row_table(regclass, text) IS
+    'internal: note that a table''s rows are not on the ledger any more; part_of: name on the '
+    'ledger of the table that it is a partition of from now on';
+
+CREATE FUNCTION medchain.forget_row_table(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    PERFORM require_table_owner(forget_row_table.relation);
+    PERFORM erase_row_table(forget_row_table.relation);
 END
 $$;
 COMMENT ON FUNCTION medchain.forget_row_table(regclass) IS
-    'internal: note that a table''s rows are not on the ledger any more';
+    'internal: the part of unprotect() and end_ledger_table() that needs medchain''s own rights';
 
 CREATE FUNCTION medchain.ledger_table(relation regclass, append_only boolean DEFAULT false,
     record_truncate boolean DEFAULT false) RETURNS void
@@ -451,6 +527,8 @@ BEGIN
     END IF;
     PERFORM require_relation(ledger_table.relation);
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', ledger_table.relation);
+    PERFORM check_row_table(ledger_table.relation);
+    PERFORM equip_row_table(ledger_table.relation);
     PERFORM register_row_table(ledger_table.relation, NULL, ledger_table.append_only,
         ledger_table.record_truncate);
 END
@@ -467,8 +545,7 @@ CREATE FUNCTION medchain.end_ledger_table(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
-    root regclass := coalesce(pg_partition_root(end_ledger_table.relation),
-                              end_ledger_table.relation);
+    root regclass := partition_root(end_ledger_table.relation);
     t row_table;
 BEGIN
     SELECT * INTO t FROM row_table x WHERE x.relation = end_ledger_table.relation;

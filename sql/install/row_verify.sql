@@ -1,5 +1,5 @@
 /*
- * row_verify.sql: comparing ledger tables with the ledger, and proving one row.
+ * row_verify.sql: comparing ledger tables with the ledger.
  */
 
 CREATE FUNCTION medchain.verify_table(relation regclass, OUT row_key text, OUT fault text,
@@ -67,10 +67,11 @@ BEGIN
     -- what keeps changes from being seen in the first place
     RETURN QUERY
     SELECT NULL::text, 'not captured'::text, format('trigger medchain_capture on %s is %s', p, CASE
-        WHEN g.oid IS NULL THEN 'missing' ELSE 'not enabled always' END)
+        WHEN g.oid IS NULL THEN 'missing' WHEN g.tgenabled <> 'A' THEN 'not enabled always'
+        ELSE 'not as medchain made it' END)
         FROM table_and_partitions(t.relation) p LEFT JOIN pg_trigger g ON g.tgrelid = p
             AND g.tgname = 'medchain_capture' AND g.tgfoid = 'medchain.capture'::regproc
-        WHERE g.tgenabled IS DISTINCT FROM 'A' ORDER BY 3;
+        WHERE NOT is_captured(p) ORDER BY 3;
     RETURN QUERY
     SELECT NULL::text, 'not protected'::text, f
         FROM protection_faults(t.relation, t.subject_column) f
@@ -125,10 +126,8 @@ BEGIN
             SELECT coalesce(d.row_id, s.row_id) AS row_id, d.row_key, d.row_id IS NOT NULL
                 AS is_there, s.id, s.kind, s.commitment,
                    CASE WHEN s.version = $4 THEN d.commitment
-                       ELSE (row_digest($3, d.whole, s.version)).commitment END AS found
-            -- x.*, as x alone would be a column where there is one of that name
-            FROM (SELECT (x.*)::%2$s AS whole, g.* FROM %2$s x CROSS JOIN LATERAL row_digest($3,
-                x.*, $4) g) d
+                       ELSE row_digest(d.part, d.at, s.version) END AS found
+            FROM row_digests($3, $4) d
                  FULL JOIN (SELECT * FROM told WHERE newest) s ON s.row_id = d.row_id),
         faults AS (
             SELECT l.row_id, l.row_key,
@@ -163,7 +162,7 @@ BEGIN
              LEFT JOIN (SELECT DISTINCT ON (x.row_id) x.row_id, x.row_key FROM row_key x
                         WHERE x.relation = $3 AND x.row_id IN (SELECT g.row_id FROM faults g
                             WHERE g.row_key IS NULL)) k ON k.row_id = f.row_id
-        ORDER BY 1, 2, 3$query$, row_kinds(), t.relation)
+        ORDER BY 1, 2, 3$query$, row_kinds())
         USING local, t.ledger_name, t.relation, t.version;
 END
 $$;
@@ -172,138 +171,15 @@ COMMENT ON FUNCTION medchain.verify_table(regclass) IS
     'changed, added or removed behind medchain''s back, also where a later change has covered it '
     'up, and for what keeps changes from being seen (row_key null); none if all is well';
 
--- Texts of the key's values in the order of its columns' names on the ledger.  One column: the
--- value itself, unless it is given as jsonb; several: a JSON object.
-CREATE FUNCTION medchain.row_key_values(relation regclass, key text, as_object boolean)
-    RETURNS text[]
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
-AS $$
-DECLARE
-    t row_table;
-    given jsonb;
-BEGIN
-    SELECT * INTO t FROM row_table x WHERE x.relation = row_key_values.relation;
-    IF NOT FOUND THEN
-        RAISE undefined_object USING
-            MESSAGE = format('rows of table %s are not on the ledger', row_key_values.relation),
-            HINT = 'Call medchain.ledger_table() or medchain.protect() first.';
-    ELSIF cardinality(t.key_columns) = 1 AND NOT as_object THEN
-        RETURN ARRAY[key];
-    END IF;
-    BEGIN
-        given := key::jsonb;
-    EXCEPTION WHEN data_exception THEN
-        given := 'null';
-    END;
-    IF jsonb_typeof(given) IN ('string', 'number', 'boolean') AND cardinality(t.key_columns) = 1
-        THEN
-        RETURN ARRAY[given #>> '{}'];
-    ELSIF jsonb_typeof(given) <> 'object'
-       OR ARRAY(SELECT jsonb_object_keys(given) COLLATE "C" ORDER BY 1) <>
-           ARRAY(SELECT k COLLATE "C" FROM unnest(t.key_columns) k ORDER BY 1) THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = 'key does not name the columns of the primary key',
-            DETAIL = format('It consists of %s.', array_to_string(t.key_columns, ', ')),
-            HINT = 'Give a JSON object, such as {"id": 1, "day": "2026-01-31"}.';
-    END IF;
-    RETURN ARRAY(SELECT given ->> c.attribute FROM row_column c WHERE c.relation = t.relation
-        AND c.attribute = ANY (t.key_columns) ORDER BY c.name COLLATE "C");
-END
-$$;
-COMMENT ON FUNCTION medchain.row_key_values(regclass, text, boolean) IS
-    'internal: values of a primary key as row_id_of() and row_proof_of() take them';
+-- Read as they lie in storage (row_scan.c), for a query would run the owner's code.
+CREATE FUNCTION medchain.row_digests(relation regclass, version int, OUT part regclass, OUT at tid,
+    OUT row_id bytea, OUT row_key text, OUT commitment bytea) RETURNS SETOF record
+    LANGUAGE c STABLE STRICT ROWS 100000 AS 'MODULE_PATHNAME', 'medchain_row_digests';
+COMMENT ON FUNCTION medchain.row_digests(regclass, int) IS
+    'internal: all rows of a ledger table: where they are, what stands for them on the ledger, '
+    'their primary keys, and the commitments to their content by the columns that version had';
 
-CREATE FUNCTION medchain.row_digest(relation regclass, "row" record, version int, OUT row_id bytea,
-    OUT row_key text, OUT commitment bytea)
+CREATE FUNCTION medchain.row_digest(part regclass, at tid, version int) RETURNS bytea
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_digest';
-COMMENT ON FUNCTION medchain.row_digest(regclass, record, int) IS
-    'internal: what stands for a row on the ledger, its primary key, and the commitment to its '
-    'content';
-
-CREATE FUNCTION medchain.row_id_of(relation regclass, key text[]) RETURNS bytea
-    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_id';
-COMMENT ON FUNCTION medchain.row_id_of(regclass, text[]) IS
-    'internal: what stands on the ledger for the row with this primary key';
-
-CREATE FUNCTION medchain.row_proof_of(relation regclass, key text[]) RETURNS jsonb
-    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_proof';
-COMMENT ON FUNCTION medchain.row_proof_of(regclass, text[]) IS
-    'row_proof() by the values of the primary key in the order of its columns'' names';
-
-CREATE FUNCTION medchain.row_proof(relation regclass, key text) RETURNS jsonb
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-    AS $$ SELECT row_proof_of(relation, row_key_values(relation, key, false)) $$;
-COMMENT ON FUNCTION medchain.row_proof(regclass, text) IS
-    'proof of what one row says now, for somebody who has no access to the database: the receipt '
-    'of its newest entry, with the row''s content and the salt that open the commitment; null if '
-    'there is no such row that the caller may read. key: value of the primary key; of one with '
-    'several columns a JSON object';
-
-CREATE FUNCTION medchain.row_proof(relation regclass, key anyelement) RETURNS jsonb
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-    AS $$ SELECT row_proof_of(relation, row_key_values(relation, key::text,
-        pg_typeof(key) = 'jsonb'::regtype)) $$;
-COMMENT ON FUNCTION medchain.row_proof(regclass, anyelement) IS
-    'row_proof() for keys of other types; jsonb: an object of the key''s columns';
-
-CREATE FUNCTION medchain.row_history_of(relation regclass, key text[], OUT "time" timestamptz,
-    OUT operation text, OUT actor text, OUT role text,
-                                        OUT entry uuid, OUT seq bigint, OUT sealed timestamptz,
-                                            OUT commitment bytea, OUT fault text)
-    RETURNS SETOF record
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
-AS $$
-DECLARE
-    id bytea := row_id_of(row_history_of.relation, row_history_of.key);
-BEGIN
-    -- Of a protected table, that there is a row and when it changed is nothing for everybody
-    -- either.
-    IF NOT has_table_privilege(session_user, row_history_of.relation, 'SELECT')
-       OR (EXISTS (SELECT FROM row_table t WHERE t.relation = row_history_of.relation
-           AND t.subject_column IS NOT NULL)
-           AND NOT pg_has_role(session_user, 'medchain_admin', 'MEMBER')
-               AND NOT pg_has_role(session_user, 'medchain_auditor', 'MEMBER')) THEN
-        RAISE insufficient_privilege USING MESSAGE = format('permission denied for the history of '
-            'table %s', row_history_of.relation);
-    END IF;
-    RETURN QUERY
-    SELECT e."time", substr(e.kind, 5), e.actor, e.payload::jsonb ->> 'role', e.id, CASE
-        WHEN NOT e.late THEN e.seq END,
-           (SELECT b.sealed FROM block b WHERE NOT e.late AND b.origin = n.node AND b.size > e.seq
-               ORDER BY b.size, b.height LIMIT 1),
-           e.commitment,
-           CASE WHEN e.kind IN ('row.update', 'row.delete') AND e.previous IS DISTINCT
-               FROM lag(e.commitment) OVER w
-                THEN 'the row had been changed unseen' END
-    FROM row_table t CROSS JOIN local_node n
-         CROSS JOIN LATERAL row_entries(('x' || encode(substr(id, 1, 8), 'hex'))::bit(64)::bigint,
-             t.ledger_name, id) e
-    WHERE t.relation = row_history_of.relation
-    WINDOW w AS (ORDER BY e.late, e.seq) ORDER BY e.late, e.seq;
-END
-$$;
-COMMENT ON FUNCTION medchain.row_history_of(regclass, text[]) IS
-    'row_history() by the values of the primary key in the order of its columns'' names';
-
-CREATE FUNCTION medchain.row_history(relation regclass, key text, OUT "time" timestamptz,
-    OUT operation text, OUT actor text, OUT role text,
-                                     OUT entry uuid, OUT seq bigint, OUT sealed timestamptz,
-                                         OUT commitment bytea, OUT fault text)
-    RETURNS SETOF record
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-    AS $$ SELECT * FROM row_history_of(relation, row_key_values(relation, key, false)) $$;
-COMMENT ON FUNCTION medchain.row_history(regclass, text) IS
-    'what the ledger says about one row of a ledger table, oldest first, also of one that is gone: '
-    'when, by whom, in which entry; sealed: time of its block, null while it waits; fault: what '
-    'was done unseen before. key: as for row_proof()';
-
-CREATE FUNCTION medchain.row_history(relation regclass, key anyelement, OUT "time" timestamptz,
-    OUT operation text, OUT actor text, OUT role text,
-                                     OUT entry uuid, OUT seq bigint, OUT sealed timestamptz,
-                                         OUT commitment bytea, OUT fault text)
-    RETURNS SETOF record
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-    AS $$ SELECT * FROM row_history_of(relation, row_key_values(relation, key::text,
-        pg_typeof(key) = 'jsonb'::regtype)) $$;
-COMMENT ON FUNCTION medchain.row_history(regclass, anyelement) IS
-    'row_history() for keys of other types; jsonb: an object of the key''s columns';
+COMMENT ON FUNCTION medchain.row_digest(regclass, tid, int) IS
+    'internal: the commitment to one row that row_digests() has found, by another version';

@@ -21,6 +21,7 @@
 typedef struct SubjectReader
 {
 	bool		is_text;		/* the value is its own text */
+	bool		is_padded;		/* but for the blanks at its end, which mean nothing */
 	FmgrInfo	output;
 } SubjectReader;
 
@@ -40,7 +41,8 @@ policy_subject_reader(FunctionCallInfo fcinfo)
 		elog(ERROR, "could not determine the type of the subject");
 	reader = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(SubjectReader));
 	base = getBaseType(type);
-	reader->is_text = base == TEXTOID || base == VARCHAROID;
+	reader->is_padded = base == BPCHAROID;
+	reader->is_text = base == TEXTOID || base == VARCHAROID || reader->is_padded;
 	if (!reader->is_text)
 	{
 		getTypeOutputInfo(type, &output, &is_varlena);
@@ -63,9 +65,11 @@ policy_may(FunctionCallInfo fcinfo, uint8 operation)
 	if (reader->is_text)
 	{
 		text	   *subject = PG_GETARG_TEXT_PP(0);
+		int			len = VARSIZE_ANY_EXHDR(subject);
 
-		return grant_cache_allows(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject), operation,
-								  relation);
+		if (reader->is_padded)
+			len = bpchartruelen(VARDATA_ANY(subject), len);
+		return grant_cache_allows(VARDATA_ANY(subject), (size_t) len, operation, relation);
 	}
 	else
 	{

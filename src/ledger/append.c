@@ -379,11 +379,8 @@ medchain_append(PG_FUNCTION_ARGS)
 	{
 		text	   *subject = PG_GETARG_TEXT_PP(2);
 
-		if (pseudonym_is_blank(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("subject must not be empty or blank"),
-					 errhint("Leave it out, or give null, for an entry about nobody.")));
+		pseudonym_require_identity(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject),
+								   "Leave it out, or give null, for an entry about nobody.");
 		pseudonym_of(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject), pseudonym);
 	}
 	append_entry(kind, text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_ARGISNULL(2) ? NULL :

@@ -31,6 +31,7 @@
 
 #define PSEUDONYM_KEY_MIN 16
 #define PSEUDONYM_KEY_MAX 1024
+#define PSEUDONYM_IDENTITY_MAX 1000
 
 /*
  * What the check value is the HMAC of: no identity, as no text of PostgreSQL's begins with a
@@ -291,6 +292,51 @@ pseudonym_is_blank(const char *identity, size_t len)
 			return false;
 	}
 	return true;
+}
+
+void
+pseudonym_require_identity(const char *identity, size_t len, const char *hint)
+{
+	bool		utf8 = GetDatabaseEncoding() == PG_UTF8;
+
+	if (pseudonym_is_blank(identity, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("subject must not be empty or blank"),
+				 hint ? errhint("%s", hint) : 0));
+	if (len > PSEUDONYM_IDENTITY_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("subject must not be longer than %d bytes", PSEUDONYM_IDENTITY_MAX),
+				 errdetail("It has %zu.", len),
+				 errhint("It is what the examinee's records are found by, such as a number.")));
+	for (const char *at = identity; at < identity + len; at += pg_mblen(at))
+	{
+		pg_wchar	c = utf8 ? utf8_to_unicode((const unsigned char *) at) : (unsigned char) *at;
+
+		if (c < 0x20 || c == 0x7f || (utf8 && c >= 0x80 && c <= 0x9f))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("subject must not contain control characters"),
+					 errdetail("Byte %d is the start of U+%04X.", (int) (at - identity) + 1, c)));
+	}
+}
+
+PG_FUNCTION_INFO_V1(medchain_require_subject);
+
+/* require_subject(subject text) -> void */
+Datum
+medchain_require_subject(PG_FUNCTION_ARGS)
+{
+	text	   *subject;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("subject must not be null")));
+	subject = PG_GETARG_TEXT_PP(0);
+	pseudonym_require_identity(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject), NULL);
+	PG_RETURN_VOID();
 }
 
 PG_FUNCTION_INFO_V1(medchain_is_blank);

@@ -20,6 +20,12 @@ extern void pseudonym_of(const char *identity, size_t len, uint8_t out[HASH_LEN]
  */
 extern bool pseudonym_is_blank(const char *identity, size_t len);
 
+/*
+ * ERROR if somebody should not be called that in an entry: blank (hint: what to do about it, or
+ * NULL), too long, or with control characters, which nobody would see.
+ */
+extern void pseudonym_require_identity(const char *identity, size_t len, const char *hint);
+
 /* Why it would be an error; NULL: it would not.  Reads the file anew. */
 extern const char *pseudonym_status(void);
 

@@ -14,7 +14,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -32,9 +31,10 @@
 #include "ledger/pseudonym.h"
 #include "ledger/row_commitment.h"
 #include "ledger/row_order.h"
+#include "ledger/row_scan.h"
 #include "ledger/trusted.h"
 
-#define CAPTURE_FETCH 1000		/* rows read from a cursor at once */
+#define CAPTURE_TRIGGER "medchain_capture"
 
 /* Which identity the pseudonym of a row's subject stands for. */
 static void
@@ -155,6 +155,32 @@ capture_append_change(TriggerData *trigger, const RowTable *table, const char *k
 				   (now ? now : was)->id, capture_command(trigger), &at);
 }
 
+/*
+ * Anybody may put the trigger's function on a table of his own, or on one that he may put triggers
+ * on.  A change is on the ledger once, so that of the triggers of a table only one does it, known
+ * by a name that no other has.
+ */
+static void
+capture_require_trigger(FunctionCallInfo fcinfo)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("medchain.capture() is called by AFTER ROW triggers alone")));
+	if (strcmp(trigger->tg_trigger->tgname, CAPTURE_TRIGGER) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" on table \"%s\" is not medchain's",
+					  trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation)),
+				 errdetail("It calls medchain.capture(), as trigger \"%s\" alone should.",
+						   CAPTURE_TRIGGER),
+				 errhint("DROP TRIGGER %s ON %s;", quote_identifier(trigger->tg_trigger->tgname),
+						 row_table_sql_name(trigger->tg_relation))));
+}
+
 static bool
 capture_same_text(const char *a, const char *b)
 {
@@ -189,9 +215,7 @@ medchain_capture(PG_FUNCTION_ARGS)
 	RowImage	was;
 	RowImage	now;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
-		elog(ERROR, "medchain_capture: not called as an AFTER ROW trigger");
+	capture_require_trigger(fcinfo);
 	relation = trigger->tg_relation;
 	desc = RelationGetDescr(relation);
 	table = row_table_get(relation);
@@ -228,78 +252,63 @@ medchain_capture(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* How row_record() goes over the rows. */
+typedef struct CaptureRecord
+{
+	const char *kind;
+	const RowTable *table;		/* of the relation that is read */
+	bool		leaving;
+	bool		filled;
+	int64		count;
+} CaptureRecord;
+
+static void
+capture_record_row(Relation part, HeapTuple row, void *arg)
+{
+	CaptureRecord *record = (CaptureRecord *) arg;
+	const RowTable *table = record->table;
+	TupleDesc	desc = RelationGetDescr(part);
+	RowImage	now;
+	RowImage	before;
+
+	row_image(table, desc, row, table->version, &now);
+	if (record->filled)
+		row_image(table, desc, row, table->version - 1, &before);
+	capture_append(table, record->kind, record->leaving ? NULL : &now,
+				   record->leaving ? &now : record->filled ? &before : NULL);
+	record->count++;
+}
+
 PG_FUNCTION_INFO_V1(medchain_row_record);
 
 /*
  * row_record(kind text, source regclass, root regclass) -> bigint: an entry for every row that
- * source has now, as one of the ledger table root: row.baseline for rows that came with it,
- * row.delete for those that leave, row.update for those that DDL has just given a new column with
- * something in it, which the table's version before knew nothing of.
+ * source and the partitions below it have now, as one of the ledger table root: row.baseline for
+ * rows that came with it, row.delete for those that leave, row.update for those that DDL has just
+ * given a new column with something in it, which the table's version before knew nothing of.
  */
 Datum
 medchain_row_record(PG_FUNCTION_ARGS)
 {
-	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	bool		leaving = strcmp(kind, "row.delete") == 0;
-	bool		filled = strcmp(kind, "row.update") == 0;
-	Relation	source = table_open(PG_GETARG_OID(1), AccessShareLock);
-	const RowTable *table;
-	TrustedScope scope;
-	Portal		cursor;
-	MemoryContext context;
-	MemoryContext caller;
-	int64		count = 0;
+	CaptureRecord record = {.kind = text_to_cstring(PG_GETARG_TEXT_PP(0))};
+	ListCell   *cell;
 
-	trusted_begin(&scope);
-	table = row_table_as(source, PG_GETARG_OID(2));
-	context = AllocSetContextCreate(CurrentMemoryContext, "medchain row", ALLOCSET_DEFAULT_SIZES);
+	record.leaving = strcmp(record.kind, "row.delete") == 0;
+	record.filled = strcmp(record.kind, "row.update") == 0;
 
 	/*
 	 * the caller has locked the table: what it holds is what the newest snapshot sees, not what
 	 * the transaction's does
 	 */
 	PushActiveSnapshot(GetLatestSnapshot());
-	cursor = SPI_cursor_open_with_args(NULL,
-		psprintf("SELECT %s FROM %s x", row_table_whole("x", source), row_table_sql_name(source)),
-									   0, NULL, NULL, NULL, true, CURSOR_OPT_NO_SCROLL);
-	for (;;)
+	foreach(cell, row_scan_parts(PG_GETARG_OID(1), AccessShareLock))
 	{
-		SPITupleTable *rows;
-		uint64		n;
+		Relation	part = table_open(lfirst_oid(cell), NoLock);
 
-		SPI_cursor_fetch(cursor, true, CAPTURE_FETCH);
-		rows = SPI_tuptable;
-		n = SPI_processed;
-		for (uint64 i = 0; i < n; i++)
-		{
-			bool		isnull;
-			HeapTupleHeader header = DatumGetHeapTupleHeader(SPI_getbinval(rows->vals[i],
-																	  rows->tupdesc, 1, &isnull));
-			HeapTupleData whole = {
-				.t_len = HeapTupleHeaderGetDatumLength(header),
-				.t_data = header
-			};
-			RowImage	row;
-			RowImage	before;
-
-			CHECK_FOR_INTERRUPTS();
-			caller = MemoryContextSwitchTo(context);
-			row_image(table, RelationGetDescr(source), &whole, table->version, &row);
-			if (filled)
-				row_image(table, RelationGetDescr(source), &whole, table->version - 1, &before);
-			capture_append(table, kind, leaving ? NULL : &row, leaving ? &row : filled ? &before :
-						   NULL);
-			MemoryContextSwitchTo(caller);
-			MemoryContextReset(context);
-			count++;
-		}
-		SPI_freetuptable(rows);
-		if (n == 0)
-			break;
+		record.table = row_table_as(part, PG_GETARG_OID(2));
+		row_scan(part, GetActiveSnapshot(), capture_record_row, &record);
+		table_close(part, NoLock);
 	}
-	SPI_cursor_close(cursor);
 	PopActiveSnapshot();
-	trusted_end(&scope);
-	table_close(source, NoLock);
-	PG_RETURN_INT64(count);
+	PG_RETURN_INT64(record.count);
 }

@@ -197,55 +197,11 @@ row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, Row
 							 "", column->name, texts[i]);
 		}
 		if (column->attribute == table->subject)
-			image->identity = texts[i];
+			image->identity = table->subject_padded ?
+				pnstrdup(texts[i], (Size) bpchartruelen(texts[i], (int) strlen(texts[i]))) :
+				texts[i];
 	}
 	image->key_text = key_text.data;
 	row_id(table, key.data, image->id);
 	row_commit(table, image);
-}
-
-/*
- * The type's input function may run somebody's code, the constraint of a domain: with the rights of
- * the table's owner, as an index over the table would, and not with those of the SECURITY DEFINER
- * function that asks.
- */
-static Datum
-row_key_read(Relation relation, Form_pg_attribute attribute, char *text)
-{
-	Oid			input;
-	Oid			parameter;
-	Oid			user;
-	int			context;
-	int			nestlevel = NewGUCNestLevel();
-	Datum		value;
-
-	getTypeInputInfo(attribute->atttypid, &input, &parameter);
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(relation->rd_rel->relowner, context | SECURITY_RESTRICTED_OPERATION);
-	value = OidInputFunctionCall(input, text, parameter, attribute->atttypmod);
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(user, context);
-	return value;
-}
-
-void
-row_id_of_key(const RowTable *table, Relation relation, char **values, uint8_t id[HASH_LEN])
-{
-	TupleDesc	desc = RelationGetDescr(relation);
-	Datum	   *datums = palloc0(sizeof(Datum) * (size_t) desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * (size_t) desc->natts);
-	RowImage	image;
-	int			n = 0;
-
-	memset(nulls, true, sizeof(bool) * (size_t) desc->natts);
-	for (int i = 0; i < table->ncolumns; i++)
-		if (table->columns[i].is_key)
-		{
-			int			at = table->columns[i].attribute - 1;
-
-			datums[at] = row_key_read(relation, TupleDescAttr(desc, at), values[n++]);
-			nulls[at] = false;
-		}
-	row_image(table, desc, heap_form_tuple(desc, datums, nulls), table->version, &image);
-	memcpy(id, image.id, HASH_LEN);
 }

@@ -35,11 +35,4 @@ typedef struct RowImage
 extern void row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version,
 					  RowImage *image);
 
-/*
- * What stands for the row with this key.  Values are in the order of the columns' names on the
- * ledger, in any spelling that their types read; ERROR (as the type has it) for others.
- */
-extern void row_id_of_key(const RowTable *table, Relation relation, char **values,
-						  uint8_t id[HASH_LEN]);
-
 #endif

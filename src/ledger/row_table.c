@@ -24,9 +24,12 @@ typedef struct RowTableEntry
 {
 	Oid			relation;		/* hash key */
 	RowTable   *table;			/* NULL: none */
+	bool		fresh;			/* nothing has changed since it was looked up */
 } RowTableEntry;
 
 static HTAB *known = NULL;
+static uint64 changes = 0;		/* messages that came */
+static uint64 readings = 0;
 
 /*
  * A relation changed, or any may have.  Nothing is freed here: an output function of somebody's
@@ -38,12 +41,12 @@ row_table_forget(Datum arg, Oid relation)
 	HASH_SEQ_STATUS scan;
 	RowTableEntry *entry;
 
+	changes++;
 	hash_seq_init(&scan, known);
 	while ((entry = hash_seq_search(&scan)) != NULL)
-		if (entry->table != NULL &&
-			(!OidIsValid(relation) || entry->relation == relation ||
-			 entry->table->root == relation))
-			entry->table->stale = true;
+		if (!OidIsValid(relation) || entry->relation == relation ||
+			(entry->table != NULL && entry->table->root == relation))
+			entry->fresh = false;
 }
 
 static void
@@ -151,7 +154,11 @@ row_table_fill(RowTable *table, Relation relation, SPITupleTable *rows)
 							 DatumGetInt32(SPI_getbinval(row, desc, 8, &isnull)),
 							 DatumGetBool(SPI_getbinval(row, desc, 9, &isnull)));
 		if (subject != NULL && strcmp(subject, attribute) == 0)
+		{
 			table->subject = table->columns[i].attribute;
+			table->subject_padded = getBaseType(TupleDescAttr(RelationGetDescr(relation),
+													  table->subject - 1)->atttypid) == BPCHAROID;
+		}
 	}
 	table->salts = hash_mac_new(VARDATA_ANY(secret), VARSIZE_ANY_EXHDR(secret));
 	if (table->salts == NULL)
@@ -192,6 +199,7 @@ row_table_read(Relation relation, Oid root, MemoryContext parent)
 		table = palloc0(sizeof(RowTable));
 		table->relation = RelationGetRelid(relation);
 		table->root = root;
+		table->reading = ++readings;
 		row_table_fill(table, relation, SPI_tuptable);
 		MemoryContextSwitchTo(old);
 		MemoryContextSetParent(context, parent);
@@ -200,27 +208,42 @@ row_table_read(Relation relation, Oid root, MemoryContext parent)
 	return table;
 }
 
+/*
+ * The partitioned table at the top, or the relation itself.  get_partition_ancestors() knows
+ * nothing of what is above a partition that DETACH ... CONCURRENTLY has not finished with.
+ */
+static Oid
+row_table_root(Oid relation)
+{
+	while (get_rel_relispartition(relation))
+		relation = get_partition_parent(relation, true);
+	return relation;
+}
+
 const RowTable *
 row_table_get(Relation relation)
 {
 	Oid			oid = RelationGetRelid(relation);
 	RowTableEntry *entry;
 	bool		found;
-	RowTable   *table;
+	RowTable   *table = NULL;
+	uint64		before;
 
 	if (known == NULL)
 		row_table_start();
 	entry = hash_search(known, &oid, HASH_FIND, NULL);
-	if (entry != NULL && entry->table != NULL && !entry->table->stale)
+	if (entry != NULL && entry->fresh)
 		return entry->table;
-	table = row_table_read(relation, relation->rd_rel->relispartition ?
-						   llast_oid(get_partition_ancestors(oid)) : oid,
-						   TopMemoryContext);
+	before = changes;
+	if (OidIsValid(trusted_schema(true)))
+		table = row_table_read(relation, row_table_root(oid), TopMemoryContext);
 	entry = hash_search(known, &oid, HASH_ENTER, &found);
 	if (found && entry->table != NULL)
 		/* somebody up the stack may still be using it */
 		MemoryContextSetParent(GetMemoryChunkContext(entry->table), TopTransactionContext);
 	entry->table = table;
+	/* what came while it was read may have been about it */
+	entry->fresh = changes == before;
 	return table;
 }
 
@@ -247,6 +270,15 @@ const char *
 row_table_whole(const char *alias, Relation relation)
 {
 	return psprintf("(%s.*)::%s", alias, row_table_sql_name(relation));
+}
+
+PG_FUNCTION_INFO_V1(medchain_partition_root);
+
+/* partition_root(relation regclass) -> regclass */
+Datum
+medchain_partition_root(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_OID(row_table_root(PG_GETARG_OID(0)));
 }
 
 PG_FUNCTION_INFO_V1(medchain_row_table_changed);

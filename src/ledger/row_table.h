@@ -40,17 +40,18 @@ typedef struct RowTable
 	char	   *name;			/* as the ledger calls it */
 	bool		append_only;
 	AttrNumber	subject;		/* column with the examinee's identity; 0: none */
+	bool		subject_padded; /* char(n), whose blanks at the end mean nothing */
 	int			version;		/* of the set of columns */
 	int			ncolumns;
 	RowColumn  *columns;		/* by the bytes of their names */
 	RowSettingsKind settings;
 	HashMac    *salts;			/* makes the salts of this table's commitments */
-	bool		stale;
+	uint64		reading;		/* another one each time that it is read */
 } RowTable;
 
 /*
- * NULL if the relation is neither a ledger table nor a partition of one.  Valid until the
- * transaction ends.
+ * NULL if the relation is neither a ledger table nor a partition of one, or this database has no
+ * ledger: an answer that is kept as well.  Valid until the transaction ends.
  */
 extern const RowTable *row_table_get(Relation relation);
 

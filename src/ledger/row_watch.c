@@ -7,6 +7,8 @@
  * medchain.observe_table() and its kin in row_ddl.sql.  The question is put to the newest
  * contents of medchain.row_table (a transaction may have begun before a table was put on the
  * ledger), and leaves no lock there.
+ *
+ * What no event trigger tells of is in row_roles.c and row_utility.c.
  */
 #include "postgres.h"
 

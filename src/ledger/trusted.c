@@ -10,6 +10,7 @@
 #include "catalog/pg_namespace.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -34,19 +35,24 @@ trusted_schema(bool missing_ok)
 	return get_namespace_oid("medchain", missing_ok);
 }
 
-/* The owner of the ledger, who is the superuser that installed the extension. */
 static Oid
-trusted_owner(void)
+trusted_owner_of(Oid relation)
 {
-	Oid			relation = get_relname_relid("entry", trusted_schema(false));
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "medchain.entry is missing");
+		elog(ERROR, "cache lookup failed for relation %u", relation);
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
+}
+
+/* The owner of the ledger, who is the superuser that installed the extension. */
+static Oid
+trusted_owner(void)
+{
+	return trusted_owner_of(get_relname_relid("entry", trusted_schema(false)));
 }
 
 void
@@ -138,4 +144,35 @@ trusted_read(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *va
 	result = SPI_execute_plan(*plan, values, NULL, true, 0);
 	if (result < 0)
 		elog(ERROR, "statement \"%s\" failed: %s", sql, SPI_result_code_string(result));
+}
+
+PG_FUNCTION_INFO_V1(medchain_run_as_owner);
+
+/*
+ * run_as_owner(relation regclass, command text) -> void: DDL on somebody's table that may run code
+ * of his, with no other rights than his own, as PostgreSQL itself builds an index.
+ */
+Datum
+medchain_run_as_owner(PG_FUNCTION_ARGS)
+{
+	Oid			relation = PG_GETARG_OID(0);
+	char	   *command = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	int			nestlevel = NewGUCNestLevel();
+	Oid			user;
+	int			context;
+	int			result;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(trusted_owner_of(relation), context | SECURITY_RESTRICTED_OPERATION);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	result = SPI_execute(command, false, 0);
+	if (result < 0)
+		elog(ERROR, "statement \"%s\" failed: %s", command, SPI_result_code_string(result));
+	SPI_finish();
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(user, context);
+	PG_RETURN_VOID();
 }
