@@ -74,19 +74,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION medchain.security_of(regclass) IS 'internal: a table''s row security, in words';
 
--- A partition is spoken of where it is not as it should be: there may be thousands.  One that the
--- description does not know yet is on its way to that.
-CREATE FUNCTION medchain.row_parts_known(relation regclass)
-    RETURNS TABLE (relid regclass, part text, moved boolean)
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
-AS $$
-    SELECT p.relid, p.part, p.moved FROM row_parts($1) p
-        LEFT JOIN row_table t ON t.relation = $1
-    WHERE p.relid <> $1 AND coalesce(t.description ? ('partition ' || p.relid), true)
-$$;
-COMMENT ON FUNCTION medchain.row_parts_known(regclass) IS
-    'internal: the partitions among row_parts() that are in the table''s description by now';
-
 -- By their oids, for no event trigger sees that a role is renamed.
 CREATE FUNCTION medchain.row_roles(relation regclass) RETURNS jsonb
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
@@ -94,9 +81,9 @@ AS $$
     SELECT jsonb_object_agg(r.item, r.roles) FROM (
         SELECT 'owner' AS item, ARRAY[c.relowner] AS roles FROM pg_class c WHERE c.oid = $1
         UNION ALL
-        SELECT 'owner' || p.part, ARRAY[c.relowner] FROM row_parts_known($1) p
+        SELECT 'owner' || p.part, ARRAY[c.relowner] FROM row_parts($1) p
             JOIN pg_class c ON c.oid = p.relid
-            WHERE c.relowner <> (SELECT r.relowner FROM pg_class r WHERE r.oid = $1)
+            WHERE p.relid <> $1 AND c.relowner <> (SELECT r.relowner FROM pg_class r WHERE r.oid = $1)
         UNION ALL
         SELECT format('roles of policy %I%s', t.polname, p.part), t.polroles
             FROM row_parts($1) p JOIN pg_policy t ON t.polrelid = p.relid) r
@@ -129,10 +116,12 @@ AS $$
         ('row security', security_of(c.oid))) i (item, value)
         WHERE c.oid = $1
     UNION ALL
+    -- of a partition where it is not as it should be; a new one is on its way to that
     SELECT 'row security' || p.part, security_of(p.relid), false, p.moved
-        FROM row_parts_known($1) p LEFT JOIN row_table t ON t.relation = $1
-        WHERE security_of(p.relid) <> CASE WHEN t.subject_column IS NULL THEN 'off'
-                                           ELSE 'forced' END
+        FROM row_parts($1) p JOIN row_table t ON t.relation = $1
+        WHERE p.relid <> $1 AND coalesce(t.description ? ('partition ' || p.relid), true)
+        AND security_of(p.relid) <> CASE WHEN t.subject_column IS NULL THEN 'off'
+                                         ELSE 'forced' END
     UNION ALL
     SELECT 'column ' || quote_ident(a.attname),
            format_type(a.atttypid, a.atttypmod)
@@ -239,6 +228,13 @@ $$;
 COMMENT ON FUNCTION medchain.is_watched(medchain.row_table) IS
     'internal: is DDL on this ledger table recorded?';
 
+CREATE FUNCTION medchain.without_owners(description jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = medchain, pg_temp
+    AS $$ SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each($1) e
+          WHERE e.key !~ '^owner( on |$)' $$;
+COMMENT ON FUNCTION medchain.without_owners(jsonb) IS
+    'internal: a description as a dump without owners restores it';
+
 -- On the way from a dump: as soon as the table is what it was when it was dumped, it is
 -- watched again.
 CREATE FUNCTION medchain.watch_again(p_relation regclass, p_now jsonb) RETURNS boolean
@@ -246,7 +242,7 @@ CREATE FUNCTION medchain.watch_again(p_relation regclass, p_now jsonb) RETURNS b
 AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM row_table t WHERE t.relation = p_relation
-                   AND t.description - 'owner' = p_now - 'owner')
+                   AND without_owners(t.description) = without_owners(p_now))
        OR EXISTS (SELECT FROM pg_attribute a
                   WHERE a.attrelid = p_relation AND a.attnum > 0 AND NOT a.attisdropped
                   AND NOT EXISTS (SELECT FROM row_column r
