@@ -294,3 +294,19 @@ SELECT length(hashes) / 32 = size / 256 AS grown FROM medchain.tile JOIN medchai
     USING (origin) WHERE origin = 'data-centre';
 DROP FUNCTION test.tampered(text, text);
 DROP FUNCTION test.receipt_holds(jsonb);
+
+-- An entry that somebody has put beside the blocks
+\c :data_centre
+BEGIN;
+ALTER TABLE medchain.entry DISABLE TRIGGER USER;
+INSERT INTO medchain.entry
+    SELECT x.* FROM medchain.entry e, (VALUES (-1, '00000000-0000-0000-0000-000000000001'),
+            (1000000000, '00000000-0000-0000-0000-000000000002')) f (seq, id),
+        jsonb_populate_record(e, jsonb_build_object('seq', f.seq, 'id', f.id)) x
+    WHERE e.origin = 'data-centre' AND e.seq = 0;
+SELECT f.call, e.* FROM unnest(ARRAY['receipt', 'inclusion_proof']) f (call),
+    unnest('{00000000-0000-0000-0000-000000000001,'
+        '00000000-0000-0000-0000-000000000002}'::uuid[]) i,
+    LATERAL test.error_of(format('SELECT medchain.%s(%L)', f.call, i)) e
+    ORDER BY f.call, i, e.field;
+ROLLBACK;

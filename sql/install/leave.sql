@@ -7,8 +7,7 @@ CREATE FUNCTION medchain.before_drop() RETURNS TABLE (what text, call text)
 AS $$
     SELECT x.what, x.call FROM (
         SELECT 1, format('table %s', t.relation),
-               format('medchain.%s(%L)', CASE WHEN t.subject_column IS NULL THEN 'end_ledger_table'
-                                              ELSE 'unprotect' END, t.relation)
+               row_ending(t.relation, t.subject_column)
             FROM row_table t JOIN pg_class c ON c.oid = t.relation
         UNION ALL
         -- restored with another database's protection, or detached from a table that is protected

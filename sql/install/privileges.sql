@@ -34,7 +34,7 @@ DECLARE
                    "row_trigger_functions", "equip_row_table", "equip_truncate",
                    "require_trigger_name", "is_captured",
                    "require_subject_column",
-                   "require_logged", "require_relation", "table_and_partitions",
+                   "require_logged", "require_relation", "row_ending", "table_and_partitions",
                    "partition_root",
                    "row_history", "row_history_of", "row_proof", "row_proof_of",
                        "start_workers", "sealer_status", "pseudonym_status", "shortages",

@@ -200,7 +200,9 @@ BEGIN
         RAISE wrong_object_type USING
             MESSAGE = format('%s is a partition of %s, which is protected',
                 unprotect.relation, root),
-            HINT = format('Detach it first, or call medchain.unprotect(%L).', root);
+            HINT = format('ALTER TABLE %s DETACH PARTITION %s first, or call '
+                'medchain.unprotect(%L).', (SELECT i.inhparent::regclass FROM pg_inherits i
+                    WHERE i.inhrelid = unprotect.relation), unprotect.relation, root);
     ELSIF NOT EXISTS (SELECT FROM table_and_partitions(unprotect.relation) p, own_policies(p) o
                       WHERE o.is_own) THEN
         RAISE undefined_object USING

@@ -101,8 +101,8 @@ BEGIN
                     p_table.relation),
                 DETAIL = CASE WHEN c.attribute = p_table.subject_column
                     THEN 'It says whose record a row is.' ELSE 'The ledger names rows by it.' END,
-                HINT = format('Call medchain.%s() first.', CASE WHEN p_table.subject_column IS NULL
-                    THEN 'end_ledger_table' ELSE 'unprotect' END);
+                HINT = format('Call %s first.',
+                    row_ending(p_table.relation, p_table.subject_column));
         ELSIF c.now IS NULL THEN
             DELETE FROM row_column r WHERE r.relation = p_table.relation
                 AND r.attribute = c.attribute;
@@ -188,7 +188,7 @@ DECLARE
     root row_table;
 BEGIN
     SELECT * INTO root FROM row_table x WHERE x.relation = partition_root(p_parent);
-    IF NOT FOUND THEN
+    IF NOT FOUND OR NOT at_home() THEN
         RETURN;
     END IF;
     SELECT * INTO t FROM row_table x WHERE x.relation = p_part;
@@ -304,14 +304,14 @@ BEGIN
         RAISE feature_not_supported USING
             MESSAGE = format('rows of %s are on the ledger, it cannot take part in table '
                              'inheritance', p_relation),
-            DETAIL = 'Queries of the parent table would pass by what is put on the child tables.';
+            DETAIL = 'Queries of the parent table would pass by what is put on the child tables.',
+            HINT = format('Call %s first.', row_ending(p_relation, t.subject_column));
     ELSIF (SELECT c.relispartition FROM pg_class c WHERE c.oid = p_relation) THEN
         RAISE feature_not_supported USING
             MESSAGE = format('rows of %s are on the ledger, it cannot become a partition',
                              p_relation),
-            HINT = format('Call medchain.%s() first, and put the partitioned table on the ledger.',
-                          CASE WHEN t.subject_column IS NULL THEN 'end_ledger_table'
-                               ELSE 'unprotect' END);
+            HINT = format('Call %s first, or put the partitioned table on the ledger.',
+                          row_ending(p_relation, t.subject_column));
     END IF;
     PERFORM require_logged(p_relation);
     after := row_description(p_relation);
@@ -348,10 +348,8 @@ BEGIN
         RAISE dependent_objects_still_exist USING
             MESSAGE = format('primary key of %s cannot be dropped or changed', p_relation),
             DETAIL = 'The ledger names rows by it.',
-            HINT = format('Call medchain.%s() first. Another index can take its place in one '
-                          'ALTER TABLE.',
-                          CASE WHEN t.subject_column IS NULL THEN 'end_ledger_table'
-                               ELSE 'unprotect' END);
+            HINT = format('Call %s first. Another index can take its place in one '
+                          'ALTER TABLE.', row_ending(p_relation, t.subject_column));
     END IF;
     IF fresh THEN
         -- ALTER TYPE has not locked it: rows would come meanwhile whose old text is on

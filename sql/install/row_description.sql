@@ -83,7 +83,8 @@ AS $$
         UNION ALL
         SELECT 'owner' || p.part, ARRAY[c.relowner] FROM row_parts($1) p
             JOIN pg_class c ON c.oid = p.relid
-            WHERE p.relid <> $1 AND c.relowner <> (SELECT r.relowner FROM pg_class r WHERE r.oid = $1)
+            WHERE p.relid <> $1
+            AND c.relowner <> (SELECT r.relowner FROM pg_class r WHERE r.oid = $1)
         UNION ALL
         SELECT format('roles of policy %I%s', t.polname, p.part), t.polroles
             FROM row_parts($1) p JOIN pg_policy t ON t.polrelid = p.relid) r

@@ -150,15 +150,18 @@ BEGIN
             MESSAGE = format('table "%s" has a trigger of medchain, which knows nothing of the '
                 'table',
                 TG_TABLE_NAME),
-            HINT = 'Call medchain.ledger_table() or medchain.protect() to put it on this ledger, '
-                'or medchain.end_ledger_table() to take the triggers off.';
+            HINT = format('Call medchain.end_ledger_table(%L) to take the triggers off, or '
+                'medchain.ledger_table() or medchain.protect() to put it on this ledger.',
+                TG_RELID::regclass);
     ELSIF NOT t.record_truncate THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('rows of table %I.%I are on the ledger, it cannot be truncated',
                 TG_TABLE_SCHEMA, TG_TABLE_NAME),
-            HINT = CASE WHEN t.append_only THEN 'It is append-only: its rows stay, until '
-                'end_ledger_table() takes it off the ledger.'
-                        ELSE 'DELETE its rows, so that the ledger says which.' END;
+            HINT = format(CASE WHEN t.append_only THEN
+                'It is append-only: its rows stay, until medchain.end_ledger_table(%L) takes it '
+                'off the ledger.'
+                ELSE 'DELETE FROM %2$s, so that the ledger says which rows are gone.' END,
+                t.relation, TG_RELID::regclass);
     END IF;
     -- of a partitioned table each partition has this trigger, and is truncated with it
     IF (SELECT c.relkind FROM pg_class c WHERE c.oid = TG_RELID) = 'r' THEN
@@ -231,6 +234,14 @@ $$;
 COMMENT ON FUNCTION medchain.require_logged(regclass) IS
     'internal: error if a table or a partition of it does not survive a crash';
 
+-- Said in hints, which name what they are about.
+CREATE FUNCTION medchain.row_ending(relation regclass, subject text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+    AS $$ SELECT format('medchain.%s(%L)', CASE WHEN $2 IS NULL THEN 'end_ledger_table'
+                                                ELSE 'unprotect' END, $1) $$;
+COMMENT ON FUNCTION medchain.row_ending(regclass, text) IS
+    'internal: the call that takes a ledger table, or protected one, off the ledger';
+
 CREATE FUNCTION medchain.check_row_table(relation regclass) RETURNS text[]
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
@@ -250,7 +261,7 @@ BEGIN
     ELSIF c.relispartition THEN
         RAISE wrong_object_type USING
             MESSAGE = format('%s is a partition', relation),
-            HINT = 'Name the partitioned table; its partitions come with it.';
+            HINT = format('Name %s, whose partitions come with it.', partition_root(c.oid));
     ELSIF EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
         OR (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)) THEN
         RAISE feature_not_supported USING
@@ -262,7 +273,7 @@ BEGIN
     ELSIF EXISTS (SELECT FROM row_table t WHERE t.relation = c.oid) THEN
         RAISE duplicate_object USING
             MESSAGE = format('table %s is a ledger table already', relation),
-            HINT = 'Call medchain.end_ledger_table() first.';
+            HINT = format('Call medchain.end_ledger_table(%L) first.', relation);
     END IF;
     PERFORM require_logged(c.oid);
     SELECT t.oid::regclass INTO foreign_part FROM table_and_partitions(c.oid) p
@@ -278,7 +289,8 @@ BEGIN
     IF key IS NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('table %s has no primary key', relation),
-            HINT = 'The ledger has to be able to name its rows: add a primary key.';
+            DETAIL = 'The ledger has to be able to name its rows.',
+            HINT = format('ALTER TABLE %s ADD PRIMARY KEY (...) first.', relation);
     ELSIF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary
         AND NOT i.indimmediate) THEN
         RAISE feature_not_supported USING
@@ -552,14 +564,16 @@ BEGIN
     IF FOUND AND t.subject_column IS NOT NULL THEN
         RAISE wrong_object_type USING
             MESSAGE = format('table %s is protected', end_ledger_table.relation),
-            HINT = 'Call medchain.unprotect().';
+            HINT = format('Call medchain.unprotect(%L).', end_ledger_table.relation);
     ELSIF FOUND THEN
         PERFORM forget_row_table(end_ledger_table.relation);
     ELSIF EXISTS (SELECT FROM row_table x WHERE x.relation = root) THEN
         RAISE wrong_object_type USING
             MESSAGE = format('%s is a partition of %s, whose rows are on the ledger',
                 end_ledger_table.relation, root),
-            HINT = 'Detach it first, or name that table.';
+            HINT = format('ALTER TABLE %s DETACH PARTITION %s, or name that table.',
+                (SELECT i.inhparent::regclass FROM pg_inherits i
+                 WHERE i.inhrelid = end_ledger_table.relation), end_ledger_table.relation);
     ELSIF NOT EXISTS (SELECT FROM table_and_partitions(end_ledger_table.relation) p
                       JOIN pg_trigger g ON g.tgrelid = p
                       WHERE g.tgfoid IN (SELECT row_trigger_functions())) THEN

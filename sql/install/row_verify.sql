@@ -21,6 +21,10 @@ DECLARE
     is_known boolean;
     changes jsonb;
 BEGIN
+    IF verify_table.relation IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'relation must not be null';
+    END IF;
+    PERFORM require_relation(verify_table.relation);
     IF EXISTS (SELECT FROM row_table x WHERE x.relation = verify_table.relation) THEN
         EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', verify_table.relation);
         -- by a snapshot from before a TRUNCATE, its rows from then are gone, and those that COPY
@@ -53,7 +57,8 @@ BEGIN
         END IF;
         RAISE undefined_object USING
             MESSAGE = format('rows of table %s are not on the ledger', verify_table.relation),
-            HINT = 'Call medchain.ledger_table() or medchain.protect() first.';
+            HINT = format('Call medchain.ledger_table(%L) or medchain.protect() first.',
+                verify_table.relation);
     END IF;
 
     -- DDL on a function or a type, which does not lock the table, may have committed between the

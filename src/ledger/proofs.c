@@ -326,6 +326,12 @@ medchain_inclusion_proof(PG_FUNCTION_ARGS)
 	trusted_begin(&scope);
 	proof_find_entry(PG_GETARG_DATUM(0), origin, &entry);
 	proof_open_chain(entry.origin, &chain);
+	if (entry.index < 0 || entry.index >= chain.size)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("entry %s is in no block of chain \"%s\"",
+						proof_uuid_text(PG_GETARG_DATUM(0)), entry.origin),
+				 errhint("Run medchain.verify() to see what else is.")));
 	size = PG_ARGISNULL(1) ? chain.size : PG_GETARG_INT64(1);
 	proof_check_size("tree size", size, &chain);
 	if (entry.index >= size)

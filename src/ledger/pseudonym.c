@@ -308,7 +308,7 @@ pseudonym_require_identity(const char *identity, size_t len, const char *hint)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("subject must not be longer than %d bytes", PSEUDONYM_IDENTITY_MAX),
-				 errdetail("It has %zu.", len),
+				 errdetail("It has %d.", (int) len),
 				 errhint("It is what the examinee's records are found by, such as a number.")));
 	for (const char *at = identity; at < identity + len; at += pg_mblen(at))
 	{

@@ -196,11 +196,13 @@ capture_refuse_unknown(Relation relation)
 			 errmsg("table \"%s\" has a trigger of medchain, which knows nothing of the table",
 					RelationGetRelationName(relation)),
 			 home_status() == HOME_HERE ?
-			 errhint("Call medchain.ledger_table() or medchain.protect() to put it on this "
-					 "ledger, or medchain.end_ledger_table() to take the triggers off.") :
-			 errhint("Call medchain.ledger_table() or medchain.protect() to put it on this "
-					 "ledger, or medchain.end_ledger_table() to take the triggers off. The data "
-					 "of a dump alone are restored with --disable-triggers.")));
+			 errhint("Call medchain.end_ledger_table('%s') to take the triggers off, or "
+					 "medchain.ledger_table() or medchain.protect() to put it on this ledger.",
+					 row_table_sql_name(relation)) :
+			 errhint("Call medchain.end_ledger_table('%s') to take the triggers off, or "
+					 "medchain.ledger_table() or medchain.protect() to put it on this ledger. The "
+					 "data of a dump alone are restored with --disable-triggers.",
+					 row_table_sql_name(relation))));
 }
 
 PG_FUNCTION_INFO_V1(medchain_capture);

@@ -8,6 +8,7 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
+#include "catalog/pg_class.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -80,11 +81,17 @@ medchain_row_digest(PG_FUNCTION_ARGS)
 	Relation	part = table_open(PG_GETARG_OID(0), AccessShareLock);
 	ItemPointer at = (ItemPointer) PG_GETARG_POINTER(1);
 	const RowTable *table = row_table_get(part);
-	TupleTableSlot *slot = table_slot_create(part, NULL);
-	bool		found = table != NULL &&
-		table_tuple_fetch_row_version(part, at, GetActiveSnapshot(), slot);
+	TupleTableSlot *slot;
+	bool		found;
 	RowImage	image;
 	bool		is_copy;
+
+	if (table == NULL || part->rd_rel->relkind != RELKIND_RELATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("no row of \"%s\" is on the ledger", RelationGetRelationName(part))));
+	slot = table_slot_create(part, NULL);
+	found = table_tuple_fetch_row_version(part, at, GetActiveSnapshot(), slot);
 
 	if (found)
 		row_image(table, RelationGetDescr(part), ExecFetchSlotHeapTuple(slot, false, &is_copy),

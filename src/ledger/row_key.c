@@ -43,7 +43,8 @@ row_key_begin(RowKey *key, FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("rows of table \"%s\" are not on the ledger",
 						RelationGetRelationName(key->relation)),
-				 errhint("Call medchain.ledger_table() or medchain.protect() first.")));
+				 errhint("Call medchain.ledger_table('%s') or medchain.protect() first.",
+						 row_table_sql_name(key->relation))));
 	key->attributes = palloc(sizeof(AttrNumber) * (size_t) key->table->ncolumns);
 	for (int i = 0; i < key->table->ncolumns; i++)
 		if (key->table->columns[i].is_key)

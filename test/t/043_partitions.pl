@@ -244,7 +244,7 @@ is(follow($append), 'followed', 'the hint helps');
 is(error(q{ALTER TABLE other ATTACH PARTITION logs FOR VALUES FROM (30) TO (40)}), 'no error: ', 'then it can be attached');
 sealed();
 is(error(q{ALTER TABLE visit ATTACH PARTITION plain_ledger FOR VALUES FROM (60) TO (70)}), 'no error: ', 'a ledger table can be attached to a protected one');
-is(sealed(), 'table.end public.plain_ledger public.visit; table.alter public.visit partition public.plain_ledger; row.baseline public.visit x1', 'which its rows belong to then');
+is(sealed(), 'table.end public.plain_ledger public.visit; table.alter public.visit owner on public.plain_ledger, partition public.plain_ledger; row.baseline public.visit x1', 'which its rows belong to then');
 is(faults('visit') . faults('other'), 'nonenone', 'no fault');
 is(follow($by), 'followed', 'the hint helps for the first as well');
 is(error(q{ALTER TABLE other ATTACH PARTITION visit_1 FOR VALUES FROM (10) TO (20)}), 'no error: ', 'which can be attached then');
