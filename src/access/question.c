@@ -61,7 +61,7 @@ question_expression(Relation relation, const char *text)
 	ParseState *state = make_parsestate(NULL);
 	const char *query = psprintf("SELECT %s", text);
 	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt,
-											   raw_parser(query, RAW_PARSE_DEFAULT))->stmt;
+													  raw_parser(query, RAW_PARSE_DEFAULT))->stmt;
 	Node	   *expression;
 
 	state->p_sourcetext = query;

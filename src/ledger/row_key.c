@@ -79,6 +79,7 @@ row_key_text_of(FunctionCallInfo fcinfo, Oid type)
 	trusted_fix_texts();
 	getTypeOutputInfo(type, &output, &is_varlena);
 	text = OidOutputFunctionCall(output, PG_GETARG_DATUM(1));
+
 	AtEOXact_GUC(true, nestlevel);
 	return cstring_to_text(text);
 }

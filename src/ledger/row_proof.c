@@ -69,7 +69,7 @@ row_proof_equals(Form_pg_attribute attribute)
  * palloc'd in context.
  */
 static HeapTupleHeader
-row_proof_find(const RowKey * key, MemoryContext context)
+row_proof_find(const RowKey *key, MemoryContext context)
 {
 	TupleDesc	desc = RelationGetDescr(key->relation);
 	StringInfoData query;
