@@ -43,7 +43,7 @@ utility_is_known(Oid relation)
 }
 
 static void
-utility_attach(RangeVar * parent_name, RangeVar * part_name)
+utility_attach(RangeVar *parent_name, RangeVar *part_name)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {OIDOID, OIDOID};
