@@ -290,17 +290,6 @@ compat_database_ownercheck(Oid database, Oid role)
 
 /* The same. */
 static inline bool
-compat_relation_ownercheck(Oid relation, Oid role)
-{
-#if PG_VERSION_NUM >= 160000
-	return object_ownercheck(RelationRelationId, relation, role);
-#else
-	return pg_class_ownercheck(relation, role);
-#endif
-}
-
-/* The same. */
-static inline bool
 compat_subscription_ownercheck(Oid subscription, Oid role)
 {
 #if PG_VERSION_NUM >= 160000
