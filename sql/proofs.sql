@@ -298,7 +298,7 @@ DROP FUNCTION test.receipt_holds(jsonb);
 -- An entry that somebody has put beside the blocks
 \c :data_centre
 BEGIN;
-ALTER TABLE medchain.entry DISABLE TRIGGER USER;
+CALL test.disable_triggers('medchain.entry');
 INSERT INTO medchain.entry
     SELECT x.* FROM medchain.entry e, (VALUES (-1, '00000000-0000-0000-0000-000000000001'),
             (1000000000, '00000000-0000-0000-0000-000000000002')) f (seq, id),
