@@ -13,11 +13,11 @@ EXTENSION = medchain
 EXTVERSION = 1.0
 MODULE_big = medchain
 
-OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/ledger/*.c src/alliance/*.c \
-         src/access/*.c src/sync/*.c src/*.c))
+OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/rules/*.c src/ledger/*.c \
+         src/alliance/*.c src/access/*.c src/sync/*.c src/*.c))
 
 # The order in which the parts of the install script need each other.
-INSTALL_PARTS = roles ledger home state pure append verify proofs export row_table row_verify \
+INSTALL_PARTS = roles ledger home state pure entry append verify proofs export row_table row_verify \
          row_proof crl authority standing examinee_standing await fold_member fold contract discipline \
          rekey member examinee protocol identity access protect row_description row_ddl apply \
          peer shortage leave join copy wait views settings privileges

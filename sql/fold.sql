@@ -44,7 +44,7 @@ SELECT medchain.append_governance('contract',
 SELECT medchain.append_governance('contract', '[]') IS NOT NULL AS no_object;
 SELECT reason FROM medchain.rejections WHERE origin = 'data-centre' AND seq >= :before ORDER BY seq;
 -- a deeply nested, or unrepresentable, body is somebody's mischief and no reason to stop
-SELECT medchain.append_raw('contract', repeat('[', 500) || repeat(']', 500), NULL, true)
+SELECT medchain.append_raw('contract', repeat('[', 127) || repeat(']', 127), NULL, true)
     IS NOT NULL AS deep;
 -- refused at once
 SELECT medchain.append_raw('contract', repeat('[', 5000) || repeat(']', 5000), NULL, true);

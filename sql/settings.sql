@@ -19,7 +19,7 @@ WHERE pronamespace = 'medchain'::regnamespace AND prosqlbody IS NOT NULL ORDER B
 -- worker's, verify()'s or that of a function that fixes it, and which nobody else may call.
 SELECT count(*) > 50 AS fold_functions,
        bool_and(p.proname ~ '^fold_|_reason$|_at$|_of$|^(examinee|member|certificate|crl)_'
-                OR p.proname IN ('jsonb_or_null', 'period_of', 'claim_envelope', 'genesis_anchors',
+                OR p.proname IN ('period_of', 'claim_envelope', 'genesis_anchors',
                                  'may_seal')) AS known,
        bool_and(NOT EXISTS (
            SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a

@@ -16,7 +16,6 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_subscription.h"
 #include "commands/vacuum.h"
-#include "common/jsonapi.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
@@ -39,26 +38,6 @@
 /* 16 took VARDATA and its kin out of postgres.h. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
-#endif
-
-/* 17 lets the caller own the lexer's memory. */
-static inline JsonLexContext *
-compat_json_lexer(char *json, int len, bool need_escapes)
-{
-#if PG_VERSION_NUM >= 170000
-	return makeJsonLexContextCstringLen(NULL, json, len, GetDatabaseEncoding(), need_escapes);
-#else
-	return makeJsonLexContextCstringLen(json, len, GetDatabaseEncoding(), need_escapes);
-#endif
-}
-
-/* 16 made the JSON callbacks return an error code. */
-#if PG_VERSION_NUM >= 160000
-#define COMPAT_JSON_RETURN JsonParseErrorType
-#define COMPAT_JSON_OK return JSON_SUCCESS
-#else
-#define COMPAT_JSON_RETURN void
-#define COMPAT_JSON_OK return
 #endif
 
 /* 16 added must_use_password, 17 the choice of a replication connection. */

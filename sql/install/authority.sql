@@ -36,19 +36,6 @@ CREATE FUNCTION medchain.default_capabilities(kind medchain.member_kind) RETURNS
 COMMENT ON FUNCTION medchain.default_capabilities(medchain.member_kind) IS
     'what a contract allows a member of this kind when it says nothing';
 
--- Not for parallel plans: what catches an error is a subtransaction, which they do not have.
-CREATE FUNCTION medchain.jsonb_or_null(value text) RETURNS jsonb
-    LANGUAGE plpgsql IMMUTABLE
-AS $$
-BEGIN
-    RETURN value::pg_catalog.jsonb;
-EXCEPTION WHEN data_exception OR program_limit_exceeded OR statement_too_complex THEN
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION medchain.jsonb_or_null(text) IS
-    'internal: text as jsonb, null where jsonb cannot hold it';
-
 -- Times on the ledger have one spelling, so that no node's settings decide what they mean.
 CREATE FUNCTION medchain.ledger_time(value timestamptz) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -103,7 +90,7 @@ CREATE FUNCTION medchain.claim_envelope(p_origin text, p_seq bigint) RETURNS jso
     LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
-    RETURN (SELECT medchain.jsonb_or_null(e.payload) -> 'body' FROM entry e
+    RETURN (SELECT medchain.object_or_null(medchain.entry_body(e.payload), false) FROM entry e
         WHERE e.origin = p_origin AND e.seq = p_seq);
 END
 $$;

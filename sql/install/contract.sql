@@ -218,8 +218,7 @@ BEGIN
         RAISE null_value_not_allowed USING MESSAGE = 'contract must not be null';
     END IF;
     SELECT o.payload INTO payload FROM contract k JOIN local_node n ON true
-        JOIN entry e ON e.origin = n.data_center AND e.seq = k.offered_seq
-        CROSS JOIN LATERAL open_envelope(e.payload::jsonb -> 'body', NULL,
+        CROSS JOIN LATERAL open_envelope(claim_envelope(n.data_center, k.offered_seq), NULL,
             'application/vnd.medchain.contract+json') o
         WHERE k.id = contract_envelope.contract;
     IF NOT FOUND THEN
@@ -329,9 +328,8 @@ BEGIN
                 ELSE 'the contract is countersigned already' END,
             DETAIL = format('It is contract %s.', k.id);
     END IF;
-    SELECT o.payload INTO terms FROM entry e CROSS JOIN LATERAL open_envelope(e.payload::jsonb ->
-        'body', NULL, 'application/vnd.medchain.contract+json') o
-        WHERE e.origin = local.data_center AND e.seq = k.offered_seq;
+    terms := (open_envelope(claim_envelope(local.data_center, k.offered_seq), NULL,
+        'application/vnd.medchain.contract+json')).payload;
     RETURN append_governance('acceptance', jsonb_build_object('contract', k.id, 'envelope',
         seal_contract(terms, accept_contract.signature, coalesce(ledger_key_of(local.node),
             k.certificate))));

@@ -29,9 +29,11 @@ AS $$
         AND ($1 IS NULL OR c.origin = $1 OR c.origin = n.data_center OR m.kind = 'end_node')),
     line AS (
         SELECT c.rank, e.origin, e.seq AS position, 0 AS part,
-               jsonb_build_object('type', 'entry', 'origin', e.origin, 'seq', e.seq, 'payload',
-                   e.payload)::text AS content
+               jsonb_build_object('type', 'entry', 'origin', e.origin, 'seq', e.seq,
+                   CASE WHEN x.base64 IS NULL THEN 'payload' ELSE 'payload_base64' END,
+                   coalesce(x.base64, e.payload))::text AS content
         FROM chosen c JOIN entry e ON e.origin = c.origin AND e.seq < c.size
+            CROSS JOIN LATERAL text_base64(e.payload) x(base64)
         UNION ALL
         SELECT c.rank, b.origin, b.size - 1, 1,
                jsonb_build_object('type', 'block', 'origin', b.origin, 'height', b.height, 'note',

@@ -17,23 +17,24 @@ DECLARE
     b record;
     body jsonb;
     opened record;
+    exact boolean;
 BEGIN
     SELECT * INTO STRICT e FROM entry x WHERE x.origin = p_origin AND x.seq = p_seq;
+    exact := e.kind = ANY (medchain.member_kinds());
     SELECT x.height, x.sealed INTO b FROM medchain.block x WHERE x.origin = p_origin
         AND x.size > p_seq ORDER BY x.size, x.height LIMIT 1;
     IF NOT FOUND THEN
         RETURN;     -- in no block: verify() says so itself
     END IF;
-    body := medchain.jsonb_or_null(e.payload) -> 'body';
+    body := medchain.object_or_null(medchain.entry_body(e.payload), exact);
     IF e.kind IN ('contract', 'protocol', 'amendment', 'rekey', 'examinee_key') THEN
         SELECT * INTO opened FROM medchain.open_envelope(body, NULL, 'application/vnd.medchain.'
             || CASE e.kind WHEN 'amendment' THEN 'protocol' WHEN 'examinee_key' THEN 'examinee'
                 ELSE e.kind END || '+json');
-        body := medchain.jsonb_or_null(opened.payload);
+        body := medchain.object_or_null(opened.payload, exact);
     END IF;
-    IF pg_catalog.jsonb_typeof(body) IS DISTINCT FROM 'object' THEN
-        body := '{}';
-    END IF;
+    -- what some programs take otherwise than others says nothing
+    body := coalesce(body, '{}');
     INSERT INTO claim (origin, seq, id, kind, "time", height, sealed, about, subject, body,
         effective, reason)
     VALUES (e.origin, e.seq, e.id, e.kind, e.time, b.height, b.sealed,

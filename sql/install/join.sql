@@ -22,7 +22,8 @@ BEGIN
             WHERE e.origin = local.node AND e.seq < b.size),
         'keys', (SELECT jsonb_agg(k.public_key ORDER BY k.from_height DESC) FROM ledger_key k
             WHERE k.member = local.node),
-        'contract', (SELECT jsonb_build_object('id', e.id, 'envelope', e.payload::jsonb -> 'body')
+        'contract', (SELECT jsonb_build_object('id', e.id, 'envelope', claim_envelope(e.origin,
+                         e.seq))
                      FROM contract c JOIN entry e ON e.origin = local.node AND e.id = c.id
                          AND e.kind = 'contract'
                      WHERE c.member = join_material.node AND c.ended IS NULL ORDER BY e.seq DESC

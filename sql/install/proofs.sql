@@ -23,6 +23,7 @@ AS $$
 DECLARE
     proof jsonb := inclusion_proof(receipt.entry, NULL, receipt.origin);
     text_of_entry text;
+    base64 text;
     holder record;
 BEGIN
     IF proof IS NULL THEN
@@ -30,12 +31,12 @@ BEGIN
     END IF;
     SELECT e.payload INTO text_of_entry FROM entry e WHERE e.origin = proof ->> 'origin'
         AND e.seq = (proof ->> 'index')::bigint;
-    IF encode(leaf_hash(convert_to(text_of_entry, 'UTF8')), 'hex') IS DISTINCT
-        FROM proof ->> 'leaf_hash' THEN
+    IF encode(text_leaf_hash(text_of_entry), 'hex') IS DISTINCT FROM proof ->> 'leaf_hash' THEN
         RAISE data_corrupted USING MESSAGE = format('payload of entry %s of chain "%s" is not what '
             'was sealed', proof ->> 'index', proof ->> 'origin'),
             HINT = 'Run medchain.verify() to see what else is not.';
     END IF;
+    base64 := text_base64(text_of_entry);
     -- the key of the height of the checkpoint, and of the member's certificates rather the one that
     -- is made out for this key
     SELECT coalesce((SELECT c.certificate FROM member_certificate c
@@ -51,7 +52,9 @@ BEGIN
                                 AND x.from_height <= substring(proof ->> 'checkpoint'
                                     FROM E'\nheight ([0-9]+)\n')::bigint ORDER BY x.from_height DESC
                                         LIMIT 1) k ON true;
-    RETURN jsonb_build_object('type', 'receipt', 'payload', text_of_entry, 'certificate',
+    RETURN jsonb_build_object('type', 'receipt',
+        CASE WHEN base64 IS NULL THEN 'payload' ELSE 'payload_base64' END,
+        coalesce(base64, text_of_entry), 'certificate',
         certificate_pem(convert_to(holder.certificate, 'UTF8')), 'ledger_key', holder.ledger_key)
            || (proof - '{leaf_hash, root_hash}'::text[]);
 END

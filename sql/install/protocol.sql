@@ -378,7 +378,7 @@ BEGIN
         UNION ALL
         SELECT w.id, w."time" FROM pending w
         WHERE w.kind = 'revocation' AND w.subject = p.subject
-            AND jsonb_or_null(w.payload) #>> '{body,protocol}' = p.id::text) x
+            AND object_or_null(entry_body(w.payload), false) ->> 'protocol' = p.id::text) x
         ORDER BY x."time", x.id LIMIT 1;
     IF FOUND THEN
         RAISE NOTICE 'the protocol is revoked already';
@@ -454,12 +454,16 @@ CREATE FUNCTION medchain.diagnosis_log(subject text, OUT "time" timestamptz, OUT
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
     SELECT e."time", e.origin, e.actor, e.kind,
-           CASE WHEN c.about ~ '^[0-9a-f-]{36}$' THEN c.about::uuid END,
-           coalesce(c.body, e.payload::jsonb -> 'body'), e.id
+           CASE WHEN c.kind IN ('protocol', 'amendment', 'revocation', 'note')
+                    AND c.about ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+               THEN c.about::uuid END,
+           coalesce(c.body, entry_body(e.payload)::jsonb,
+               jsonb_build_object('unreadable', entry_fault(e.payload))), e.id
     FROM entry e LEFT JOIN claim c ON c.origin = e.origin AND c.seq = e.seq
     WHERE e.subject = pseudonym($1) AND coalesce(c.effective, true)
     ORDER BY e."time", e.origin COLLATE "C", e.seq
 $$;
 COMMENT ON FUNCTION medchain.diagnosis_log(text) IS
     'everything on the ledger about an examinee: protocols, accesses and notes, of every member; '
-    'entries without effect are left out (see the view rejections)';
+    'entries without effect are left out (see the view rejections). detail is {"unreadable": '
+    'reason} for an entry that is on the ledger since a time when more was accepted';

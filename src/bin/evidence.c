@@ -12,6 +12,7 @@
 
 #include "core/encode.h"
 #include "core/envelope.h"
+#include "rules/json_text.h"
 #include "evidence_internal.h"
 
 #define CONTRACT_TYPE "application/vnd.medchain.contract+json"
@@ -225,7 +226,9 @@ evidence_open(json_t *envelope, const char *type, const Member *author, int64_t 
 			evidence_signed(envelope, type, author->keys[i].key) &&
 			(payload = evidence_payload(envelope, type, &len)) != NULL)
 		{
-			terms = json_loadb((char *) payload, len, JSON_REJECT_DUPLICATES, NULL);
+			/* as the database takes it: what can be taken in two ways has no effect */
+			if (json_text_object((char *) payload, len, JSON_TEXT_STRICT, NULL, NULL, NULL))
+				terms = json_loadb((char *) payload, len, JSON_REJECT_DUPLICATES, NULL);
 			free(payload);
 		}
 	return terms;

@@ -1,29 +1,44 @@
 /*
- * payload.h: what the verifier has to know of every entry, without building its JSON in memory.
+ * payload.h: the text of an entry, as it stands in an export or a receipt.
  */
 #ifndef MEDCHAIN_BIN_PAYLOAD_H
 #define MEDCHAIN_BIN_PAYLOAD_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include <jansson.h>
 
-/*
- * What is looked at is shorter: names have up to 63 bytes, each of which takes up to 6 when it is
- * escaped.
- */
-#define PAYLOAD_VALUE_MAX 400
+#include "rules/entry.h"
 
-typedef struct PayloadNames
+typedef struct Payload
 {
-	char		kind[PAYLOAD_VALUE_MAX];
-	char		origin[PAYLOAD_VALUE_MAX];
-} PayloadNames;
+	const char *text;			/* the exact bytes */
+	size_t		len;
+	char	   *decoded;		/* ours, where they came in base64 */
+	Entry		entry;
+	bool		readable;		/* it would be accepted today */
+	CoreError	unreadable;		/* why not */
+} Payload;
+
+/* The name of the field of a line that the text is in: which one, depends on the bytes. */
+extern const char *payload_field(json_t *line);
 
 /*
- * Read kind and origin of a payload: a JSON object (RFC 8259) which has each of them once, a short
- * string.  False for any other text.  Takes what the database takes: numbers of any size, fields
- * twice in what a user appended.
+ * Take the text from there; false if there is none, or it is not spelled as medchain does.  To be
+ * freed with payload_free() in any case.
  */
-extern bool payload_names(const char *text, size_t len, PayloadNames *names);
+extern bool payload_load(json_t *line, Payload *payload, CoreError *error);
+
+/*
+ * Is it an entry of that chain?  Versions of old took more than is accepted today: of what is on a
+ * ledger since then, only what everybody can read says something, but it is there.
+ */
+extern bool payload_is_of(Payload *payload, const char *origin);
+
+/*
+ * What a readable entry that decides something says, for evidence_learn(): kind, time and body.
+ * Without fields if the body can be taken in more than one way, which has no effect.
+ */
+extern json_t *payload_claim(const char *text, size_t len);
+
+extern void payload_free(Payload *payload);
 
 #endif

@@ -77,6 +77,10 @@ report_write_found(json_t *result)
 		printf("signed with the certificate of %s, issued by %s, SHA-256 %s\n",
 			   report_text(signer, "subject"),
 			   report_text(signer, "issuer"), report_text(signer, "fingerprint"));
+	json_array_foreach(json_object_get(result, "unreadable"), i, chain)
+		printf("%s: entry %lld says nothing, as not everybody could read it: %s\n",
+			   report_text(chain, "chain"), report_number(chain, "entry"),
+			   report_text(chain, "reason"));
 	if (verified && chains != NULL)
 		printf("trust anchors: %s\n", report_text(result, "trust_anchors"));
 	if (!verified && json_object_get(result, "where") != NULL)

@@ -12,6 +12,7 @@
 #include "report.h"
 
 #define EXPORT_PROGRESS 100000	/* entries between lines on the terminal */
+#define EXPORT_UNREADABLE_MAX 100	/* of which the result tells */
 #define EXPORT_LEARNED_MAX (64 * 1024 * 1024)	/* bytes of governance entries that one block may
 												 * close over */
 
@@ -117,35 +118,43 @@ walk_start_chain(Walk *walk, const char *origin, CoreError *error)
 
 /* Keep an entry that may say something about members and keys until its block is verified. */
 static bool
-walk_keep(Walk *walk, const PayloadNames *names, uint64_t seq, const char *text, size_t len,
-		  CoreError *error)
+walk_keep(Walk *walk, const Payload *payload, uint64_t seq, CoreError *error)
 {
-	if (!evidence_wants(names->kind, strcmp(walk->origin, walk->evidence.data_center) == 0))
+	if (!payload->readable ||
+		!evidence_wants(payload->entry.kind,
+						strcmp(walk->origin, walk->evidence.data_center) == 0))
 		return true;
-	walk->learned_bytes += len;
+	walk->learned_bytes += payload->len;
 	if (walk->learned_bytes > EXPORT_LEARNED_MAX)
 		return error_set(error, CORE_UNSUPPORTED,
 					"more than %d bytes about members before the next block", EXPORT_LEARNED_MAX);
-	json_array_append_new(walk->learned, json_pack("[I, s%]", (json_int_t) seq, text, len));
+	json_array_append_new(walk->learned, json_pack("[I, s%]", (json_int_t) seq, payload->text,
+												   payload->len));
 	return true;
 }
 
-static Verdict
-walk_entry(Walk *walk, json_t *line, CoreError *error)
+/* What is there, signed, and says nothing, as not everybody could read it. */
+static void
+walk_unreadable(Walk *walk, uint64_t seq, const CoreError *why)
 {
-	static const char *const fields[] = {"seq", "type", "origin", "payload", NULL};
-	const char *origin;
-	const char *text;
-	size_t		len;
-	uint64_t	seq;
+	json_t	   *list = json_object_get(walk->result, "unreadable");
+
+	if (list == NULL)
+	{
+		list = json_array();
+		json_object_set_new(walk->result, "unreadable", list);
+	}
+	if (json_array_size(list) < EXPORT_UNREADABLE_MAX)
+		json_array_append_new(list, json_pack("{s:s, s:I, s:s}", "chain", walk->origin, "entry",
+											  (json_int_t) seq, "reason", why->message));
+}
+
+static Verdict
+walk_payload(Walk *walk, const char *origin, uint64_t seq, Payload *payload, CoreError *error)
+{
 	uint8_t		leaf[HASH_LEN];
-	PayloadNames names;
 	char		where[64];
 
-	if (!input_fields(line, fields, error) || !input_string(line, "origin", &origin, NULL, error) ||
-		!input_number(line, "seq", &seq, error) ||
-		!input_string(line, "payload", &text, &len, error))
-		return UNUSABLE;
 	if (walk->origin == NULL || strcmp(origin, walk->origin) != 0)
 	{
 		Verdict		verdict = walk_start_chain(walk, origin, error);
@@ -160,17 +169,19 @@ walk_entry(Walk *walk, json_t *line, CoreError *error)
 				  (unsigned long long) walk->chain_entries);
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
-	if (!payload_names(text, len, &names) || strcmp(names.origin, origin) != 0)
+	if (!payload_is_of(payload, origin))
 	{
 		error_set(error, CORE_MALFORMED, "payload is not an entry of this chain");
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
-	if (!hash_leaf(text, len, leaf) || !chain_check_leaf(&walk->check, leaf))
+	if (!payload->readable)
+		walk_unreadable(walk, seq, &payload->unreadable);
+	if (!hash_leaf(payload->text, payload->len, leaf) || !chain_check_leaf(&walk->check, leaf))
 	{
 		error_set(error, CORE_INTERNAL, "could not compute SHA-256");
 		return UNUSABLE;
 	}
-	if (!walk_keep(walk, &names, seq, text, len, error))
+	if (!walk_keep(walk, payload, seq, error))
 		return walk_fail(walk, UNUSABLE, where, error);
 	walk->chain_entries++;
 	walk->entries++;
@@ -179,14 +190,29 @@ walk_entry(Walk *walk, json_t *line, CoreError *error)
 	return VERIFIED;
 }
 
-/* An entry that was kept, parsed; an object without fields if jansson can't. */
+static Verdict
+walk_entry(Walk *walk, json_t *line, CoreError *error)
+{
+	const char *const fields[] = {"seq", "type", "origin", payload_field(line), NULL};
+	const char *origin;
+	uint64_t	seq;
+	Payload		payload = {0};
+	Verdict		verdict = UNUSABLE;
+
+	if (input_fields(line, fields, error) && input_string(line, "origin", &origin, NULL, error) &&
+		input_number(line, "seq", &seq, error) && payload_load(line, &payload, error))
+		verdict = walk_payload(walk, origin, seq, &payload, error);
+	payload_free(&payload);
+	return verdict;
+}
+
+/* An entry that was kept. */
 static json_t *
 walk_learned(const Walk *walk, size_t i)
 {
 	json_t	   *text = json_array_get(json_array_get(walk->learned, i), 1);
-	json_t	   *payload = json_loadb(json_string_value(text), json_string_length(text), 0, NULL);
 
-	return payload != NULL ? payload : json_object();
+	return payload_claim(json_string_value(text), json_string_length(text));
 }
 
 /* What the verified block's entries say about members and keys. */

@@ -18,8 +18,7 @@ typedef struct Receipt
 	const char *origin;
 	uint64_t	index;
 	uint64_t	tree_size;
-	const char *payload;
-	size_t		payload_len;
+	Payload		payload;
 	const char *checkpoint;
 	size_t		checkpoint_len;
 	const char *certificate;
@@ -40,16 +39,21 @@ receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 		"row", "type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint",
 		"ledger_key", "certificate", NULL
 	};
+	static const char *const base64_fields[] = {
+		"type", "index", "hashes", "origin", "tree_size", "checkpoint", "ledger_key",
+		"certificate", "payload_base64", NULL
+	};
+	bool		plain = strcmp(payload_field(object), "payload") == 0;
 	json_t	   *hashes = json_object_get(object, "hashes");
-	bool		has_row = strcmp(json_string_value(json_object_get(object, "type")), "row_proof") ==
-	(((((((0)))))));
+	const char *type = json_string_value(json_object_get(object, "type"));
+	bool		has_row = strcmp(type, "row_proof") == 0;
 
 	receipt->row = has_row ? json_object_get(object, "row") : NULL;
-	if (!input_fields(object, has_row ? row_fields : fields, error) ||
+	if (!input_fields(object, has_row ? row_fields : plain ? fields : base64_fields, error) ||
 		!input_string(object, "origin", &receipt->origin, NULL, error) ||
 		!input_number(object, "index", &receipt->index, error) ||
 		!input_number(object, "tree_size", &receipt->tree_size, error) ||
-		!input_string(object, "payload", &receipt->payload, &receipt->payload_len, error) ||
+		!payload_load(object, &receipt->payload, error) ||
 		!input_string(object, "checkpoint", &receipt->checkpoint, &receipt->checkpoint_len,
 					  error) ||
 		!input_string(object, "certificate", &receipt->certificate, NULL, error) ||
@@ -67,14 +71,12 @@ receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 
 /* The entry is in the tree that the checkpoint names. */
 static bool
-receipt_check_proof(const Receipt *receipt, NoteBlock *block, CoreError *error)
+receipt_check_proof(Receipt *receipt, NoteBlock *block, CoreError *error)
 {
 	uint8_t		leaf[HASH_LEN];
-	PayloadNames names;
 	const char *slash;
 
-	if (!payload_names(receipt->payload, receipt->payload_len, &names) ||
-		strcmp(names.origin, receipt->origin) != 0)
+	if (!payload_is_of(&receipt->payload, receipt->origin))
 		return error_set(error, CORE_MALFORMED, "the payload is not an entry of \"%.60s\"",
 						 receipt->origin);
 	if (!note_parse_block(receipt->checkpoint, receipt->checkpoint_len, block, error))
@@ -86,7 +88,7 @@ receipt_check_proof(const Receipt *receipt, NoteBlock *block, CoreError *error)
 		return error_set(error, CORE_MALFORMED,
 						 "the checkpoint is over %llu entries, the proof over %llu",
 					   (unsigned long long) block->size, (unsigned long long) receipt->tree_size);
-	if (!hash_leaf(receipt->payload, receipt->payload_len, leaf) ||
+	if (!hash_leaf(receipt->payload.text, receipt->payload.len, leaf) ||
 		proof_check_inclusion(leaf, receipt->index, receipt->tree_size, receipt->hashes[0],
 							  receipt->nhashes, block->root) != PROOF_VALID)
 		return error_set(error, CORE_MALFORMED,
@@ -184,38 +186,34 @@ receipt_check_signer(const Receipt *receipt, const NoteBlock *block, const Optio
 	return fine;
 }
 
-Verdict
-verify_receipt(json_t *object, const Options *options, json_t *result, CoreError *error)
+static Verdict
+receipt_verify(Receipt *receipt, const Options *options, json_t *result, CoreError *error)
 {
-	Receipt		receipt;
 	NoteBlock	block;
 	CertificateInfo signer;
 	char		fingerprint[ENCODE_HEX_SIZE(HASH_LEN)];
 	Verdict		verdict;
 
-	if (options->anchors == NULL)
-	{
-		error_set(error, CORE_ACCESS, "a receipt is checked against trust anchors: give them with "
-				  "--anchors");
-		return UNUSABLE;
-	}
-	if (!receipt_read(object, &receipt, error))
-		return UNUSABLE;
-	json_object_set_new(result, "origin", json_string(receipt.origin));
-	json_object_set_new(result, "index", json_integer((json_int_t) receipt.index));
-	json_object_set_new(result, "tree_size", json_integer((json_int_t) receipt.tree_size));
-	if (!receipt_check_proof(&receipt, &block, error) ||
-		!receipt_check_signer(&receipt, &block, options, error))
+	json_object_set_new(result, "origin", json_string(receipt->origin));
+	json_object_set_new(result, "index", json_integer((json_int_t) receipt->index));
+	json_object_set_new(result, "tree_size", json_integer((json_int_t) receipt->tree_size));
+	if (!receipt_check_proof(receipt, &block, error) ||
+		!receipt_check_signer(receipt, &block, options, error))
 		return NOT_VERIFIED;
-	if (receipt.row != NULL && !verify_row(receipt.row, receipt.payload, receipt.payload_len,
-										   result, error))
+	if (!receipt->payload.readable)
+		json_object_set_new(result, "unreadable",
+							json_pack("[{s:s, s:I, s:s}]", "chain", receipt->origin, "entry",
+									  (json_int_t) receipt->index, "reason",
+									  receipt->payload.unreadable.message));
+	if (receipt->row != NULL && !verify_row(receipt->row, receipt->payload.text,
+											receipt->payload.len, result, error))
 		return NOT_VERIFIED;
-	verdict = receipt_compare_checkpoints(&receipt, &block, options, error);
+	verdict = receipt_compare_checkpoints(receipt, &block, options, error);
 	if (verdict != VERIFIED)
 		return verdict;
 
 	/* the CA says whose certificate it is, the receipt does not: somebody has to look at it */
-	if (!certificate_info(receipt.certificate, strlen(receipt.certificate), &signer, error))
+	if (!certificate_info(receipt->certificate, strlen(receipt->certificate), &signer, error))
 		return UNUSABLE;
 	encode_hex(signer.fingerprint, HASH_LEN, fingerprint);
 	json_object_set_new(result, "sealed", json_string(block.sealed));
@@ -224,4 +222,19 @@ verify_receipt(json_t *object, const Options *options, json_t *result, CoreError
 				  json_pack("{s:s, s:s, s:s}", "subject", signer.subject, "issuer", signer.issuer,
 							"fingerprint", fingerprint));
 	return VERIFIED;
+}
+
+Verdict
+verify_receipt(json_t *object, const Options *options, json_t *result, CoreError *error)
+{
+	Receipt		receipt = {0};
+	Verdict		verdict = UNUSABLE;
+
+	if (options->anchors == NULL)
+		error_set(error, CORE_ACCESS, "a receipt is checked against trust anchors: give them with "
+				  "--anchors");
+	else if (receipt_read(object, &receipt, error))
+		verdict = receipt_verify(&receipt, options, result, error);
+	payload_free(&receipt.payload);
+	return verdict;
 }

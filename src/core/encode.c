@@ -123,6 +123,35 @@ decode_utf8(const uint8_t *s, size_t n, uint32_t *character)
 	return len;
 }
 
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+bool
+encode_is_utf8(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len;)
+	{
+		uint32_t	character;
+		uint64_t	eight;
+		size_t		step;
+
+		/* eight at a time, while none of them is null or beyond ASCII */
+		if (len - i >= sizeof(eight))
+		{
+			memcpy(&eight, text + i, sizeof(eight));
+			if (((eight | (eight - EACH_BYTE)) & (EACH_BYTE * 0x80)) == 0)
+			{
+				i += sizeof(eight);
+				continue;
+			}
+		}
+		step = decode_utf8((const uint8_t *) text + i, len - i, &character);
+		if (step == 0 || character == 0)
+			return false;
+		i += step;
+	}
+	return true;
+}
+
 void
 encode_repair_utf8(char *text)
 {

@@ -31,6 +31,9 @@ extern bool decode_hex(const char *text, size_t len,
 /* Bytes of the UTF-8 character at s, n bytes being left; 0 if there is none. */
 extern size_t decode_utf8(const uint8_t *s, size_t n, uint32_t *character);
 
+/* Is all of it UTF-8, without a null character? */
+extern bool encode_is_utf8(const char *text, size_t len);
+
 /*
  * Replace by '?' every byte of a text that is not UTF-8: whoever cut it to fit may have cut a
  * character.

@@ -15,6 +15,7 @@
 #include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -34,8 +35,6 @@
 #include "ledger/pseudonym.h"
 #include "ledger/shared.h"
 #include "ledger/trusted.h"
-
-#define APPEND_KIND_MAX 63
 
 LedgerHooks ledger_hooks;
 
@@ -114,7 +113,28 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 	return at;
 }
 
-/* The payload, with what the row's columns say of it in fields; body: JSON. */
+/*
+ * Who has logged in.  Roles are the server's: one whose name was written in a database of another
+ * encoding is no text here.
+ */
+static char *
+append_role(void)
+{
+	char	   *role = GetUserNameFromId(GetAuthenticatedUserId(), false);
+
+	if (!pg_verify_mbstr(PG_UTF8, role, (int) strlen(role), true))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("the name of the role that has logged in is not UTF-8 text, and cannot be "
+						"on the ledger"),
+				 errhint("Rename it in a database with encoding UTF8.")));
+	return role;
+}
+
+/*
+ * The payload, with what the row's columns say of it in fields; body: JSON.  It is an entry, as
+ * entry_read() wants it, if the body is good.
+ */
 static char *
 append_build(const char *kind, const char *body, const uint8_t *subject,
 			 PayloadFields *fields)
@@ -138,7 +158,7 @@ append_build(const char *kind, const char *body, const uint8_t *subject,
 		memcpy(fields->subject, subject, HASH_LEN);
 	append_make_id(&fields->id, fields->time);
 	return payload_build(kind, node, &fields->id, fields->time, fields->actor,
-						 GetUserNameFromId(GetAuthenticatedUserId(), false), subject, body);
+						 append_role(), subject, body);
 }
 
 void
@@ -322,16 +342,13 @@ append_reserved(const char *kind)
 static void
 append_check_kind(const char *kind)
 {
-	size_t		len = strlen(kind);
-
-	if (len == 0 || len > APPEND_KIND_MAX || kind[0] < 'a' || kind[0] > 'z' ||
-		strspn(kind, "abcdefghijklmnopqrstuvwxyz0123456789_.-") != len)
+	if (!entry_kind_valid(kind))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid kind of entry \"%s\"", kind),
 				 errhint("A kind is up to %d lower-case letters, digits, dots, dashes and "
 						 "underscores, and starts with a letter.",
-						 APPEND_KIND_MAX)));
+						 ENTRY_KIND_MAX)));
 	if (append_reserved(kind))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

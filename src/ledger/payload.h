@@ -6,13 +6,9 @@
 #define MEDCHAIN_LEDGER_PAYLOAD_H
 
 #include "postgres.h"
-#include "common/jsonapi.h"
 #include "datatype/timestamp.h"
 #include "utils/uuid.h"
-#include "core/hash.h"
-
-#define PAYLOAD_MAX (16 * 1024 * 1024)	/* bytes: who has to read an entry can hold it, and its
-										 * export, in memory */
+#include "rules/entry.h"
 
 typedef struct PayloadFields
 {
@@ -32,15 +28,12 @@ extern char *payload_build(const char *kind, const char *origin, const pg_uuid_t
 						   const char *body);
 
 /*
- * Read the fields other columns index.  False, with *reason set, if text is not such an object: not
- * JSON, longer than PAYLOAD_MAX, a field missing, doubled or of the wrong form.
+ * Read the fields other columns index, palloc'd.  False, with *reason set, if text is no entry.
  */
-extern bool payload_parse(const char *text, int len, PayloadFields *fields, const char **reason);
+extern bool payload_parse(const char *text, size_t len, PayloadFields *fields,
+						  const char **reason);
 
-/*
- * Run PostgreSQL's parser over it; false if the text is not JSON or nested beyond what the stack
- * takes.
- */
-extern bool payload_scan(const char *text, int len, JsonSemAction *actions);
+/* The same by the rules of old: see entry_read_old(). */
+extern bool payload_parse_old(const char *text, size_t len, PayloadFields *fields);
 
 #endif

@@ -27,12 +27,18 @@ typedef struct PayloadIndex
 
 extern const char *const payload_index_names[PAYLOAD_INDEX_COLUMNS];
 
+typedef enum PayloadIndexResult
+{
+	PAYLOAD_INDEX_SAME,			/* every column agrees with the payload */
+	PAYLOAD_INDEX_DIFFERS,
+	PAYLOAD_INDEX_NO_ENTRY		/* the payload is none */
+} PayloadIndexResult;
+
 /*
- * True if every column agrees with the payload.  Otherwise *differ has bit i set for
- * payload_index_names[i], or is 0 and *reason says why the text is no entry at all.  Takes what
- * payload_parse() takes, no more and no less.
+ * Compare.  *differ has bit i set for payload_index_names[i].  *reason is why the payload would not
+ * be accepted today, NULL if it would: an entry that versions of old took is one nevertheless.
  */
-extern bool payload_index_agrees(const PayloadIndex *index, const char *payload, int len,
-								 unsigned *differ, const char **reason);
+extern PayloadIndexResult payload_index_compare(const PayloadIndex *index, const char *payload,
+												int len, unsigned *differ, const char **reason);
 
 #endif

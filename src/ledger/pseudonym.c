@@ -163,7 +163,8 @@ pseudonym_fits(const HashMac *mac, bool *known)
 	encode_hex(check, HASH_LEN, hex);
 	trusted_begin(&scope);
 	PushActiveSnapshot(GetCatalogSnapshot(InvalidOid));
-	trusted_read(&plan, "SELECT e.payload::pg_catalog.jsonb -> 'body' ->> 'pseudonym_check'"
+	trusted_read(&plan, "SELECT medchain.object_or_null(medchain.entry_body(e.payload), true) "
+				 "->> 'pseudonym_check'"
 	 " FROM medchain.local_node n JOIN medchain.entry e ON e.origin = n.data_center AND e.seq = 0"
 				 " WHERE e.kind = 'genesis'", 0, NULL, NULL);
 	*known = SPI_processed > 0;

@@ -18,6 +18,7 @@
 #include "core/encode.h"
 #include "core/keycache.h"
 #include "core/note.h"
+#include "rules/entry.h"
 #include "core/proof.h"
 #include "core/tree.h"
 #include "ledger/pure.h"
@@ -314,7 +315,7 @@ medchain_name_valid(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	bool		fits = (PG_GETARG_BOOL(1) ? strlen(name) <= PURE_ALLIANCE_MAX :
-						strlen(name) < NAMEDATALEN && strchr(name, '/') == NULL);
+						entry_name_valid(name));
 
 	PG_RETURN_BOOL(fits && note_name_valid(name));
 }

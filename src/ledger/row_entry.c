@@ -8,11 +8,10 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
 #include "core/encode.h"
 #include "ledger/chain.h"
-#include "ledger/payload.h"
 #include "ledger/row_entry.h"
+#include "rules/entry.h"
 
 typedef enum RowField
 {
@@ -29,89 +28,75 @@ static const char *const field_names[ROW_FIELDS] = {
 	"previous"
 };
 
-typedef struct RowReader
+/* A field of the body, as it stands in the text; of several of one name the last, as in jsonb. */
+typedef struct RowValue
 {
-	int			depth;
-	bool		in_body;
-	int			current;		/* field of the body; ROW_FIELDS: another one */
-	char	   *values[ROW_FIELDS];
-	JsonTokenType types[ROW_FIELDS];
-} RowReader;
+	const char *at;				/* NULL: there is none */
+	size_t		len;
+} RowValue;
 
-static COMPAT_JSON_RETURN
-row_entry_start(void *state)
+static void
+row_entry_field(void *state, const char *name, size_t name_len, const char *value,
+				size_t value_len)
 {
-	((RowReader *) state)->depth++;
-	COMPAT_JSON_OK;
-}
+	RowValue   *values = state;
+	char		plain[16];
 
-static COMPAT_JSON_RETURN
-row_entry_end(void *state)
-{
-	((RowReader *) state)->depth--;
-	COMPAT_JSON_OK;
-}
-
-static COMPAT_JSON_RETURN
-row_entry_field(void *state, char *name, bool isnull)
-{
-	RowReader  *reader = state;
-
-	if (reader->depth == 1)
-		reader->in_body = strcmp(name, "body") == 0;
-	if (reader->depth == 2 && reader->in_body)
-		for (reader->current = 0; reader->current < ROW_FIELDS; reader->current++)
-			if (strcmp(name, field_names[reader->current]) == 0)
-				break;
-	COMPAT_JSON_OK;
-}
-
-static COMPAT_JSON_RETURN
-row_entry_scalar(void *state, char *token, JsonTokenType type)
-{
-	RowReader  *reader = state;
-
-	if (reader->depth == 2 && reader->in_body && reader->current < ROW_FIELDS)
-	{
-		reader->values[reader->current] = token;
-		reader->types[reader->current] = type;
-	}
-	COMPAT_JSON_OK;
+	if (!json_text_string(name, name_len, plain, sizeof(plain)))
+		return;
+	for (int i = 0; i < ROW_FIELDS; i++)
+		if (strcmp(plain, field_names[i]) == 0)
+		{
+			values[i].at = value;
+			values[i].len = value_len;
+		}
 }
 
 static bool
-row_entry_hash(const RowReader *reader, RowField field, uint8_t hash[HASH_LEN])
+row_entry_hash(const RowValue *value, uint8_t hash[HASH_LEN])
 {
-	const char *value = reader->values[field];
+	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
 
-	return value != NULL && reader->types[field] == JSON_TOKEN_STRING &&
-		strlen(value) == 2 * HASH_LEN &&
-		decode_hex(value, 2 * HASH_LEN, hash);
+	return value->at != NULL && json_text_string(value->at, value->len, hex, sizeof(hex)) &&
+		strlen(hex) == 2 * HASH_LEN && decode_hex(hex, 2 * HASH_LEN, hash);
+}
+
+/* A whole number that fits; 0: anything else. */
+static int
+row_entry_version(const RowValue *value)
+{
+	int			version = 0;
+
+	if (value->at == NULL || value->len > 9)
+		return 0;
+	for (size_t i = 0; i < value->len; i++)
+	{
+		if (value->at[i] < '0' || value->at[i] > '9')
+			return 0;
+		version = version * 10 + (value->at[i] - '0');
+	}
+	return version;
 }
 
 bool
-row_entry_parse(const char *payload, int len, RowEntry *entry)
+row_entry_parse(const char *payload, int len, RowEntry *row)
 {
-	RowReader	reader = {.current = ROW_FIELDS};
-	JsonSemAction actions = {0};
+	Entry		entry;
+	RowValue	values[ROW_FIELDS] = {{0}};
+	const RowValue *relation = &values[ROW_RELATION];
 
-	actions.semstate = &reader;
-	actions.object_start = row_entry_start;
-	actions.object_end = row_entry_end;
-	actions.array_start = row_entry_start;
-	actions.array_end = row_entry_end;
-	actions.object_field_start = row_entry_field;
-	actions.scalar = row_entry_scalar;
-	memset(entry, 0, sizeof(*entry));
-	if (!payload_scan(payload, len, &actions) ||
-		reader.values[ROW_RELATION] == NULL || reader.types[ROW_RELATION] != JSON_TOKEN_STRING ||
-		!row_entry_hash(&reader, ROW_ROW, entry->id))
+	memset(row, 0, sizeof(*row));
+	if (!entry_read(payload, (size_t) len, &entry, NULL) ||
+		!json_text_object(entry.body, entry.body_len, JSON_TEXT_READABLE, row_entry_field, values,
+						  NULL) ||
+		relation->at == NULL || !row_entry_hash(&values[ROW_ROW], row->id))
 		return false;
-	entry->relation = reader.values[ROW_RELATION];
-	entry->version = reader.types[ROW_VERSION] == JSON_TOKEN_NUMBER ?
-		atoi(reader.values[ROW_VERSION]) : 0;
-	entry->has_commitment = row_entry_hash(&reader, ROW_COMMITMENT, entry->commitment);
-	entry->has_previous = row_entry_hash(&reader, ROW_PREVIOUS, entry->previous);
+	row->relation = palloc(relation->len);
+	if (!json_text_string(relation->at, relation->len, row->relation, relation->len))
+		return false;
+	row->version = row_entry_version(&values[ROW_VERSION]);
+	row->has_commitment = row_entry_hash(&values[ROW_COMMITMENT], row->commitment);
+	row->has_previous = row_entry_hash(&values[ROW_PREVIOUS], row->previous);
 	return true;
 }
 

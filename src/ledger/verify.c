@@ -306,6 +306,10 @@ verify_rows(ReturnSetInfo *result, VerifyJob *job, const VerifyChain *chains)
 							(long long) chains[i].terms.last_height) :
 				   origin->nkeys == 0 && origin->end.height >= 0 ?
 				   "signatures were not checked: the ledger is not configured yet" :
+				   pg_atomic_read_u64(&origin->unreadable) > 0 ?
+				   psprintf("entries that say nothing, as not everybody could read them: %llu; "
+							"medchain.entry_fault() tells why",
+							(unsigned long long) pg_atomic_read_u64(&origin->unreadable)) :
 				   !verify_can_write() ?
 				   "the state was not folded again: the transaction is read-only" : NULL);
 	}

@@ -25,6 +25,7 @@ typedef struct VerifyOrigin
 	int			nkeys;			/* 0: not configured, signatures are not checked */
 	pg_atomic_uint64 blocks;	/* checked so far */
 	pg_atomic_uint64 entries;
+	pg_atomic_uint64 unreadable;	/* of them, would not be accepted today */
 	ChainCheck	end;			/* where the last segment ended */
 	bool		adrift;			/* there, end.range is not the tree's: too much was wrong */
 } VerifyOrigin;

@@ -208,6 +208,7 @@ verify_job_fill(VerifyJob *job, const VerifyJob *plan, const VerifyChain *chains
 		}
 		pg_atomic_init_u64(&origin->blocks, 0);
 		pg_atomic_init_u64(&origin->entries, 0);
+		pg_atomic_init_u64(&origin->unreadable, 0);
 	}
 	foreach(cell, segments)
 		* verify_job_segment(job, i++) = *(VerifySegment *) lfirst(cell);

@@ -116,11 +116,18 @@ walk_entry_index(Walk *walk, int64 height, int64 seq, const text *payload)
 		index.actor = DatumGetTextPP(row->values[ENTRY_ACTOR]);
 	if (!row->nulls[ENTRY_SUBJECT])
 		index.subject = DatumGetByteaPP(row->values[ENTRY_SUBJECT]);
-	if (payload_index_agrees(&index, VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), &differ,
-							 &reason))
-		return;
-	if (reason != NULL)
-		walk_report(walk, height, seq, "bad entry", "entry %lld: %s", (long long) seq, reason);
+	switch (payload_index_compare(&index, VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload),
+								  &differ, &reason))
+	{
+		case PAYLOAD_INDEX_NO_ENTRY:
+			walk_report(walk, height, seq, "bad entry", "entry %lld: %s", (long long) seq, reason);
+			return;
+		case PAYLOAD_INDEX_SAME:
+		case PAYLOAD_INDEX_DIFFERS:
+			if (reason != NULL)
+				pg_atomic_fetch_add_u64(&walk->origin->unreadable, 1);
+			break;
+	}
 	for (int i = 0; i < PAYLOAD_INDEX_COLUMNS; i++)
 		if (differ & (1U << i))
 			walk_report(walk, height, seq, "bad index column",

@@ -3,7 +3,6 @@
  * are, and with any byte changed, cut or added not.  What an alliance does is in
  * test/t/012_offline.pl.
  */
-#include "bin/payload.h"
 #include "bin/report.h"
 #include "tap.h"
 
@@ -92,50 +91,6 @@ several_receipts(const char *path, const Options *options)
 	free(text);
 }
 
-/* Payloads: what the database takes, no more and no less. */
-static void
-payloads(void)
-{
-	static const char *const good[] = {
-		"{\"kind\":\"k\",\"origin\":\"o\"}",
-		" {\n\"origin\" : \"o\" "
-		",\t\"x\":[1e400,-0.5E-7,123456789012345678901234567890,"
-		"true,false,null,{},[],{\"a\":1,\"a\":2}],\"kind\":\"k\"} ",
-		"{\"\\u006bind\":\"\\u006b\",\"origin\":\"o\","
-		"\"\\ud834\\udd1e\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
-	};
-	static const char *const bad[] = {
-		"", "{", "{}", "[]", "\"k\"", "{\"kind\":\"k\"}", "{\"origin\":\"o\"}",
-		"{\"kind\":\"k\",\"origin\":1}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"kind\":\"k\"}", "{\"kind\":\"k\",\"origin\":\"o\"}x",
-		"{\"kind\":\"k\",\"origin\":\"o\",}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":01}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":1.}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":+1}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\\x\"}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\\u12g4\"}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":\"\n\"}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":[1 2]}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":{\"a\"}}",
-		"{\"kind\":\"k\",\"origin\":\"o\",\"x\":[}}", "{\"kind\":\"k\",\"origin\":\"o\",\"x\":tru}",
-	};
-	PayloadNames names;
-	char		deep[2000] = "{\"kind\":\"k\",\"origin\":\"o\",\"x\":";
-	size_t		at = strlen(deep);
-
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		ok(payload_names(good[i], strlen(good[i]), &names) && strcmp(names.kind, "k") == 0 &&
-		   strcmp(names.origin, "o") == 0, "a payload");
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ok(!payload_names(bad[i], strlen(bad[i]), &names), "no payload");
-	for (int depth = 511; depth <= 512; depth++)
-	{
-		memset(deep + at, '[', (size_t) depth);
-		memset(deep + at + depth, ']', (size_t) depth);
-		strcpy(deep + at + 2 * depth, "}");
-		ok(payload_names(deep, strlen(deep), &names) == (depth == 511), "512 levels are the limit");
-	}
-}
-
 int
 main(void)
 {
@@ -145,7 +100,6 @@ main(void)
 	every_byte("evidence/receipt", &options);
 	every_byte("evidence/export", &options);
 	several_receipts("evidence/receipt", &options);
-	payloads();
 	free(options.anchors);
 	return done_testing();
 }

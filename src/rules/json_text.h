@@ -1,0 +1,61 @@
+/*
+ * json_text.h: is a text JSON (RFC 8259) that everybody can read, and what are the fields of the
+ * object it is?
+ *
+ * The parsers that will read it have limits of their own: what numeric holds, how deep a stack
+ * goes, what a string of theirs cannot have in it.  Those differ by program, version and setting,
+ * and whether an entry is accepted must not.  So the limits here are ours, and within them every
+ * parser that matters gets through: PostgreSQL's json and jsonb, with the smallest stack that can
+ * be set, and jansson.
+ */
+#ifndef MEDCHAIN_RULES_JSON_TEXT_H
+#define MEDCHAIN_RULES_JSON_TEXT_H
+
+#include "core/error.h"
+
+#define JSON_TEXT_MAX (16 * 1024 * 1024)	/* bytes, as it stands and with its numbers written out */
+#define JSON_TEXT_DEPTH_MAX 128 /* levels of objects and arrays */
+#define JSON_TEXT_DEPTH_OLD 512 /* ... that were taken once */
+#define JSON_TEXT_DIGITS_MAX 1000	/* of a number without its exponent: 1e3 has four */
+
+typedef enum JsonTextRules
+{
+	/*
+	 * What versions of old took: any bytes in strings, any numbers.  For looking at what is on a
+	 * ledger since then.
+	 */
+	JSON_TEXT_OLD,
+	JSON_TEXT_READABLE,
+
+	/*
+	 * As well: no field twice in one object.  For what decides something, so that nobody can take
+	 * it otherwise than somebody else.
+	 */
+	JSON_TEXT_UNIQUE,
+
+	/* As well: numbers that fit into a C program's types. */
+	JSON_TEXT_STRICT
+} JsonTextRules;
+
+/*
+ * A field of the outermost object: its name and its value as they stand in the text, a string with
+ * its quotes and escapes.
+ */
+typedef void (*JsonTextField) (void *state, const char *name, size_t name_len,
+							   const char *value, size_t value_len);
+
+/*
+ * False, with the reason in error, unless text is UTF-8 and JSON within the limits, and an object.
+ * field (or NULL) is called for each of its fields, in their order, also when it turns out later
+ * that the text is no good.
+ */
+extern bool json_text_object(const char *text, size_t len, JsonTextRules rules,
+							 JsonTextField field, void *state, CoreError *error);
+
+/*
+ * The text of a string that stands there with its quotes and escapes, terminated; false if it is no
+ * string or longer than size - 1 bytes.  value must have been found good, by json_text_object().
+ */
+extern bool json_text_string(const char *value, size_t len, char *out, size_t size);
+
+#endif
