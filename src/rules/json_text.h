@@ -13,7 +13,8 @@
 
 #include "core/error.h"
 
-#define JSON_TEXT_MAX (16 * 1024 * 1024)	/* bytes, as it stands and with its numbers written out */
+/* bytes, as it stands and with its numbers written out */
+#define JSON_TEXT_MAX (16 * 1024 * 1024)
 #define JSON_TEXT_DEPTH_MAX 128 /* levels of objects and arrays */
 #define JSON_TEXT_DEPTH_OLD 512 /* ... that were taken once */
 #define JSON_TEXT_DIGITS_MAX 1000	/* of a number without its exponent: 1e3 has four */

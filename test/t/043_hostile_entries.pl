@@ -5,6 +5,7 @@ use warnings;
 
 use Medchain::Alliance;
 use Medchain::Hostile;
+use IPC::Run;
 use Test::More;
 
 my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node', ha => 'chain_node');
@@ -136,5 +137,28 @@ $bad->sql(qq{SELECT medchain.append_raw('bind_role', '{"role": "$protocol", "mem
 $alliance->wait_for_equal_heads;
 is($alliance->sql($_, q{SELECT count(*) FROM medchain.diagnosis_log('P1') WHERE protocol IS NOT NULL}), '1', "$_: the log of diagnoses names protocols only") foreach @honest;
 readers_ok('and after that');
+
+# ----- a ledger of old, which has such entries since more was accepted (ha's own, for itself)
+
+my @old = (qq{"M\xfcller"}, '1e400000');
+$bad->sql('ALTER TABLE medchain.pending DISABLE TRIGGER pending_leaf');
+foreach my $n (0, 1)
+{
+	my $id      = "00000000-0000-4000-9000-00000000000$n";
+	my $payload = unpack('H*', $bad->payload(id => $id, subject => $subject, body => $old[$n]));
+	$bad->sql("INSERT INTO medchain.pending (id, kind, \"time\", actor, subject, payload, leaf_hash)
+		SELECT '$id', 'visit', '2026-01-31T23:59:59Z', 'ha', '\\x$subject', p, medchain.text_leaf_hash(p) FROM (SELECT '\\x$payload'::bytea::text) x(p)");
+}
+$bad->sql('ALTER TABLE medchain.pending ENABLE ALWAYS TRIGGER pending_leaf');
+$bad->sql('SELECT medchain.seal()');
+is($bad->sql(q{SELECT detail FROM medchain.diagnosis_log('P1') WHERE detail ? 'unreadable' ORDER BY detail::text}),
+	qq{{"unreadable": "a number in payload has more than 1000 digits"}\n{"unreadable": "payload is not UTF-8 text"}}, 'the log of diagnoses shows what they are');
+is($bad->sql(q{SELECT ok, detail FROM medchain.verify('ha')}),
+	't|entries that say nothing, as not everybody could read them: 2; medchain.entry_fault() tells why', 'verify() finds them in order, and says that they are there');
+$alliance->verifies_offline_ok('with entries of old', 'ha');
+my ($receipts) = $bad->sql(q{SELECT medchain.receipt(id) FROM medchain.entry WHERE origin = 'ha' AND medchain.entry_fault(payload) IS NOT NULL});
+my $found = '';
+ok(IPC::Run::run([ 'src/bin/medchain-verify', '-a', $alliance->{anchors} ], '<', \"$receipts\n", '>', \$found), 'their receipts verify offline');
+is(() = $found =~ /^ha: entry \d+ says nothing, as not everybody could read it: /mg, 2, 'and say what they are worth');
 $alliance->check_logs(map { $alliance->cluster($_) } @honest);
 done_testing();
