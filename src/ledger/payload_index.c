@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "ledger/payload.h"
 #include "ledger/payload_index.h"
 

@@ -4,10 +4,12 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "core/encode.h"
 #include "ledger/chain.h"
 #include "ledger/row_entry.h"
