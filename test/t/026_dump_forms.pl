@@ -256,7 +256,7 @@ foreach my $elsewhere ([ 'table.sql', 'en', 'a node' ], [ 'schema.sql', 'nowhere
 	silent_ok("$file in $title", 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', "$dir/$file", $node->connstr($database));
 	$node->safe_psql($database, 'GRANT USAGE ON SCHEMA public TO PUBLIC');
 	($rc, undef, $err) = $node->psql($database, q{INSERT INTO log_1 VALUES (1000, 'x')});
-	like($err, qr/HINT:  [^\n]*medchain\.ledger_table\(\)[^\n]*medchain\.end_ledger_table\(\)/, "$title: its tables say what to do");
+	like($err, qr/HINT:  [^\n]*medchain\.end_ledger_table\('public\.log_1'\)[^\n]*medchain\.ledger_table\(\)/, "$title: its tables say what to do");
 	is($node->safe_psql($database, 'SET ROLE app_a; SELECT count(*) FROM diagnosis'), '0', "$title: a protected table is closed");
 	if ($where eq 'en')
 	{
