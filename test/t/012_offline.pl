@@ -106,7 +106,7 @@ refuses_ok('{"type": "export", "x": [' . join(', ', (0) x 2000) . "]}\n", \@give
 foreach (
 	[ q({ printf '{"type": "export", "x": "'; head -c 300000000 /dev/zero | tr '\\0' x; }), qr/is longer than/ ],
 	[ q({ printf '{"type": "export", "alliance": "a", "data_center": "d"}\n';
-		perl -e 'my $pad = "x" x 60000; printf(qq({"seq": %d, "type": "entry", "origin": "d", "payload": "{\\\\"kind\\\\":\\\\"configure\\\\",\\\\"origin\\\\":\\\\"d\\\\",\\\\"x\\\\":\\\\"$pad\\\\"}"}\n), $_) for 0 .. 5000'; }),
+		perl -e 'my $pad = "x" x 60000; printf(qq({"seq": %d, "type": "entry", "origin": "d", "payload": "{\\\\"kind\\\\":\\\\"configure\\\\",\\\\"origin\\\\":\\\\"d\\\\",\\\\"id\\\\":\\\\"00000000-0000-0000-0000-%012d\\\\",\\\\"time\\\\":\\\\"2026-01-01T00:00:00.000000Z\\\\",\\\\"actor\\\\":\\\\"d\\\\",\\\\"body\\\\":{\\\\"x\\\\":\\\\"$pad\\\\"}}"}\n), $_, $_) for 0 .. 5000'; }),
 		qr/about members before/ ])
 {
 	my ($source, $pattern) = @$_;
