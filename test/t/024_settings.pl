@@ -295,7 +295,7 @@ my %prober = map { $_ => probe($_, connstr => sprintf('host=%s port=%d dbname=%s
 my %known = map { $_ => 1 } split /\n/, $alliance->sql('dc', 'SELECT name FROM pg_settings');
 @hostile = grep { $known{ $_->[0] } || $_->[0] =~ /\./ } @hostile;
 # 19 knows it, and one value of it
-@hostile = grep { $_->[0] ne 'standard_conforming_strings' } @hostile if $cluster->pg_version >= 19;
+@hostile = grep { $_->[0] ne 'standard_conforming_strings' } @hostile if $alliance->sql('dc', 'SHOW server_version_num') >= 190000;
 
 sub literal { my ($guc, $value) = @_; return $guc eq 'search_path' ? $value : "'$value'"; }
 

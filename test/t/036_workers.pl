@@ -88,7 +88,7 @@ foreach my $setting (
 	"DateStyle = 'SQL, DMY'", "TimeZone = 'Asia/Kathmandu'", 'IntervalStyle = iso_8601', 'bytea_output = escape', 'extra_float_digits = -15',
 	'quote_all_identifiers = on', 'xmloption = document', 'transform_null_equals = on', "lc_messages = 'C.UTF-8'", 'jit = on', 'jit_above_cost = 0')
 {
-	next if $setting =~ /^standard_conforming_strings/ && $cluster->pg_version >= 19; # which has one value for it
+	next if $setting =~ /^standard_conforming_strings/ && sql('postgres', 'SHOW server_version_num') >= 190000; # which has one value for it
 	sql('postgres', 'CREATE ROLE nobody') if $setting =~ /^role/;
 	sql('postgres', "SET default_transaction_read_only = off; ALTER DATABASE node SET $setting");
 }

@@ -151,7 +151,7 @@ is(seen('visit_rest', 'visit_rest_1'), '00/00', 'is closed as well');
 is(faults('visit_rest'), 'none', 'and without fault');
 is(error(q{ALTER TABLE visit ATTACH PARTITION visit_rest DEFAULT}, 'clinic'), 'no error: ', 'and comes back');
 is(faults('visit'), 'none', 'without fault');
-like(error(q{SELECT medchain.unprotect('visit_1')}), qr/is a partition of public\.visit, which is protected.*Detach it first/s, 'a partition is not unprotected alone');
+like(error(q{SELECT medchain.unprotect('visit_1')}), qr/is a partition of public\.visit, which is protected.*DETACH PARTITION public\.visit_1 first/s, 'a partition is not unprotected alone');
 
 # ----- detached while others look on, and interrupted
 sealed();
