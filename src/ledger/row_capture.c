@@ -29,12 +29,15 @@
 #include "ledger/chain.h"
 #include "ledger/home.h"
 #include "ledger/pseudonym.h"
+#include "ledger/row_capture.h"
 #include "ledger/row_commitment.h"
 #include "ledger/row_order.h"
 #include "ledger/row_scan.h"
 #include "ledger/trusted.h"
 
 #define CAPTURE_TRIGGER "medchain_capture"
+
+Oid			row_capture_arriving = InvalidOid;
 
 /* Which identity the pseudonym of a row's subject stands for. */
 static void
@@ -220,6 +223,8 @@ medchain_capture(PG_FUNCTION_ARGS)
 	capture_require_trigger(fcinfo);
 	relation = trigger->tg_relation;
 	desc = RelationGetDescr(relation);
+	if (RelationGetRelid(relation) == row_capture_arriving)
+		return PointerGetDatum(NULL);
 	table = row_table_get(relation);
 	if (table == NULL)
 		capture_refuse_unknown(relation);

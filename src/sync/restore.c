@@ -6,6 +6,9 @@
  *
  * - COPY into medchain's tables in a database that is a node, or that has been restored into.  The
  *   triggers on the tables say the same to INSERT.
+ * - COPY into a partition that is empty, where this is not the node: pg_restore -j makes the
+ *   triggers of a partitioned table when it likes, as its own rows are none, and not behind those
+ *   of its partitions.  They let such rows pass.
  * - DISABLE TRIGGER ALL, with which --disable-triggers begins, is not for our triggers: on our own
  *   tables they keep a dump out, or tell a copy; on a ledger table of a node they put what comes
  *   with a dump on the ledger.  Who means them, a superuser who tampers or tests, names them.
@@ -31,6 +34,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/bufmgr.h"
 #include "tcop/cmdtag.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -38,6 +42,7 @@
 #include "utils/rel.h"
 
 #include "ledger/home.h"
+#include "ledger/row_capture.h"
 #include "ledger/trusted.h"
 #include "sync/restore.h"
 
@@ -74,6 +79,27 @@ restore_check_copy(const CopyStmt *copy, Oid schema)
 		home_require_empty(relation, true);
 	}
 	table_close(relation, NoLock);
+}
+
+/* The partition with a trigger of ours that COPY ... FROM fills from nothing, or InvalidOid. */
+static Oid
+restore_fills(const CopyStmt *copy, Oid schema)
+{
+	Relation	relation;
+	Oid			filled = InvalidOid;
+
+	if (!copy->is_from || copy->relation == NULL || home_status() == HOME_HERE)
+		return InvalidOid;
+	relation = table_openrv_extended(copy->relation, RowExclusiveLock, true);
+	if (relation == NULL)
+		return InvalidOid;
+	for (int i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+		if (relation->rd_rel->relispartition && RELKIND_HAS_STORAGE(relation->rd_rel->relkind) &&
+			restore_ours(&relation->trigdesc->triggers[i], schema) &&
+			RelationGetNumberOfBlocks(relation) == 0)
+			filled = RelationGetRelid(relation);
+	table_close(relation, NoLock);
+	return filled;
 }
 
 static AlterTableCmd *
@@ -306,18 +332,53 @@ restore_is_near(Node *node)
 	}
 }
 
+#define RESTORE_PARAMETERS PlannedStmt *statement, const char *query, bool read_only_tree, \
+	ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment, \
+	DestReceiver *dest, QueryCompletion *completion
+#define RESTORE_ARGUMENTS statement, query, read_only_tree, context, params, environment, dest, \
+	completion
+
 static void
-restore_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
-				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
-				DestReceiver *dest, QueryCompletion *completion)
+restore_next(RESTORE_PARAMETERS)
+{
+	if (previous_utility_hook)
+		previous_utility_hook(RESTORE_ARGUMENTS);
+	else
+		standard_ProcessUtility(RESTORE_ARGUMENTS);
+}
+
+/* COPY that fills this partition. */
+static void
+restore_fill(Oid partition, RESTORE_PARAMETERS)
+{
+	Oid			before = row_capture_arriving;
+
+	row_capture_arriving = partition;
+	PG_TRY();
+	{
+		restore_next(RESTORE_ARGUMENTS);
+	}
+	PG_FINALLY();
+	{
+		row_capture_arriving = before;
+	}
+	PG_END_TRY();
+}
+
+static void
+restore_utility(RESTORE_PARAMETERS)
 {
 	Node	   *node = statement->utilityStmt;
+	Oid			arriving = InvalidOid;
 
 	if (!IsBinaryUpgrade && restore_concerns(node) && OidIsValid(MyDatabaseId) &&
 		restore_is_near(node) && !creating_extension)
 	{
 		if (IsA(node, CopyStmt))
+		{
 			restore_check_copy((CopyStmt *) node, trusted_schema(false));
+			arriving = restore_fills((CopyStmt *) node, trusted_schema(false));
+		}
 		else if (IsA(node, AlterTableStmt))
 			statement = restore_alter_table(statement, trusted_schema(false));
 		else if (IsA(node, DropSubscriptionStmt) || IsA(node, DropStmt))
@@ -329,12 +390,10 @@ restore_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 			return;
 		}
 	}
-	if (previous_utility_hook)
-		previous_utility_hook(statement, query, read_only_tree, context, params, environment, dest,
-							  completion);
+	if (OidIsValid(arriving))
+		restore_fill(arriving, RESTORE_ARGUMENTS);
 	else
-		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment,
-								dest, completion);
+		restore_next(RESTORE_ARGUMENTS);
 }
 
 void

@@ -135,6 +135,24 @@ command_ok([ 'sh', '-c', "pg_restore -l '$dir/tar' | grep -v ' SUBSCRIPTION ' > 
 silent_ok('pg_restore -L', 'pg_restore', '-e', '-L', "$dir/list", '-d', $cluster->connstr('listed'), "$dir/tar");
 copy_ok('listed', '-L');
 
+# with -j, the triggers of a partitioned table come when they may: before the rows of its partitions, and before or after what medchain knows of them
+my ($triggers, $data, $rest) = ('', '', '');
+foreach my $line (split(/\n/, `pg_restore -l '$dir/custom'`))
+{
+	my $part = $line =~ / TRIGGER public diagnosis medchain_/ ? \$triggers : $line =~ / TABLE DATA public / ? \$data : \$rest;
+	$$part .= "$line\n";
+}
+isnt($triggers, '', 'the triggers of a partitioned table are in the list');
+my ($before, $after) = $rest =~ /\A(.*?\n)((?:\S+ \S+ \S+ TABLE DATA .*)?)\z/s;
+foreach my $order ([ 'early', $before . $triggers . $data . $after ], [ 'between', $before . $triggers . ($after =~ s/((?:[^\n]* TABLE DATA medchain [^\n]*\n)+)/$1$data/r) ])
+{
+	my ($name, $list) = @$order;
+	append_to_file("$dir/$name.list", $list);
+	create($name);
+	silent_ok("pg_restore, triggers come $name", 'pg_restore', '-e', '-L', "$dir/$name.list", '-d', $cluster->connstr($name), "$dir/custom");
+	copy_ok($name, "triggers $name");
+}
+
 # the schema, then the data
 create('halves');
 silent_ok('pg_restore --schema-only', 'pg_restore', '-e', '--schema-only', '-d', $cluster->connstr('halves'), "$dir/custom");
