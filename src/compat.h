@@ -25,6 +25,9 @@
 #include "utils/acl.h"
 #include "utils/relcache.h"
 #include "utils/wait_event.h"
+#if PG_VERSION_NUM >= 170000
+#include "utils/injection_point.h"
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "medchain needs PostgreSQL 15 or later"
@@ -147,6 +150,23 @@ compat_wait_event(const char *name)
 	return PG_WAIT_EXTENSION;
 #endif
 }
+
+/*
+ * 17 has points at which a test can stop a process (test/t/041_races.pl), 18 gave them an argument.
+ * A server that was not built with --enable-injection-points has nothing there.
+ */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_INJECTION_POINT(name) INJECTION_POINT(name, NULL)
+#elif PG_VERSION_NUM >= 170000
+#define COMPAT_INJECTION_POINT(name) INJECTION_POINT(name)
+#else
+#define COMPAT_INJECTION_POINT(name) ((void) (name))
+#endif
+
+/*
+ * 17's GetNamedDSMSegment() is not used: it gives shared memory to a library that was not
+ * preloaded, and this one has to be, for its launcher and its hooks, on every version.
+ */
 
 /* 19 has a threshold for the log of each, vacuum and analyze.  -1: none of our own. */
 static inline void

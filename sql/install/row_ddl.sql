@@ -314,6 +314,7 @@ BEGIN
                           row_ending(p_relation, t.subject_column));
     END IF;
     PERFORM require_logged(p_relation);
+    PERFORM injection_point('medchain-observe-table');
     after := row_description(p_relation);
     IF NOT is_watched(t) THEN
         PERFORM watch_again(p_relation, after);

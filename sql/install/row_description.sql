@@ -27,6 +27,12 @@ CREATE FUNCTION medchain.own_change(xmin xid) RETURNS boolean
 COMMENT ON FUNCTION medchain.own_change(xid) IS
     'internal: has this transaction written the row that has this xmin?';
 
+CREATE FUNCTION medchain.injection_point(name text) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_injection_point';
+COMMENT ON FUNCTION medchain.injection_point(text) IS
+    'internal: where a test can stop this session; nothing, unless the server was built with '
+    'injection points';
+
 CREATE FUNCTION medchain.row_expression(tree pg_node_tree, relation regclass) RETURNS text
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_expression';
 COMMENT ON FUNCTION medchain.row_expression(pg_node_tree, regclass) IS

@@ -61,6 +61,7 @@ BEGIN
                 verify_table.relation);
     END IF;
 
+    PERFORM injection_point('medchain-verify-table');
     -- DDL on a function or a type, which does not lock the table, may have committed between the
     -- two looks
     FOR attempt IN 1 .. 3 LOOP

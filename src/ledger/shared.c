@@ -210,7 +210,10 @@ shared_wake(SharedDatabase *slot, WorkerKind kind)
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	slot->wanted = true;
 	if (worker->latch != NULL)
+	{
+		slot->calls++;
 		SetLatch(worker->latch);
+	}
 	else
 	{
 		number = ++worker->asked;

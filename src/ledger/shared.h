@@ -106,6 +106,7 @@ typedef struct SharedDatabase
 	SealerState state;
 	bool		used;			/* sessions point to this slot */
 	bool		wanted;			/* the extension is there: keep its workers running */
+	uint64		calls;			/* how often somebody has woken a worker because he needs it */
 	int			barred;			/* commands that want the database without any worker in it */
 	char		error[SHARED_ERROR_LEN];	/* why the sealer can't seal; empty if it can */
 	char		key_fingerprint[65];	/* of the signing key's public half; empty: none loaded */

@@ -40,6 +40,7 @@ static Oid	my_database;
 static volatile sig_atomic_t in_peace = false;	/* we leave because somebody wants us to, not
 												 * because something is wrong */
 static bool connected = false;
+static uint64 calls_seen = 0;	/* SharedDatabase.calls when we looked last whether to stay */
 static char *own_settings = NULL;
 
 /* Who has us terminated wants us to go, or to start afresh; that is no fault. */
@@ -123,12 +124,13 @@ worker_leave(SharedDatabase *slot, WorkerAnswer answer)
 {
 	SharedWorker *worker = &slot->workers[my_kind];
 
+	COMPAT_INJECTION_POINT("medchain-worker-leaves");
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	worker->answer = answer;
 	worker->settled = false;
 
-	/* somebody who has asked since we were started may know better */
-	if (worker->asked <= worker->answered)
+	/* somebody who has asked since we were started, or called since we looked, may know better */
+	if (worker->asked <= worker->answered && slot->calls == calls_seen)
 		slot->wanted = false;
 	LWLockRelease(shared_state->lock);
 	in_peace = true;
@@ -158,6 +160,7 @@ worker_claim(void)
 		worker->pid = MyProcPid;
 		worker->latch = MyLatch;
 		worker->settled = false;
+		calls_seen = slot->calls;
 		if (my_kind == WORKER_SEALER)
 			slot->state = SEALER_DOWN;
 	}
@@ -231,6 +234,7 @@ worker_start(Datum database, WorkerKind kind, const char *name)
 	pqsignal(SIGTERM, worker_terminate);
 
 	/* before connecting: who wants the database for himself must find us, and see us go */
+	COMPAT_INJECTION_POINT("medchain-worker-starts");
 	slot = worker_claim();
 	if (slot == NULL)
 		proc_exit(0);
@@ -245,6 +249,7 @@ worker_start(Datum database, WorkerKind kind, const char *name)
 	pgstat_report_appname(name);
 
 	StartTransactionCommand();
+	COMPAT_INJECTION_POINT("medchain-worker-connected");
 	if (!OidIsValid(trusted_schema(true)))
 		worker_leave(slot, WORKER_NO_EXTENSION);
 	own_settings = MemoryContextStrdup(TopMemoryContext, worker_settings());
@@ -298,6 +303,7 @@ worker_yield(SharedDatabase *slot)
 
 	LWLockAcquire(shared_state->lock, LW_SHARED);
 	unwanted = slot->barred > 0 || !slot->wanted;
+	calls_seen = slot->calls;
 	LWLockRelease(shared_state->lock);
 	if (unwanted)
 	{
