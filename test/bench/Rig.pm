@@ -139,11 +139,12 @@ sub rounds
 	$self->recycle_wal;
 	for my $round (1 .. $rounds)
 	{
-		my @turns = @alternatives;
-		while (my ($name, $measure) = splice(@turns, 0, 2))
-		{
-			push @{ $figures{$name} }, $measure->();
-		}
+		my @names = @alternatives[ grep { $_ % 2 == 0 } 0 .. $#alternatives ];
+		my %measure = @alternatives;
+
+		# who comes first finds the machine otherwise than who comes last
+		@names = reverse @names if $round % 2 == 0;
+		push @{ $figures{$_} }, $measure{$_}->() foreach @names;
 	}
 	return \%figures;
 }
