@@ -146,6 +146,22 @@ SELECT medchain.protect('planted.hashed', 'patient');
 SELECT medchain.ledger_table('planted.keys');
 SELECT * FROM test.foreign_runs();
 
+-- ... by a superuser, too, with whose rights nothing of it runs
+\c - :superuser
+SET client_min_messages = error;
+SET planted.caller = 'regress_planter';
+SELECT medchain.unprotect('planted.hashed');
+SELECT medchain.end_ledger_table('planted.plain');
+SELECT * FROM test.foreign_runs();
+\c - :superuser
+SET client_min_messages = error;
+SET planted.caller = 'regress_planter';
+SELECT medchain.protect('planted.hashed', 'patient');
+SELECT medchain.ledger_table('planted.plain', record_truncate => true);
+SELECT * FROM medchain.verify_table('planted.hashed');
+SELECT * FROM medchain.verify_table('planted.plain');
+SELECT * FROM test.foreign_runs();
+
 -- Changing them
 \c - regress_planter
 INSERT INTO planted.plain (id) VALUES ('20');
