@@ -119,7 +119,7 @@ BEGIN
     PERFORM require_capability('admit', 'admitting members');
     IF NOT name_valid(contract_terms.member) THEN
         RAISE invalid_name USING
-            MESSAGE = format('"%s" cannot be a member''s name', contract_terms.member),
+            MESSAGE = format('"%s" cannot be a member''s name', shown(contract_terms.member)),
             HINT = 'A name has up to 63 bytes and no white space, "+" or "/".';
     END IF;
     IF contract_terms.member = local.node OR contract_terms.kind = 'data_center' THEN
@@ -129,7 +129,7 @@ BEGIN
     SELECT * INTO m FROM medchain.member x WHERE x.name = contract_terms.member;
     IF NOT FOUND AND (contract_terms.kind IS NULL OR contract_terms.certificate IS NULL) THEN
         RAISE undefined_object USING MESSAGE = format('there is no member "%s"',
-            contract_terms.member),
+            shown(contract_terms.member)),
             HINT = 'A contract with a new member needs its kind and certificate.';
     END IF;
     SELECT * INTO current FROM medchain.contract k WHERE k.id = m.contract;
@@ -355,7 +355,7 @@ BEGIN
         WHERE x.member = end_contract.member AND x.id = coalesce(end_contract.contract, m.contract);
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no such contract with "%s"',
-            end_contract.member), HINT = 'See the view medchain.contracts.';
+            shown(end_contract.member)), HINT = 'See the view medchain.contracts.';
     ELSIF k.ended IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = 'the contract was ended already',
             DETAIL = format('By "%s".', k.ended_by);

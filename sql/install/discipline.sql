@@ -41,7 +41,7 @@ BEGIN
     SELECT * INTO m FROM medchain.member x WHERE x.name = require_governor.member;
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no member "%s"',
-            require_governor.member);
+            shown(require_governor.member));
     ELSIF m.name = local.node THEN
         RAISE invalid_parameter_value USING MESSAGE = format('%s is for other members than the '
             'data centre', what);
@@ -147,7 +147,7 @@ BEGIN
         RAISE null_value_not_allowed USING MESSAGE = 'policy and value must not be null';
     ELSIF set_policy.policy <> 'examinee_signature' THEN
         RAISE invalid_parameter_value USING MESSAGE = format('there is no policy "%s"',
-            set_policy.policy), HINT = 'The policy is "examinee_signature".';
+            shown(set_policy.policy)), HINT = 'The policy is "examinee_signature".';
     ELSIF set_policy.value NOT IN ('required', 'optional') THEN
         RAISE invalid_parameter_value USING MESSAGE = format('policy "%s" is "required" or '
             '"optional"', set_policy.policy);

@@ -35,7 +35,8 @@ BEGIN
     PERFORM await_members(ARRAY[bind_role.member]);
     IF bind_role.member IS NOT NULL AND NOT EXISTS (SELECT FROM medchain.member m
         WHERE m.name = bind_role.member) THEN
-        RAISE undefined_object USING MESSAGE = format('there is no member "%s"', bind_role.member);
+        RAISE undefined_object USING MESSAGE = format('there is no member "%s"',
+            shown(bind_role.member));
     END IF;
     RETURN append_governance('bind_role', jsonb_build_object(
         'role', (SELECT rolname FROM pg_roles WHERE oid = bind_role.role), 'member',

@@ -30,7 +30,7 @@ BEGIN
     END IF;
     IF NOT name_valid(prepare_node.node) THEN
         RAISE invalid_name USING
-            MESSAGE = format('"%s" cannot be a member''s name', prepare_node.node),
+            MESSAGE = format('"%s" cannot be a member''s name', shown(prepare_node.node)),
             HINT = 'A name has up to 63 bytes and no white space, "+" or "/".';
     END IF;
     PERFORM start_workers();
@@ -67,7 +67,8 @@ BEGIN
     END IF;
     IF NOT name_valid(found_alliance.alliance, alliance => true) THEN
         RAISE invalid_name USING
-            MESSAGE = format('"%s" cannot be an alliance''s name', found_alliance.alliance),
+            MESSAGE = format('"%s" cannot be an alliance''s name',
+                shown(found_alliance.alliance)),
             HINT = 'A name has up to 180 bytes and no white space or "+".';
     END IF;
     PERFORM prepare_node(found_alliance.node, found_alliance.certificate);
@@ -110,7 +111,7 @@ BEGIN
     SELECT * INTO m FROM medchain.member x WHERE x.name = configure_ledger.member;
     IF NOT FOUND THEN
         RAISE undefined_object USING
-            MESSAGE = format('there is no member "%s"', configure_ledger.member),
+            MESSAGE = format('there is no member "%s"', shown(configure_ledger.member)),
             HINT = 'The data centre admits members. Whether its chain is here is in '
                 'medchain.peers and medchain.chains.';
     END IF;

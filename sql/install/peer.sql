@@ -152,7 +152,7 @@ BEGIN
     END IF;
     IF NOT name_valid(connect_peer.member) THEN
         RAISE invalid_name USING MESSAGE = format('"%s" cannot be a member''s name',
-            connect_peer.member);
+            shown(connect_peer.member));
     END IF;
     IF EXISTS (SELECT FROM peer p WHERE p.member = connect_peer.member) THEN
         RAISE duplicate_object USING
@@ -169,8 +169,8 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = format('the peer is not "%s" of alliance "%s"', connect_peer.member,
                 local.alliance),
-            DETAIL = format('It says that it is "%s" of alliance "%s".', answer ->> 'node',
-                answer ->> 'alliance');
+            DETAIL = format('It says that it is "%s" of alliance "%s".', shown(answer ->> 'node'),
+                shown(answer ->> 'alliance'));
     END IF;
     slot := slot_name(local.alliance, local.node, connect_peer.member);
     PERFORM remote_create_slot(connect_peer.conninfo, slot,
@@ -194,7 +194,7 @@ BEGIN
     SELECT * INTO p FROM peer x WHERE x.member = disconnect_peer.member FOR UPDATE;
     IF NOT FOUND THEN
         RAISE undefined_object USING
-            MESSAGE = format('"%s" is not connected', disconnect_peer.member),
+            MESSAGE = format('"%s" is not connected', shown(disconnect_peer.member)),
             HINT = 'See the view medchain.peers.';
     END IF;
     IF EXISTS (SELECT FROM pg_subscription s WHERE s.subname = p.subscription
@@ -239,7 +239,7 @@ BEGIN
     SELECT * INTO p FROM peer x WHERE x.member = resync.origin;
     IF NOT FOUND THEN
         RAISE undefined_object USING
-            MESSAGE = format('"%s" is not connected', resync.origin),
+            MESSAGE = format('"%s" is not connected', shown(resync.origin)),
             HINT = 'Call medchain.connect_peer().';
     END IF;
     SELECT * INTO local FROM local_node;

@@ -20,7 +20,7 @@ DECLARE
                    "crl_facts", "crl_revocation", "certificate_facts", "key_facts",
                    "current_member", "own_member", "may_query", "may_update",
                    "granted_subjects", "capture", "capture_truncate", "name_valid", "entry_fault",
-                   "is_copy", "ledger_time", "ledger_period"],
+                   "is_copy", "ledger_time", "ledger_period", "shown"],
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract",
                            "accept_contract", "end_contract",
                    "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy",

@@ -31,14 +31,16 @@ BEGIN
             period := tstzrange((value ->> 'from')::timestamptz, (value ->> 'to')::timestamptz);
         END IF;
     EXCEPTION WHEN data_exception OR syntax_error THEN
-        PERFORM reject_element(argument, ordinal, format('"valid" is not a period: %s', value));
+        PERFORM reject_element(argument, ordinal, format('"valid" is not a period: %s',
+            shown(value::text)));
     END;
     IF period IS NULL THEN
         PERFORM reject_element(argument, ordinal,
             '"valid" must be a range of times, as "[2026-01-01, 2026-02-01)", or {"from": ..., '
             '"to": ...}');
     ELSIF isempty(period) THEN
-        PERFORM reject_element(argument, ordinal, format('"valid" is an empty period: %s', value));
+        PERFORM reject_element(argument, ordinal, format('"valid" is an empty period: %s',
+            shown(value::text)));
     END IF;
     RETURN period;
 END
@@ -64,19 +66,20 @@ BEGIN
     FOR g IN SELECT value, ordinality FROM jsonb_array_elements(grants) WITH ORDINALITY LOOP
         IF jsonb_typeof(g.value) <> 'object' THEN
             PERFORM reject_element('grants', g.ordinality, format('must be an object, not %s',
-                g.value));
+                shown(g.value::text)));
         END IF;
         SELECT k INTO unknown FROM jsonb_object_keys(g.value) k
             WHERE k NOT IN ('grantee', 'operations', 'purpose', 'valid', 'records') LIMIT 1;
         IF FOUND THEN
-            PERFORM reject_element('grants', g.ordinality, format('unknown field "%s"', unknown));
+            PERFORM reject_element('grants', g.ordinality, format('unknown field "%s"',
+                shown(unknown)));
         END IF;
         IF jsonb_typeof(g.value -> 'grantee') IS DISTINCT FROM 'string' THEN
             PERFORM reject_element('grants', g.ordinality,
                 '"grantee" must be the name of a member');
         ELSIF NOT EXISTS (SELECT FROM member m WHERE m.name = g.value ->> 'grantee') THEN
             PERFORM reject_element('grants', g.ordinality, format('there is no member "%s"',
-                g.value ->> 'grantee'), '42704');
+                shown(g.value ->> 'grantee')), '42704');
         END IF;
         IF jsonb_typeof(g.value -> 'operations') IS DISTINCT FROM 'array'
             OR g.value -> 'operations' = '[]' THEN
@@ -86,7 +89,8 @@ BEGIN
         SELECT o::text INTO unknown FROM jsonb_array_elements(g.value -> 'operations') o
             WHERE o NOT IN ('"query"', '"update"') LIMIT 1;
         IF FOUND THEN
-            PERFORM reject_element('grants', g.ordinality, format('unknown operation %s', unknown));
+            PERFORM reject_element('grants', g.ordinality, format('unknown operation %s',
+                shown(unknown)));
         END IF;
         IF coalesce(jsonb_typeof(g.value -> 'purpose'), 'string') NOT IN ('string', 'null')
             OR is_blank(g.value ->> 'purpose') THEN
@@ -128,20 +132,20 @@ BEGIN
     FOR d IN SELECT value, ordinality FROM jsonb_array_elements(data_index) WITH ORDINALITY LOOP
         IF jsonb_typeof(d.value) <> 'object' THEN
             PERFORM reject_element('data index', d.ordinality, format('must be an object, not %s',
-                d.value));
+                shown(d.value::text)));
         END IF;
         SELECT k INTO unknown FROM jsonb_object_keys(d.value) k
             WHERE k NOT IN ('holder', 'relation', 'key') LIMIT 1;
         IF FOUND THEN
             PERFORM reject_element('data index', d.ordinality, format('unknown field "%s"',
-                unknown));
+                shown(unknown)));
         END IF;
         IF jsonb_typeof(d.value -> 'holder') IS DISTINCT FROM 'string' THEN
             PERFORM reject_element('data index', d.ordinality,
                 '"holder" must be the name of a member');
         ELSIF NOT EXISTS (SELECT FROM member m WHERE m.name = d.value ->> 'holder') THEN
             PERFORM reject_element('data index', d.ordinality, format('there is no member "%s"',
-                d.value ->> 'holder'), '42704');
+                shown(d.value ->> 'holder')), '42704');
         END IF;
         IF jsonb_typeof(d.value -> 'relation') IS DISTINCT FROM 'string'
             OR is_blank(d.value ->> 'relation') THEN

@@ -2,6 +2,11 @@
  * pure.sql: functions that need no alliance, no worker and no table.
  */
 
+CREATE FUNCTION medchain.shown(value text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_shown';
+COMMENT ON FUNCTION medchain.shown(text) IS
+    'internal: what somebody gave, as an error shows it: of more than 128 bytes the beginning';
+
 CREATE FUNCTION medchain.leaf_hash(data bytea) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_leaf_hash';
 COMMENT ON FUNCTION medchain.leaf_hash(bytea) IS

@@ -22,7 +22,7 @@ BEGIN
     SELECT * INTO m FROM medchain.member x WHERE x.name = rekey_terms.member;
     IF NOT FOUND THEN
         RAISE undefined_object USING MESSAGE = format('there is no member "%s"',
-            rekey_terms.member);
+            shown(rekey_terms.member));
     ELSIF m.ledger_key IS NULL THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = format('the ledger of "%s" is not '
             'configured yet', m.name);
@@ -64,7 +64,7 @@ BEGIN
     IF (point ->> 'height')::bigint <> rekey_point.last_height THEN
         RAISE object_not_in_prerequisite_state
             USING MESSAGE = format('block %s of "%s" is not here', rekey_point.last_height,
-                rekey_point.member),
+                shown(rekey_point.member)),
             HINT = 'See the view medchain.chains; it may not have arrived yet.';
     END IF;
     RETURN point;

@@ -35,7 +35,8 @@ DECLARE
 BEGIN
     SELECT b.note INTO note FROM block b WHERE b.origin = chain ORDER BY b.height DESC LIMIT 1;
     IF note IS NULL THEN
-        RAISE undefined_object USING MESSAGE = format('there is no block of "%s" here', chain),
+        RAISE undefined_object USING MESSAGE = format('there is no block of "%s" here',
+            shown(chain)),
             HINT = 'See the view medchain.chains.';
     END IF;
     RETURN note;

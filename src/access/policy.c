@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "access/grant_cache.h"
 #include "ledger/shared.h"
+#include "ledger/shown.h"
 
 /* How to get at the text of a subject, per call site. */
 typedef struct SubjectReader
@@ -119,7 +120,7 @@ medchain_granted_subjects(PG_FUNCTION_ARGS)
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown operation \"%s\"", name),
+				 errmsg("unknown operation \"%s\"", shown(name)),
 				 errhint("Operations are \"query\" and \"update\".")));
 	shared_require();
 	subjects = grant_cache_subjects(operation, PG_ARGISNULL(1) ? InvalidOid :

@@ -34,6 +34,7 @@
 #include "ledger/payload.h"
 #include "ledger/pseudonym.h"
 #include "ledger/shared.h"
+#include "ledger/shown.h"
 #include "ledger/trusted.h"
 
 LedgerHooks ledger_hooks;
@@ -345,7 +346,7 @@ append_check_kind(const char *kind)
 	if (!entry_kind_valid(kind))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid kind of entry \"%s\"", kind),
+				 errmsg("invalid kind of entry \"%s\"", shown(kind)),
 				 errhint("A kind is up to %d lower-case letters, digits, dots, dashes and "
 						 "underscores, and starts with a letter.",
 						 ENTRY_KIND_MAX)));

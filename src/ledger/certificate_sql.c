@@ -16,6 +16,7 @@
 #include "core/certificate.h"
 #include "ledger/pure.h"
 #include "ledger/settings.h"
+#include "ledger/shown.h"
 
 #define CERTIFICATE_HINT \
 	"Give certificates, and revocation lists, in PEM format (\"BEGIN CERTIFICATE\", " \
@@ -49,7 +50,7 @@ certificate_policy_argument(text *name)
 	if (!certificate_crl_policy_from_name(policy_name, &policy))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown policy for revocation lists \"%s\"", policy_name),
+				 errmsg("unknown policy for revocation lists \"%s\"", shown(policy_name)),
 				 errhint("Policies are strict and last_known.")));
 	return policy;
 }

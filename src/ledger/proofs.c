@@ -21,6 +21,7 @@
 #include "core/encode.h"
 #include "core/proof.h"
 #include "ledger/chain.h"
+#include "ledger/shown.h"
 #include "ledger/tile.h"
 #include "ledger/trusted.h"
 
@@ -73,7 +74,7 @@ proof_entry_missing(Datum id, const char *origin)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("entry %s is not on the chain \"%s\" as it is known here",
-						proof_uuid_text(id), origin),
+						proof_uuid_text(id), shown(origin)),
 				 errhint("See the view medchain.chains.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -144,7 +145,7 @@ proof_open_chain(const char *origin, ProofChain *chain)
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no block of \"%s\" here", origin),
+				 errmsg("there is no block of \"%s\" here", shown(origin)),
 				 errhint("See the view medchain.chains.")));
 	chain->origin = origin;
 	chain->size = proof_int64(0, 1);

@@ -22,6 +22,7 @@
 #include "core/proof.h"
 #include "core/tree.h"
 #include "ledger/pure.h"
+#include "ledger/shown.h"
 
 void
 pure_error(const CoreError *error, const char *hint)
@@ -245,7 +246,7 @@ medchain_verify_signature(PG_FUNCTION_ARGS)
 		if (!key_algorithm_from_name(name, &algorithm))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("unknown signature algorithm \"%s\"", name),
+					 errmsg("unknown signature algorithm \"%s\"", shown(name)),
 				   errhint("Algorithms are ed25519, ecdsa-p256-sha256, sm2-sm3, rsa-pkcs1-sha256 "
 						   "and rsa-pss-sha256.")));
 	}

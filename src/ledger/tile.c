@@ -17,6 +17,7 @@
 #include "ledger/chain.h"
 #include "ledger/home.h"
 #include "ledger/scan.h"
+#include "ledger/shown.h"
 #include "ledger/tile.h"
 #include "ledger/trusted.h"
 
@@ -457,7 +458,7 @@ medchain_rebuild_tiles(PG_FUNCTION_ARGS)
 	if (frontier.height < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no block of \"%s\" here", origin),
+				 errmsg("there is no block of \"%s\" here", shown(origin)),
 				 errhint("See the view medchain.chains.")));
 	chain_writing = true;
 	PG_TRY();

@@ -24,6 +24,7 @@
 #include "compat.h"
 #include "ledger/chain.h"
 #include "core/keycache.h"
+#include "ledger/shown.h"
 #include "ledger/tile_audit.h"
 #include "ledger/trusted.h"
 #include "ledger/verify_checkpoint.h"
@@ -203,7 +204,7 @@ verify_origins(const VerifyRequest *request)
 	if (request->only != NULL && origins == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no chain \"%s\" here", request->only),
+				 errmsg("there is no chain \"%s\" here", shown(request->only)),
 				 errhint("See the view medchain.chains.")));
 	return origins;
 }

@@ -14,6 +14,7 @@
 #include "core/encode.h"
 #include "core/keycache.h"
 #include "ledger/chain.h"
+#include "ledger/shown.h"
 #include "ledger/trusted.h"
 #include "ledger/verify_checkpoint.h"
 
@@ -38,7 +39,7 @@ checkpoint_read(const char *text, const LocalNode *node)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("checkpoint of \"%s\" is not of the alliance \"%s\"",
-						checkpoint->block.name, node->alliance)));
+						shown(checkpoint->block.name), node->alliance)));
 	checkpoint->origin = pstrdup(checkpoint->block.name + prefix + 1);
 	if (!hash_sha256(text, textlen, checkpoint->hash))
 		elog(ERROR, "could not compute SHA-256");
@@ -66,8 +67,8 @@ checkpoint_parse(ArrayType *notes, const LocalNode *node, const char *only)
 		if (only != NULL && strcmp(checkpoint->origin, only) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("checkpoint of \"%s\" says nothing about \"%s\"", checkpoint->origin,
-							only),
+					 errmsg("checkpoint of \"%s\" says nothing about \"%s\"",
+							shown(checkpoint->origin), shown(only)),
 					 errhint("Leave out the origin to verify every chain.")));
 		checkpoints = lappend(checkpoints, checkpoint);
 	}
