@@ -261,6 +261,7 @@ CREATE TABLE test.samples AS SELECT * FROM (VALUES
     ('anyelement', ARRAY['1']), ('text', ARRAY['1', 'patient', '']), ('name', ARRAY['patient']),
     ('text[]', ARRAY['{1}', '{}', '{NULL}']), ('jsonb', ARRAY['{"id": 1}', '[]']),
     ('json', ARRAY['{}']), ('uuid', ARRAY['00000000-0000-0000-0000-000000000000']),
+    ('uuid[]', ARRAY['{}', '{00000000-0000-0000-0000-000000000000}']),
     ('bytea', ARRAY['\x01']), ('bytea[]', ARRAY['{}', '{"\\\\x01"}']),
     ('bigint', ARRAY['1', '-1']), ('integer', ARRAY['1', '-1']),
     ('boolean', ARRAY['true', 'false']),

@@ -186,7 +186,8 @@ SELECT what, t.* FROM (VALUES
         'protocol = %L', :'p1')),
     ('data index', format('UPDATE medchain.data_index SET holder = ''hospital-a'' WHERE protocol = '
         '%L', :'p1')),
-    ('role bound', 'INSERT INTO medchain.role_binding VALUES (''regress_nobody'', ''hospital-a'')'),
+    ('role bound', 'INSERT INTO medchain.role_binding VALUES (''regress_nobody'', '
+        '''hospital-a'', 0, ''00000000-0000-0000-0000-000000000000'')'),
     ('judgement',
         'UPDATE medchain.claim SET effective = true, reason = NULL WHERE origin = '
         '''hospital-a'' AND reason ~ ''may not issue'''),

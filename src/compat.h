@@ -22,6 +22,8 @@
 #include "utils/rel.h"
 #include "mb/pg_wchar.h"
 #include "replication/walreceiver.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/relcache.h"
 #include "utils/wait_event.h"
@@ -188,6 +190,39 @@ compat_table_beginscan(Relation relation, Snapshot snapshot)
 	return table_beginscan(relation, snapshot, 0, NULL, SO_NONE);
 #else
 	return table_beginscan(relation, snapshot, 0, NULL);
+#endif
+}
+
+/* A lock of the session, at once; not available also where there is no room for it. */
+static inline LockAcquireResult
+compat_lock_if_room(const LOCKTAG *tag, LOCKMODE mode)
+{
+	LOCALLOCK  *local;
+
+#if PG_VERSION_NUM >= 180000
+	return LockAcquireExtended(tag, mode, true, true, false, &local, false);
+#else
+	return LockAcquireExtended(tag, mode, true, true, false, &local);
+#endif
+}
+
+/* 19 calls it REPACK, and takes CLUSTER and VACUUM FULL for that. */
+#if PG_VERSION_NUM >= 190000
+#define COMPAT_T_CLUSTER T_RepackStmt
+#else
+#define COMPAT_T_CLUSTER T_ClusterStmt
+#endif
+
+/* 18 and 19 say otherwise what kind of process it is. */
+static inline bool
+compat_is_backend(const PGPROC *process)
+{
+#if PG_VERSION_NUM >= 190000
+	return process->backendType == B_BACKEND;
+#elif PG_VERSION_NUM >= 180000
+	return process->isRegularBackend;
+#else
+	return !process->isBackgroundWorker;
 #endif
 }
 

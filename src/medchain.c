@@ -6,12 +6,14 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "access/binding.h"
 #include "access/identity.h"
 #include "access/question.h"
 #include "alliance/fold.h"
 #include "ledger/gate.h"
 #include "ledger/hooks.h"
 #include "ledger/launcher.h"
+#include "ledger/reserve.h"
 #include "ledger/row_roles.h"
 #include "ledger/row_utility.h"
 #include "ledger/settings.h"
@@ -39,6 +41,8 @@ _PG_init(void)
 	ledger_hooks.ledger_terms = fold_ledger_terms;
 	ledger_hooks.may_seal = fold_may_seal;
 	ledger_hooks.due = apply_due;
+	ledger_hooks.roles_due = binding_due;
+	ledger_hooks.settle_roles = binding_settle;
 	ledger_hooks.session_member = identity_session_member;
 
 	if (!process_shared_preload_libraries_in_progress)
@@ -49,6 +53,7 @@ _PG_init(void)
 	drop_guard_install();
 	restore_install();
 	row_roles_install();
+	reserve_install();
 	gate_install();
 	utility_install();
 	question_install();

@@ -178,6 +178,7 @@ BEGIN
     END IF;
     PERFORM append_raw('member.take_over', jsonb_build_object('height',
         (SELECT c.height FROM chain c WHERE c.origin = local.node))::text, NULL, true);
+    PERFORM take_over_roles();
     PERFORM take_over_tables(
         split_part(local.home, '/', 3) IS DISTINCT FROM split_part(here(), '/', 3));
 

@@ -158,6 +158,36 @@ $$;
 COMMENT ON FUNCTION medchain.fold_settle_protocol(text) IS
     'internal: judge all claims about a protocol again and derive it';
 
+-- Bindings of roles are of effect on their own node alone.  An entry names those that end with it;
+-- one that does not say so ends what the name was bound to.
+CREATE FUNCTION medchain.fold_settle_roles(p_origin text, p_first bigint, p_last bigint,
+    p_gone boolean) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    c record;
+    is_own CONSTANT boolean := p_origin = (SELECT n.node FROM medchain.local_node n);
+BEGIN
+    IF is_own AND p_gone THEN
+        DELETE FROM role_binding;
+    END IF;
+    FOR c IN SELECT x.seq, x.id, x.about, x.body FROM claim x WHERE x.origin = p_origin
+        AND x.seq BETWEEN p_first AND p_last AND x.kind = 'bind_role' ORDER BY x.seq LOOP
+        PERFORM medchain.fold_judge(p_origin, c.seq);
+        CONTINUE WHEN NOT is_own;
+        DELETE FROM role_binding b WHERE CASE WHEN c.body ? 'replaces'
+            THEN c.body -> 'replaces' @> pg_catalog.to_jsonb(b.entry)
+            ELSE b.role = c.about END;
+        INSERT INTO role_binding (role, member, seq, entry)
+            SELECT c.about, c.body ->> 'member', c.seq, c.id
+            WHERE c.body ->> 'member' IS NOT NULL
+            ON CONFLICT (entry) DO NOTHING;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain.fold_settle_roles(text, bigint, bigint, boolean) IS
+    'internal: derive which roles of this node act for whom';
+
 -- Derive what depends on the claims of one chain in a range, or on members who changed by them, or
 -- by claims that are gone.
 CREATE FUNCTION medchain.fold_settle(p_origin text, p_first bigint, p_last bigint, p_gone boolean
@@ -197,17 +227,7 @@ BEGIN
         PERFORM medchain.fold_settle_protocol(c.about);
     END LOOP;
 
-    -- bindings of roles are of effect on their own node alone
-    FOR c IN SELECT x.origin, x.seq, x.about, x.body ->> 'member' AS member FROM claim x
-             WHERE x.origin = p_origin AND x.seq BETWEEN p_first AND p_last
-                 AND x.kind = 'bind_role' ORDER BY x.seq LOOP
-        PERFORM medchain.fold_judge(c.origin, c.seq);
-        IF p_origin = (SELECT n.node FROM medchain.local_node n) THEN
-            DELETE FROM role_binding b WHERE b.role = c.about;
-            INSERT INTO role_binding (role, member) SELECT c.about, c.member
-                WHERE c.member IS NOT NULL;
-        END IF;
-    END LOOP;
+    PERFORM medchain.fold_settle_roles(p_origin, p_first, p_last, p_gone);
 END
 $$;
 COMMENT ON FUNCTION medchain.fold_settle(text, bigint, bigint, boolean) IS
@@ -306,8 +326,8 @@ BEGIN
         FROM exclusion x
     UNION ALL SELECT 'examinee_key', k.origin, 'entry ' || k.seq, pg_catalog.to_jsonb(k)
         FROM examinee_key k
-    UNION ALL SELECT 'role_binding', (SELECT n.node FROM medchain.local_node n), b.role,
-        pg_catalog.to_jsonb(b) FROM role_binding b;
+    UNION ALL SELECT 'role_binding', (SELECT n.node FROM medchain.local_node n),
+        b.role || ', entry ' || b.entry, pg_catalog.to_jsonb(b) FROM role_binding b;
 END
 $$;
 COMMENT ON FUNCTION medchain.fold_image() IS 'internal: the whole state as rows, for comparison';
@@ -391,6 +411,9 @@ BEGIN
         FROM medchain.subject_identity s CROSS JOIN medchain.local_node n
         WHERE CASE WHEN key_status = 'fine'
                    THEN medchain.pseudonym(s.identity) <> s.pseudonym END
+        UNION ALL
+        -- nor is it the ledger that knows which role a name was
+        SELECT n.node, b.fault FROM medchain.bound_role_faults() b CROSS JOIN medchain.local_node n
         UNION ALL
         SELECT n.node, pg_catalog.format('no pseudonym can be compared: %s', key_status)
         FROM medchain.local_node n

@@ -177,11 +177,23 @@ CREATE INDEX data_index_subject ON medchain.data_index (subject);
 COMMENT ON TABLE medchain.data_index IS 'where the records are that a protocol covers';
 
 CREATE TABLE medchain.role_binding (
-    role   text PRIMARY KEY,
-    member text NOT NULL
+    role   text NOT NULL,           -- what it was called then
+    member text NOT NULL,
+    seq    bigint NOT NULL,         -- of the entry that says so, on this node's chain
+    entry  uuid PRIMARY KEY
 );
 COMMENT ON TABLE medchain.role_binding IS
-    'login roles of this server that act for a member (bind_role)';
+    'login roles of this server that act for a member (bind_role), as the ledger says: by name';
+
+-- Local: which role it is that such an entry means.  Names are given away, numbers are not.
+CREATE TABLE medchain.bound_role (
+    server  text,                   -- whose roles have these numbers: its system identifier
+    role    oid,
+    entries uuid[] NOT NULL DEFAULT '{}',   -- that bind it, oldest first: each ends those before
+    PRIMARY KEY (server, role)
+);
+COMMENT ON TABLE medchain.bound_role IS
+    'local: the roles that entries about bindings of roles mean; of effect on this server alone';
 
 -- Local, never replicated: which examinee a pseudonym stands for.
 CREATE TABLE medchain.subject_identity (

@@ -20,8 +20,11 @@
 #include "fmgr.h"
 #include "libpq/libpq-be.h"
 #include "miscadmin.h"
+#include "access/xlog.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #ifdef USE_OPENSSL
 #include <openssl/evp.h>
@@ -108,22 +111,35 @@ identity_by_certificate(Found *found)
 }
 #endif
 
+/*
+ * The role's number counts, and not its name: that can be given to another one.  In a copy on
+ * another server, numbers mean nothing.
+ */
 static void
 identity_by_role(Oid user, Found *found)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1];
-	char	   *role = GetUserNameFromId(user, true);
+	Oid			types[2] = {OIDOID, TEXTOID};
+	Datum		values[2];
 
-	if (role == NULL)
+	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(user)))
 		return;					/* dropped meanwhile */
-	values[0] = CStringGetTextDatum(role);
+	values[0] = ObjectIdGetDatum(user);
+	values[1] = CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
 	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
 				 "SELECT m.name, m.valid, m.takes_part"
-				 " FROM medchain.role_binding b JOIN medchain.member m ON m.name = b.member"
-				 " WHERE b.role = $1",
-				 1, types, values, identity_found, found);
+				 " FROM medchain.bound_role o"
+				 " JOIN medchain.role_binding b ON b.entry = ANY (o.entries)"
+				 " JOIN medchain.member m ON m.name = b.member"
+				 " WHERE o.role = $1 AND o.server = $2 ORDER BY b.seq DESC LIMIT 1",
+				 2, types, values, identity_found, found);
+}
+
+/* A role was changed or dropped. */
+static void
+identity_forget(Datum arg, int cache, uint32 hash)
+{
+	identity.known = false;
 }
 
 static void
@@ -158,12 +174,16 @@ identity_load(uint64 generation, Oid user)
 static bool
 identity_refresh(void)
 {
+	static bool registered = false;
 	uint64		generation;
 	Oid			user;
 
 	/* parallel workers do not know the client's certificate */
 	if (MyProcPort == NULL)
 		return false;
+	if (!registered)
+		CacheRegisterSyscacheCallback(AUTHOID, identity_forget, (Datum) 0);
+	registered = true;
 	generation = statement_generation();
 	user = GetAuthenticatedUserId();
 	if (!identity.known || identity.generation != generation || identity.user != user)

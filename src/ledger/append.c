@@ -110,6 +110,7 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 	row = heap_form_tuple(RelationGetDescr(pending), values, nulls);
 	simple_heap_insert(pending, row);
 	at.tid = row->t_self;
+	commit_note_block(ItemPointerGetBlockNumber(&at.tid));
 	table_close(pending, RowExclusiveLock);
 	return at;
 }
@@ -283,7 +284,9 @@ medchain_pending_leaf(PG_FUNCTION_ARGS)
 	columns[5] = SPI_fnumber(desc, "leaf_hash");
 	values[5] = PointerGetDatum(leaf);
 
+	/* where it will be is not known yet */
 	commit_note(false);
+	commit_note_block(0);
 	return PointerGetDatum(heap_modify_tuple_by_cols(trigger->tg_trigtuple, desc, 6, columns,
 													 values, nulls));
 }

@@ -25,6 +25,7 @@
 
 static bool appended = false;	/* in this transaction */
 static bool wait_at_commit = false;
+static uint32 first_block = SHARED_NO_BLOCK;	/* of medchain.pending that we put a row into */
 static bool callback_registered = false;
 
 /*
@@ -83,6 +84,24 @@ commit_wait(SharedDatabase *slot, uint64 ticket, uint64 number)
 	}
 }
 
+/* Our rows are visible: the sealer has to look from the first block with one of them on. */
+static void
+commit_tell_block(SharedDatabase *slot)
+{
+	uint32		known = pg_atomic_read_u32(&slot->pending_from);
+
+	while (first_block < known &&
+		   !pg_atomic_compare_exchange_u32(&slot->pending_from, &known, first_block))
+		;
+}
+
+static void
+commit_reset(void)
+{
+	appended = wait_at_commit = false;
+	first_block = SHARED_NO_BLOCK;
+}
+
 static void
 commit_callback(XactEvent event, void *arg)
 {
@@ -95,6 +114,8 @@ commit_callback(XactEvent event, void *arg)
 				uint64		ticket = 0;
 				uint64		number = 0;
 
+				/* before anything by which the sealer sees that there is something to look for */
+				commit_tell_block(slot);
 				if (wait_at_commit)
 					ticket = pg_atomic_add_fetch_u64(&slot->tickets, 1);
 
@@ -108,15 +129,15 @@ commit_callback(XactEvent event, void *arg)
 					number = shared_wake(slot, WORKER_SEALER);
 				if (wait_at_commit)
 				{
-					appended = wait_at_commit = false;
+					commit_reset();
 					commit_wait(slot, ticket, number);
 				}
 			}
-			appended = wait_at_commit = false;
+			commit_reset();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			appended = wait_at_commit = false;
+			commit_reset();
 			break;
 		default:
 			break;
@@ -134,6 +155,12 @@ commit_note(bool wait)
 	appended = true;
 	if (wait || setting_wait_for_seal)
 		wait_at_commit = true;
+}
+
+void
+commit_note_block(uint32 block)
+{
+	first_block = Min(first_block, block);
 }
 
 /* Wait, as an ordinary interruptible statement, for everything committed before now. */

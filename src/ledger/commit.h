@@ -11,4 +11,7 @@
  */
 extern void commit_note(bool wait);
 
+/* ... in this block of the table.  Where that is not known, all blocks have to be looked at: 0. */
+extern void commit_note_block(uint32 block);
+
 #endif

@@ -47,6 +47,13 @@ typedef struct LedgerHooks
 	List	   *(*due) (MemoryContext context, bool changed);
 
 	/*
+	 * Has the keeper something to say of roles that act for members?  changed: the state may have
+	 * changed since the last time.  And to say it, in a trusted scope.
+	 */
+	bool		(*roles_due) (bool changed);
+	void		(*settle_roles) (void);
+
+	/*
 	 * Member whose session this is, palloc'd, or NULL; *acting: it takes part now, and the session
 	 * acts for it.
 	 */

@@ -224,6 +224,57 @@ keeper_advance(SharedDatabase *slot, const char *origin, MemoryContext context, 
 	return more;
 }
 
+/* Roles that act for members, as far as something may have become of them. */
+static void
+keeper_settle_roles(SharedDatabase *slot, MemoryContext context)
+{
+	static LastComplaint complaint = {0};
+
+	PG_TRY();
+	{
+		TrustedScope scope;
+
+		worker_begin(slot, "looking at roles that act for members");
+		trusted_begin(&scope);
+		ledger_hooks.settle_roles();
+		trusted_end(&scope);
+		worker_commit();
+	}
+	PG_CATCH();
+	{
+		(void) keeper_recover(context, &complaint, "saying what became of roles");
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
+
+/* The chains with something to do, in that context.  If it cannot be found out: none, for now. */
+static List *
+keeper_due(SharedDatabase *slot, MemoryContext context, bool changed)
+{
+	static LastComplaint complaint = {0};
+	List	   *volatile origins = NIL;
+
+	PG_TRY();
+	{
+		TrustedScope scope;
+
+		worker_begin(slot, "looking for held blocks");
+		trusted_begin(&scope);
+		origins = ledger_hooks.due(context, changed);
+		trusted_end(&scope);
+		worker_commit();
+	}
+	PG_CATCH();
+	{
+		(void) keeper_recover(context, &complaint, "looking for held blocks");
+		origins = NIL;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return origins;
+}
+
 /*
  * Every chain with something to do has its turn, so that none waits for the end of another one's
  * backlog.  True: there is more.
@@ -240,24 +291,20 @@ keeper_round(SharedDatabase *slot)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "medchain keeper round",
 												  ALLOCSET_DEFAULT_SIZES);
-	TrustedScope scope;
+	uint64		before;
 	List	   *origins;
 	ListCell   *cell;
 	const char *stuck = NULL;
 	const char *why = NULL;
 	bool		more = false;
 
-	worker_begin(slot, "looking for held blocks");
-	trusted_begin(&scope);
-	origins = ledger_hooks.due(context, changed);
-	trusted_end(&scope);
-	worker_commit();
+	origins = keeper_due(slot, context, changed);
+	before = generation;
 	if (changed)
 	{
 		generation = current;
 		looked = now;
 	}
-	MemoryContextSwitchTo(context);
 	foreach(cell, origins)
 	{
 		char	   *error = NULL;
@@ -270,6 +317,8 @@ keeper_round(SharedDatabase *slot)
 		}
 	}
 	keeper_tell(slot, stuck, why);
+	if (ledger_hooks.roles_due(current != before))
+		keeper_settle_roles(slot, context);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	pg_atomic_fetch_add_u64(&slot->keeper_rounds, 1);

@@ -35,6 +35,8 @@
 
 #include "compat.h"
 #include "ledger/launcher.h"
+#include "ledger/quota.h"
+#include "ledger/reserve.h"
 #include "ledger/sealer.h"
 #include "ledger/shared.h"
 #include "ledger/trusted.h"
@@ -426,6 +428,8 @@ launcher_work(void)
 	}
 	next = launcher_look();
 	wait_watch();
+	next = Min(next, quota_watch());
+	reserve_watch();
 	if (launcher_probe())
 		next = Min(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAUNCHER_PROBE));
 	launcher_sleep(next);

@@ -28,6 +28,7 @@
 
 #include "compat.h"
 #include "core/hash.h"
+#include "ledger/commit.h"
 #include "ledger/pending.h"
 #include "ledger/trusted.h"
 
@@ -98,13 +99,28 @@ pending_order(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* A scan from that block to what is the end now. */
+static TableScanDesc
+pending_scan(const Mover *mover, BlockNumber from)
+{
+	TableScanDesc scan = table_beginscan_strat(mover->pending, mover->snapshot, 0, NULL, true,
+											   false);
+	BlockNumber blocks = ((HeapScanDesc) scan)->rs_nblocks;
+
+	if (from >= blocks)
+		heap_setscanlimits(scan, 0, 0);
+	else if (from > 0)
+		heap_setscanlimits(scan, from, blocks - from);
+	return scan;
+}
+
 /* The oldest rows that are committed, in order, without holding more than twice as many. */
 static PendingRow *
-pending_collect(const Mover *mover, int64 limit, int64 *count)
+pending_collect(const Mover *mover, BlockNumber from, int64 limit, int64 *count)
 {
 	Size		capacity = 1024;
 	PendingRow *rows = palloc(capacity * sizeof(PendingRow));
-	TableScanDesc scan = compat_table_beginscan(mover->pending, mover->snapshot);
+	TableScanDesc scan = pending_scan(mover, from);
 	int64		n = 0;
 	bool		isnull;
 
@@ -244,8 +260,8 @@ pending_end(Mover *mover)
 }
 
 int64
-pending_move(const char *origin, int64 first_seq, int64 limit, int64 block, PendingMoved moved,
-			 void *state)
+pending_move(const char *origin, int64 first_seq, int64 limit, int64 block, BlockNumber from,
+			 PendingMoved moved, void *state)
 {
 	Mover		mover;
 	PendingRow *rows;
@@ -253,7 +269,7 @@ pending_move(const char *origin, int64 first_seq, int64 limit, int64 block, Pend
 	Datum		name = CStringGetTextDatum(origin);
 
 	pending_begin(&mover);
-	rows = pending_collect(&mover, limit, &count);
+	rows = pending_collect(&mover, from, limit, &count);
 	if (count > 0)
 		pending_begin_insert(&mover);
 	for (int64 at = 0; at < count;)
@@ -274,6 +290,16 @@ pending_move(const char *origin, int64 first_seq, int64 limit, int64 block, Pend
 	pfree(rows);
 	pending_end(&mover);
 	return count;
+}
+
+Oid
+pending_file(void)
+{
+	Relation	pending = pending_open("pending", AccessShareLock);
+	Oid			file = pending->rd_rel->relfilenode;
+
+	table_close(pending, NoLock);
+	return file;
 }
 
 void
@@ -297,5 +323,6 @@ pending_move_last(AppendedAt *at)
 	ReleaseBuffer(buffer);
 	compat_simple_heap_update(pending, &at->tid, row);
 	at->tid = row->t_self;
+	commit_note_block(ItemPointerGetBlockNumber(&at->tid));
 	table_close(pending, NoLock);
 }

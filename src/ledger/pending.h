@@ -21,13 +21,20 @@ typedef struct PendingEntry
 typedef void (*PendingMoved) (void *state, const PendingEntry *entry);
 
 /*
- * Move the oldest entries that are committed now, at most limit, and number them from first_seq on.
+ * Move the oldest entries that are committed now, at most limit, and number them from first_seq on;
+ * from: the first block (of the table medchain.pending) that can have any, see shared.h.
  * Rows are in medchain.entry, block of them at a time at most, before moved is called for them:
  * what a block closes over goes out to peers before the block.  Returns how many.  Only for the
  * sealer.
  */
 extern int64 pending_move(const char *origin, int64 first_seq, int64 limit, int64 block,
-						  PendingMoved moved, void *state);
+						  uint32 from, PendingMoved moved, void *state);
+
+/*
+ * Which file medchain.pending is, to the end of the transaction.  Rows that were committed and not
+ * moved yet are elsewhere in another one.
+ */
+extern Oid	pending_file(void);
 
 /* Put an entry of this transaction, which is there and nowhere else, behind all the others. */
 extern void pending_move_last(AppendedAt *at);

@@ -45,6 +45,7 @@
 #define SEALER_BLOCKS_PER_ROUND 16
 #define SEALER_MARGIN (60 * USECS_PER_SEC)	/* before the certificate expires */
 
+static uint32 pending_from = 0; /* there is nothing to seal in blocks of medchain.pending before */
 static Key *signing_key = NULL;
 static bool asked_in_vain =
 false;							/* for the key's passphrase: not again before somebody reloads */
@@ -290,14 +291,15 @@ sealer_entry(void *state, const PendingEntry *entry)
 static void
 sealer_move(SealerRound *round)
 {
+	int64		limit = (int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND;
+
 	chain_writing = true;
 	PG_TRY();
 	{
 		tile_batch_init(&round->tiles);
-		pending_move(round->node->node, (int64) round->check->range.size,
-					 (int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND,
-					 setting_block_max_entries,
-					 sealer_entry, round);
+		if (pending_move(round->node->node, (int64) round->check->range.size, limit,
+						 setting_block_max_entries, pending_from, sealer_entry, round) < limit)
+			pending_from = SHARED_NO_BLOCK;
 		tile_batch_write(&round->tiles, round->node->node);
 	}
 	PG_FINALLY();
@@ -329,7 +331,8 @@ sealer_seal(SharedDatabase *slot, int64 *bytes)
 	chain_terms(&node, node.node, &terms);
 	if (!sealer_key_fits(slot, &node, &terms, check.height + 1))
 		return -1;
-	(void) chain_cut_superseded(&node, node.node, &terms, &check);
+	if (chain_cut_superseded(&node, node.node, &terms, &check))
+		pending_from = 0;
 	if (!sealer_may_seal(slot, &node, (int64) check.range.size))
 		return -1;
 
@@ -376,6 +379,26 @@ sealer_latency(SharedDatabase *slot, int64 entries, TimestampTz since)
 		pg_atomic_write_u64(&slot->latency_max, (uint64) micros);
 }
 
+/*
+ * Rows that were moved stay where they were, dead, as long as anybody's old transaction might still
+ * look at them: to read past all of them in each round would make a round as long as somebody
+ * likes.  So who commits says where he has put rows, after they can be seen and before he tells us;
+ * what we have looked through has nothing more.
+ */
+static void
+sealer_look_from(SharedDatabase *slot)
+{
+	static Oid	file = InvalidOid;
+	uint32		told = pg_atomic_exchange_u32(&slot->pending_from, SHARED_NO_BLOCK);
+	Oid			now = pending_file();
+
+	/* COMMIT PREPARED says nothing; and who rewrites the table moves what is in it */
+	if (max_prepared_xacts > 0 || now != file)
+		told = 0;
+	file = now;
+	pending_from = Min(pending_from, told);
+}
+
 /* One round; true when medchain.pending is empty as far as the round could see. */
 static bool
 sealer_round(SharedDatabase *slot)
@@ -393,6 +416,7 @@ sealer_round(SharedDatabase *slot)
 	pg_atomic_write_u32(&slot->dirty, 0);
 	pg_memory_barrier();
 	worker_begin(slot, "sealing");
+	sealer_look_from(slot);
 	trusted_begin(&scope);
 	taken = sealer_seal(slot, &bytes);
 	trusted_end(&scope);

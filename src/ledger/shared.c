@@ -53,6 +53,7 @@ shared_reset_slot(SharedDatabase *slot, Oid database)
 	pg_atomic_init_u64(&slot->tickets, 0);
 	pg_atomic_init_u64(&slot->sealed, 0);
 	pg_atomic_init_u32(&slot->dirty, 1);
+	pg_atomic_init_u32(&slot->pending_from, 0);
 	pg_atomic_init_u64(&slot->grant_generation, 1);
 	pg_atomic_init_u64(&slot->keeper_rounds, 0);
 	pg_atomic_init_u64(&slot->blocks, 0);
@@ -83,6 +84,7 @@ shared_startup(void)
 		memset(shared_state, 0, offsetof(SharedState, databases));
 		shared_state->lock = &GetNamedLWLockTranche("medchain")->lock;
 		shared_state->launcher_gone = GetCurrentTimestamp();
+		pg_atomic_init_u32(&shared_state->reserved, 0);
 		shared_state->slots = setting_max_databases;
 		for (int i = 0; i < shared_state->slots; i++)
 			shared_reset_slot(&shared_state->databases[i], InvalidOid);

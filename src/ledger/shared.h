@@ -21,6 +21,7 @@
 #define SHARED_VERIFICATIONS 32 /* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
 #define SHARED_ORIGIN_LEN 100
+#define SHARED_NO_BLOCK PG_UINT32_MAX
 #define SHARED_LATENCIES 64		/* classes of latency: the first ends at 1 ms, each at 5/4 of the
 								 * one before */
 #define SHARED_LATENCY_FIRST 1000.0
@@ -115,6 +116,8 @@ typedef struct SharedDatabase
 	pg_atomic_uint64 tickets;	/* drawn by sessions after their commit */
 	pg_atomic_uint64 sealed;	/* every ticket up to this one has been served */
 	pg_atomic_uint32 dirty;		/* something was committed to pending since the last round */
+	pg_atomic_uint32 pending_from;	/* the first block of medchain.pending into which something was
+									 * put that the sealer has not looked for yet */
 	pg_atomic_uint64 dirty_since;	/* TimestampTz of the commit that set it; 0: not known */
 	pg_atomic_uint64 grant_generation;	/* bumped after each commit that changed state */
 	pg_atomic_uint64 keeper_rounds; /* how often the keeper has looked at all that arrived */
@@ -147,6 +150,7 @@ typedef struct SharedState
 	pid_t		launcher_pid;
 	struct Latch *launcher_latch;
 	TimestampTz launcher_gone;	/* since when it is not there, if it is not */
+	pg_atomic_uint32 reserved;	/* background workers that nodes of this server need */
 	SharedVerification verifications[SHARED_VERIFICATIONS];
 	int			slots;			/* medchain.max_databases */
 	SharedDatabase databases[FLEXIBLE_ARRAY_MEMBER];

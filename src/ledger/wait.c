@@ -16,6 +16,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -113,6 +114,9 @@ void
 wait_watch(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain waits",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 
 	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
 	{
@@ -122,6 +126,8 @@ wait_watch(void)
 		if (since != 0 && TimestampDifferenceExceeds(since, now, WAIT_LIMIT) && process->pid != 0)
 			wait_look_at(process->pid, process->databaseId, since);
 	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 static void

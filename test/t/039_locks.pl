@@ -10,6 +10,7 @@ use Test::More;
 my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node', ha => 'chain_node');
 my $grants = q{[{"grantee": "ha", "operations": ["query"]}]};
 
+$alliance->start('dc', conf => 'max_worker_processes = 9');
 $alliance->establish;
 $alliance->sql('dc', q{
 	CREATE TABLE diagnosis (case_no int PRIMARY KEY, patient_id text NOT NULL);
@@ -36,7 +37,7 @@ sub revocation_ok
 
 	$alliance->sql('en', "SELECT medchain.revoke_protocol('" . pop(@protocols) . "', 'it is over')");
 	my $start = time;
-	until (seen() eq $left || time > $start + 20) { $alliance->sql('dc', 'SELECT pg_sleep(0.1)') }
+	until (seen() eq $left || time > $start + 60) { $alliance->sql('dc', 'SELECT pg_sleep(0.1)') }
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is(seen(), $left, "a revocation arrives while $title");
 }
@@ -111,6 +112,56 @@ revocation_ok('somebody has tried that');
 release($session);
 $alliance->sql('dc', q{SELECT medchain.disconnect_peer('ha')});
 $alliance->connect_peers('dc', 'ha');
+
+# ----- a login that takes all the locks that there are, and what he got he keeps
+
+my $greedy = $alliance->cluster('dc')->background_psql('postgres', on_error_stop => 0, extra_params => [ '-U', 'mallory' ]);
+$greedy->query('SELECT pg_advisory_lock(i) FROM generate_series(1, 1000000) i');
+revocation_ok('a login has taken every lock that there was room for');
+ok($alliance->cluster('dc')->wait_for_log(qr/LOG:  medchain: process \d+ is terminated, which has \d+ locks/), 'he has more than his share, and is gone');
+eval { $greedy->quit };
+$alliance->sql('dc', q{CREATE ROLE greedy SUPERUSER LOGIN});
+my $may = $alliance->cluster('dc')->background_psql('postgres', on_error_stop => 0, extra_params => [ '-U', 'greedy' ]);
+$may->query_safe('SELECT pg_advisory_lock(i) FROM generate_series(1, 2000) i');
+is($alliance->sql('dc', q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), '2000', 'who leaves room for others has what he likes');
+$session = hold('dc', 'mallory', 'SELECT pg_advisory_lock(-i) FROM generate_series(1, 600) i');
+$may->query('SELECT pg_advisory_lock(i) FROM generate_series(1, 1000000) i');
+sleep 8;    # the launcher looks after five seconds, and one more
+is($session->query_safe('SELECT 1'), '1', 'nor is anybody terminated for what a superuser takes');
+$may->quit;
+release($session);
+
+# ----- logins that take all the background workers that there are
+
+my @parallel = map { $alliance->cluster('dc')->background_psql('postgres', on_error_stop => 0, extra_params => [ '-U', 'mallory' ]) } 1 .. 4;
+my $force = $alliance->cluster('dc')->pg_version >= 16 ? 'debug_parallel_query' : 'force_parallel_mode';
+$_->query_safe("SET $force = on; SET max_parallel_workers = 1000; SET max_parallel_workers_per_gather = 1000") foreach @parallel;
+$_->query_until(qr//, "SELECT pg_sleep(1000);\n") foreach @parallel;
+$alliance->wait_for('dc', q{SELECT count(*) = 4 FROM pg_stat_activity WHERE usename = 'mallory' AND state = 'active' AND backend_type = 'client backend'});
+cmp_ok($alliance->sql('dc', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'}), '<=', 2, 'they get what is left');
+is($alliance->sql('dc', q{SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_subscription WHERE pid IS NOT NULL}), '2', 'apply workers end');
+revocation_ok('logins have all the background workers that there are');
+$alliance->sql('dc', q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'mallory'});
+eval { $_->quit } foreach @parallel;
+
+# ----- a login whose transaction is old: what was sealed in the meantime is not read again and again
+
+$session = hold('dc', 'mallory', 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ', 'SELECT 1');
+$alliance->sql('dc', q{SELECT count(medchain.append('visit', '1')) FROM generate_series(1, 20000)});
+$alliance->sql('dc', q{SELECT medchain.seal()});
+my ($pages, $least) = ($alliance->sql('dc', q{SELECT pg_relation_size('medchain.pending') / 8192}), 1e9);
+foreach (1 .. 10)
+{
+	my $looks = q{SELECT heap_blks_read + heap_blks_hit FROM pg_statio_all_tables WHERE relid = 'medchain.pending'::regclass};
+	my $looked = $alliance->sql('dc', $looks);
+	$alliance->sql('dc', q{SELECT medchain.append('visit', '1')});
+	$alliance->sql('dc', q{SELECT medchain.seal()});
+	$looked = $alliance->sql('dc', $looks) - $looked;
+	$least = $looked if $looked < $least;
+}
+cmp_ok($pages, '>', 400, 'what is sealed lies about as long as he might look at it');
+cmp_ok($least, '<', 40, 'and the sealer does not look at it in each round');
+release($session);
 
 # ----- whoever may lock our tables: it shows
 

@@ -63,10 +63,13 @@ is($alliance->heads('dc'), $heads, 'heads are what they were');
 is($alliance->state('dc'), $state, 'state is what it was');
 is($alliance->sql('dc', q{SELECT count(*) FROM medchain.verify() WHERE NOT ok}), '0', 'the chains verify');
 is($alliance->sql('dc', 'SELECT medchain.is_copy()'), 't', 'it cannot know that the old cluster will not go on');
+my $acting = q{SELECT coalesce(medchain.current_member(), 'nobody')};
+is($new->safe_psql('hospital', $acting, extra_params => [ '-U', 'app_a' ]), 'nobody', 'nor which roles of the new one are meant');
 $alliance->fails_like('dc', q{SELECT medchain.append('visit', '{}')}, qr/copy of node "dc".*take_over/s, 'and asks');
 
 $alliance->sql('dc', 'SELECT medchain.take_over()');
 is($alliance->sql('dc', 'SELECT medchain.is_copy()'), 'f', 'it is told that it is the node');
+is($new->safe_psql('hospital', $acting, extra_params => [ '-U', 'app_a' ]), 'en', 'and that those of the same names are');
 is($alliance->sql('dc', $agree), '0', 'tables and ledger agree');
 # since 17, subscriptions and logical slots go along
 $alliance->sql('dc', q{SELECT medchain.resync(member) FROM medchain.peers WHERE state IN ('disabled', 'subscription missing')});
