@@ -198,6 +198,79 @@ SELECT what, t.* FROM (VALUES
         THEN 0 END) t;
 
 --
+-- Rows that are no part of any chain: nobody reads them, and they are found
+--
+\set stray 'INSERT INTO medchain.entry SELECT %L, %s, gen_random_uuid(), kind, time, actor, medchain.pseudonym(''P9''), payload, leaf_hash FROM medchain.entry WHERE origin = ''hospital-a'' AND seq = 0'
+SELECT what, t.* FROM (VALUES
+    ('entry before the first', format(:'stray', 'data-centre', -1), NULL),
+    ('entries of another', format(:'stray', 'hospital-a', -9223372036854775808) || ';'
+        || format(:'stray', 'hospital-a', -2), NULL),
+    ('entry of nobody', format(:'stray', 'nobody', 0), -1),
+    ('entry of nobody before the first', format(:'stray', 'nobody', -1), NULL),
+    ('block before the first',
+        'INSERT INTO medchain.block SELECT origin, -1, size, root, previous, hash, sealed, note '
+        'FROM medchain.block WHERE origin = ''hospital-a'' AND height = 0', NULL),
+    ('block of nobody',
+        'INSERT INTO medchain.block SELECT ''nobody'', height, size, root, previous, hash, '
+        'sealed, note FROM medchain.block WHERE origin = ''hospital-a'' AND height = 0', 0),
+    ('tile of nobody',
+        'CALL test.disable_triggers(''medchain.tile''); INSERT INTO medchain.tile SELECT '
+        '''nobody'', level, index, hashes FROM medchain.tile WHERE origin = ''data-centre'' AND '
+        'level = 1 AND index = 0', -1))
+    c (what, statement, height), LATERAL test.tampered(statement, height) t;
+BEGIN;
+CALL test.disable_triggers('medchain.entry');
+SELECT count(*) AS before FROM medchain.diagnosis_log('P9');
+DO $$
+DECLARE
+    o text;
+    n bigint;
+BEGIN
+    FOR o, n IN VALUES ('data-centre', -1), ('nobody', 0), ('hospital-a', 1000000) LOOP
+        INSERT INTO medchain.entry SELECT o, n, '00000000-0000-4000-8000-000000000009', 'note',
+            e."time", 'hospital-a', medchain.pseudonym('P9'), e.payload, e.leaf_hash
+            FROM medchain.entry e WHERE e.origin = 'hospital-a' AND e.seq = 0;
+    END LOOP;
+END
+$$;
+SELECT count(*) AS after FROM medchain.diagnosis_log('P9');
+SELECT content FROM test.error_of(
+    $$ SELECT medchain.receipt('00000000-0000-4000-8000-000000000009') $$);
+SELECT count(*) FROM medchain.export() l WHERE l::jsonb ->> 'seq' ~ '^-';
+ROLLBACK;
+
+--
+-- What only this node knows, by what it has said
+--
+\set kept 'CREATE TABLE kept (b int, a int, c text, d text, PRIMARY KEY (a, b)); SELECT medchain.ledger_table(''kept'', record_truncate => true); ALTER TABLE kept ADD e text; ALTER TABLE kept RENAME c TO f; '
+SELECT what, t.* FROM (VALUES
+    ('nothing', ''),
+    ('subject', 'UPDATE medchain.row_table SET subject_column = ''d'' WHERE ledger_name = '
+        '''public.kept'''),
+    ('version', 'UPDATE medchain.row_table SET version = 3 WHERE ledger_name = ''public.kept'''),
+    ('truncate', 'UPDATE medchain.row_table SET record_truncate = false WHERE ledger_name = '
+        '''public.kept'''),
+    ('append-only', 'UPDATE medchain.row_table SET append_only = true WHERE ledger_name = '
+        '''public.kept'''),
+    ('key', 'UPDATE medchain.row_table SET key_columns = ''{a,d}'' WHERE ledger_name = '
+        '''public.kept'''),
+    ('name', 'UPDATE medchain.row_table SET ledger_name = ''public.other'' WHERE ledger_name = '
+        '''public.kept'''),
+    ('column since', 'UPDATE medchain.row_column SET since = 1 WHERE relation = '
+        '''kept''::regclass AND name = ''e'''),
+    ('column left out', 'DELETE FROM medchain.row_column WHERE relation = ''kept''::regclass AND '
+        'name = ''d'''),
+    ('columns exchanged', 'UPDATE medchain.row_column SET name = name || ''#'' WHERE relation = '
+        '''kept''::regclass AND name IN (''d'', ''e'')'),
+    ('forgotten', 'DELETE FROM medchain.row_table WHERE ledger_name = ''public.kept'''),
+    ('secret gone', 'DELETE FROM medchain.row_secret WHERE relation = ''kept''::regclass'),
+    ('pending', 'CALL test.disable_triggers(''medchain.pending''); UPDATE medchain.pending SET '
+        'kind = ''visit'' WHERE kind = ''table.ledger'''),
+    ('pending payload', 'CALL test.disable_triggers(''medchain.pending''); UPDATE '
+        'medchain.pending SET payload = ''{}'' WHERE kind = ''table.ledger'''))
+    c (what, statement), LATERAL test.tampered(:'kept' || statement, NULL) t;
+
+--
 -- Every fault, up to a limit, the same by any number of workers
 --
 \set many 'UPDATE medchain.entry SET kind = ''other'', actor = ''other'' WHERE origin = ''data-centre'' AND seq % 5000 = 4000; UPDATE medchain.entry SET payload = payload || '' '' WHERE origin = ''data-centre'' AND seq % 5000 = 2000; DELETE FROM medchain.entry WHERE origin = ''data-centre'' AND seq % 5000 = 3000'

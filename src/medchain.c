@@ -22,6 +22,7 @@
 #include "sync/apply.h"
 #include "sync/conceal.h"
 #include "sync/drop_guard.h"
+#include "sync/hold.h"
 #include "sync/restore.h"
 
 PG_MODULE_MAGIC;
@@ -58,6 +59,6 @@ _PG_init(void)
 	utility_install();
 	question_install();
 	conceal_init();
-	apply_install();
+	hold_install();
 	apply_settings_install();
 }

@@ -32,13 +32,14 @@ AS $$
                jsonb_build_object('type', 'entry', 'origin', e.origin, 'seq', e.seq,
                    CASE WHEN x.base64 IS NULL THEN 'payload' ELSE 'payload_base64' END,
                    coalesce(x.base64, e.payload))::text AS content
-        FROM chosen c JOIN entry e ON e.origin = c.origin AND e.seq < c.size
+        FROM chosen c JOIN entry e ON e.origin = c.origin AND e.seq >= 0 AND e.seq < c.size
             CROSS JOIN LATERAL text_base64(e.payload) x(base64)
         UNION ALL
         SELECT c.rank, b.origin, b.size - 1, 1,
                jsonb_build_object('type', 'block', 'origin', b.origin, 'height', b.height, 'note',
                    b.note)::text
-        FROM chosen c JOIN block b ON b.origin = c.origin AND b.height <= c.height
+        FROM chosen c JOIN block b ON b.origin = c.origin AND b.height >= 0
+            AND b.height <= c.height
         UNION ALL
         SELECT -1, '', 0, 0, jsonb_build_object('type', 'export', 'alliance', n.alliance,
             'data_center', n.data_center)::text FROM local_node n

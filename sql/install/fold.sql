@@ -355,7 +355,7 @@ BEGIN
         SELECT i.relation, i.origin, i.key, i.content FROM medchain.fold_image() i
         UNION ALL
         SELECT 'entry', e.origin, e.seq::text, pg_catalog.to_jsonb(e) FROM medchain.entry e
-            WHERE e.kind = ANY (medchain.fold_kinds());
+            WHERE e.kind = ANY (medchain.fold_kinds()) AND e.seq >= 0;
 
     -- From here on the fold's names mean the copies.  (A new path also makes every cached plan be
     -- made anew.)

@@ -19,12 +19,12 @@ BEGIN
         'alliance', local.alliance, 'data_center', local.node,
         'note', b.note,
         'entries', (SELECT jsonb_agg(e.payload ORDER BY e.seq) FROM entry e
-            WHERE e.origin = local.node AND e.seq < b.size),
+            WHERE e.origin = local.node AND e.seq >= 0 AND e.seq < b.size),
         'keys', (SELECT jsonb_agg(k.public_key ORDER BY k.from_height DESC) FROM ledger_key k
             WHERE k.member = local.node),
         'contract', (SELECT jsonb_build_object('id', e.id, 'envelope', claim_envelope(e.origin,
                          e.seq))
-                     FROM contract c JOIN entry e ON e.origin = local.node AND e.id = c.id
+                     FROM contract c JOIN sealed e ON e.origin = local.node AND e.id = c.id
                          AND e.kind = 'contract'
                      WHERE c.member = join_material.node AND c.ended IS NULL ORDER BY e.seq DESC
                          LIMIT 1))::text

@@ -2,7 +2,7 @@
  * ledger.sql: where the ledger is stored, and who may touch it: nobody.
  *
  * pending -> (sealer) -> entry + block for our own chain;
- * held_entry + held_block -> (chain_advance) -> entry + block for the others'.
+ * held_entry + held_block -> (keeper: chain_advance) -> entry + block for the others'.
  */
 
 -- This database as a node of an alliance; one row, written by found_alliance() or join_alliance().
@@ -77,6 +77,13 @@ COMMENT ON TABLE medchain.chain IS
     'verified end of each chain: last height, tree size, SHA-256 of the last block''s note text, '
     'and the compact range the tree grows from';
 
+-- What readers of the ledger read: a row of medchain.entry that is in no block is nobody's word.
+CREATE VIEW medchain.sealed AS
+SELECT e.* FROM medchain.entry e JOIN medchain.chain c ON c.origin = e.origin
+WHERE e.seq >= 0 AND e.seq < c.size;
+COMMENT ON VIEW medchain.sealed IS
+    'entries that are in a block; verify() finds those that are not';
+
 CREATE TABLE medchain.tile (
     origin text NOT NULL,
     level  int NOT NULL CHECK (level BETWEEN 1 AND 7),
@@ -100,27 +107,67 @@ COMMENT ON TABLE medchain.verified IS
     'newest block of each chain up to which verify() has checked all of it and found no fault; '
     'hash is that of the note text';
 
+-- What is held is written by whoever brings it, a source's apply worker, in a transaction that the
+-- source can keep open for as long as it likes.  So these rows are only ever added there, never
+-- changed, and no key makes anybody wait for them.  Of several for one place the last one counts.
 CREATE TABLE medchain.held_entry (
-    source    text NOT NULL,
-    origin    text NOT NULL,
-    seq       bigint NOT NULL,
-    payload   text NOT NULL,
-    PRIMARY KEY (source, origin, seq)
+    id      bigint GENERATED ALWAYS AS IDENTITY,
+    source  text NOT NULL,
+    origin  text NOT NULL,
+    seq     bigint NOT NULL,
+    payload text NOT NULL,
+    bytes   int NOT NULL
 );
+CREATE INDEX held_entry_next ON medchain.held_entry (origin, source, seq, id DESC) INCLUDE (bytes);
+-- ... what a source brings of others: it has less room
+CREATE INDEX held_entry_relayed ON medchain.held_entry (source) INCLUDE (bytes)
+    WHERE source <> origin;
 COMMENT ON TABLE medchain.held_entry IS
-    'entries that came from a peer and whose block is not accepted yet';
+    'entries that came from a peer and whose block is not accepted yet; so many of each source and '
+    'no more, what is beyond is counted in medchain.dropped and fetched again';
 
 CREATE TABLE medchain.held_block (
+    id     bigint GENERATED ALWAYS AS IDENTITY,
     source text NOT NULL,
     origin text NOT NULL,
     height bigint NOT NULL,
     note   text NOT NULL,
-    PRIMARY KEY (source, origin, height)
+    waits  boolean NOT NULL DEFAULT false
 );
-CREATE INDEX held_block_next ON medchain.held_block (origin, height);
+CREATE INDEX held_block_next ON medchain.held_block (origin, height, source, id DESC);
+CREATE INDEX held_block_source ON medchain.held_block (source, origin);
 COMMENT ON TABLE medchain.held_block IS
     'blocks that came from a peer and wait for their chain to be configured, or for earlier blocks '
-    'or entries';
+    'or entries; waits: nothing is wrong with it, but its author''s certificate is not here';
+
+-- Written by the source's own workers alone: see above.
+CREATE TABLE medchain.dropped (
+    source  text NOT NULL,
+    origin  text NOT NULL,
+    entries bigint NOT NULL,
+    blocks  bigint NOT NULL,
+    since   timestamptz NOT NULL,
+    latest  timestamptz NOT NULL,
+    PRIMARY KEY (source, origin)
+);
+COMMENT ON TABLE medchain.dropped IS
+    'how much of what a peer sent was not kept: of chains of nobody who is a member (origin is '
+    'empty), or beyond what is held of one source';
+
+-- Written by the keeper and the fetcher alone.
+CREATE TABLE medchain.missing (
+    source   text NOT NULL,
+    origin   text NOT NULL,
+    wanted   boolean NOT NULL,
+    seen     bigint NOT NULL DEFAULT 0,
+    failures int NOT NULL DEFAULT 0,
+    next     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    error    text,
+    PRIMARY KEY (source, origin)
+);
+COMMENT ON TABLE medchain.missing IS
+    'chains to be asked for at a peer, as something of them was not kept; seen: how much of it was '
+    'dropped before the last time that all was fetched';
 
 CREATE TABLE medchain.quarantine (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -131,8 +178,11 @@ CREATE TABLE medchain.quarantine (
     reason      text NOT NULL,
     detail      text,
     note        text,
-    payloads    text[]
+    payloads    text[],
+    signed      boolean NOT NULL
 );
 CREATE INDEX quarantine_block ON medchain.quarantine (origin, height);
+CREATE INDEX quarantine_source ON medchain.quarantine (source, signed);
 COMMENT ON TABLE medchain.quarantine IS
-    'what peers sent and was refused, with the reason; kept as evidence';
+    'what peers sent and was refused, with the reason; kept as evidence, so much of each source '
+    'and no more; signed: the note has a valid signature of the key that the chain had then';

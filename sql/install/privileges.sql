@@ -75,7 +75,7 @@ GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, m
     medchain.protocol_grant, medchain.data_index, medchain.role_binding,
         medchain.bound_role, medchain.row_table,
         medchain.row_column, medchain.pending, medchain.quarantine,
-    medchain.held_block, medchain.local_node,
+    medchain.held_block, medchain.dropped, medchain.missing, medchain.local_node,
     medchain.alliance, medchain.members, medchain.certificates, medchain.contracts,
         medchain.rejections, medchain.chains, medchain.peers, medchain.stat,
             medchain.verify_progress, medchain.active_grant

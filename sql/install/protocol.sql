@@ -463,7 +463,7 @@ AS $$
                THEN c.about::uuid END,
            coalesce(c.body, entry_body(e.payload)::jsonb,
                jsonb_build_object('unreadable', entry_fault(e.payload))), e.id
-    FROM entry e LEFT JOIN claim c ON c.origin = e.origin AND c.seq = e.seq
+    FROM sealed e LEFT JOIN claim c ON c.origin = e.origin AND c.seq = e.seq
     WHERE e.subject = pseudonym($1) AND coalesce(c.effective, true)
     ORDER BY e."time", e.origin COLLATE "C", e.seq
 $$;

@@ -105,7 +105,7 @@ BEGIN
     RETURN QUERY EXECUTE format($query$
         SELECT e.id, e.kind, e."time", e.actor, e.payload, e.late, e.seq, r.version, r.commitment,
             r.previous
-        FROM (SELECT x.id, x.kind, x."time", x.actor, x.payload, false AS late, x.seq FROM entry x
+        FROM (SELECT x.id, x.kind, x."time", x.actor, x.payload, false AS late, x.seq FROM sealed x
               WHERE x.kind = ANY (%1$L::text[]) AND row_entry_key(x.payload) = $1
                   AND x.origin = (SELECT node FROM local_node)
               UNION ALL
@@ -457,7 +457,9 @@ BEGIN
         jsonb_strip_nulls(jsonb_build_object('relation', name, 'subject', p_subject, 'key', p_key,
             'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C") FROM row_column c
                 WHERE c.relation = p_relation),
-            'append_only', nullif(p_append_only, false), 'part_of', p_part_of))::text, NULL, false);
+            'append_only', nullif(p_append_only, false),
+            'record_truncate', nullif(p_record_truncate, false), 'part_of', p_part_of))::text,
+        NULL, false);
     -- What is there already becomes the baseline.
     PERFORM row_record('row.baseline', p_relation, p_relation);
     PERFORM describe_row_table(p_relation);

@@ -42,7 +42,7 @@ BEGIN
     IF NOT FOUND THEN
         -- unless the ledger says otherwise: somebody has made medchain forget the table
         SELECT w.id, w.kind IN ('protect', 'table.ledger', 'table.alter') INTO word, is_known FROM (
-            SELECT false AS late, e.seq, e.id, e.kind, e.payload FROM entry e
+            SELECT false AS late, e.seq, e.id, e.kind, e.payload FROM sealed e
                 WHERE e.origin = local AND e.kind = ANY (kinds)
             UNION ALL
             SELECT true, e.seq, e.id, e.kind, e.payload FROM pending e WHERE e.kind = ANY (kinds)) w
@@ -102,7 +102,7 @@ BEGIN
         -- the newest word about the table as a whole; the name may have been another table's before
         WITH start AS MATERIALIZED (
             SELECT w.late, w.seq FROM (
-                SELECT false AS late, e.seq, e.kind, e.payload FROM entry e WHERE e.origin = $1
+                SELECT false AS late, e.seq, e.kind, e.payload FROM sealed e WHERE e.origin = $1
                     AND e.kind IN ('protect', 'table.ledger', 'table.alter')
                 UNION ALL
                 SELECT true, e.seq, e.kind, e.payload FROM pending e
@@ -112,7 +112,7 @@ BEGIN
             ORDER BY w.late DESC, w.seq DESC LIMIT 1),
         word AS (
             SELECT w.late, w.seq, w.id, w.kind, r.row_id, r.version, r.commitment, r.previous FROM (
-                SELECT false AS late, e.seq, e.id, e.kind, e.payload FROM entry e
+                SELECT false AS late, e.seq, e.id, e.kind, e.payload FROM sealed e
                     WHERE e.origin = $1 AND e.kind = ANY (%1$L::text[])
                     AND NOT EXISTS (SELECT FROM start s WHERE s.late)
                         AND e.seq > coalesce((SELECT s.seq FROM start s), -1)

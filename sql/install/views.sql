@@ -154,7 +154,13 @@ SELECT q.member, q.state, q.connected, q.received_lsn, q.last_message, q.lag_byt
                OR (x.side = 'publisher' AND q.follower_state <> 'following us')
             GROUP BY x.setting, x.value) y) AS shortage,
        (SELECT string_agg(w.blocked, '; ' ORDER BY w.blocked) FROM medchain.lock_waits() w
-        WHERE w.worker = 'apply' AND w.subscription = q.subscription) AS blocked
+        WHERE w.worker = 'apply' AND w.subscription = q.subscription) AS blocked,
+       (SELECT coalesce(sum(d.entries + d.blocks), 0)::bigint FROM medchain.dropped d
+        WHERE d.source = q.member) AS dropped,
+       (SELECT string_agg(format('chain "%s": %s', f.origin,
+                                 coalesce(f.error, 'is asked for')), '; '
+                          ORDER BY f.origin COLLATE "C")
+        FROM medchain.missing f WHERE f.source = q.member AND f.wanted) AS missing
 FROM (
 SELECT m.name AS member, s.oid AS subscription,
        CASE WHEN p.member IS NULL THEN 'not connected'
@@ -185,7 +191,9 @@ FROM medchain.local_node n
 COMMENT ON VIEW medchain.peers IS 'the other members: how we follow their chain, how they follow '
     'ours, and how far each is behind; shortage: settings of this server that have no room for '
     'that; blocked: for how many seconds what arrives has waited here, and for whom, when that is '
-    'longer than 5 s';
+    'longer than 5 s; dropped: how many entries and blocks it sent that were not kept, as they '
+    'were of nobody who is a member, or too many at once; missing: chains that it is asked for '
+    'again, and why they have not come yet';
 
 CREATE VIEW medchain.stat AS
 SELECT s.state AS sealer, s.error AS sealer_error, s.key_fingerprint, s.blocks AS blocks_sealed,

@@ -289,47 +289,26 @@ chain_insert_block(const char *origin, const NoteBlock *block, const uint8_t hea
 					8, types, values, NULL, false);
 }
 
-void
-chain_quarantine(const char *source, const char *origin, int64 height, const char *reason,
-				 const char *detail,
-				 const char *note, int64 first, int64 last)
+bool
+chain_signed(const LocalNode *node, const char *origin, int64 height, const char *note)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[8] = {TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID};
-	Datum		values[8];
-	char		nulls[8];
+	char		name[NOTE_NAME_MAX + 1];
+	ChainTerms	terms;
+	const ChainKey *chosen;
+	const Key  *key;
+	CoreError	error = {0};
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = CStringGetTextDatum(source);
-	values[1] = CStringGetTextDatum(origin);
-	values[2] = Int64GetDatum(height);
-	values[3] = CStringGetTextDatum(reason);
-	values[4] = CStringGetTextDatum(detail ? detail : "");
-	values[5] = CStringGetTextDatum(note ? note : "");
-	values[6] = Int64GetDatum(first);
-	values[7] = Int64GetDatum(last);
-	if (detail == NULL)
-		nulls[4] = 'n';
-	if (note == NULL)
-		nulls[5] = 'n';
-	trusted_execute(&plan,
-				  "WITH taken AS (SELECT seq, payload FROM medchain.held_entry WHERE source = $1 "
-					"AND origin = $2 "
-					"  AND seq >= $7 AND seq < $8 ORDER BY seq LIMIT 100) "
-					"INSERT INTO medchain.quarantine (source, origin, height, reason, detail, "
-					"note, payloads) "
-					"SELECT $1, $2, $3, $4, $5, $6, array_agg(payload ORDER BY seq) FROM taken",
-					8, types, values, nulls, false);
-	ereport(LOG,
-			(errmsg("medchain: block %lld of chain \"%s\" from \"%s\" is in quarantine: %s",
-					(long long) height, origin, source, reason),
-			 detail ? errdetail("%s", detail) : 0));
+	chain_name(node, origin, name);
+	chain_terms(node, origin, &terms);
+	chosen = chain_terms_key(&terms, height);
+	key = chosen ? keycache_get(chosen->pem, strlen(chosen->pem), &error) : NULL;
+	return key != NULL && note_verify(note, strlen(note), name, key, &error) == KEY_VALID;
 }
 
 const char *
-chain_screen(const char *origin, int64 height, const char *note, char **detail)
+chain_screen(const LocalNode *node, const char *origin, int64 height, const char *note,
+			 char **detail)
 {
-	LocalNode	node;
 	NoteBlock	block;
 	CoreError	error = {0};
 	char		name[NOTE_NAME_MAX + 1];
@@ -342,9 +321,7 @@ chain_screen(const char *origin, int64 height, const char *note, char **detail)
 		*detail = pstrdup(error.message);
 		return chain_fault_name(CHAIN_BAD_NOTE);
 	}
-	if (!chain_local_node(&node))
-		return NULL;
-	chain_name(&node, origin, name);
+	chain_name(node, origin, name);
 	if (strcmp(block.name, name) != 0)
 	{
 		*detail = psprintf("expected \"%s\", found \"%s\"", name, block.name);
@@ -356,7 +333,7 @@ chain_screen(const char *origin, int64 height, const char *note, char **detail)
 						   (unsigned long long) block.height);
 		return chain_fault_name(CHAIN_BAD_HEIGHT);
 	}
-	chain_terms(&node, origin, &terms);
+	chain_terms(node, origin, &terms);
 	if (height > terms.last_height)
 	{
 		*detail = psprintf("the member was expelled; its last block is %lld",

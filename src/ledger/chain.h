@@ -119,15 +119,12 @@ extern bool chain_advance(const char *origin, int64 enough);
  * another chain or height, or not signed by the configured key.  NULL if nothing; otherwise a
  * reason, and *detail palloc'd.
  */
-extern const char *chain_screen(const char *origin, int64 height, const char *note, char **detail);
+extern const char *chain_screen(const LocalNode *node, const char *origin, int64 height,
+								const char *note, char **detail);
 
-/*
- * Keep as evidence what is refused, with (at most 100 of) the source's held entries first .. last -
- * 1.  The entries stay held: they may belong to the true block, which may still come.
- */
-extern void chain_quarantine(const char *source, const char *origin, int64 height,
-							 const char *reason,
-							 const char *detail, const char *note, int64 first, int64 last);
+/* Has the note a valid signature of the key that the chain has at this height, as we know it? */
+extern bool chain_signed(const LocalNode *node, const char *origin, int64 height,
+						 const char *note);
 
 /*
  * A moment as block headers spell it; false unless it is one of whole milliseconds, in years of

@@ -16,20 +16,24 @@
 #include "utils/uuid.h"
 
 #include "ledger/chain.h"
+#include "ledger/held.h"
 #include "ledger/hooks.h"
 #include "core/keycache.h"
 #include "ledger/payload.h"
+#include "ledger/quarantine.h"
 #include "ledger/shared.h"
 #include "ledger/tile.h"
 #include "ledger/trusted.h"
+#include "rules/block.h"
 
 #define CHAIN_FETCH 1000		/* entries read from a cursor at once */
 
 typedef enum ChainTrial
 {
 	TRIAL_ACCEPTED,
-	TRIAL_INCOMPLETE,			/* entries are still missing, or the author's certificate is: hold
-								 * it */
+	TRIAL_WAITS,				/* nothing is wrong with it, but the author's certificate is
+								 * missing */
+	TRIAL_INCOMPLETE,			/* there is nothing to say yet */
 	TRIAL_REFUSED				/* provably wrong */
 } ChainTrial;
 
@@ -65,33 +69,6 @@ chain_insert_entry(const char *origin, int64 seq, const PayloadFields *fields,
 }
 
 /*
- * How many entries of this range the source has sent.  Whatever reads what is held reads it as the
- * active snapshot sees it, from here to the end of the transaction: the source may be about to
- * replace an entry, and what is inserted has to be what was checked.
- */
-static int64
-chain_held_entries(const char *source, const char *origin, int64 first, int64 last)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[4] = {TEXTOID, TEXTOID, INT8OID, INT8OID};
-	Datum		values[4];
-	bool		isnull;
-	int64		count;
-
-	values[0] = CStringGetTextDatum(source);
-	values[1] = CStringGetTextDatum(origin);
-	values[2] = Int64GetDatum(first);
-	values[3] = Int64GetDatum(last);
-	trusted_read(&plan,
-				 "SELECT count(*) FROM medchain.held_entry WHERE source = $1 AND origin = $2 "
-				 "AND seq >= $3 AND seq < $4",
-				 4, types, values);
-	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_freetuptable(SPI_tuptable);
-	return count;
-}
-
-/*
  * Walk the held entries first .. last in order.  With check: add their leaves, collect the tile
  * hashes that these complete, and see that they are entries of this chain.  Without: they are
  * verified; insert them.
@@ -100,27 +77,12 @@ static bool
 chain_walk_entries(const char *source, const char *origin, int64 first, int64 last,
 				   ChainCheck *check, TileBatch *tiles, bool *governance, const char **detail)
 {
-	static SPIPlanPtr plan = NULL;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain entries",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = CurrentMemoryContext;
-	Oid			types[4] = {TEXTOID, TEXTOID, INT8OID, INT8OID};
-	Datum		values[4];
-	Portal		cursor;
+	Portal		cursor = held_entries(source, origin, first, last);
 	bool		fine = true;
 
-	values[0] = CStringGetTextDatum(source);
-	values[1] = CStringGetTextDatum(origin);
-	values[2] = Int64GetDatum(first);
-	values[3] = Int64GetDatum(last);
-	if (plan == NULL)
-	{
-		plan = SPI_prepare("SELECT seq, payload FROM medchain.held_entry WHERE source = $1 AND "
-						   "origin = $2 "
-						   "AND seq >= $3 AND seq < $4 ORDER BY seq", 4, types);
-		SPI_keepplan(plan);
-	}
-	cursor = SPI_cursor_open(NULL, plan, values, NULL, true);
 	for (;;)
 	{
 		SPITupleTable *batch;
@@ -153,12 +115,12 @@ chain_walk_entries(const char *source, const char *origin, int64 first, int64 la
 				fine = false;
 				reason = "payload is of another origin";
 			}
+			if (fine && check == NULL)
+				chain_insert_entry(origin, seq, &fields, payload, leaf);
 			MemoryContextSwitchTo(caller);
 			if (!fine)
 				*detail = psprintf("entry %lld: %s", (long long) seq, reason);
-			else if (check == NULL)
-				chain_insert_entry(origin, seq, &fields, payload, leaf);
-			else
+			else if (check != NULL)
 			{
 				if (!chain_check_leaf(check, leaf))
 					elog(ERROR, "could not compute SHA-256");
@@ -185,11 +147,12 @@ chain_sealed_time(const NoteBlock *block)
 
 /* One held block against the frontier. */
 static ChainTrial
-chain_try(const LocalNode *node, const char *origin, const char *source, const char *note,
+chain_try(const LocalNode *node, const char *origin, const HeldBlock *held,
 		  const ChainTerms *terms,
 		  ChainCheck *check, NoteBlock *block, TileBatch *tiles, bool *governance,
 		  const char **reason, const char **detail)
 {
+	const char *note = held->note;
 	CoreError	error = {0};
 	ChainCheck	trial = *check;
 	const char *key_pem = chain_terms_key(terms, check->height + 1)->pem;
@@ -224,14 +187,30 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 		error_set(&error, CORE_MALFORMED, "tree shrinks from %llu to %llu entries",
 				  (unsigned long long) check->range.size, (unsigned long long) block->size);
 	}
+	else if (block->size - check->range.size > BLOCK_ENTRIES_MAX)
+	{
+		fault = CHAIN_BAD_SIZE;
+		error_set(&error, CORE_MALFORMED, "block has more than %d entries", BLOCK_ENTRIES_MAX);
+	}
+	else if (held->waits && named == NULL &&
+			 !ledger_hooks.may_seal(origin, first, chain_sealed_time(block)))
+		return TRIAL_INCOMPLETE;	/* without all of its entries being read again, and again */
 	else
 	{
-		if (chain_held_entries(source, origin, first, (int64) block->size) < (int64) block->size -
-			first)
+		int64		bytes;
+
+		if (held_count(held->source, origin, first, (int64) block->size, &bytes) <
+			(int64) block->size - first)
 			return TRIAL_INCOMPLETE;
+		if (bytes > BLOCK_BYTES_MAX)
+		{
+			*reason = chain_fault_name(CHAIN_BAD_SIZE);
+			*detail = psprintf("entries of the block have more than %d bytes", BLOCK_BYTES_MAX);
+			return TRIAL_REFUSED;
+		}
 		*governance = false;
 		tile_batch_init(tiles);
-		if (!chain_walk_entries(source, origin, first, (int64) block->size, &trial, tiles,
+		if (!chain_walk_entries(held->source, origin, first, (int64) block->size, &trial, tiles,
 								governance, detail))
 		{
 			*reason = "bad entry";
@@ -255,7 +234,7 @@ chain_try(const LocalNode *node, const char *origin, const char *source, const c
 		/* last, as what is provably wrong must not wait */
 		if (fault == CHAIN_FINE && strcmp(origin, node->data_center) != 0 &&
 			!ledger_hooks.may_seal(origin, first, chain_sealed_time(block)))
-			return TRIAL_INCOMPLETE;
+			return TRIAL_WAITS;
 	}
 	if (fault == CHAIN_FAILED)
 		ereport(ERROR,
@@ -299,125 +278,51 @@ chain_accept(const LocalNode *node, const char *origin, const char *source, cons
 	}
 }
 
-/*
- * The held rows that accepted blocks make superfluous; another block for the height of one of them
- * is evidence, and stays with its entries, as it may yet prove to be the one that counts: see
- * chain_reconsider().  Rows that an apply worker is about to replace are left for another time:
- * how long its transaction lasts is up to a peer.
- */
-static void
-chain_clear_held(const char *origin, const ChainCheck *check)
-{
-	static SPIPlanPtr evidence = NULL;
-	static SPIPlanPtr entries = NULL;
-	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
-	Datum		values[3];
-
-	values[0] = CStringGetTextDatum(origin);
-	values[1] = Int64GetDatum(check->height);
-	trusted_execute(&evidence,
-					"WITH gone AS (DELETE FROM medchain.held_block WHERE ctid = ANY (ARRAY("
-					"    SELECT ctid FROM medchain.held_block WHERE origin = $1 AND height <= $2 "
-					"    FOR UPDATE SKIP LOCKED)) RETURNING source, height, note) "
-					"INSERT INTO medchain.quarantine (source, origin, height, reason, note) "
-					"SELECT g.source, $1, g.height, 'differs from accepted block', g.note "
-					"FROM gone g LEFT JOIN medchain.block b ON b.origin = $1 AND b.height = "
-					"g.height WHERE b.hash IS DISTINCT FROM "
-					"sha256(convert_to(substr(g.note, 1, position(E'\\n\\n' IN g.note)), 'UTF8'))",
-					2, types, values, NULL, false);
-	values[1] = Int64GetDatum((int64) check->range.size);
-	values[2] = Int64GetDatum(check->height);
-	trusted_execute(&entries,
-					"DELETE FROM medchain.held_entry WHERE ctid = ANY (ARRAY("
-					"    SELECT ctid FROM medchain.held_entry WHERE origin = $1 AND seq < $2 "
-					"    AND source NOT IN (SELECT q.source FROM medchain.quarantine q "
-					"        WHERE q.origin = $1 AND q.height = $3 "
-					"        AND q.reason = 'differs from accepted block') "
-					"    FOR UPDATE SKIP LOCKED))",
-					3, types, values, NULL, false);
-}
-
-/* Has something arrived for a height that is known here by now, from somebody who was slower? */
-static bool
-chain_has_late(const char *origin, int64 height)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {TEXTOID, INT8OID};
-	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
-
-	trusted_execute(&plan, "SELECT FROM medchain.held_block WHERE origin = $1 AND height <= $2 "
-					"LIMIT 1", 2, types, values, NULL, false);
-	return SPI_processed > 0;
-}
-
-static void
-chain_drop_held_block(const char *source, const char *origin, int64 height)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[3] = {TEXTOID, TEXTOID, INT8OID};
-	Datum		values[3];
-
-	values[0] = CStringGetTextDatum(source);
-	values[1] = CStringGetTextDatum(origin);
-	values[2] = Int64GetDatum(height);
-	trusted_execute(&plan, "DELETE FROM medchain.held_block WHERE source = $1 AND origin = $2 AND "
-					"height = $3",
-					3, types, values, NULL, false);
-}
-
-/*
- * Judge the candidates for the next block of a chain; true: one of them became part of it.  One
- * that an apply worker is about to replace has to wait for that.
- */
+/* Judge the candidates for the next block of a chain; true: one of them became part of it. */
 static bool
 chain_next(const LocalNode *node, const char *origin, const ChainTerms *terms, ChainCheck *check)
 {
-	static SPIPlanPtr candidates = NULL;
-	Oid			types[2] = {TEXTOID, INT8OID};
-	Datum		values[2];
 	int64		first = (int64) check->range.size;
 	int64		height = check->height + 1;
-	SPITupleTable *held;
-	uint64		nheld;
+	HeldBlock  *candidates;
+	int			ncandidates = held_candidates(origin, height, &candidates);
 	bool		accepted = false;
 
-	values[0] = CStringGetTextDatum(origin);
-	values[1] = Int64GetDatum(height);
-	trusted_execute(&candidates,
-					"SELECT source, note FROM medchain.held_block WHERE origin = $1 AND "
-					"height = $2 ORDER BY source FOR UPDATE SKIP LOCKED",
-					2, types, values, NULL, false);
-	held = SPI_tuptable;
-	nheld = SPI_processed;
-	for (uint64 i = 0; i < nheld && !accepted; i++)
+	for (int i = 0; i < ncandidates && !accepted; i++)
 	{
-		char	   *source = SPI_getvalue(held->vals[i], held->tupdesc, 1);
-		char	   *note = SPI_getvalue(held->vals[i], held->tupdesc, 2);
+		const HeldBlock *held = &candidates[i];
 		NoteBlock	block = {0};
 		TileBatch	tiles;
 		bool		governance = false;
-		const char *reason = NULL;
-		const char *detail = NULL;
+		Refused		refused = {
+			.source = held->source, .origin = origin, .height = height, .note = held->note,
+			.first = first
+		};
 
-		switch (chain_try(node, origin, source, note, terms, check, &block, &tiles,
-						  &governance, &reason, &detail))
+		CHECK_FOR_INTERRUPTS();
+		switch (chain_try(node, origin, held, terms, check, &block, &tiles,
+						  &governance, &refused.reason, &refused.detail))
 		{
 			case TRIAL_ACCEPTED:
-				chain_accept(node, origin, source, note, check, &block, &tiles, first,
-							 governance);
-				chain_clear_held(origin, check);
+				chain_accept(node, origin, held->source, held->note, check, &block, &tiles,
+							 first, governance);
+				held_clear_blocks(node, origin, check);
+				held_clear_entries(held->source, origin, check);
 				accepted = true;
 				break;
 			case TRIAL_REFUSED:
-				chain_drop_held_block(source, origin, height);
-				chain_quarantine(source, origin, height, reason, detail, note, first,
-								 Max(first, (int64) block.size));
+				held_drop_block(origin, height, held->id);
+				refused.last = Max(first, (int64) block.size);
+				refused.is_signed = chain_signed(node, origin, height, held->note);
+				quarantine_add(&refused);
+				break;
+			case TRIAL_WAITS:
+				held_let_wait(origin, height, held->id);
 				break;
 			case TRIAL_INCOMPLETE:
 				break;
 		}
 	}
-	SPI_freetuptable(held);
 	return accepted;
 }
 
@@ -436,8 +341,8 @@ chain_advance(const char *origin, int64 enough)
 		return false;
 	chain_load(&node, origin, CHAIN_LOCK_NOWAIT, &check);
 	start = check.range.size;
-	if (chain_has_late(origin, check.height))
-		chain_clear_held(origin, &check);
+	if (held_has_late(origin, check.height))
+		held_clear_blocks(&node, origin, &check);
 	while (progress && (int64) (check.range.size - start) < enough)
 	{
 		MemoryContext round = AllocSetContextCreate(caller, "medchain advance",

@@ -15,17 +15,16 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "ledger/chain.h"
 #include "ledger/hooks.h"
 #include "core/keycache.h"
+#include "ledger/quarantine.h"
 #include "ledger/shared.h"
 #include "ledger/tile.h"
 #include "ledger/trusted.h"
 
-#define CUT_PATIENCE "100ms"	/* then the chain has to wait, and not the others with it */
 #define RECONSIDER_MAX 16
 
 typedef struct CutBlock
@@ -90,18 +89,10 @@ cut_entries(const LocalNode *node, const char *origin, int64 size)
 					"medchain.entry "
 					"WHERE origin = $1 AND seq >= $2 ORDER BY seq", origin, size);
 	else
-	{
-		int			nestlevel = NewGUCNestLevel();
-
-		/* an apply worker may be about to hold the same, until its peer ends its transaction */
-		(void) set_config_option("lock_timeout", CUT_PATIENCE, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-		cut_execute(&hold, "INSERT INTO medchain.held_entry (source, origin, seq, payload) SELECT "
-					"origin, origin, seq, payload "
-					"FROM medchain.entry WHERE origin = $1 AND seq >= $2 ON CONFLICT DO NOTHING",
+		cut_execute(&hold, "INSERT INTO medchain.held_entry (source, origin, seq, payload, bytes) "
+					"SELECT origin, origin, seq, payload, octet_length(payload) "
+					"FROM medchain.entry WHERE origin = $1 AND seq >= $2",
 					origin, size);
-		AtEOXact_GUC(true, nestlevel);
-	}
 	cut_execute(&remove, "DELETE FROM medchain.entry WHERE origin = $1 AND seq >= $2", origin,
 				size);
 	cut_execute(&tiles, "DELETE FROM medchain.tile WHERE origin = $1 AND index * 256 >= ($2 >> (8 "
@@ -135,11 +126,16 @@ cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size, 
 		int64		end = DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 2,
 													  &isnull));
 
+		Refused		refused = {
+			.source = origin, .origin = origin,
+			.height = DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 1, &isnull)),
+			.reason = CHAIN_TAKEN_BACK, .detail = detail,
+			.note = SPI_getvalue(blocks->vals[i], blocks->tupdesc, 3), .is_signed = true,
+			.first = first, .last = end
+		};
+
 		CHECK_FOR_INTERRUPTS();
-		chain_quarantine(strcmp(origin, node->node) == 0 ? node->node : origin, origin,
-					   DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 1, &isnull)),
-						 CHAIN_TAKEN_BACK,
-						 detail, SPI_getvalue(blocks->vals[i], blocks->tupdesc, 3), first, end);
+		quarantine_add(&refused);
 		first = end;
 	}
 	SPI_freetuptable(blocks);
@@ -249,10 +245,12 @@ chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *te
 	if (chosen == NULL)
 		return false;
 	chain_start(node, origin, &check);
-	trusted_execute(&read, "SELECT id, note FROM medchain.quarantine WHERE origin = $1 AND height "
-					"= $2 AND note IS NOT NULL "
-					"AND reason IN ('bad signature', 'differs from accepted block') ORDER BY id "
-					"DESC LIMIT " CppAsString2(RECONSIDER_MAX),
+	/* of each source, so that nobody's rubbish is in the way of another's true block */
+	trusted_execute(&read, "SELECT r.id, r.note FROM (SELECT q.id, q.note, row_number() OVER "
+					"(PARTITION BY q.source ORDER BY q.id DESC) AS n FROM medchain.quarantine q "
+					"WHERE q.origin = $1 AND q.height = $2 AND q.note IS NOT NULL "
+					"AND q.reason IN ('bad signature', 'differs from accepted block')) r "
+					"WHERE r.n <= " CppAsString2(RECONSIDER_MAX) " ORDER BY r.id DESC",
 					2, types, values, NULL, false);
 	refused = SPI_tuptable;
 	count = SPI_processed;
@@ -265,13 +263,13 @@ chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *te
 		CoreError	error = {0};
 		const Key  *key = keycache_get(chosen->pem, strlen(chosen->pem), &error);
 
+		CHECK_FOR_INTERRUPTS();
 		if (key == NULL || note_verify(note, strlen(note), check.name, key, &error) != KEY_VALID)
 			continue;
 		trusted_execute(&hold, "WITH taken AS (DELETE FROM medchain.quarantine WHERE id = $1 "
 						"RETURNING source, origin, height, note) "
 						"INSERT INTO medchain.held_block (source, origin, height, note) SELECT "
-						"source, origin, height, note FROM taken "
-						"ON CONFLICT (source, origin, height) DO UPDATE SET note = EXCLUDED.note",
+						"source, origin, height, note FROM taken",
 						1, &type, &id, NULL, false);
 		again = true;
 	}

@@ -24,6 +24,7 @@
 
 #include "compat.h"
 #include "ledger/chain.h"
+#include "ledger/held.h"
 #include "ledger/hooks.h"
 #include "ledger/sealer.h"
 #include "ledger/shared.h"
@@ -32,6 +33,7 @@
 
 #define KEEPER_IDLE 1000		/* milliseconds */
 #define KEEPER_TURN 10000		/* entries after which it is another chain's turn */
+#define KEEPER_SWEEP 10000		/* milliseconds between looks at all that is held */
 #define KEEPER_TROUBLES 100		/* chains whose trouble is not told again and again */
 #define KEEPER_SMALL 512		/* pages of medchain.pending that are no trouble */
 #define KEEPER_BATCH 5000		/* entries sealed since the last time that are worth a vacuum */
@@ -48,31 +50,6 @@ keeper_pending_pages(void)
 
 	table_close(pending, AccessShareLock);
 	return pages;
-}
-
-/*
- * What went wrong in a transaction concerns what it was for, and nothing else: it is over, and in
- * the log, if that is not what was said last time.  Returns what it was, in that context.
- */
-static char *
-keeper_recover(MemoryContext context, LastComplaint *last, const char *what)
-{
-	char	   *message;
-	ErrorData  *error;
-
-	HOLD_INTERRUPTS();
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	AbortOutOfAnyTransaction();
-	MemoryContextSwitchTo(context);
-	if (worker_complaint_is_due(last, error->message))
-		ereport(LOG, (errmsg("medchain: %s has to wait: %s", what, error->message)));
-	message = pstrdup(error->message);
-	FreeErrorData(error);
-	pgstat_report_activity(STATE_IDLE, NULL);
-	RESUME_INTERRUPTS();
-	return message;
 }
 
 /* VACUUM (SKIP_LOCKED, TRUNCATE off) medchain.pending, outside of any transaction. */
@@ -119,7 +96,7 @@ keeper_vacuum(void)
 	PG_CATCH();
 	{
 		disable_timeout(STATEMENT_TIMEOUT, false);
-		(void) keeper_recover(caller, &complaint, "vacuuming medchain.pending");
+		(void) worker_recover(caller, &complaint, "vacuuming medchain.pending");
 	}
 	PG_END_TRY();
 	QueryCancelPending = false; /* it came as we were done */
@@ -215,7 +192,7 @@ keeper_advance(SharedDatabase *slot, const char *origin, MemoryContext context, 
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		*error = keeper_recover(context, &keeper_trouble(origin)->complaint,
+		*error = worker_recover(context, &keeper_trouble(origin)->complaint,
 								psprintf("chain \"%s\"", origin));
 		more = false;
 	}
@@ -242,7 +219,7 @@ keeper_settle_roles(SharedDatabase *slot, MemoryContext context)
 	}
 	PG_CATCH();
 	{
-		(void) keeper_recover(context, &complaint, "saying what became of roles");
+		(void) worker_recover(context, &complaint, "saying what became of roles");
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -267,7 +244,7 @@ keeper_due(SharedDatabase *slot, MemoryContext context, bool changed)
 	}
 	PG_CATCH();
 	{
-		(void) keeper_recover(context, &complaint, "looking for held blocks");
+		(void) worker_recover(context, &complaint, "looking for held blocks");
 		origins = NIL;
 	}
 	PG_END_TRY();
@@ -325,6 +302,24 @@ keeper_round(SharedDatabase *slot)
 	return more;
 }
 
+/* Held entries that nobody needs any more. */
+static void
+keeper_sweep(SharedDatabase *slot)
+{
+	static TimestampTz swept = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	TrustedScope scope;
+
+	if (!TimestampDifferenceExceeds(swept, now, KEEPER_SWEEP))
+		return;
+	swept = now;
+	worker_begin(slot, "removing held entries");
+	trusted_begin(&scope);
+	held_sweep();
+	trusted_end(&scope);
+	worker_commit();
+}
+
 static void
 keeper_loop(SharedDatabase *slot)
 {
@@ -332,6 +327,7 @@ keeper_loop(SharedDatabase *slot)
 	{
 		bool		more = keeper_round(slot);
 
+		keeper_sweep(slot);
 		keeper_clean(slot);
 		worker_sleep(slot, more ? 0 : KEEPER_IDLE, NULL);
 	}

@@ -56,9 +56,11 @@
 #define LAUNCHER_IDLE WAIT_LIMIT	/* milliseconds between looks when nothing is due */
 
 static const char *const worker_function[WORKER_KINDS] = {
-	"medchain_sealer_main", "medchain_keeper_main"
+	"medchain_sealer_main", "medchain_keeper_main", "medchain_fetcher_main"
 };
-static const char *const worker_name[WORKER_KINDS] = {"medchain sealer", "medchain keeper"};
+static const char *const worker_name[WORKER_KINDS] = {
+	"medchain sealer", "medchain keeper", "medchain fetcher"
+};
 
 /* Databases that were there at the start and have yet to be looked into. */
 static List *unprobed = NIL;
@@ -296,7 +298,8 @@ launcher_look(void)
 			LWLockAcquire(shared_state->lock, LW_SHARED);
 			wanted = OidIsValid(slot->database) && slot->wanted && slot->barred == 0 &&
 				worker->pid == 0 &&
-				(kind == WORKER_SEALER || slot->workers[WORKER_SEALER].settled);
+				(kind == WORKER_SEALER || slot->workers[WORKER_SEALER].settled) &&
+				(kind != WORKER_FETCHER || worker->asked > worker->answered);
 			due = worker->retry;
 			LWLockRelease(shared_state->lock);
 			if (!wanted)

@@ -184,6 +184,16 @@ pending_insert(Mover *mover, int count)
 	CommandCounterIncrement();
 }
 
+/* Of the payload, in a slot for medchain.entry. */
+static int64
+pending_bytes(TupleTableSlot *row)
+{
+	bool		isnull;
+
+	return (int64) toast_raw_datum_size(slot_getattr(row, PENDING_PAYLOAD + 1, &isnull)) -
+		VARHDRSZ;
+}
+
 static void
 pending_tell(Mover *mover, int slot, bool last, PendingMoved moved, void *state)
 {
@@ -196,8 +206,7 @@ pending_tell(Mover *mover, int slot, bool last, PendingMoved moved, void *state)
 		elog(ERROR, "leaf hash of a pending entry has %d bytes", (int) VARSIZE_ANY_EXHDR(leaf));
 	entry.leaf = (const uint8_t *) VARDATA_ANY(leaf);
 	entry.kind = TextDatumGetCString(slot_getattr(row, PENDING_KIND + 1, &isnull));
-	entry.payload_length = (int64) toast_raw_datum_size(slot_getattr(row, PENDING_PAYLOAD + 1,
-																	 &isnull)) - VARHDRSZ;
+	entry.payload_length = pending_bytes(row);
 	MemoryContextSwitchTo(mover->caller);
 	moved(state, &entry);
 	MemoryContextSwitchTo(mover->context);
@@ -259,27 +268,41 @@ pending_end(Mover *mover)
 	table_close(mover->pending, NoLock);
 }
 
-int64
-pending_move(const char *origin, int64 first_seq, int64 limit, int64 block, BlockNumber from,
-			 PendingMoved moved, void *state)
+bool
+pending_move(const char *origin, int64 first_seq, int64 limit, int64 limit_bytes, int64 block,
+			 BlockNumber from, PendingMoved moved, void *state)
 {
 	Mover		mover;
 	PendingRow *rows;
 	int64		count;
+	int64		bytes = 0;
+	bool		more;
 	Datum		name = CStringGetTextDatum(origin);
 
 	pending_begin(&mover);
 	rows = pending_collect(&mover, from, limit, &count);
+	more = count == limit;
 	if (count > 0)
 		pending_begin_insert(&mover);
 	for (int64 at = 0; at < count;)
 	{
-		int			batch = (int) Min(Min(PENDING_BATCH, count - at), block - at % block);
+		int			most = (int) Min(Min(PENDING_BATCH, count - at), block - at % block);
+		int			batch = 0;
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(mover.context);
-		for (int i = 0; i < batch; i++)
-			pending_take(&mover, &rows[at + i], name, first_seq + at + i, pending_slot(&mover, i));
+		for (; batch < most && bytes < limit_bytes; batch++)
+		{
+			TupleTableSlot *slot = pending_slot(&mover, batch);
+
+			pending_take(&mover, &rows[at + batch], name, first_seq + at + batch, slot);
+			bytes += pending_bytes(slot);
+		}
+		if (bytes >= limit_bytes && at + batch < count)
+		{
+			count = at + batch;
+			more = true;
+		}
 		pending_insert(&mover, batch);
 		for (int i = 0; i < batch; i++)
 			pending_tell(&mover, i, at + i + 1 == count, moved, state);
@@ -289,7 +312,7 @@ pending_move(const char *origin, int64 first_seq, int64 limit, int64 block, Bloc
 	}
 	pfree(rows);
 	pending_end(&mover);
-	return count;
+	return more;
 }
 
 Oid

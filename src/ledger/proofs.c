@@ -62,9 +62,19 @@ static void
 proof_entry_missing(Datum id, const char *origin)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {UUIDOID};
+	static SPIPlanPtr stray = NULL;
+	Oid			types[2] = {UUIDOID, TEXTOID};
+	Datum		values[2] = {id, CStringGetTextDatum(origin ? origin : "")};
 
-	trusted_read(&plan, "SELECT FROM medchain.pending WHERE id = $1 LIMIT 1", 1, types, &id);
+	trusted_read(&stray, "SELECT origin FROM medchain.entry WHERE id = $1 AND (origin = $2 OR $2 = "
+				 "'') ORDER BY origin LIMIT 1", 2, types, values);
+	if (SPI_processed > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("entry %s is in no block of chain \"%s\"", proof_uuid_text(id),
+						SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1)),
+				 errhint("Run medchain.verify() to see what else is.")));
+	trusted_read(&plan, "SELECT FROM medchain.pending WHERE id = $1 LIMIT 1", 1, types, values);
 	if (SPI_processed > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -99,12 +109,12 @@ proof_find_entry(Datum id, const char *origin, ProofEntry *entry)
 
 	if (origin != NULL)
 		trusted_read(&of, "WITH e AS MATERIALIZED (SELECT origin, seq, leaf_hash FROM "
-					 "medchain.entry WHERE id = $1) "
+					 "medchain.sealed WHERE id = $1) "
 					 "SELECT origin, seq, leaf_hash FROM e WHERE origin = $2 ORDER BY seq LIMIT 1",
 					 2, types, values);
 	else
 		trusted_read(&any, "WITH e AS MATERIALIZED (SELECT origin, seq, leaf_hash FROM "
-					 "medchain.entry WHERE id = $1) "
+					 "medchain.sealed WHERE id = $1) "
 					 "SELECT DISTINCT ON (origin) origin, seq, leaf_hash FROM e ORDER BY origin, "
 					 "seq LIMIT 2",
 					 1, types, values);

@@ -37,12 +37,14 @@
 #include "ledger/tile.h"
 #include "ledger/trusted.h"
 #include "ledger/worker.h"
+#include "rules/block.h"
 
 #define SEALER_IDLE 10000		/* milliseconds between looks when nobody calls */
 #define SEALER_RETRY 1000		/* milliseconds between tries while the key is missing or wrong */
 #define SEALER_UNNEEDED 60000	/* milliseconds without a call after which a database that is no
 								 * node is left */
 #define SEALER_BLOCKS_PER_ROUND 16
+#define SEALER_ROUND_BYTES (64 * 1024 * 1024)	/* of payloads: far from what a block may have */
 #define SEALER_MARGIN (60 * USECS_PER_SEC)	/* before the certificate expires */
 
 static uint32 pending_from = 0; /* there is nothing to seal in blocks of medchain.pending before */
@@ -266,6 +268,7 @@ typedef struct SealerRound
 	int64		entries;
 	int64		bytes;			/* of their payloads */
 	bool		governance;		/* the state depends on one of them */
+	bool		more;			/* there may be more pending than a round takes */
 	bool		key_change;		/* one of them may change the key: the block with it is the last of
 								 * the round */
 } SealerRound;
@@ -287,18 +290,31 @@ sealer_entry(void *state, const PendingEntry *entry)
 		sealer_write_block(round->node, round->check);
 }
 
+/*
+ * As many entries as a round takes: blocks that are full, and no more than one block may have, as
+ * a change of key leaves the round with one.
+ */
+static int64
+sealer_round_entries(void)
+{
+	int			blocks = Min(BLOCK_ENTRIES_MAX / setting_block_max_entries,
+							 SEALER_BLOCKS_PER_ROUND);
+
+	return (int64) setting_block_max_entries * blocks;
+}
+
 /* Move pending rows over and write the blocks and tiles over them, as the one who may. */
 static void
 sealer_move(SealerRound *round)
 {
-	int64		limit = (int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND;
-
 	chain_writing = true;
 	PG_TRY();
 	{
 		tile_batch_init(&round->tiles);
-		if (pending_move(round->node->node, (int64) round->check->range.size, limit,
-						 setting_block_max_entries, pending_from, sealer_entry, round) < limit)
+		round->more = pending_move(round->node->node, (int64) round->check->range.size,
+								   sealer_round_entries(), SEALER_ROUND_BYTES,
+								   setting_block_max_entries, pending_from, sealer_entry, round);
+		if (!round->more)
 			pending_from = SHARED_NO_BLOCK;
 		tile_batch_write(&round->tiles, round->node->node);
 	}
@@ -309,9 +325,12 @@ sealer_move(SealerRound *round)
 	PG_END_TRY();
 }
 
-/* Seal what is pending.  Returns the number of entries, -1 if sealing is not possible now. */
+/*
+ * Seal what is pending.  Returns the number of entries, -1 if sealing is not possible now; more:
+ * it may not have been all.
+ */
 static int64
-sealer_seal(SharedDatabase *slot, int64 *bytes)
+sealer_seal(SharedDatabase *slot, int64 *bytes, bool *more)
 {
 	LocalNode	node;
 	ChainCheck	check;
@@ -339,6 +358,7 @@ sealer_seal(SharedDatabase *slot, int64 *bytes)
 	first = (int64) check.range.size;
 	sealer_move(&round);
 	*bytes = round.bytes;
+	*more = round.more;
 	if (round.entries == 0)
 		return 0;
 
@@ -410,6 +430,7 @@ sealer_round(SharedDatabase *slot)
 	TrustedScope scope;
 	int64		taken;
 	int64		bytes = 0;
+	bool		more = false;
 
 	if (backlog_since != 0)
 		since = backlog_since;
@@ -418,7 +439,7 @@ sealer_round(SharedDatabase *slot)
 	worker_begin(slot, "sealing");
 	sealer_look_from(slot);
 	trusted_begin(&scope);
-	taken = sealer_seal(slot, &bytes);
+	taken = sealer_seal(slot, &bytes, &more);
 	trusted_end(&scope);
 	worker_commit();
 
@@ -435,7 +456,7 @@ sealer_round(SharedDatabase *slot)
 	}
 	sealer_report(slot, SEALER_RUNNING, "");
 	backlog_since = 0;
-	if (taken == (int64) setting_block_max_entries * SEALER_BLOCKS_PER_ROUND)
+	if (more)
 	{
 		backlog_since = since;
 		return false;

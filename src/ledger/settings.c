@@ -17,6 +17,7 @@
 
 #include "core/certificate.h"
 #include "ledger/settings.h"
+#include "rules/block.h"
 
 char	   *setting_signing_key;
 char	   *setting_signing_key_passphrase_command;
@@ -76,7 +77,7 @@ settings_define(void)
 	DefineCustomIntVariable("medchain.block_max_entries",
 							"Most entries sealed in one block.",
 							NULL,
-							&setting_block_max_entries, 10000, 1, 1000000,
+							&setting_block_max_entries, 10000, 1, BLOCK_ENTRIES_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("medchain.seal_timeout",

@@ -30,7 +30,8 @@
 typedef enum WorkerKind
 {
 	WORKER_SEALER,				/* seals this node's chain; holds the private key */
-	WORKER_KEEPER,				/* accepts what peers sent and had to wait */
+	WORKER_KEEPER,				/* accepts what peers sent */
+	WORKER_FETCHER,				/* asks peers for what was not kept; there when it is needed */
 	WORKER_KINDS
 } WorkerKind;
 

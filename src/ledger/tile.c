@@ -387,7 +387,8 @@ tile_rebuild(const char *origin, const ChainCheck *frontier)
 	tree_range_init(&range);
 	tile_batch_init(&batch);
 	cursor = SPI_cursor_open_with_args(NULL,
-		  "SELECT seq, leaf_hash FROM medchain.entry WHERE origin = $1 AND seq < $2 ORDER BY seq",
+									   "SELECT seq, leaf_hash FROM medchain.entry WHERE origin = "
+									   "$1 AND seq >= 0 AND seq < $2 ORDER BY seq",
 									   2, types, values, NULL, false, CURSOR_OPT_NO_SCROLL);
 	for (;;)
 	{

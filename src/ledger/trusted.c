@@ -99,17 +99,23 @@ trusted_end(TrustedScope *scope)
 }
 
 static void
-trusted_prepare(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types)
+trusted_prepare(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, int options)
 {
 	SPIPlanPtr	prepared;
 
 	if (*plan != NULL)
 		return;
-	prepared = SPI_prepare(sql, nargs, types);
+	prepared = SPI_prepare_cursor(sql, nargs, types, options);
 	if (prepared == NULL)
 		elog(ERROR, "SPI_prepare failed for \"%s\": %s", sql, SPI_result_code_string(SPI_result));
 	SPI_keepplan(prepared);
 	*plan = prepared;
+}
+
+void
+trusted_plan_anew(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types)
+{
+	trusted_prepare(plan, sql, nargs, types, CURSOR_OPT_CUSTOM_PLAN);
 }
 
 int
@@ -118,7 +124,7 @@ trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
 {
 	int			result;
 
-	trusted_prepare(plan, sql, nargs, types);
+	trusted_prepare(plan, sql, nargs, types, 0);
 
 	/*
 	 * As the catalogs are read, of a relation that is none, so that it is always a new snapshot:
@@ -131,7 +137,7 @@ trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types,
 	else
 		result = SPI_execute_plan(*plan, values, nulls, false, 0);
 	if (result < 0)
-		elog(ERROR, "statement \"%s\" failed: %s", sql, SPI_result_code_string(result));
+		elog(ERROR, "a statement failed: %s", SPI_result_code_string(result));
 	return result;
 }
 
@@ -140,10 +146,10 @@ trusted_read(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *va
 {
 	int			result;
 
-	trusted_prepare(plan, sql, nargs, types);
+	trusted_prepare(plan, sql, nargs, types, 0);
 	result = SPI_execute_plan(*plan, values, NULL, true, 0);
 	if (result < 0)
-		elog(ERROR, "statement \"%s\" failed: %s", sql, SPI_result_code_string(result));
+		elog(ERROR, "a statement failed: %s", SPI_result_code_string(result));
 }
 
 PG_FUNCTION_INFO_V1(medchain_run_as_owner);

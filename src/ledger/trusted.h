@@ -50,6 +50,12 @@ extern void trusted_begin(TrustedScope *scope);
 extern void trusted_end(TrustedScope *scope);
 
 /*
+ * Prepare a statement that is planned anew each time that it runs, unless that was done: *plan is
+ * static in the caller.  Its text is not needed again below.
+ */
+extern void trusted_plan_anew(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types);
+
+/*
  * Run one statement inside a trusted scope with a plan saved in *plan (static
  * in the caller).  latest: look at the newest committed data, whatever the
  * transaction's snapshot, and change nothing.  Result in SPI_tuptable.

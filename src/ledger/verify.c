@@ -163,10 +163,19 @@ verify_compare(VerifyJob *job, int number, const LocalNode *node, const VerifyCh
 	checkpoint_compare_remembered(job, number, chain);
 	checkpoint_compare_named(job, number, chain);
 	verify_state(job, number, state_faults);
+	verify_stray_rows(job, number);
+	if (node->at_home && strcmp(chain->origin, node->node) == 0)
+		verify_local_rows(job, number);
 	surplus = origin->adrift ? NULL : tile_audit_surplus(origin->origin, origin->end.range.size);
 	if (surplus != NULL)
 		verify_job_report(job, number, origin->end.height, PG_INT64_MAX, "bad tile", "%s", surplus);
 }
+
+/* By the index, as the table may be large, and has few. */
+#define VERIFY_ORIGINS_OF(table) \
+	"UNION (WITH RECURSIVE o AS ((SELECT min(origin) AS origin FROM medchain." table ") " \
+	"UNION ALL SELECT (SELECT min(origin) FROM medchain." table " t WHERE t.origin > o.origin) " \
+	"FROM o WHERE o.origin IS NOT NULL) SELECT origin FROM o) "
 
 /* Every chain there is a trace of, here or in the checkpoints, or the one asked for. */
 static List *
@@ -185,11 +194,8 @@ verify_origins(const VerifyRequest *request)
 						  "UNION SELECT name FROM medchain.member UNION SELECT origin FROM "
 						  "medchain.verified "
 						  "UNION SELECT unnest($2) "
-						  "UNION (WITH RECURSIVE o AS ((SELECT min(origin) AS origin FROM "
-						  "medchain.block) UNION ALL "
-						  "  SELECT (SELECT min(origin) FROM medchain.block b WHERE b.origin > "
-						  "o.origin) FROM o WHERE o.origin IS NOT NULL) "
-						  "  SELECT origin FROM o)) x "
+						  VERIFY_ORIGINS_OF("block") VERIFY_ORIGINS_OF("entry")
+						  VERIFY_ORIGINS_OF("tile") ") x "
 						  "WHERE origin IS NOT NULL AND origin = coalesce($1, origin) ORDER BY "
 						  "origin COLLATE \"C\"",
 						  2, types, values, nulls, true, 0);

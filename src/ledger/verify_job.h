@@ -94,6 +94,12 @@ extern void verify_segment(VerifyJob *job, const VerifySegment *segment);
 extern bool verify_stand_at(const LocalNode *node, const char *origin, int64 height, const Key *key,
 							ChainCheck *check);
 
+/* Rows of a chain that the walk does not come by, as no block could have them. */
+extern void verify_stray_rows(VerifyJob *job, int number);
+
+/* Tables that only this node has, compared with what it has said; number: of its own chain. */
+extern void verify_local_rows(VerifyJob *job, int number);
+
 /* One chain to be verified: from start on. */
 typedef struct VerifyChain
 {

@@ -133,7 +133,7 @@ wait_watch(void)
 static void
 wait_put_worker(ReturnSetInfo *result, SharedDatabase *slot, WorkerKind kind)
 {
-	static const char *const names[WORKER_KINDS] = {"sealer", "keeper"};
+	static const char *const names[] = {"sealer", "keeper"};
 	SharedWorker *worker = &slot->workers[kind];
 	const char *absence = demand_absence(slot, kind);
 	char		origin[SHARED_ORIGIN_LEN] = "";
@@ -180,7 +180,7 @@ medchain_workers(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (slot != NULL)
-		for (int kind = 0; kind < WORKER_KINDS; kind++)
+		for (int kind = 0; kind <= WORKER_KEEPER; kind++)
 			wait_put_worker((ReturnSetInfo *) fcinfo->resultinfo, slot, kind);
 	return (Datum) 0;
 }

@@ -13,6 +13,7 @@
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -34,6 +35,7 @@
 
 #define WORKER_STEADY 60000		/* milliseconds after which a worker counts as one that lasts */
 #define WORKER_COMPLAINT 60000	/* milliseconds between two log lines about one fault */
+#define WORKER_MESSAGE 500		/* bytes of an error that may have somebody else's words in it */
 
 static WorkerKind my_kind;
 static Oid	my_database;
@@ -75,6 +77,30 @@ worker_complain(LastComplaint *last)
 		EmitErrorReport();
 	FreeErrorData(error);
 	MemoryContextSwitchTo(context);
+}
+
+char *
+worker_recover(MemoryContext context, LastComplaint *last, const char *what)
+{
+	char	   *message;
+	ErrorData  *error;
+	int			len;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	MemoryContextSwitchTo(context);
+	len = (int) strlen(error->message);
+	message = pnstrdup(error->message, len > WORKER_MESSAGE ?
+					   pg_mbcliplen(error->message, len, WORKER_MESSAGE) : len);
+	FreeErrorData(error);
+	if (worker_complaint_is_due(last, message))
+		ereport(LOG, (errmsg("medchain: %s has to wait: %s", what, message)));
+	pgstat_report_activity(STATE_IDLE, NULL);
+	RESUME_INTERRUPTS();
+	return message;
 }
 
 /*
@@ -141,6 +167,13 @@ void
 worker_dismiss(SharedDatabase *slot)
 {
 	worker_leave(slot, WORKER_NOT_NEEDED);
+}
+
+void
+worker_retire(void)
+{
+	in_peace = true;
+	proc_exit(0);
 }
 
 /* Take the place of this worker; NULL if there is one, or none is to be. */

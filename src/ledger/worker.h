@@ -34,6 +34,16 @@ extern bool worker_sleep(SharedDatabase *slot, long timeout, bool *reloaded);
  */
 extern void worker_dismiss(SharedDatabase *slot);
 
+/* This one has nothing to do any more: it leaves, until somebody asks for it. */
+extern void worker_retire(void);
+
+/*
+ * In a PG_CATCH block: what went wrong in a transaction concerns what it was for, and nothing else:
+ * it is over, and in the log, if that is not what was said last time.  Returns what it was, in that
+ * context.
+ */
+extern char *worker_recover(MemoryContext context, LastComplaint *last, const char *what);
+
 /*
  * Start and end a transaction with a snapshot; leaves as worker_sleep() does, or when the extension
  * was dropped.

@@ -2,8 +2,8 @@
  * apply.c: the hook in the apply worker.
  *
  * BEFORE INSERT triggers on medchain.entry and medchain.block, ENABLE ALWAYS, see
- * every replicated row, of the initial copy as of the stream.  None is inserted as it
- * comes: entries and blocks are held, per source, until the keeper has verified
+ * every replicated row, of the initial copy as of the stream, and what fetch.c asks for.  None is
+ * inserted as it comes: entries and blocks are held, per source, until the keeper has verified
  * a block with all its entries.  What is wrong goes to medchain.quarantine.  Nothing in
  * here may fail because of the data: an error would stop the subscription.
  *
@@ -12,14 +12,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "replication/logicalworker.h"
-#include "replication/worker_internal.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -27,44 +24,11 @@
 #include "core/encode.h"
 #include "ledger/chain.h"
 #include "ledger/home.h"
-#include "ledger/shared.h"
+#include "ledger/quarantine.h"
 #include "ledger/trusted.h"
 #include "sync/apply.h"
-
-static bool block_arrived = false;	/* in this transaction */
-
-/* A text or bigint column of the arriving row; NULL or -1 where it is null. */
-static char *
-apply_text(TriggerData *trigger, const char *column)
-{
-	return SPI_getvalue(trigger->tg_trigtuple, RelationGetDescr(trigger->tg_relation),
-						SPI_fnumber(RelationGetDescr(trigger->tg_relation), column));
-}
-
-static int64
-apply_int64(TriggerData *trigger, const char *column)
-{
-	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
-	bool		isnull;
-	Datum		value = SPI_getbinval(trigger->tg_trigtuple, desc, SPI_fnumber(desc, column),
-									  &isnull);
-
-	return isnull ? -1 : DatumGetInt64(value);
-}
-
-/* The member behind the subscription this worker applies. */
-static char *
-apply_source(void)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1] = {CStringGetTextDatum(MySubscription->name)};
-
-	trusted_execute(&plan, "SELECT member FROM medchain.peer WHERE subscription = $1", 1, types,
-					values, NULL, false);
-	return SPI_processed > 0 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) :
-		pstrdup(MySubscription->name);
-}
+#include "sync/fetch.h"
+#include "sync/hold.h"
 
 /*
  * A row that neither the sealer, the keeper nor replication brings: a restore, while this database
@@ -82,17 +46,17 @@ apply_require_restore(const char *relation)
 }
 
 /*
- * The node that something arrives for.  In a copy, an error keeps what the peer has to say in its
- * slot, for the day when the copy is the node; after pg_upgrade that is soon.
+ * The node that something arrives for, or NULL.  In a copy, an error keeps what the peer has to say
+ * in its slot, for the day when the copy is the node; after pg_upgrade that is soon.
  */
-static bool
-apply_local_node(LocalNode *node)
+static const LocalNode *
+apply_local_node(void)
 {
-	if (!chain_local_node(node))
-		return false;
-	if (!node->at_home)
+	const LocalNode *node = hold_node();
+
+	if (node != NULL && !node->at_home)
 		(void) home_require();
-	return true;
+	return node;
 }
 
 /* First column of the one row that $1, $2 find, or NULL. */
@@ -108,50 +72,137 @@ apply_lookup(SPIPlanPtr *plan, const char *sql, const char *origin, int64 number
 	return SPI_processed > 0 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
 }
 
+/* Of no block, or of one that needs no look at its entries. */
 static void
-apply_hold_entry(const char *source, const char *origin, int64 seq, const char *payload)
+apply_refuse(const char *origin, int64 height, const char *reason, const char *detail,
+			 const char *note, bool is_signed)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[4] = {TEXTOID, TEXTOID, INT8OID, TEXTOID};
-	Datum		values[4];
+	Refused		refused = {
+		.source = hold_source(), .origin = origin, .height = height, .reason = reason,
+		.detail = detail, .note = note, .is_signed = is_signed
+	};
 
-	values[0] = CStringGetTextDatum(source);
-	values[1] = CStringGetTextDatum(origin);
-	values[2] = Int64GetDatum(seq);
-	values[3] = CStringGetTextDatum(payload);
-	trusted_execute(&plan, "INSERT INTO medchain.held_entry (source, origin, seq, payload) VALUES "
-					"($1, $2, $3, $4) "
-					"ON CONFLICT (source, origin, seq) DO UPDATE SET payload = EXCLUDED.payload",
-					4, types, values, NULL, false);
+	quarantine_add(&refused);
 }
 
-/* What we have already: the same is fine, something else is evidence. */
-static bool
-apply_entry_known(const LocalNode *node, const char *source, const char *origin, int64 seq,
-				  const char *payload)
+/* What should be known here: the same is fine, something else is evidence. */
+static void
+apply_known_entry(const LocalNode *node, const HoldChain *chain, int64 seq, Datum payload)
 {
 	static SPIPlanPtr plan = NULL;
+	bool		own = strcmp(chain->origin, node->node) == 0;
 	char	   *known = apply_lookup(&plan,
-				"SELECT payload FROM medchain.entry WHERE origin = $1 AND seq = $2", origin, seq);
+								   "SELECT payload FROM medchain.entry WHERE origin = $1 AND seq "
+									 "= $2", chain->origin, seq);
+	text	   *arrived = DatumGetTextPP(payload);
+	size_t		len = VARSIZE_ANY_EXHDR(arrived);
+	char	   *detail;
 
-	if (known == NULL && strcmp(origin, node->node) != 0)
-		return false;
-	if (known == NULL || strcmp(known, payload) != 0)
+	if (known != NULL && strlen(known) == len && memcmp(known, VARDATA_ANY(arrived), len) == 0)
+		return;
+	if (known == NULL && !own)
 	{
-		char	   *detail;
-
-		/*
-		 * it may be the one that counts, if the chain has got a new key that we have not heard of
-		 */
-		if (known != NULL && strcmp(origin, node->node) != 0)
-			apply_hold_entry(source, origin, seq, payload);
-		detail = psprintf("entry %lld: %.400s", (long long) seq, payload);
-		encode_repair_utf8(detail);
-		chain_quarantine(source, origin, -1, known ? "differs from accepted entry" :
-						 "entry of our own chain that we never wrote",
-						 detail, NULL, 0, 0);
+		hold_entry(chain, seq, payload);
+		return;
 	}
+
+	/* it may be the one that counts, if the chain has got a new key that we have not heard of */
+	if (!own)
+		hold_entry(chain, seq, payload);
+	detail = psprintf("entry %lld: %.*s", (long long) seq, (int) Min(len, 400),
+					  VARDATA_ANY(arrived));
+	encode_repair_utf8(detail);
+	apply_refuse(chain->origin, -1, known ? "differs from accepted entry" :
+				 "entry of our own chain that we never wrote", detail, NULL, false);
+}
+
+void
+apply_entry(const LocalNode *node, const char *origin, int64 seq, Datum payload)
+{
+	const HoldChain *chain = hold_chain(origin);
+
+	if (!chain->known && strcmp(origin, node->node) != 0)
+		hold_drop(chain, 1, 0);
+	else if (seq < chain->size || strcmp(origin, node->node) == 0)
+		apply_known_entry(node, chain, seq, payload);
+	else
+		hold_entry(chain, seq, payload);
+}
+
+/* The same of a block: cosignatures may differ, the text may not. */
+static bool
+apply_known_block(const LocalNode *node, const HoldChain *chain, int64 height, const char *note)
+{
+	static SPIPlanPtr plan = NULL;
+	bool		own = strcmp(chain->origin, node->node) == 0;
+	char	   *known;
+	size_t		known_len;
+	size_t		len;
+
+	if (height > chain->height && !own)
+		return false;
+	known = apply_lookup(&plan, "SELECT note FROM medchain.block WHERE origin = $1 AND height = $2",
+						 chain->origin, height);
+	if (known == NULL && !own)
+		return false;
+	if (known == NULL || !note_text_length(known, strlen(known), &known_len, NULL) ||
+		!note_text_length(note, strlen(note), &len, NULL) || len != known_len ||
+		memcmp(known, note, len) != 0)
+		apply_refuse(chain->origin, height, known ? "differs from accepted block" :
+					 "block of our own chain that we never sealed", NULL, note,
+					 chain_signed(node, chain->origin, height, note));
 	return true;
+}
+
+void
+apply_block(const LocalNode *node, const char *origin, int64 height, const char *note)
+{
+	const HoldChain *chain = hold_chain(origin);
+	const char *reason;
+	char	   *detail = NULL;
+
+	if (!chain->known && strcmp(origin, node->node) != 0)
+	{
+		hold_drop(chain, 0, 1);
+		return;
+	}
+	if (apply_known_block(node, chain, height, note))
+		return;
+	reason = chain_screen(node, origin, height, note, &detail);
+	if (reason != NULL)
+		apply_refuse(origin, height, reason, detail, note, false);
+	else
+		hold_block(chain, height, note);
+}
+
+/* A column of the arriving row that must not be missing. */
+static Datum
+apply_column(TriggerData *trigger, const char *column, bool *complete)
+{
+	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	bool		isnull;
+	Datum		value = SPI_getbinval(trigger->tg_trigtuple, desc, SPI_fnumber(desc, column),
+									  &isnull);
+
+	*complete = *complete && !isnull;
+	return isnull ? (Datum) 0 : value;
+}
+
+/* True: the row is a peer's, and is not to be inserted as it is.  In a trusted scope. */
+static bool
+apply_arrives(const char *relation)
+{
+	if (IsLogicalWorker())
+		return true;
+	apply_require_restore(relation);
+	return false;
+}
+
+/* Names are short: what is not, is nobody's. */
+static char *
+apply_origin(Datum origin)
+{
+	return TextDatumGetCString(PointerGetDatum(DatumGetTextPSlice(origin, 0, NOTE_NAME_MAX + 1)));
 }
 
 PG_FUNCTION_INFO_V1(medchain_arrive_entry);
@@ -161,103 +212,29 @@ medchain_arrive_entry(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	TrustedScope scope;
-	LocalNode	node;
+	bool		arrives;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "medchain_arrive_entry: not called as a trigger");
 	if (chain_writing)
 		return PointerGetDatum(trigger->tg_trigtuple);
-
 	trusted_begin(&scope);
-	if (!IsLogicalWorker())
+	arrives = apply_arrives("entry");
+	if (arrives)
 	{
-		apply_require_restore("entry");
-		trusted_end(&scope);
-		return PointerGetDatum(trigger->tg_trigtuple);
-	}
-	if (apply_local_node(&node))
-	{
-		char	   *origin = apply_text(trigger, "origin");
-		char	   *payload = apply_text(trigger, "payload");
-		int64		seq = apply_int64(trigger, "seq");
-		char	   *source = apply_source();
+		const LocalNode *node = apply_local_node();
+		bool		complete = true;
+		Datum		origin = apply_column(trigger, "origin", &complete);
+		Datum		seq = apply_column(trigger, "seq", &complete);
+		Datum		payload = apply_column(trigger, "payload", &complete);
 
-		if (origin == NULL || payload == NULL || seq < 0)
-			chain_quarantine(source, origin ? origin : "", -1, "bad entry",
-							 "origin, seq or payload is missing", NULL, 0, 0);
-		else if (!apply_entry_known(&node, source, origin, seq, payload))
-			apply_hold_entry(source, origin, seq, payload);
+		if (node != NULL && complete && DatumGetInt64(seq) >= 0)
+			apply_entry(node, apply_origin(origin), DatumGetInt64(seq), payload);
+		else if (node != NULL)
+			apply_refuse("", -1, "bad entry", "origin, seq or payload is missing", NULL, false);
 	}
 	trusted_end(&scope);
-	return PointerGetDatum(NULL);
-}
-
-static bool
-apply_block_known(const LocalNode *node, const char *source, const char *origin, int64 height,
-				  const char *note)
-{
-	static SPIPlanPtr plan = NULL;
-	char	   *known = apply_lookup(&plan,
-			 "SELECT note FROM medchain.block WHERE origin = $1 AND height = $2", origin, height);
-	size_t		known_len;
-	size_t		len;
-
-	if (known == NULL && strcmp(origin, node->node) != 0)
-		return false;
-
-	/* cosignatures may differ, the text may not */
-	if (known == NULL || !note_text_length(known, strlen(known), &known_len, NULL) ||
-		!note_text_length(note, strlen(note), &len, NULL) || len != known_len ||
-		memcmp(known, note, len) != 0)
-		chain_quarantine(source, origin, height, known ? "differs from accepted block" :
-						 "block of our own chain that we never sealed",
-						 NULL, note, 0, 0);
-	return true;
-}
-
-static void
-apply_hold_block(const char *source, const char *origin, int64 height, const char *note)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[4] = {TEXTOID, TEXTOID, INT8OID, TEXTOID};
-	Datum		values[4];
-
-	values[0] = CStringGetTextDatum(source);
-	values[1] = CStringGetTextDatum(origin);
-	values[2] = Int64GetDatum(height);
-	values[3] = CStringGetTextDatum(note);
-	trusted_execute(&plan, "INSERT INTO medchain.held_block (source, origin, height, note) VALUES "
-					"($1, $2, $3, $4) "
-					"ON CONFLICT (source, origin, height) DO UPDATE SET note = EXCLUDED.note",
-					4, types, values, NULL, false);
-}
-
-static void
-apply_block(TriggerData *trigger, const LocalNode *node)
-{
-	char	   *origin = apply_text(trigger, "origin");
-	char	   *note = apply_text(trigger, "note");
-	int64		height = apply_int64(trigger, "height");
-	char	   *source = apply_source();
-	const char *reason;
-	char	   *detail = NULL;
-
-	if (origin == NULL || note == NULL || height < 0)
-	{
-		chain_quarantine(source, origin ? origin : "", height, "bad note",
-						 "origin, height or note is missing", note, 0, 0);
-		return;
-	}
-	if (apply_block_known(node, source, origin, height, note))
-		return;
-	reason = chain_screen(origin, height, note, &detail);
-	if (reason != NULL)
-	{
-		chain_quarantine(source, origin, height, reason, detail, note, 0, 0);
-		return;
-	}
-	apply_hold_block(source, origin, height, note);
-	block_arrived = true;
+	return PointerGetDatum(arrives ? NULL : trigger->tg_trigtuple);
 }
 
 PG_FUNCTION_INFO_V1(medchain_arrive_block);
@@ -267,45 +244,32 @@ medchain_arrive_block(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	TrustedScope scope;
-	LocalNode	node;
+	bool		arrives;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "medchain_arrive_block: not called as a trigger");
 	if (chain_writing)
 		return PointerGetDatum(trigger->tg_trigtuple);
-
 	trusted_begin(&scope);
-	if (!IsLogicalWorker())
+	arrives = apply_arrives("block");
+	if (arrives)
 	{
-		apply_require_restore("block");
-		trusted_end(&scope);
-		return PointerGetDatum(trigger->tg_trigtuple);
+		const LocalNode *node = apply_local_node();
+		bool		complete = true;
+		Datum		origin = apply_column(trigger, "origin", &complete);
+		Datum		height = apply_column(trigger, "height", &complete);
+		Datum		note = apply_column(trigger, "note", &complete);
+
+		/* one byte more than a note may have is enough to see that it is none */
+		if (node != NULL && complete && DatumGetInt64(height) >= 0)
+			apply_block(node, apply_origin(origin), DatumGetInt64(height),
+						TextDatumGetCString(PointerGetDatum(DatumGetTextPSlice(note, 0,
+																			   NOTE_MAX + 1))));
+		else if (node != NULL)
+			apply_refuse("", -1, "bad note", "origin, height or note is missing", NULL, false);
 	}
-	if (apply_local_node(&node))
-		apply_block(trigger, &node);
 	trusted_end(&scope);
-	return PointerGetDatum(NULL);
-}
-
-/* The keeper accepts what has arrived, when it can see it. */
-static void
-apply_xact_callback(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT && block_arrived)
-	{
-		SharedDatabase *slot = shared_database();
-
-		if (slot != NULL)
-			(void) shared_wake(slot, WORKER_KEEPER);
-	}
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-		block_arrived = false;
-}
-
-void
-apply_install(void)
-{
-	RegisterXactCallback(apply_xact_callback, NULL);
+	return PointerGetDatum(arrives ? NULL : trigger->tg_trigtuple);
 }
 
 static List *
@@ -332,12 +296,15 @@ apply_due(MemoryContext context, bool changed)
 	List	   *origins;
 
 	trusted_execute(&arrived,
-					"SELECT DISTINCT h.origin FROM medchain.held_block h LEFT JOIN medchain.chain "
-					"c ON c.origin = h.origin WHERE h.height <= coalesce(c.height, -1) + 1 "
-					"ORDER BY 1", 0, NULL, NULL, NULL, false);
+					"SELECT k.name FROM medchain.known k CROSS JOIN medchain.local_node n "
+					"LEFT JOIN medchain.chain c ON c.origin = k.name "
+					"WHERE EXISTS (SELECT FROM medchain.held_block h WHERE "
+					"h.origin = k.name AND h.height <= coalesce(c.height, -1) + 1) "
+					"ORDER BY k.name <> n.data_center, k.name", 0, NULL, NULL, NULL, false);
 	origins = apply_add_origins(NIL, context);
 	if (!changed)
 		return origins;
+	fetch_call();
 	trusted_execute(&rekeyed,
 					"WITH contested AS (SELECT about AS member FROM medchain.claim WHERE kind = "
 					"'configure' AND NOT effective) "

@@ -8,6 +8,8 @@
 
 #include "nodes/pg_list.h"
 
+#include "ledger/chain.h"
+
 /*
  * ledger_hooks.due: chains with something to do, as strings in that context.  Those whose next
  * block is here; and if the state may have changed, those that the data centre, or another end
@@ -16,8 +18,12 @@
  */
 extern List *apply_due(MemoryContext context, bool changed);
 
-/* At load time: who has brought blocks wakes the keeper. */
-extern void apply_install(void);
+/*
+ * An entry, or a block, that a peer sent: known, held, dropped or refused.  payload: a text.  In a
+ * trusted scope.
+ */
+extern void apply_entry(const LocalNode *node, const char *origin, int64 seq, Datum payload);
+extern void apply_block(const LocalNode *node, const char *origin, int64 height, const char *note);
 
 /* At load time: the workers of subscriptions to peers fix their settings (apply_settings.c). */
 extern void apply_settings_install(void);

@@ -25,6 +25,7 @@
 #include "compat.h"
 #include "sync/conceal.h"
 #include "sync/reason.h"
+#include "sync/remote.h"
 
 #define REMOTE_APPLICATION "medchain"
 
@@ -99,8 +100,7 @@ remote_refuse_superuser(WalReceiverConn *connection)
 						 "else; superusers may use others.")));
 }
 
-/* ERROR, with the peer's words, if it can't be reached. */
-static WalReceiverConn *
+WalReceiverConn *
 remote_connect(const char *conninfo)
 {
 	char	   *error = NULL;
@@ -226,8 +226,11 @@ medchain_create_subscription(PG_FUNCTION_ARGS)
 	create->subname = pstrdup(name);
 	create->conninfo = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	create->publication = list_make1(makeString("medchain"));
-	create->options = list_make2(makeDefElem("create_slot", (Node *) makeBoolean(false), -1),
-								 makeDefElem("slot_name", (Node *) makeString(pstrdup(name)), -1));
+
+	/* what a peer has not committed is nothing that we should keep for it, in files or processes */
+	create->options = list_make3(makeDefElem("create_slot", (Node *) makeBoolean(false), -1),
+								 makeDefElem("slot_name", (Node *) makeString(pstrdup(name)), -1),
+								 makeDefElem("streaming", (Node *) makeBoolean(false), -1));
 	if (PG_GETARG_BOOL(2))		/* an option since 17 */
 		create->options = lappend(create->options,
 								  makeDefElem("failover", (Node *) makeBoolean(true), -1));

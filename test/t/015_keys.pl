@@ -111,6 +111,7 @@ $alliance->sql('dc', "SELECT medchain.rekey('ha', $new, proof => '$lost', last_h
 # ha itself: takes its own blocks back, and seals the entries again
 $alliance->use_key('ha', 'ha2');
 $alliance->wait_for('ha', q{SELECT max(from_height) > 0 FROM medchain.ledger_key WHERE member = 'ha'});
+$alliance->wait_for('ha', q{SELECT sealer = 'running' FROM medchain.stat});
 $alliance->sql('ha', q{SELECT medchain.append('visit', '"with the new key"')});
 $alliance->sql('ha', 'SELECT medchain.seal()');
 is($alliance->sql('ha', q{SELECT count(*) FROM medchain.entry WHERE origin = 'ha' AND payload ~ 'by whoever has the key'}), '300', 'no entry is lost');

@@ -183,6 +183,8 @@ $cluster->run_log([ 'pg_dump', '-Fc', '-f', $dump, '-h', $cluster->host, '-p', $
 $cluster->safe_psql('elsewhere', 'CREATE DATABASE copy');
 $cluster->run_log([ 'pg_restore', '-d', 'copy', '-h', $cluster->host, '-p', $cluster->port, $dump ]);
 is($cluster->safe_psql('copy', $acting, extra_params => [ '-U', 'other' ]), 'ha', 'a copy on the same server has the same roles');
+$cluster->safe_psql('elsewhere', 'DROP DATABASE copy');
+$cluster->wait_for_catchup($standby);
 my $second = Medchain::Alliance->new_cluster('second');
 $second->append_conf('postgresql.conf', "medchain.pseudonym_key_file = '" . $alliance->pki('pseudonym.key') . "'\nmedchain.signing_key = '" . $alliance->pki('dc.key') . "'");
 $second->start;

@@ -1,0 +1,126 @@
+/*
+ * local_verify.sql: what this node knows for itself, compared with what it has said on the ledger.
+ *
+ * Whoever can write to our tables could have a ledger table's rows taken for what they are not: as
+ * made by another version's columns, as those of other examinees.  Each fact about it that
+ * decides something was an entry once.
+ */
+
+-- What the entries of this node, sealed or not, say about each of its ledger tables now.
+CREATE FUNCTION medchain.row_tables_told() RETURNS TABLE (ledger_name text, entry uuid,
+    subject text, key text[], append_only boolean, record_truncate boolean, version int,
+    columns jsonb)
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    WITH word AS MATERIALIZED (
+        SELECT e.id, e.kind, e.late, e.seq, b.body, b.body ->> 'relation' AS name
+        FROM (SELECT x.id, x.kind, false AS late, x.seq, x.payload FROM sealed x
+                  WHERE x.origin = (SELECT n.node FROM local_node n)
+              UNION ALL SELECT x.id, x.kind, true, x.seq, x.payload FROM pending x) e
+             CROSS JOIN LATERAL object_or_null(entry_body(e.payload), false) b (body)
+        WHERE e.kind IN ('protect', 'table.ledger', 'table.alter', 'unprotect', 'table.end',
+            'table.drop')),
+    start AS MATERIALIZED (
+        SELECT DISTINCT ON (w.name) w.* FROM word w WHERE w.kind <> 'table.alter'
+        ORDER BY w.name, w.late DESC, w.seq DESC),
+    change AS MATERIALIZED (
+        SELECT w.name, (w.body ->> 'version')::int AS version, w.body -> 'columns' AS columns,
+               row_number() OVER (PARTITION BY w.name ORDER BY w.late DESC, w.seq DESC) AS nth
+        FROM word w JOIN start s ON s.name = w.name AND (w.late, w.seq) > (s.late, s.seq)
+        WHERE w.kind = 'table.alter' AND w.body ->> 'version' ~ '^[0-9]{1,9}$'
+            AND jsonb_typeof(w.body -> 'columns') = 'array'),
+    told AS (
+        SELECT c.name, c.version, c.columns FROM change c
+        UNION ALL SELECT s.name, 1, s.body -> 'columns' FROM start s)
+    SELECT s.name, s.id, s.body ->> 'subject',
+           ARRAY(SELECT jsonb_array_elements_text(s.body -> 'key')),
+           s.body -> 'append_only' = 'true', s.body -> 'record_truncate' = 'true',
+           coalesce(n.version, 1),
+           -- by name: the version that had it first
+           (SELECT jsonb_object_agg(x.name, (SELECT min(t.version) FROM told t
+                WHERE t.name = s.name AND t.columns ? x.name))
+            FROM jsonb_array_elements_text(coalesce(n.columns, s.body -> 'columns')) x (name))
+    FROM start s LEFT JOIN change n ON n.name = s.name AND n.nth = 1
+    WHERE s.kind IN ('protect', 'table.ledger') AND jsonb_typeof(s.body -> 'columns') = 'array'
+        AND jsonb_typeof(s.body -> 'key') = 'array'
+$$;
+COMMENT ON FUNCTION medchain.row_tables_told() IS
+    'internal: ledger tables as the entries about them describe them; columns: an object of names '
+    'on the ledger and the versions that had them first';
+
+CREATE FUNCTION medchain.row_table_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    WITH here AS MATERIALIZED (
+        SELECT t.ledger_name, t.append_only, t.record_truncate, t.version,
+               (SELECT c.name FROM row_column c WHERE c.relation = t.relation
+                AND c.attribute = t.subject_column) AS subject, t.subject_column,
+               ARRAY(SELECT c.name FROM row_column c WHERE c.relation = t.relation
+                     AND c.attribute = ANY (t.key_columns)) AS key,
+               (SELECT jsonb_object_agg(c.name, c.since) FROM row_column c
+                WHERE c.relation = t.relation) AS columns,
+               EXISTS (SELECT FROM row_secret s WHERE s.relation = t.relation) AS has_secret
+        FROM row_table t),
+    told AS MATERIALIZED (SELECT * FROM row_tables_told()),
+    difference (item, here, told, ledger_name) AS (
+        SELECT d.item, d.here, d.told, h.ledger_name
+        FROM here h JOIN told t ON t.ledger_name = h.ledger_name
+             CROSS JOIN LATERAL (VALUES
+                 ('subject_column', coalesce(h.subject, h.subject_column), t.subject),
+                 ('key_columns', (SELECT string_agg(k, ', ' ORDER BY k COLLATE "C")
+                      FROM unnest(h.key) k),
+                  (SELECT string_agg(k, ', ' ORDER BY k COLLATE "C") FROM unnest(t.key) k)),
+                 ('append_only', h.append_only::text, coalesce(t.append_only, false)::text),
+                 ('record_truncate', h.record_truncate::text,
+                  coalesce(t.record_truncate, false)::text),
+                 ('version', h.version::text, t.version::text),
+                 ('columns, with the versions that had them first', h.columns::text,
+                  t.columns::text),
+                 ('secret', CASE WHEN h.has_secret THEN 'there' END, 'there')) d (item, here, told)
+        WHERE d.here IS DISTINCT FROM d.told)
+    SELECT format('row_table %s: %s is %s, by the ledger %s', d.ledger_name, d.item,
+                  coalesce(left(d.here, 300), 'missing'), coalesce(left(d.told, 300), 'missing'))
+    FROM difference d
+    UNION ALL
+    SELECT format('row_table %s: the ledger knows nothing of this table', h.ledger_name)
+    FROM here h WHERE NOT EXISTS (SELECT FROM told t WHERE t.ledger_name = h.ledger_name)
+    UNION ALL
+    SELECT format('row_table %s: missing, by entry %s it is a ledger table', t.ledger_name,
+                  t.entry)
+    FROM told t WHERE NOT EXISTS (SELECT FROM here h WHERE h.ledger_name = t.ledger_name)
+    UNION ALL
+    SELECT format('%s: rows of a table that row_table does not know', x.name)
+    FROM (SELECT 'row_column' AS name, c.relation FROM row_column c
+          UNION SELECT 'row_secret', s.relation FROM row_secret s
+          UNION SELECT 'row_key', k.relation FROM row_key k) x
+    WHERE NOT EXISTS (SELECT FROM row_table t WHERE t.relation = x.relation)
+$$;
+COMMENT ON FUNCTION medchain.row_table_faults() IS
+    'internal: where row_table and row_column are not what the ledger says about ledger tables';
+
+CREATE FUNCTION medchain.pending_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT format('pending %s: %s', p.seq, coalesce(entry_fault(p.payload), CASE
+               WHEN p.leaf_hash IS DISTINCT FROM text_leaf_hash(p.payload)
+                   THEN 'leaf_hash is not the hash of payload'
+               ELSE 'a column differs from the payload' END))
+    FROM pending p CROSS JOIN local_node n
+         LEFT JOIN LATERAL (SELECT p.payload::jsonb AS said
+                            WHERE entry_fault(p.payload) IS NULL) j ON true
+    WHERE p.leaf_hash IS DISTINCT FROM text_leaf_hash(p.payload)
+       OR (p.id::text, p.kind, ledger_time(p."time"), p.actor, encode(p.subject, 'hex'), n.node)
+          IS DISTINCT FROM (j.said ->> 'id', j.said ->> 'kind', j.said ->> 'time',
+                            j.said ->> 'actor', lower(j.said ->> 'subject'), j.said ->> 'origin')
+$$;
+COMMENT ON FUNCTION medchain.pending_faults() IS
+    'internal: rows of pending that are not what their payload says';
+
+CREATE FUNCTION medchain.local_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT f FROM (SELECT row_table_faults() UNION ALL SELECT pending_faults()) x (f)
+    ORDER BY f COLLATE "C"
+$$;
+COMMENT ON FUNCTION medchain.local_faults() IS
+    'internal: where tables that only this node has differ from what it has said';
