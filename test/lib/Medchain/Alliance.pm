@@ -139,7 +139,8 @@ sub start
 # The same for a cluster of its own that is open to TLS connections from this machine, with a certificate of the CA.
 sub start_tls
 {
-	my ($self, $name) = @_;
+	my ($self, $name, %params) = @_;
+	my $more = $params{conf} || '';
 	my ($crt, $key, $ca) = map { $self->pki($_) } "$name-tls.crt", "$name-tls.key", 'ca.crt';
 	my $cluster = $self->start($name, conf => qq{
 listen_addresses = '127.0.0.1'
@@ -147,6 +148,7 @@ ssl = on
 ssl_cert_file = '$crt'
 ssl_key_file = '$key'
 ssl_ca_file = '$ca'
+$more
 });
 
 	$cluster->append_conf('pg_hba.conf', 'hostssl all all 127.0.0.1/32 trust clientcert=verify-ca');
