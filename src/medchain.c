@@ -9,6 +9,7 @@
 #include "access/binding.h"
 #include "access/identity.h"
 #include "access/question.h"
+#include "access/subject_guard.h"
 #include "alliance/fold.h"
 #include "ledger/gate.h"
 #include "ledger/hooks.h"
@@ -58,6 +59,7 @@ _PG_init(void)
 	gate_install();
 	utility_install();
 	question_install();
+	subject_guard_install();
 	conceal_init();
 	hold_install();
 	apply_settings_install();

@@ -313,7 +313,7 @@ BEGIN
             HINT = format('Call %s first, or put the partitioned table on the ledger.',
                           row_ending(p_relation, t.subject_column));
     END IF;
-    PERFORM require_logged(p_relation);
+    PERFORM require_logged(p_relation, row_ending(p_relation, t.subject_column));
     PERFORM injection_point('medchain-observe-table');
     after := row_description(p_relation);
     IF NOT is_watched(t) THEN

@@ -213,8 +213,8 @@ $$;
 COMMENT ON FUNCTION medchain.require_relation(regclass) IS
     'internal: error if there is no relation with this oid';
 
-CREATE FUNCTION medchain.require_logged(relation regclass) RETURNS void
-    LANGUAGE plpgsql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain.require_logged(relation regclass, ending text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
     part regclass;
@@ -227,12 +227,14 @@ BEGIN
             DETAIL =
                 'After a crash its rows would be gone, and the ledger would say that they are '
                 'there.',
-            HINT = format('ALTER TABLE %s SET LOGGED first.', part);
+            HINT = coalesce(format('Call %s first.', ending),
+                            format('ALTER TABLE %s SET LOGGED first.', part));
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_logged(regclass) IS
-    'internal: error if a table or a partition of it does not survive a crash';
+COMMENT ON FUNCTION medchain.require_logged(regclass, text) IS
+    'internal: error if a table or a partition of it does not survive a crash; ending: the call '
+    'that takes it off the ledger, where it is';
 
 -- Said in hints, which name what they are about.
 CREATE FUNCTION medchain.row_ending(relation regclass, subject text) RETURNS text
@@ -275,7 +277,7 @@ BEGIN
             MESSAGE = format('table %s is a ledger table already', relation),
             HINT = format('Call medchain.end_ledger_table(%L) first.', relation);
     END IF;
-    PERFORM require_logged(c.oid);
+    PERFORM require_logged(c.oid, NULL);
     SELECT t.oid::regclass INTO foreign_part FROM table_and_partitions(c.oid) p
         JOIN pg_class t ON t.oid = p WHERE t.relkind = 'f' LIMIT 1;
     IF FOUND THEN

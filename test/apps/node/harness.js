@@ -11,7 +11,7 @@ lines.on('line', (line) => waiting.shift()(line));
 function ok(right, title, detail) {
 	console.log((right ? 'ok - ' : 'not ok - ') + title);
 	if (!right && detail !== undefined) {
-		console.log(util.inspect(detail, { breakLength: Infinity }));
+		console.log(detail instanceof Error ? describe(detail) : util.inspect(detail, { breakLength: Infinity }));
 	}
 }
 
@@ -36,12 +36,24 @@ async function error(promise) {
 	}
 }
 
+// The statement that a hint names.
+function advice(hint) {
+	const call = /medchain\.\w+\('[^']+'\)/.exec(hint || '');
+	const statement = /(?:ALTER|DELETE|DROP) .*?(?=, so | first|\.$)/.exec(hint || '');
+	return call ? `SELECT ${call[0]}` : statement && statement[0];
+}
+
+function describe(e) {
+	const cause = e.parent || e;
+	return [cause.message, cause.code, cause.detail, cause.hint, cause.where, e.sql && e.sql.slice(0, 200), e.stack].filter(Boolean).join('\n');
+}
+
 // Runs a script, and ends it whatever became of it.
 function run(main) {
 	main().then(() => process.exit(0), (e) => {
-		console.error(e);
+		console.error(describe(e));
 		process.exit(1);
 	});
 }
 
-module.exports = { ok, is, ask, error, run };
+module.exports = { ok, is, ask, error, advice, run };
