@@ -87,7 +87,7 @@ const steps = {
 	'5_key': {
 		async up(k) {
 			await k.raw("SELECT medchain.unprotect('clinic.visit')");
-			await k.schema.alterTable(VISIT, (t) => {
+			await k.schema.withSchema('clinic').alterTable('visit', (t) => {
 				t.dropPrimary('visit_pkey');
 				t.integer('n').notNullable().defaultTo(1);
 				t.primary(['id', 'n']);
@@ -96,7 +96,7 @@ const steps = {
 		},
 		async down(k) {
 			await k.raw("SELECT medchain.unprotect('clinic.visit')");
-			await k.schema.alterTable(VISIT, (t) => {
+			await k.schema.withSchema('clinic').alterTable('visit', (t) => {
 				t.dropPrimary('visit_pkey');
 				t.dropColumn('n');
 				t.primary(['id']);
