@@ -3,6 +3,7 @@
 #   make            build                 make install   into the server's directories, medchain-verify with it
 #   make test       every test suite      make demo      a whole alliance on this machine
 #   make test-versions   every test suite, with each supported version of PostgreSQL
+#   make test-apps       whole applications over medchain
 #   make bench      what it costs, as ratios
 #   make lint       style, orphans, change log: what a program can check
 #
@@ -35,11 +36,13 @@ SHLIB_LINK = -lcrypto
 PG_CONFIG ?= pg_config
 
 .DEFAULT_GOAL := all
-.PHONY: test test-versions demo bench lint
+.PHONY: test test-versions test-apps demo bench lint
 test:
 	scripts/run-tests
 test-versions:
 	scripts/test-versions
+test-apps:
+	@test/apps/run
 demo:
 	@demo/run
 bench:
@@ -50,7 +53,7 @@ lint:
 	@scripts/indent --check
 
 # Debian's pg_config of postgresql-common answers only when the server headers are there.
-ifneq ($(filter-out test test-versions demo bench lint,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out test test-versions test-apps demo bench lint,$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(wildcard $(PGXS)),)
 $(error PostgreSQL's server headers are missing; run scripts/install-deps, or give PG_CONFIG)

@@ -227,7 +227,7 @@ BEGIN
             DETAIL =
                 'After a crash its rows would be gone, and the ledger would say that they are '
                 'there.',
-            HINT = coalesce(format('Call %s first.', ending),
+            HINT = coalesce('Call ' || ending || ' first.',
                             format('ALTER TABLE %s SET LOGGED first.', part));
     END IF;
 END

@@ -49,8 +49,8 @@ subject_guard_refuse(Oid relation, const char *column, bool dropped)
 			 errmsg("type of column \"%s\" of %s cannot be changed", column, table),
 			 errdetail("It says whose record a row is."),
 			 dropped ? errhint("Call medchain.unprotect(%s) first.", quote_literal_cstr(table)) :
-			 errhint("Call medchain.unprotect(%s) first, and medchain.protect() behind it, in the "
-					 "same transaction.", quote_literal_cstr(table))));
+			 errhint("Call medchain.unprotect(%s) first, and medchain.protect() behind it, in "
+					 "the same transaction.", quote_literal_cstr(table))));
 }
 
 static void

@@ -1,5 +1,6 @@
 # pg_partman (Debian package postgresql-NN-partman) makes, fills, detaches, moves and drops partitions of a protected table, run by
 # the table's owner, who has no role of medchain's.
+# needs: debian postgresql-NN-partman
 use strict;
 use warnings;
 

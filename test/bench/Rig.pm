@@ -94,7 +94,8 @@ sub start_bare
 	return $bare;
 }
 
-# Transactions per second of a script for pgbench.  async: commits do not wait for the disk; cluster: not ours.
+# Transactions per second of a script for pgbench.  async: commits do not wait for the disk; cluster: not ours; schema: where
+# its tables are.
 sub tps
 {
 	my ($self, $script, %params) = @_;
@@ -105,7 +106,7 @@ sub tps
 	open(my $out, '>', $file) or die "$file: $!";
 	print $out $script;
 	close($out);
-	local $ENV{PGOPTIONS} = '-c synchronous_commit=' . ($params{async} ? 'off' : 'on');
+	local $ENV{PGOPTIONS} = '-c synchronous_commit=' . ($params{async} ? 'off' : 'on') . ($params{schema} ? " -c search_path=$params{schema}" : '');
 	my $cluster = $params{cluster} || $self->{alliance}->cluster('dc');
 	my ($stdout, $stderr) = PostgreSQL::Test::Utils::run_command(
 		[

@@ -21,7 +21,7 @@ $out->autoflush(1);
 Test::More->builder->output('/dev/null');
 
 my $quick     = $ENV{BENCH_QUICK};
-my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger verify growth ddl idle');
+my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger pgbench verify growth ddl idle');
 my $rounds    = $ENV{BENCH_ROUNDS}    || ($quick ? 1 : 5);
 my $seconds   = $ENV{BENCH_SECONDS}   || ($quick ? 1 : 5);
 my $sustained = $ENV{BENCH_SUSTAINED} || ($quick ? 5 : 60);
@@ -227,6 +227,53 @@ sub ledger
 			printf $out "  %-22s %8.0f to %8.0f/s   %s\n", "$name, $clients client" . ($clients > 1 ? 's' : ''),
 			  (map { Rig::median(@{ $figures->{$_} }) } qw(ledger plain)), Rig::spread(@ratios);
 			$rig->target("ledger table to plain, $name, $clients clients", 'at least 0.7', Rig::spread(@ratios), Rig::median(@ratios) >= 0.7);
+		}
+	}
+	$rig->sql('SELECT medchain.seal()');
+	return;
+}
+
+# ----- pgbench ----------------------------------------------------------------
+
+# One of pgbench's own scripts, for tables of that scale.
+sub own_script
+{
+	my ($name, $scale) = @_;
+	my (undef, $script) = PostgreSQL::Test::Utils::run_command([ 'pgbench', "--show-script=$name" ]);
+
+	$script =~ s/^--.*\n//mg;
+	return $script =~ s/:scale\b/$scale/gr;
+}
+
+sub pgbench
+{
+	my $scale   = $quick ? 1 : 5;
+	my $cluster = $rig->{alliance}->cluster('dc');
+	my $taken   = 0;
+
+	heading("pgbench, scale $scale, durable: its four tables on the ledger to the same without");
+	foreach my $schema (qw(pgbench_plain pgbench_ledger))
+	{
+		$rig->sql("CREATE SCHEMA $schema");
+		local $ENV{PGOPTIONS} = "-c search_path=$schema";
+		PostgreSQL::Test::Utils::run_command([ 'pgbench', '-i', '-q', '-s', $scale, '-h', $cluster->host, '-p', $cluster->port, 'postgres' ]);
+		$rig->sql("ALTER TABLE $schema.pgbench_history ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY");
+	}
+	$taken += $rig->seconds("SELECT medchain.ledger_table('pgbench_ledger.pgbench_$_')") foreach qw(branches tellers history accounts);
+	printf $out "  ledger_table() of all four, with %d accounts: %.1f s\n", $scale * 100000, $taken;
+	$rig->sql('SELECT medchain.seal(); VACUUM ANALYZE');
+	foreach my $name (qw(tpcb-like simple-update))
+	{
+		my $script = own_script($name, $scale);
+		foreach my $clients (1, 8)
+		{
+			my %load    = (clients => $clients, seconds => $seconds);
+			my $figures = $rig->rounds($rounds, map { my $schema = "pgbench_$_"; ($_ => sub { $rig->tps($script, %load, schema => $schema) }) } qw(plain ledger));
+			my @ratios  = Rig::ratios($figures, 'ledger', 'plain');
+			my $what    = "$name, $clients client" . ($clients > 1 ? 's' : '');
+
+			printf $out "  %-26s %8.0f to %8.0f/s   %s\n", $what, (map { Rig::median(@{ $figures->{$_} }) } qw(ledger plain)), Rig::spread(@ratios);
+			$rig->target("pgbench's tables on the ledger to plain, $what", '', Rig::spread(@ratios), 1);
 		}
 	}
 	$rig->sql('SELECT medchain.seal()');
@@ -479,6 +526,7 @@ if ($section{sustained})
 # while all entries have 300 bytes
 verify() if $section{verify};
 ledger() if $section{ledger};
+pgbench() if $section{pgbench};
 idle() if $section{idle};
 ddl() if $section{ddl};
 $rig->summary($out);
