@@ -89,7 +89,7 @@ $alliance->unfollow('dc', 'ha');
 $alliance->unfollow('hb', 'dc');
 $alliance->sql('ha', q{SELECT medchain.append('visit', '"by whoever has the key"') FROM generate_series(1, 300)});
 $alliance->sql('ha', 'SELECT medchain.seal()');
-$alliance->sql('ha', q{SELECT medchain.append_raw('bind_role', '{"role": "thief", "member": "ha"}', NULL, true)});
+$alliance->sql('ha', q{CREATE ROLE thief LOGIN; SELECT medchain.bind_role('thief', 'ha')});
 my $thief = $alliance->head('ha', 'ha');
 $alliance->wait_for($_, q{SELECT height || ' ' || head FROM medchain.chains WHERE origin = 'ha'}, $thief) foreach qw(en hb);
 
