@@ -10,6 +10,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "ledger/shown.h"
 
 /* Bytes: every valid name is shown whole. */
