@@ -106,8 +106,8 @@ AS $$
                    THEN 'leaf_hash is not the hash of payload'
                ELSE 'a column differs from the payload' END))
     FROM pending p CROSS JOIN local_node n
-         LEFT JOIN LATERAL (SELECT p.payload::jsonb AS said
-                            WHERE entry_fault(p.payload) IS NULL) j ON true
+         CROSS JOIN LATERAL (SELECT CASE WHEN entry_fault(p.payload) IS NULL
+                                         THEN p.payload::jsonb END AS said) j
     WHERE p.leaf_hash IS DISTINCT FROM text_leaf_hash(p.payload)
        OR (p.id::text, p.kind, ledger_time(p."time"), p.actor, encode(p.subject, 'hex'), n.node)
           IS DISTINCT FROM (j.said ->> 'id', j.said ->> 'kind', j.said ->> 'time',

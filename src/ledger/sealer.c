@@ -45,6 +45,7 @@
 								 * node is left */
 #define SEALER_BLOCKS_PER_ROUND 16
 #define SEALER_ROUND_BYTES (64 * 1024 * 1024)	/* of payloads: far from what a block may have */
+#define SEALER_LOOK 10000		/* milliseconds between looks at all of medchain.pending */
 #define SEALER_MARGIN (60 * USECS_PER_SEC)	/* before the certificate expires */
 
 static uint32 pending_from = 0; /* there is nothing to seal in blocks of medchain.pending before */
@@ -409,12 +410,19 @@ static void
 sealer_look_from(SharedDatabase *slot)
 {
 	static Oid	file = InvalidOid;
+	static TimestampTz looked = 0;
 	uint32		told = pg_atomic_exchange_u32(&slot->pending_from, SHARED_NO_BLOCK);
 	Oid			now = pending_file();
 
-	/* COMMIT PREPARED says nothing; and who rewrites the table moves what is in it */
-	if (max_prepared_xacts > 0 || now != file)
+	/*
+	 * COMMIT PREPARED says nothing; who rewrites the table moves what is in it; and who writes it
+	 * otherwise than we do is not left out for ever
+	 */
+	if (max_prepared_xacts > 0 || now != file ||
+		TimestampDifferenceExceeds(looked, GetCurrentTimestamp(), SEALER_LOOK))
 		told = 0;
+	if (told == 0)
+		looked = GetCurrentTimestamp();
 	file = now;
 	pending_from = Min(pending_from, told);
 }

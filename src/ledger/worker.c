@@ -297,6 +297,24 @@ worker_start(Datum database, WorkerKind kind, const char *name)
 	return slot;
 }
 
+/*
+ * Has our schema been dropped meanwhile?  Then that is what was wrong, whatever the error says: a
+ * table whose number was just found is gone, for instance.  The transaction of the error is over
+ * after this.
+ */
+static bool
+worker_is_left(void)
+{
+	bool		left;
+
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	StartTransactionCommand();
+	left = !OidIsValid(trusted_schema(true));
+	CommitTransactionCommand();
+	return left;
+}
+
 void
 worker_run(SharedDatabase *slot, void (*work) (SharedDatabase *slot),
 		   void (*failed) (SharedDatabase *slot, const char *message))
@@ -317,7 +335,17 @@ worker_run(SharedDatabase *slot, void (*work) (SharedDatabase *slot),
 		MemoryContextSwitchTo(context);
 		error_context_stack = NULL;
 		error = CopyErrorData();
-		worker_complain(&slot->workers[my_kind].complaint);
+		if (worker_is_left())
+			worker_leave(slot, WORKER_NO_EXTENSION);
+		PG_TRY();
+		{
+			ReThrowError(error);
+		}
+		PG_CATCH();
+		{
+			worker_complain(&slot->workers[my_kind].complaint);
+		}
+		PG_END_TRY();
 		if (failed)
 			failed(slot, error->message);
 		proc_exit(0);

@@ -273,10 +273,10 @@ is(join("\n", map { "$_->{file}, line $_->{line}: $_->{title}" }
 @operations = grep { $executable->($_) } @operations;
 my @of = map { my $heading = $_; [ grep { $_->{heading} eq $heading } @readme, @operations ] }
   ('medchain', 'Install', 'Ten minutes of SQL', 'What to watch', 'TLS', "Changing a member's key or certificate",
-	'Backup and restore', 'pg_upgrade', 'Taking it away');
+	'Applications', 'Backup and restore', 'pg_upgrade', 'Taking it away');
 is(scalar(grep { !@$_ } @of), 0, 'the sections are there');
 is(scalar(map { @$_ } @of), scalar(@readme) + scalar(@operations), 'and there are no others with something to run');
-my ($shown, $install, $minutes, $watch, $tls, $rekey, $backup, $upgrade, $away) = @of;
+my ($shown, $install, $minutes, $watch, $tls, $rekey, $applications, $backup, $upgrade, $away) = @of;
 
 if (-e '/etc/debian_version' && $version == 15)
 {
@@ -384,6 +384,11 @@ sub all_is_well
 	return;
 }
 all_is_well('after the change of a key');
+
+# ----- applications: a migration of what the table is protected by
+
+$log->(@$applications);
+is((sql('data-centre', q{SELECT count(*) FROM medchain.verify_table('diagnosis')}))[1], "0\n", 'a migration leaves the table in order');
 
 # ----- backup and restore
 

@@ -146,11 +146,15 @@ foreach my $n (0, 1)
 {
 	my $id      = "00000000-0000-4000-9000-00000000000$n";
 	my $payload = unpack('H*', $bad->payload(id => $id, subject => $subject, body => $old[$n]));
-	$bad->sql("INSERT INTO medchain.pending (id, kind, \"time\", actor, subject, payload, leaf_hash)
-		SELECT '$id', 'visit', '2026-01-31T23:59:59Z', 'ha', '\\x$subject', p, medchain.text_leaf_hash(p) FROM (SELECT '\\x$payload'::bytea::text) x(p)");
+	# before it is sealed verify() looks at it, whatever it is
+	is($bad->sql("BEGIN; INSERT INTO medchain.pending (id, kind, \"time\", actor, subject, payload, leaf_hash)
+		SELECT '$id', 'visit', '2026-01-31T23:59:59Z', 'ha', '\\x$subject', p, medchain.text_leaf_hash(p) FROM (SELECT '\\x$payload'::bytea::text) x(p);
+		SELECT count(*) FROM medchain.pending_faults() f WHERE f ~ 'not UTF-8|more than 1000 digits' AND f ~ (SELECT seq::text FROM medchain.pending WHERE id = '$id'); COMMIT"),
+		'1', 'what waits to be sealed is looked at, whatever it is');
 }
 $bad->sql('ALTER TABLE medchain.pending ENABLE ALWAYS TRIGGER pending_leaf');
-$bad->sql('SELECT medchain.seal()');
+# what nobody has told the sealer of it looks for now and then
+$alliance->wait_for('ha', q{WITH s AS MATERIALIZED (SELECT medchain.seal()) SELECT count(*) = 0 FROM s, medchain.pending});
 is($bad->sql(q{SELECT detail FROM medchain.diagnosis_log('P1') WHERE detail ? 'unreadable' ORDER BY detail::text}),
 	qq{{"unreadable": "a number in payload has more than 1000 digits"}\n{"unreadable": "payload is not UTF-8 text"}}, 'the log of diagnoses shows what they are');
 is($bad->sql(q{SELECT ok, detail FROM medchain.verify('ha')}),
