@@ -315,6 +315,21 @@ worker_is_left(void)
 	return left;
 }
 
+/* Complains of an error that was caught and copied before worker_is_left() cleared it away. */
+static void
+worker_complain_of(SharedDatabase *slot, ErrorData *error)
+{
+	PG_TRY();
+	{
+		ReThrowError(error);
+	}
+	PG_CATCH();
+	{
+		worker_complain(&slot->workers[my_kind].complaint);
+	}
+	PG_END_TRY();
+}
+
 void
 worker_run(SharedDatabase *slot, void (*work) (SharedDatabase *slot),
 		   void (*failed) (SharedDatabase *slot, const char *message))
@@ -337,15 +352,7 @@ worker_run(SharedDatabase *slot, void (*work) (SharedDatabase *slot),
 		error = CopyErrorData();
 		if (worker_is_left())
 			worker_leave(slot, WORKER_NO_EXTENSION);
-		PG_TRY();
-		{
-			ReThrowError(error);
-		}
-		PG_CATCH();
-		{
-			worker_complain(&slot->workers[my_kind].complaint);
-		}
-		PG_END_TRY();
+		worker_complain_of(slot, error);
 		if (failed)
 			failed(slot, error->message);
 		proc_exit(0);
