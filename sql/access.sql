@@ -256,6 +256,8 @@ CREATE TABLE large (id int PRIMARY KEY, patient_id text, at int);
 INSERT INTO large SELECT i, 'P' || 1000 + i, i FROM generate_series(1, 20000) i;
 CREATE INDEX large_patient ON large (patient_id);
 SET medchain.wait_for_seal = on;
+-- as many entries, for those who verify them later
+SELECT count(medchain.append('remark', to_json(i))) FROM generate_series(1, 20000) i;
 SELECT medchain.protect('large', 'patient_id');
 RESET medchain.wait_for_seal;
 GRANT SELECT, UPDATE ON large TO regress_a, regress_nobody;

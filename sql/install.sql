@@ -83,7 +83,8 @@ SELECT r.rolname, c.oid::regclass FROM pg_roles r, pg_class c
 -- salts, identities and passwords in connection strings are for nobody
 SELECT r.rolname, c.oid::regclass FROM pg_roles r, pg_class c
     WHERE r.rolname ^@ 'medchain_' AND c.oid = ANY ('{medchain.row_secret, medchain.row_key, '
-        'medchain.subject_identity, medchain.peer, medchain.held_entry}'::regclass[])
+        'medchain.row_set, medchain.row_item, medchain.subject_identity, medchain.peer, '
+        'medchain.held_entry}'::regclass[])
     AND has_table_privilege(r.oid, c.oid, 'SELECT');
 
 -- what runs with medchain's rights must not look up names where its caller says

@@ -16,6 +16,7 @@
 #include "ledger/launcher.h"
 #include "ledger/reserve.h"
 #include "ledger/row_roles.h"
+#include "ledger/row_run.h"
 #include "ledger/row_utility.h"
 #include "ledger/settings.h"
 #include "ledger/shared.h"
@@ -56,6 +57,7 @@ _PG_init(void)
 	restore_install();
 	row_roles_install();
 	reserve_install();
+	row_run_install();
 	gate_install();
 	utility_install();
 	question_install();

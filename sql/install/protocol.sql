@@ -457,17 +457,31 @@ CREATE FUNCTION medchain.diagnosis_log(subject text, OUT "time" timestamptz, OUT
     RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
 AS $$
+    SELECT x."time", x.origin, x.actor, x.kind, x.protocol, x.detail, x.entry FROM (
     SELECT e."time", e.origin, e.actor, e.kind,
            CASE WHEN c.kind IN ('protocol', 'amendment', 'revocation', 'note')
                     AND c.about ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-               THEN c.about::uuid END,
+               THEN c.about::uuid END AS protocol,
            coalesce(c.body, entry_body(e.payload)::jsonb,
-               jsonb_build_object('unreadable', entry_fault(e.payload))), e.id
+               jsonb_build_object('unreadable', entry_fault(e.payload))) AS detail,
+            e.id AS entry, e.seq, NULL::bigint AS place
     FROM sealed e LEFT JOIN claim c ON c.origin = e.origin AND c.seq = e.seq
     WHERE e.subject = pseudonym($1) AND coalesce(c.effective, true)
-    ORDER BY e."time", e.origin COLLATE "C", e.seq
+    UNION ALL
+    -- rows of this node that were changed with many others
+    SELECT e."time", e.origin, e.actor, 'row.' || i.operation, NULL, jsonb_strip_nulls(
+               jsonb_build_object('relation', r.relation, 'row', encode(i.row_id, 'hex'),
+                   'version', r.version, 'commitment', encode(i.commitment, 'hex'),
+                   'previous', encode(i.previous, 'hex'), 'index', i.place)), e.id, e.seq, i.place
+    FROM row_set_subject(('x' || encode(substr(pseudonym($1), 1, 8), 'hex'))::bit(64)::bigint,
+             pseudonym($1)) i
+         JOIN entry e ON e.id = i.entry AND e.kind = 'row.set'
+             AND e.origin = (SELECT node FROM local_node)
+         CROSS JOIN LATERAL row_set_entry(e.payload) r) x
+    ORDER BY x."time", x.origin COLLATE "C", x.seq, x.place
 $$;
 COMMENT ON FUNCTION medchain.diagnosis_log(text) IS
     'everything on the ledger about an examinee: protocols, accesses and notes, of every member; '
+    'of rows here also those that were changed with many others, with their index in that set; '
     'entries without effect are left out (see the view rejections). detail is {"unreadable": '
     'reason} for an entry that is on the ledger since a time when more was accepted';

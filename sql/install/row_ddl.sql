@@ -418,6 +418,7 @@ BEGIN
         DELETE FROM row_column x WHERE x.relation = t.relation;
         DELETE FROM row_secret x WHERE x.relation = t.relation;
         DELETE FROM row_key x WHERE x.relation = t.relation;
+        PERFORM forget_set_keys(t.ledger_name);
         DELETE FROM row_part x WHERE x.relation = t.relation;
         -- a copy says nothing
         IF at_home() THEN

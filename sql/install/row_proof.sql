@@ -4,6 +4,7 @@
  *
  * What callers call is C, and has no SET clauses: a key is read as the caller, in the caller's own
  * surroundings, as whoever made its type may have had code run when a value is read (row_key.c).
+ * It is VOLATILE, as it appends what was captured of a statement that is still at work.
  */
 
 -- Texts of the key's values in the order of its columns' names on the ledger.  One column: the
@@ -60,18 +61,18 @@ AS $$
          CROSS JOIN LATERAL row_entries(('x' || encode(substr($2, 1, 8), 'hex'))::bit(64)::bigint,
              t.ledger_name, $2) e
     WHERE t.relation = $1
-    WINDOW w AS (ORDER BY e.late, e.seq) ORDER BY e.late, e.seq
+    WINDOW w AS (ORDER BY e.late, e.seq, e.place) ORDER BY e.late, e.seq, e.place
 $$;
 COMMENT ON FUNCTION medchain.row_words(regclass, bytea) IS
     'internal: row_history() of the row that this stands for on the ledger';
 
 CREATE FUNCTION medchain.row_proof_of(relation regclass, key text[]) RETURNS jsonb
-    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_proof_of';
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_row_proof_of';
 COMMENT ON FUNCTION medchain.row_proof_of(regclass, text[]) IS
     'row_proof() by the values of the primary key in the order of its columns'' names';
 
 CREATE FUNCTION medchain.row_proof(relation regclass, key text) RETURNS jsonb
-    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_proof';
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_row_proof';
 COMMENT ON FUNCTION medchain.row_proof(regclass, text) IS
     'proof of what one row says now, for somebody who has no access to the database: the receipt '
     'of its newest entry, with the row''s content and the salt that open the commitment; null if '
@@ -79,21 +80,21 @@ COMMENT ON FUNCTION medchain.row_proof(regclass, text) IS
     'several columns a JSON object';
 
 CREATE FUNCTION medchain.row_proof(relation regclass, key anyelement) RETURNS jsonb
-    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_proof_of_value';
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_row_proof_of_value';
 COMMENT ON FUNCTION medchain.row_proof(regclass, anyelement) IS
     'row_proof() for keys of other types; jsonb: an object of the key''s columns';
 
 CREATE FUNCTION medchain.row_history_of(relation regclass, key text[], OUT "time" timestamptz,
     OUT operation text, OUT actor text, OUT role text, OUT entry uuid, OUT seq bigint,
     OUT sealed timestamptz, OUT commitment bytea, OUT fault text) RETURNS SETOF record
-    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_history_of';
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_row_history_of';
 COMMENT ON FUNCTION medchain.row_history_of(regclass, text[]) IS
     'row_history() by the values of the primary key in the order of its columns'' names';
 
 CREATE FUNCTION medchain.row_history(relation regclass, key text, OUT "time" timestamptz,
     OUT operation text, OUT actor text, OUT role text, OUT entry uuid, OUT seq bigint,
     OUT sealed timestamptz, OUT commitment bytea, OUT fault text) RETURNS SETOF record
-    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_history';
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_row_history';
 COMMENT ON FUNCTION medchain.row_history(regclass, text) IS
     'what the ledger says about one row of a ledger table, oldest first, also of one that is gone: '
     'when, by whom, in which entry; sealed: time of its block, null while it waits; fault: what '
@@ -102,6 +103,6 @@ COMMENT ON FUNCTION medchain.row_history(regclass, text) IS
 CREATE FUNCTION medchain.row_history(relation regclass, key anyelement, OUT "time" timestamptz,
     OUT operation text, OUT actor text, OUT role text, OUT entry uuid, OUT seq bigint,
     OUT sealed timestamptz, OUT commitment bytea, OUT fault text) RETURNS SETOF record
-    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_history_of_value';
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_row_history_of_value';
 COMMENT ON FUNCTION medchain.row_history(regclass, anyelement) IS
     'row_history() for keys of other types; jsonb: an object of the key''s columns';

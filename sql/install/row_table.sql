@@ -96,28 +96,6 @@ $$;
 CREATE INDEX entry_table ON medchain.entry (origin, seq) WHERE kind IN ('protect', 'table.ledger',
     'table.alter');
 
-CREATE FUNCTION medchain.row_entries(p_key bigint, p_relation text, p_row bytea)
-    RETURNS TABLE (id uuid, kind text, "time" timestamptz, actor text, payload text, late boolean,
-        seq bigint, version int, commitment bytea, previous bytea)
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
-AS $$
-BEGIN
-    RETURN QUERY EXECUTE format($query$
-        SELECT e.id, e.kind, e."time", e.actor, e.payload, e.late, e.seq, r.version, r.commitment,
-            r.previous
-        FROM (SELECT x.id, x.kind, x."time", x.actor, x.payload, false AS late, x.seq FROM sealed x
-              WHERE x.kind = ANY (%1$L::text[]) AND row_entry_key(x.payload) = $1
-                  AND x.origin = (SELECT node FROM local_node)
-              UNION ALL
-              SELECT x.id, x.kind, x."time", x.actor, x.payload, true, x.seq FROM pending x
-              WHERE x.kind = ANY (%1$L::text[]) AND row_entry_key(x.payload) = $1) e,
-                  LATERAL row_entry(e.payload) r
-        WHERE r.relation = $2 AND r.row_id = $3$query$, row_kinds()) USING p_key, p_relation, p_row;
-END
-$$;
-COMMENT ON FUNCTION medchain.row_entries(bigint, text, bytea) IS
-    'internal: entries of this node about one row; late: not sealed yet';
-
 CREATE FUNCTION medchain.capture() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_capture';
 COMMENT ON FUNCTION medchain.capture() IS
@@ -127,9 +105,9 @@ COMMENT ON FUNCTION medchain.capture() IS
 CREATE FUNCTION medchain.row_record(kind text, source regclass, root regclass) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_row_record';
 COMMENT ON FUNCTION medchain.row_record(text, regclass, regclass) IS
-    'internal: an entry for each row that source has now, as one of ledger table root: '
+    'internal: an entry for each row that source has now, or a set, as of ledger table root: '
     'row.baseline, row.delete, or row.update of what they were by the version before; returns how '
-    'many';
+    'many rows';
 
 CREATE FUNCTION medchain.capture_truncate() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp SET row_security = off
@@ -508,6 +486,7 @@ BEGIN
     DELETE FROM row_column x WHERE x.relation = p_relation;
     DELETE FROM row_secret x WHERE x.relation = p_relation;
     DELETE FROM row_key x WHERE x.relation = p_relation;
+    PERFORM forget_set_keys(t.ledger_name);
     DELETE FROM row_part x WHERE x.relation = p_relation;
     PERFORM append_raw(CASE WHEN t.subject_column IS NULL THEN 'table.end' ELSE 'unprotect' END,
         jsonb_strip_nulls(jsonb_build_object('relation', t.ledger_name,

@@ -8,7 +8,7 @@ CREATE FUNCTION medchain.verify_table(relation regclass, OUT row_key text, OUT f
     -- VOLATILE: by a snapshot as of when the table is locked, as one from before a TRUNCATE or
     -- rewrite would show it empty
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
-        SET row_security = off
+        SET row_security = off SET jit = off
 AS $$
 DECLARE
     t row_table;
@@ -25,6 +25,7 @@ BEGIN
         RAISE null_value_not_allowed USING MESSAGE = 'relation must not be null';
     END IF;
     PERFORM require_relation(verify_table.relation);
+    PERFORM append_captured();
     IF EXISTS (SELECT FROM row_table x WHERE x.relation = verify_table.relation) THEN
         EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', verify_table.relation);
         -- by a snapshot from before a TRUNCATE, its rows from then are gone, and those that COPY
@@ -111,7 +112,8 @@ BEGIN
                 OR w.payload::jsonb -> 'body' ? 'baseline')
             ORDER BY w.late DESC, w.seq DESC LIMIT 1),
         word AS (
-            SELECT w.late, w.seq, w.id, w.kind, r.row_id, r.version, r.commitment, r.previous FROM (
+            SELECT w.late, w.seq, NULL::bigint AS place, w.id, w.kind, r.row_id, r.version,
+                r.commitment, r.previous FROM (
                 SELECT false AS late, e.seq, e.id, e.kind, e.payload FROM sealed e
                     WHERE e.origin = $1 AND e.kind = ANY (%1$L::text[])
                     AND NOT EXISTS (SELECT FROM start s WHERE s.late)
@@ -120,14 +122,29 @@ BEGIN
                 SELECT true, e.seq, e.id, e.kind, e.payload FROM pending e
                     WHERE e.kind = ANY (%1$L::text[])
                     AND e.seq > coalesce((SELECT s.seq FROM start s WHERE s.late), -1)) w,
-                LATERAL row_entry(w.payload) r WHERE r.relation = $2),
+                LATERAL row_entry(w.payload) r WHERE r.relation = $2
+            UNION ALL
+            SELECT w.late, w.seq, s.number::bigint * 16384 + i.place, w.id, 'row.' || i.operation,
+                i.row_id, r.version, i.commitment, i.previous FROM (
+                SELECT false AS late, e.seq, e.id, e.payload FROM sealed e
+                    WHERE e.origin = $1 AND e.kind = 'row.set'
+                    AND NOT EXISTS (SELECT FROM start s WHERE s.late)
+                        AND e.seq > coalesce((SELECT s.seq FROM start s), -1)
+                UNION ALL
+                SELECT true, e.seq, e.id, e.payload FROM pending e WHERE e.kind = 'row.set'
+                    AND e.seq > coalesce((SELECT s.seq FROM start s WHERE s.late), -1)) w
+                JOIN row_set s ON s.entry = w.id LEFT JOIN row_item x ON x.part = s.part,
+                LATERAL row_set_entry(w.payload) r,
+                LATERAL row_item_list(coalesce(s.items, x.items)) i
+                WHERE r.relation = $2),
         told AS MATERIALIZED (
             SELECT w.*, lag(w.kind) OVER history AS before_kind,
                    lag(w.commitment) OVER history AS before, lag(w.id) OVER history AS before_id,
                    lead(w.id) OVER history IS NULL AS newest
-            FROM word w WINDOW history AS (PARTITION BY w.row_id ORDER BY w.late, w.seq)),
-        -- FULL JOIN, as that is never done by comparing each row with each entry, however few the
-        -- planner takes them for
+            FROM word w WINDOW history AS (
+                PARTITION BY w.row_id ORDER BY w.late, w.seq, w.place)),
+        -- FULL JOIN here and below, as that is never done by comparing each row with each entry,
+        -- however few the planner takes them for
         live AS MATERIALIZED (
             SELECT coalesce(d.row_id, s.row_id) AS row_id, d.row_key, d.row_id IS NOT NULL
                 AS is_there, s.id, s.kind, s.commitment,
@@ -162,12 +179,26 @@ BEGIN
             WHERE (s.kind = 'row.insert' AND s.before_kind <> 'row.delete')
                OR (s.kind IN ('row.update', 'row.delete') AND (s.before_kind IS NULL
                    OR s.before_kind = 'row.delete'
-                   OR s.previous IS DISTINCT FROM s.before)))
-        SELECT coalesce(f.row_key, l.row_key, k.row_key, encode(f.row_id, 'hex')), f.fault, f.detail
-        FROM faults f LEFT JOIN live l ON f.row_key IS NULL AND l.is_there AND l.row_id = f.row_id
-             LEFT JOIN (SELECT DISTINCT ON (x.row_id) x.row_id, x.row_key FROM row_key x
-                        WHERE x.relation = $3 AND x.row_id IN (SELECT g.row_id FROM faults g
-                            WHERE g.row_key IS NULL)) k ON k.row_id = f.row_id
+                   OR s.previous IS DISTINCT FROM s.before))),
+        -- what rows are called, if one has to be that is not there, or as it was
+        names AS (
+            SELECT DISTINCT ON (n.row_id) n.row_id, n.row_key FROM (
+                SELECT 0 AS rank, l.row_id, l.row_key FROM live l WHERE l.is_there
+                UNION ALL
+                SELECT 1, y.row_id, y.row_key FROM row_key y WHERE y.relation = $3
+                UNION ALL
+                SELECT 1, q.row_id, q.row_key FROM (
+                    SELECT y.row_id, k.row_key FROM told y FULL JOIN (
+                        SELECT s.entry, s.number::bigint * 16384 + i.place AS place, i.row_key
+                        FROM row_set s, row_key_list(s.keys) i WHERE s.relation = $2) k
+                        ON k.entry = y.id AND k.place = y.place OFFSET 0) q
+                WHERE q.row_id IS NOT NULL AND q.row_key IS NOT NULL) n
+            WHERE EXISTS (SELECT FROM faults f WHERE f.row_key IS NULL)
+            ORDER BY n.row_id, n.rank, n.row_key)
+        SELECT coalesce(q.row_key, q.name, encode(q.row_id, 'hex')), q.fault, q.detail
+        FROM (SELECT f.*, n.row_key AS name FROM faults f FULL JOIN names n ON n.row_id = f.row_id
+              OFFSET 0) q
+        WHERE q.fault IS NOT NULL
         ORDER BY 1, 2, 3$query$, row_kinds())
         USING local, t.ledger_name, t.relation, t.version;
 END

@@ -11,16 +11,17 @@ CREATE FUNCTION medchain.verify(origin text DEFAULT NULL, since_height bigint DE
     RETURNS SETOF record
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_verify';
 COMMENT ON FUNCTION medchain.verify(text, bigint, text[], int) IS
-    'recompute leaf hashes, index columns, tree, tiles, links, signatures and state of one chain '
-    'or all: a row for each fault (up to max_faults), or one for a chain without, with the blocks '
-    'and entries that were checked. since_height: first block to look at; null: the first after '
-    'what was verified before. checkpoints: signed notes kept elsewhere, which the chains must '
-    'contain';
+    'recompute leaf hashes, index columns, tree, tiles, links, signatures, sets and state of one '
+    'chain or all: a row for each fault (up to max_faults), or one for a chain without, with the '
+    'blocks and entries that were checked. since_height: first block to look at; null: the '
+    'first after what was verified before. checkpoints: signed notes kept elsewhere, which the '
+    'chains must contain';
 
 CREATE FUNCTION medchain.verify_progress(OUT pid int, OUT started timestamptz, OUT phase text,
     OUT workers int, OUT chains int,
                                          OUT entries_total bigint, OUT entries_done bigint,
-                                             OUT blocks_done bigint, OUT faults bigint)
+                                             OUT blocks_done bigint, OUT faults bigint,
+                                         OUT items_done bigint)
     RETURNS SETOF record
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_verify_progress';
 COMMENT ON FUNCTION medchain.verify_progress() IS

@@ -216,7 +216,7 @@ CREATE VIEW medchain.verify_progress AS
 SELECT p.pid, p.started, p.phase, p.workers, p.chains, p.entries_total, p.entries_done,
        CASE WHEN p.entries_total > 0
            THEN round(least(100, 100.0 * p.entries_done / p.entries_total), 1) END AS percent,
-       p.blocks_done, p.faults
+       p.blocks_done, p.faults, p.items_done
 FROM medchain.verify_progress() p;
 COMMENT ON VIEW medchain.verify_progress IS
     'progress of long verifications, like pg_stat_progress_*: a row for each verify() at work in '

@@ -1,46 +1,38 @@
 /*
  * verify_row.c: what a row said, opened out of the commitment in an entry whose receipt was
- * verified.
+ * verified; or in an item of the set that the entry is about.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
 #include "core/hash.h"
+#include "core/proof.h"
+#include "core/row_item.h"
 #include "report.h"
 
 #define ROW_SALT_LEN 16
 
-/* SHA-256(salt || content), in hex. */
+/* SHA-256(salt || content) */
 static bool
-row_commitment(const char *salt_hex, const char *content, size_t len, char *hex, CoreError *error)
+row_commitment(const char *salt_hex, const char *content, size_t len,
+			   uint8_t commitment[HASH_LEN], CoreError *error)
 {
-	uint8_t    *message;
-	uint8_t		hash[HASH_LEN];
+	uint8_t		salt[ROW_SALT_LEN];
 	char		again[ENCODE_HEX_SIZE(ROW_SALT_LEN)];
-	bool		fine;
+	bool		fine = strlen(salt_hex) == 2 * ROW_SALT_LEN &&
+	decode_hex(salt_hex, 2 * ROW_SALT_LEN, salt);
 
-	message = malloc(ROW_SALT_LEN + len);
-	if (message == NULL)
-		return error_set(error, CORE_INTERNAL, "out of memory");
-	fine = strlen(salt_hex) == 2 * ROW_SALT_LEN && decode_hex(salt_hex, 2 * ROW_SALT_LEN, message);
 	if (fine)
 	{
-		encode_hex(message, ROW_SALT_LEN, again);
+		encode_hex(salt, ROW_SALT_LEN, again);
 		fine = strcmp(again, salt_hex) == 0;
 	}
 	if (!fine)
-		error_set(error, CORE_MALFORMED, "the salt is not %d lower-case hexadecimal digits",
-				  2 * ROW_SALT_LEN);
-	else
-	{
-		memcpy(message + ROW_SALT_LEN, content, len);
-		fine = hash_sha256(message, ROW_SALT_LEN + len, hash) ||
-			error_set(error, CORE_INTERNAL, "could not compute SHA-256");
-		encode_hex(hash, HASH_LEN, hex);
-	}
-	free(message);
-	return fine;
+		return error_set(error, CORE_MALFORMED,
+						 "the salt is not %d lower-case hexadecimal digits", 2 * ROW_SALT_LEN);
+	return hash_sha256_pair(salt, ROW_SALT_LEN, content, len, commitment) ||
+		error_set(error, CORE_INTERNAL, "could not compute SHA-256");
 }
 
 /* "<bytes>:<text>" at *at, which moves behind it. */
@@ -89,36 +81,120 @@ row_columns(const char *content, size_t len)
 	return columns;
 }
 
+#define ROW_HASHES_MAX 64
+
+/* The item of a set, all but its commitment, and the proof that leads from it. */
+typedef struct RowInSet
+{
+	RowItem		item;
+	uint64_t	index;
+	uint8_t		hashes[ROW_HASHES_MAX][HASH_LEN];
+	int			nhashes;
+} RowInSet;
+
+static bool
+row_read_set(json_t *set, RowInSet *in_set, CoreError *error)
+{
+	static const char *const fields[] = {"row", "index", "hashes", "operation", NULL};
+	static const char *const more_fields[] = {
+		"row", "index", "hashes", "previous", "operation", NULL
+	};
+	json_t	   *hashes = json_object_get(set, "hashes");
+	const char *operation;
+	bool		has_previous;
+
+	memset(in_set, 0, sizeof(*in_set));
+	if (!json_is_object(set))
+		return error_set(error, CORE_MALFORMED, "field \"set\" is not an object");
+	if (!input_string(set, "operation", &operation, NULL, error))
+		return false;
+	if (!row_item_operation(operation, &in_set->item.operation) ||
+		!row_item_has_commitment(in_set->item.operation))
+		return error_set(error, CORE_MALFORMED, "\"%.20s\" leaves no row that has content",
+						 operation);
+	has_previous = row_item_has_previous(in_set->item.operation);
+	if (!input_fields(set, has_previous ? more_fields : fields, error) ||
+		!input_hash(json_object_get(set, "row"), in_set->item.row, error) ||
+		!input_number(set, "index", &in_set->index, error) ||
+		(has_previous &&
+		 !input_hash(json_object_get(set, "previous"), in_set->item.previous, error)))
+		return false;
+	if (!json_is_array(hashes) || json_array_size(hashes) > ROW_HASHES_MAX)
+		return error_set(error, CORE_MALFORMED,
+						 "field \"hashes\" is not an array of at most %d hashes", ROW_HASHES_MAX);
+	in_set->nhashes = (int) json_array_size(hashes);
+	for (int i = 0; i < in_set->nhashes; i++)
+		if (!input_hash(json_array_get(hashes, (size_t) i), in_set->hashes[i], error))
+			return false;
+	return true;
+}
+
+/* Is the item, with this commitment, in the set that the entry is about? */
+static bool
+row_is_in_set(RowInSet *in_set, json_t *entry, const uint8_t commitment[HASH_LEN])
+{
+	json_t	   *body = json_object_get(entry, "body");
+	const char *kind = json_string_value(json_object_get(entry, "kind"));
+	json_t	   *number = json_object_get(body, "number");
+	const char *root_hex = json_string_value(json_object_get(body, "root"));
+	uint8_t		root[HASH_LEN];
+	uint8_t		bytes[ROW_ITEM_MAX];
+	uint8_t		leaf[HASH_LEN];
+
+	if (kind == NULL || strcmp(kind, "row.set") != 0 || !json_is_integer(number) ||
+		json_integer_value(number) < 0 || root_hex == NULL ||
+		strlen(root_hex) != 2 * HASH_LEN || !decode_hex(root_hex, 2 * HASH_LEN, root))
+		return false;
+	memcpy(in_set->item.commitment, commitment, HASH_LEN);
+	return hash_leaf(bytes, row_item_write(&in_set->item, bytes), leaf) &&
+		proof_check_inclusion(leaf, in_set->index, (uint64_t) json_integer_value(number),
+							  in_set->hashes[0], in_set->nhashes, root) == PROOF_VALID;
+}
+
+/* Is it what an entry about this row alone commits to? */
+static bool
+row_is_alone(json_t *entry, const uint8_t commitment[HASH_LEN])
+{
+	const char *committed = json_string_value(json_object_get(json_object_get(entry, "body"),
+															  "commitment"));
+	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
+
+	encode_hex(commitment, HASH_LEN, hex);
+	return committed != NULL && strcmp(committed, hex) == 0;
+}
+
 bool
 verify_row(json_t *row, const char *payload, size_t len, json_t *result, CoreError *error)
 {
 	static const char *const fields[] = {"salt", "content", "relation", NULL};
+	static const char *const set_fields[] = {"set", "salt", "content", "relation", NULL};
+	json_t	   *set = json_object_get(row, "set");
+	RowInSet	in_set;
 	const char *salt;
 	const char *content;
 	const char *relation;
 	size_t		content_len;
-	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
+	uint8_t		commitment[HASH_LEN];
 	json_t	   *entry;
-	json_t	   *body;
-	const char *committed;
 	const char *about;
 	json_t	   *columns;
 	bool		same;
 
-	if (!json_is_object(row) || !input_fields(row, fields, error) ||
+	if (!json_is_object(row))
+		return error_set(error, CORE_MALFORMED, "field \"row\" is not an object");
+	if (!input_fields(row, set ? set_fields : fields, error) ||
 		!input_string(row, "salt", &salt, NULL, error) ||
 		!input_string(row, "content", &content, &content_len, error) ||
 		!input_string(row, "relation", &relation, NULL, error) ||
-		!row_commitment(salt, content, content_len, hex, error))
-		return error->message[0] != '\0' ? false :
-			error_set(error, CORE_MALFORMED, "field \"row\" is not an object");
+		(set != NULL && !row_read_set(set, &in_set, error)) ||
+		!row_commitment(salt, content, content_len, commitment, error))
+		return false;
 
 	entry = json_loadb(payload, len, JSON_REJECT_DUPLICATES, NULL);
-	body = json_object_get(entry, "body");
-	committed = json_string_value(json_object_get(body, "commitment"));
-	about = json_string_value(json_object_get(body, "relation"));
-	same = committed != NULL && about != NULL && strcmp(committed, hex) == 0 &&
-		strcmp(about, relation) == 0;
+	about = json_string_value(json_object_get(json_object_get(entry, "body"), "relation"));
+	same = about != NULL && strcmp(about, relation) == 0 &&
+		(set != NULL ? row_is_in_set(&in_set, entry, commitment) :
+		 row_is_alone(entry, commitment));
 	json_decref(entry);
 	if (!same)
 		return error_set(error, CORE_MALFORMED, "the row is not what the entry commits to");

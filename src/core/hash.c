@@ -38,6 +38,15 @@ hash_sha256(const void *data, size_t len, uint8_t out[HASH_LEN])
 }
 
 bool
+hash_sha256_pair(const void *a, size_t alen, const void *b, size_t blen, uint8_t out[HASH_LEN])
+{
+	return hash_begin() &&
+		EVP_DigestUpdate(context, a, alen) == 1 &&
+		EVP_DigestUpdate(context, b, blen) == 1 &&
+		EVP_DigestFinal_ex(context, out, NULL) == 1;
+}
+
+bool
 hash_leaf(const void *data, size_t len, uint8_t out[HASH_LEN])
 {
 	static const uint8_t prefix = 0x00;
@@ -59,8 +68,8 @@ hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN], uint8_t o
 }
 
 /*
- * The context has been given the key and no message yet: setting it up anew would cost more than
- * the hashing.
+ * The context keeps the key from one message to the next: a copy of it for each, or the key set up
+ * anew, would cost more than the hashing.
  */
 struct HashMac
 {
@@ -91,19 +100,23 @@ hash_mac_new(const void *key, size_t keylen)
 }
 
 bool
+hash_mac_pair(const HashMac *mac, const void *a, size_t alen, const void *b, size_t blen,
+			  uint8_t out[HASH_LEN])
+{
+	size_t		outlen = 0;
+
+	/* without a key: with the one that the context has */
+	return EVP_MAC_init(mac->keyed, NULL, 0, NULL) == 1 &&
+		EVP_MAC_update(mac->keyed, a, alen) == 1 &&
+		(blen == 0 || EVP_MAC_update(mac->keyed, b, blen) == 1) &&
+		EVP_MAC_final(mac->keyed, out, &outlen, HASH_LEN) == 1 &&
+		outlen == HASH_LEN;
+}
+
+bool
 hash_mac(const HashMac *mac, const void *data, size_t len, uint8_t out[HASH_LEN])
 {
-	EVP_MAC_CTX *message = EVP_MAC_CTX_dup(mac->keyed);
-	size_t		outlen = 0;
-	bool		fine;
-
-	if (message == NULL)
-		return false;
-	fine = EVP_MAC_update(message, data, len) == 1 &&
-		EVP_MAC_final(message, out, &outlen, HASH_LEN) == 1 &&
-		outlen == HASH_LEN;
-	EVP_MAC_CTX_free(message);
-	return fine;
+	return hash_mac_pair(mac, data, len, NULL, 0, out);
 }
 
 void

@@ -17,6 +17,10 @@
 /* All return false only if OpenSSL itself fails (no provider, out of memory). */
 extern bool hash_sha256(const void *data, size_t len, uint8_t out[HASH_LEN]);
 
+/* SHA-256(a || b) */
+extern bool hash_sha256_pair(const void *a, size_t alen, const void *b, size_t blen,
+							 uint8_t out[HASH_LEN]);
+
 /* RFC 6962 section 2.1: SHA-256(0x00 || data) */
 extern bool hash_leaf(const void *data, size_t len, uint8_t out[HASH_LEN]);
 
@@ -32,6 +36,10 @@ typedef struct HashMac HashMac;
 
 extern HashMac *hash_mac_new(const void *key, size_t keylen);
 extern bool hash_mac(const HashMac *mac, const void *data, size_t len, uint8_t out[HASH_LEN]);
+
+/* Of a || b. */
+extern bool hash_mac_pair(const HashMac *mac, const void *a, size_t alen, const void *b,
+						  size_t blen, uint8_t out[HASH_LEN]);
 extern void hash_mac_free(HashMac *mac);	/* wipes the key; NULL is fine */
 
 /* Constant-time comparison of two digests. */

@@ -33,6 +33,7 @@
 #include "ledger/hooks.h"
 #include "ledger/payload.h"
 #include "ledger/pseudonym.h"
+#include "ledger/row_run.h"
 #include "ledger/shared.h"
 #include "ledger/shown.h"
 #include "ledger/trusted.h"
@@ -133,21 +134,34 @@ append_role(void)
 	return role;
 }
 
+void
+append_new_id(pg_uuid_t *id)
+{
+	append_make_id(id, GetCurrentTimestamp());
+}
+
+void
+append_require(void)
+{
+	shared_require();
+	trusted_require_writable();
+	PreventCommandIfParallelMode("medchain.append()");
+	(void) home_require();
+}
+
 /*
- * The payload, with what the row's columns say of it in fields; body: JSON.  It is an entry, as
- * entry_read() wants it, if the body is good.
+ * The payload, with what the row's columns say of it in fields; body: JSON; id: NULL for a new one.
+ * It is an entry, as entry_read() wants it, if the body is good.
  */
 static char *
-append_build(const char *kind, const char *body, const uint8_t *subject,
+append_build(const char *kind, const char *body, const uint8_t *subject, const pg_uuid_t *id,
 			 PayloadFields *fields)
 {
 	const char *node;
 	char	   *member;
 	bool		acting;
 
-	shared_require();
-	trusted_require_writable();
-	PreventCommandIfParallelMode("medchain.append()");
+	append_require();
 	node = home_require();
 	member = ledger_hooks.session_member(&acting);
 	memset(fields, 0, sizeof(*fields));
@@ -158,7 +172,10 @@ append_build(const char *kind, const char *body, const uint8_t *subject,
 	fields->has_subject = subject != NULL;
 	if (subject != NULL)
 		memcpy(fields->subject, subject, HASH_LEN);
-	append_make_id(&fields->id, fields->time);
+	if (id != NULL)
+		fields->id = *id;
+	else
+		append_make_id(&fields->id, fields->time);
 	return payload_build(kind, node, &fields->id, fields->time, fields->actor,
 						 append_role(), subject, body);
 }
@@ -170,7 +187,7 @@ append_entry(const char *kind, const char *body, const uint8_t *subject, bool wa
 	PayloadFields fields;
 	PayloadFields read;
 	const char *reason;
-	char	   *payload = append_build(kind, body, subject, &fields);
+	char	   *payload = append_build(kind, body, subject, NULL, &fields);
 
 	/* what its readers could not read must not get on the chain: it could never come off again */
 	if (!payload_parse(payload, strlen(payload), &read, &reason))
@@ -183,11 +200,11 @@ append_entry(const char *kind, const char *body, const uint8_t *subject, bool wa
 }
 
 AppendedAt
-append_own_entry(const char *kind, const char *body, const uint8_t *subject)
+append_own_entry(const char *kind, const char *body, const uint8_t *subject, const pg_uuid_t *id)
 {
 	Oid			schema = get_namespace_oid("medchain", false);
 	PayloadFields fields;
-	char	   *payload = append_build(kind, body, subject, &fields);
+	char	   *payload = append_build(kind, body, subject, id, &fields);
 	AppendedAt	at = append_insert(schema, &fields, payload);
 
 	commit_note(false);
@@ -321,6 +338,8 @@ medchain_append_raw(PG_FUNCTION_ARGS)
 					 errmsg("a pseudonym has %d bytes", HASH_LEN)));
 		subject = (const uint8_t *) VARDATA_ANY(pseudonym);
 	}
+	/* what it says of a table is said behind what was done to its rows before */
+	(void) row_run_close_all();
 	append_entry(kind, body, subject, PG_GETARG_BOOL(3), id);
 	PG_RETURN_UUID_P(id);
 }

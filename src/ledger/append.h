@@ -26,10 +26,17 @@ typedef struct AppendedAt
 	ItemPointerData tid;
 } AppendedAt;
 
+/* An id for an entry that will be appended. */
+extern void append_new_id(pg_uuid_t *id);
+
 /*
  * The same for bodies that medchain wrote itself, which need no look whether they can be read;
- * never waits by itself.
+ * never waits by itself.  id: a new one; NULL: whichever.
  */
-extern AppendedAt append_own_entry(const char *kind, const char *body, const uint8_t *subject);
+extern AppendedAt append_own_entry(const char *kind, const char *body, const uint8_t *subject,
+								   const pg_uuid_t *id);
+
+/* ERROR where an entry could not be appended now, for who would only do so later. */
+extern void append_require(void);
 
 #endif

@@ -8,154 +8,44 @@
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
-#include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
-#include "core/encode.h"
-#include "ledger/append.h"
-#include "ledger/chain.h"
 #include "ledger/home.h"
-#include "ledger/pseudonym.h"
 #include "ledger/row_capture.h"
 #include "ledger/row_commitment.h"
-#include "ledger/row_order.h"
-#include "ledger/row_scan.h"
-#include "ledger/trusted.h"
+#include "ledger/row_run.h"
 
 #define CAPTURE_TRIGGER "medchain_capture"
 
 Oid			row_capture_arriving = InvalidOid;
 
-/* Which identity the pseudonym of a row's subject stands for. */
-static void
-capture_remember_subject(const RowImage *row, const uint8_t *subject)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {BYTEAOID, TEXTOID};
-	Datum		values[2];
-	TrustedScope scope;
-
-	values[0] = chain_bytea(subject, HASH_LEN);
-	values[1] = CStringGetTextDatum(row->identity);
-	trusted_begin(&scope);
-	trusted_execute(&plan, "INSERT INTO medchain.subject_identity (pseudonym, identity) VALUES "
-					"($1, $2) "
-					"ON CONFLICT (pseudonym) DO NOTHING", 2, types, values, NULL, false);
-	trusted_end(&scope);
-}
-
-/*
- * Which key the id of a new row stands for.  The table has neither index nor trigger, and no use
- * for the executor.
- */
-static void
-capture_remember_key(const RowTable *table, const RowImage *row)
-{
-	Relation	keys = table_open(get_relname_relid("row_key",
-										 get_namespace_oid("medchain", false)), RowExclusiveLock);
-	Datum		values[3];
-	bool		nulls[3] = {false};
-
-	values[0] = ObjectIdGetDatum(table->root);
-	values[1] = chain_bytea(row->id, HASH_LEN);
-	values[2] = CStringGetTextDatum(row->key_text);
-	simple_heap_insert(keys, heap_form_tuple(RelationGetDescr(keys), values, nulls));
-	table_close(keys, NoLock);
-}
-
-static void
-capture_hex(StringInfo body, const char *name, const uint8_t hash[HASH_LEN])
-{
-	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
-
-	encode_hex(hash, HASH_LEN, hex);
-	appendStringInfoString(body, ",\"");
-	appendStringInfoString(body, name);
-	appendStringInfoString(body, "\":\"");
-	appendBinaryStringInfo(body, hex, 2 * HASH_LEN);
-	appendStringInfoChar(body, '"');
-}
-
-/* One entry; now: what the row is, or NULL; was: what it was before, or NULL. */
-static AppendedAt
-capture_append(const RowTable *table, const char *kind, const RowImage *now, const RowImage *was)
-{
-	const RowImage *row = now ? now : was;
-	StringInfoData body;
-	uint8_t		pseudonym[HASH_LEN];
-	const uint8_t *subject = NULL;
-
-	if (row->identity != NULL)
-	{
-		pseudonym_of(row->identity, strlen(row->identity), pseudonym);
-		subject = pseudonym;
-	}
-	if (now != NULL && was == NULL)
-	{
-		capture_remember_key(table, now);
-		if (subject != NULL)
-			capture_remember_subject(now, subject);
-	}
-
-	initStringInfo(&body);
-	appendStringInfoString(&body, "{\"relation\":");
-	escape_json(&body, table->name);
-	capture_hex(&body, "row", row->id);
-	appendStringInfo(&body, ",\"version\":%d", table->version);
-	if (now != NULL)
-		capture_hex(&body, "commitment", now->commitment);
-	if (was != NULL)
-		capture_hex(&body, "previous", was->commitment);
-	appendStringInfoChar(&body, '}');
-	return append_own_entry(kind, body.data, subject);
-}
-
 /*
  * The command of this transaction that the trigger was called for.  The tuple is as it is in the
- * table: an old one says who replaced it, a new one who made it.  One that COPY FREEZE has made
- * says so as well (but not for HeapTupleHeaderGetCmin()) until somebody replaces it; then, that it
- * came before him.
+ * table: an old one says who replaced it, a new one who made it.
  */
 static CommandId
 capture_command(TriggerData *trigger)
 {
 	HeapTupleHeader header = trigger->tg_trigtuple->t_data;
-	CommandId	command;
 
-	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		return HeapTupleHeaderGetCmax(header);
-	if (!HeapTupleHeaderXminFrozen(header))
-		return HeapTupleHeaderGetCmin(header);
-	command = HeapTupleHeaderGetRawCommandId(header);
-	if ((header->t_infomask & HEAP_XMAX_INVALID) == 0 &&
-		!HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask))
-		command--;
-	return command;
+	return TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? row_order_maker(header) :
+		HeapTupleHeaderGetCmax(header);
 }
 
-/* The entry for it. */
+/* A row is different now: now, unless it is gone; was, unless it is new. */
 static void
-capture_append_change(TriggerData *trigger, const RowTable *table, const char *kind,
-					  const RowImage *now, const RowImage *was)
+capture_change(TriggerData *trigger, const RowTable *table, RowOperation operation,
+			   const RowImage *now, const RowImage *was)
 {
-	AppendedAt	at = capture_append(table, kind, now, was);
+	RowOrder	change;
 
-	row_order_keep(trigger->tg_relation, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL :
-				   trigger->tg_trigtuple,
-				   (now ? now : was)->id, capture_command(trigger), &at);
+	row_order_look(TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : trigger->tg_trigtuple,
+				   capture_command(trigger), &change);
+	row_run_add(trigger->tg_relation, table, operation, now, was, &change);
 }
 
 /*
@@ -236,86 +126,25 @@ medchain_capture(PG_FUNCTION_ARGS)
 				 errdetail("Its rows are on the ledger and are neither changed nor deleted.")));
 
 	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		row_image(table, desc, trigger->tg_trigtuple, table->version, &was);
+		row_image(table, desc, trigger->tg_trigtuple, table->version, NULL, &was);
 	if (!TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		row_image(table, desc, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? trigger->tg_trigtuple :
 				  trigger->tg_newtuple,
-				  table->version, &now);
+				  table->version, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : &was, &now);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		capture_append_change(trigger, table, "row.insert", &now, NULL);
+		capture_change(trigger, table, ROW_INSERT, &now, NULL);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		capture_append_change(trigger, table, "row.delete", NULL, &was);
+		capture_change(trigger, table, ROW_DELETE, NULL, &was);
 	else if (hash_equal(was.id, now.id) && capture_same_text(was.identity, now.identity))
-		capture_append_change(trigger, table, "row.update", &now, &was);
+		capture_change(trigger, table, ROW_UPDATE, &now, &was);
 	else
 	{
 		/*
 		 * moved to another key, or another subject: the end of one history and the start of
 		 * another
 		 */
-		capture_append_change(trigger, table, "row.delete", NULL, &was);
-		capture_append_change(trigger, table, "row.insert", &now, NULL);
+		capture_change(trigger, table, ROW_DELETE, NULL, &was);
+		capture_change(trigger, table, ROW_INSERT, &now, NULL);
 	}
 	return PointerGetDatum(NULL);
-}
-
-/* How row_record() goes over the rows. */
-typedef struct CaptureRecord
-{
-	const char *kind;
-	const RowTable *table;		/* of the relation that is read */
-	bool		leaving;
-	bool		filled;
-	int64		count;
-} CaptureRecord;
-
-static void
-capture_record_row(Relation part, HeapTuple row, void *arg)
-{
-	CaptureRecord *record = (CaptureRecord *) arg;
-	const RowTable *table = record->table;
-	TupleDesc	desc = RelationGetDescr(part);
-	RowImage	now;
-	RowImage	before;
-
-	row_image(table, desc, row, table->version, &now);
-	if (record->filled)
-		row_image(table, desc, row, table->version - 1, &before);
-	capture_append(table, record->kind, record->leaving ? NULL : &now,
-				   record->leaving ? &now : record->filled ? &before : NULL);
-	record->count++;
-}
-
-PG_FUNCTION_INFO_V1(medchain_row_record);
-
-/*
- * row_record(kind text, source regclass, root regclass) -> bigint: an entry for every row that
- * source and the partitions below it have now, as one of the ledger table root: row.baseline for
- * rows that came with it, row.delete for those that leave, row.update for those that DDL has just
- * given a new column with something in it, which the table's version before knew nothing of.
- */
-Datum
-medchain_row_record(PG_FUNCTION_ARGS)
-{
-	CaptureRecord record = {.kind = text_to_cstring(PG_GETARG_TEXT_PP(0))};
-	ListCell   *cell;
-
-	record.leaving = strcmp(record.kind, "row.delete") == 0;
-	record.filled = strcmp(record.kind, "row.update") == 0;
-
-	/*
-	 * the caller has locked the table: what it holds is what the newest snapshot sees, not what
-	 * the transaction's does
-	 */
-	PushActiveSnapshot(GetLatestSnapshot());
-	foreach(cell, row_scan_parts(PG_GETARG_OID(1), AccessShareLock))
-	{
-		Relation	part = table_open(lfirst_oid(cell), NoLock);
-
-		record.table = row_table_as(part, PG_GETARG_OID(2));
-		row_scan(part, GetActiveSnapshot(), capture_record_row, &record);
-		table_close(part, NoLock);
-	}
-	PopActiveSnapshot();
-	PG_RETURN_INT64(record.count);
 }

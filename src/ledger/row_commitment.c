@@ -16,6 +16,7 @@
 #include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "compat.h"
@@ -82,25 +83,75 @@ row_settings_restore(const RowSettings *saved)
 	}
 }
 
-/* The columns' values as text, NULL where null. */
-static void
-row_values(const RowTable *table, TupleDesc desc, HeapTuple row, char **texts)
+/* The text of a value; NULL: it is null. */
+typedef struct RowText
 {
-	Datum	   *values = palloc(sizeof(Datum) * (size_t) desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * (size_t) desc->natts);
+	const char *data;
+	size_t		len;
+} RowText;
+
+#define ROW_DIGITS (MAXINT8LEN + 1)
+
+static void
+row_text(const RowColumn *column, Datum value, char digits[ROW_DIGITS], RowText *out)
+{
+	switch (column->text)
+	{
+		case ROW_TEXT_INT2:
+			out->len = (size_t) pg_itoa(DatumGetInt16(value), digits);
+			out->data = digits;
+			break;
+		case ROW_TEXT_INT4:
+			out->len = (size_t) pg_ltoa(DatumGetInt32(value), digits);
+			out->data = digits;
+			break;
+		case ROW_TEXT_INT8:
+			out->len = (size_t) pg_lltoa(DatumGetInt64(value), digits);
+			out->data = digits;
+			break;
+		case ROW_TEXT_ITSELF:
+			{
+				struct varlena *detoasted = PG_DETOAST_DATUM_PACKED(value);
+
+				out->data = VARDATA_ANY(detoasted);
+				out->len = VARSIZE_ANY_EXHDR(detoasted);
+				break;
+			}
+		case ROW_TEXT_FUNCTION:
+			out->data = OutputFunctionCall(unconstify(FmgrInfo *, &column->output), value);
+			out->len = strlen(out->data);
+			break;
+	}
+}
+
+/* Of the columns that are not null: their texts. */
+static void
+row_texts(const RowTable *table, const Datum *values, const bool *nulls,
+		  char (*digits)[ROW_DIGITS], RowText *texts)
+{
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const RowColumn *column = &table->columns[i];
+		int			at = column->attribute - 1;
+
+		if (nulls[at])
+			texts[i].data = NULL;
+		else
+			row_text(column, values[at], digits[i], &texts[i]);
+	}
+}
+
+/* The same, with the settings that they depend on. */
+static void
+row_texts_by_settings(const RowTable *table, const Datum *values, const bool *nulls,
+					  char (*digits)[ROW_DIGITS], RowText *texts)
+{
 	RowSettings saved;
 
-	heap_deform_tuple(row, desc, values, nulls);
 	row_settings_fix(table->settings, &saved);
 	PG_TRY();
 	{
-		for (int i = 0; i < table->ncolumns; i++)
-		{
-			RowColumn  *column = &table->columns[i];
-			int			at = column->attribute - 1;
-
-			texts[i] = nulls[at] ? NULL : OutputFunctionCall(&column->output, values[at]);
-		}
+		row_texts(table, values, nulls, digits, texts);
 	}
 	PG_CATCH();
 	{
@@ -113,32 +164,74 @@ row_values(const RowTable *table, TupleDesc desc, HeapTuple row, char **texts)
 	row_settings_restore(&saved);
 }
 
-/* "<bytes>:<text>" */
-static void
-row_append(StringInfo out, const char *text)
-{
-	size_t		len = strlen(text);
-	char		digits[MAXINT8LEN + 1];
-	int			ndigits = pg_ulltoa_n(len, digits);
+/* A column in the canonical text takes at most so many bytes more than its value. */
+#define ROW_COLUMN_MORE(column) ((size_t) (column)->label_len + ROW_DIGITS + 1)
 
-	appendBinaryStringInfo(out, digits, ndigits);
-	appendStringInfoChar(out, ':');
-	appendBinaryStringInfo(out, text, (int) len);
+/* "<bytes of name>:<name><bytes>:<value>" from at on; returns what is behind it. */
+static char *
+row_append(char *at, const RowColumn *column, const RowText *text)
+{
+	memcpy(at, column->label, (size_t) column->label_len);
+	at += column->label_len;
+	at += pg_ulltoa_n(text->len, at);
+	*at++ = ':';
+	memcpy(at, text->data, text->len);
+	return at + text->len;
 }
 
-/* A pseudonym of "row\n<table>\n<canonical text of the key's columns>". */
-static void
-row_id(const RowTable *table, const char *canonical_key, uint8_t id[HASH_LEN])
+/* The columns that this version of the table had; returns what is behind them. */
+static char *
+row_content(const RowTable *table, const RowText *texts, int version, char *at, RowImage *image)
 {
-	StringInfoData name;
+	image->content = at;
+	for (int i = 0; i < table->ncolumns; i++)
+		if (texts[i].data != NULL && table->columns[i].since <= version)
+			at = row_append(at, &table->columns[i], &texts[i]);
+	image->content_len = (size_t) (at - image->content);
+	*at++ = '\0';
+	return at;
+}
 
-	initStringInfo(&name);
-	appendStringInfoString(&name, "row\n");
-	appendStringInfoString(&name, table->name);
-	appendStringInfoChar(&name, '\n');
-	appendStringInfoString(&name, canonical_key);
-	pseudonym_of(name.data, (size_t) name.len, id);
-	pfree(name.data);
+/*
+ * What stands for the row: a pseudonym of "row\n<table>\n<canonical text of the key's columns>".
+ */
+static char *
+row_key(const RowTable *table, const RowText *texts, const RowImage *like, char *at,
+		RowImage *image)
+{
+	image->key = at;
+	memcpy(at, table->id_prefix, (size_t) table->id_prefix_len);
+	at += table->id_prefix_len;
+	for (int i = 0; i < table->ncolumns; i++)
+		if (texts[i].data != NULL && table->columns[i].is_key)
+			at = row_append(at, &table->columns[i], &texts[i]);
+	image->key_len = (size_t) (at - image->key);
+	if (like != NULL && like->key_len == image->key_len &&
+		memcmp(like->key, image->key, image->key_len) == 0)
+		memcpy(image->id, like->id, HASH_LEN);
+	else
+		pseudonym_of(image->key, image->key_len, image->id);
+	return at;
+}
+
+/* The key for people. */
+static void
+row_key_text(const RowTable *table, const RowText *texts, char *at, RowImage *image)
+{
+	image->key_text = at;
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const RowColumn *column = &table->columns[i];
+
+		if (texts[i].data == NULL || !column->is_key)
+			continue;
+		if (at > image->key_text)
+			at = stpcpy(at, ", ");
+		at = stpcpy(stpcpy(at, column->name), "=");
+		memcpy(at, texts[i].data, texts[i].len);
+		at += texts[i].len;
+	}
+	*at = '\0';
 }
 
 /*
@@ -148,60 +241,59 @@ row_id(const RowTable *table, const char *canonical_key, uint8_t id[HASH_LEN])
 static void
 row_commit(const RowTable *table, RowImage *image)
 {
-	StringInfoData message;
 	uint8_t		salt[HASH_LEN];
 
-	initStringInfo(&message);
-	appendBinaryStringInfo(&message, (const char *) image->id, HASH_LEN);
-	appendBinaryStringInfo(&message, image->content.data, image->content.len);
-	if (!hash_mac(table->salts, message.data, (size_t) message.len, salt))
+	if (!hash_mac_pair(table->salts, image->id, HASH_LEN, image->content, image->content_len,
+					   salt))
 		elog(ERROR, "could not compute HMAC-SHA-256");
 	memcpy(image->salt, salt, ROW_SALT_LEN);
-
-	resetStringInfo(&message);
-	appendBinaryStringInfo(&message, (const char *) image->salt, ROW_SALT_LEN);
-	appendBinaryStringInfo(&message, image->content.data, image->content.len);
-	if (!hash_sha256(message.data, (size_t) message.len, image->commitment))
+	if (!hash_sha256_pair(salt, ROW_SALT_LEN, image->content, image->content_len,
+						  image->commitment))
 		elog(ERROR, "could not compute SHA-256");
-	pfree(message.data);
 }
 
+/* This is done for each of a million rows: everything that is needed comes out of two pieces. */
 void
-row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, RowImage *image)
+row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, const RowImage *like,
+		  RowImage *image)
 {
-	char	  **texts = palloc(sizeof(char *) * (size_t) table->ncolumns);
-	StringInfoData key;
-	StringInfoData key_text;
+	size_t		natts = (size_t) desc->natts;
+	size_t		ncolumns = (size_t) table->ncolumns;
+	RowText    *texts = palloc(ncolumns * (sizeof(RowText) + ROW_DIGITS) +
+							   natts * (sizeof(Datum) + sizeof(bool)));
+	Datum	   *values = (Datum *) (texts + ncolumns);
+	char		(*digits)[ROW_DIGITS] = (char (*)[ROW_DIGITS]) (values + natts);
+	bool	   *nulls = (bool *) (digits + ncolumns);
+	size_t		room = (size_t) table->id_prefix_len + 2;
+	char	   *at;
 
-	row_values(table, desc, row, texts);
-	memset(image, 0, sizeof(*image));
-	initStringInfo(&image->content);
-	initStringInfo(&key);
-	initStringInfo(&key_text);
-	for (int i = 0; i < table->ncolumns; i++)
+	heap_deform_tuple(row, desc, values, nulls);
+	if (table->settings == ROW_SETTINGS_NONE)
+		row_texts(table, values, nulls, digits, texts);
+	else
+		row_texts_by_settings(table, values, nulls, digits, texts);
+	image->identity = NULL;
+	for (size_t i = 0; i < ncolumns; i++)
 	{
 		const RowColumn *column = &table->columns[i];
 
-		if (texts[i] == NULL)
+		if (texts[i].data == NULL)
 			continue;
-		if (column->since <= version)
-		{
-			row_append(&image->content, column->name);
-			row_append(&image->content, texts[i]);
-		}
-		if (column->is_key)
-		{
-			row_append(&key, column->name);
-			row_append(&key, texts[i]);
-			appendStringInfo(&key_text, "%s%s=%s", key_text.len > 0 ? ", " :
-							 "", column->name, texts[i]);
-		}
+		room += (ROW_COLUMN_MORE(column) + texts[i].len) * (column->is_key ? 3 : 1);
 		if (column->attribute == table->subject)
-			image->identity = table->subject_padded ?
-				pnstrdup(texts[i], (Size) bpchartruelen(texts[i], (int) strlen(texts[i]))) :
-				texts[i];
+			image->identity = pnstrdup(texts[i].data, table->subject_padded ?
+									   (Size) bpchartruelen(unconstify(char *, texts[i].data),
+															(int) texts[i].len) : texts[i].len);
 	}
-	image->key_text = key_text.data;
-	row_id(table, key.data, image->id);
+	if (!AllocSizeIsValid(room))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a row of ledger table \"%s\" is too long", table->name),
+				 errdetail("Its text has %zu bytes, and may have %zu.", room,
+						   (Size) MaxAllocSize)));
+	at = palloc(room);
+	at = row_content(table, texts, version, at, image);
+	at = row_key(table, texts, like, at, image);
+	row_key_text(table, texts, at, image);
 	row_commit(table, image);
 }

@@ -13,7 +13,6 @@
 #include "postgres.h"
 #include "access/htup.h"
 #include "access/tupdesc.h"
-#include "lib/stringinfo.h"
 
 #include "core/hash.h"
 #include "ledger/row_table.h"
@@ -23,16 +22,22 @@
 /* A row, as the ledger sees it. */
 typedef struct RowImage
 {
-	StringInfoData content;		/* canonical text: see row_commitment.c */
-	char	   *key_text;		/* primary key for people: "a=1, b=2" */
+	char	   *content;		/* canonical text: see row_commitment.c */
+	size_t		content_len;
+	char	   *key;			/* what its id is made of: table and primary key, */
+	size_t		key_len;
+	char	   *key_text;		/* and one for people: "a=1, b=2" */
 	char	   *identity;		/* of the subject; NULL if the row is about nobody */
 	uint8_t		id[HASH_LEN];	/* stands for the row: a pseudonym of its primary key */
 	uint8_t		salt[ROW_SALT_LEN];
 	uint8_t		commitment[HASH_LEN];	/* SHA-256(salt || content) */
 } RowImage;
 
-/* The image of a row, with the columns that version of the table had; palloc'd. */
+/*
+ * The image of a row, with the columns that version of the table had; palloc'd.  like: one that
+ * probably has the same key, or NULL.
+ */
 extern void row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version,
-					  RowImage *image);
+					  const RowImage *like, RowImage *image);
 
 #endif

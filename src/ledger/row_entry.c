@@ -22,12 +22,15 @@ typedef enum RowField
 	ROW_VERSION,
 	ROW_COMMITMENT,
 	ROW_PREVIOUS,
+	ROW_NUMBER,
+	ROW_ROOT,
+	ROW_SUBJECTS,
 	ROW_FIELDS
 } RowField;
 
 static const char *const field_names[ROW_FIELDS] = {
 	"relation", "row", "version", "commitment",
-	"previous"
+	"previous", "number", "root", "subjects"
 };
 
 /* A field of the body, as it stands in the text; of several of one name the last, as in jsonb. */
@@ -63,43 +66,68 @@ row_entry_hash(const RowValue *value, uint8_t hash[HASH_LEN])
 		strlen(hex) == 2 * HASH_LEN && decode_hex(hex, 2 * HASH_LEN, hash);
 }
 
-/* A whole number that fits; 0: anything else. */
-static int
-row_entry_version(const RowValue *value)
+/* A whole number of so many digits at most; 0: anything else. */
+static int64
+row_entry_number(const RowValue *value, size_t digits)
 {
-	int			version = 0;
+	int64		number = 0;
 
-	if (value->at == NULL || value->len > 9)
+	if (value->at == NULL || value->len > digits)
 		return 0;
 	for (size_t i = 0; i < value->len; i++)
 	{
 		if (value->at[i] < '0' || value->at[i] > '9')
 			return 0;
-		version = version * 10 + (value->at[i] - '0');
+		number = number * 10 + (value->at[i] - '0');
 	}
-	return version;
+	return number;
+}
+
+/* The fields of the body, and the relation, palloc'd; false if there is none. */
+static bool
+row_entry_values(const char *payload, int len, RowValue values[ROW_FIELDS], char **relation)
+{
+	Entry		entry;
+	const RowValue *name = &values[ROW_RELATION];
+
+	memset(values, 0, sizeof(RowValue) * ROW_FIELDS);
+	if (!entry_read(payload, (size_t) len, &entry, NULL) ||
+		!json_text_object(entry.body, entry.body_len, JSON_TEXT_READABLE, row_entry_field, values,
+						  NULL) ||
+		name->at == NULL)
+		return false;
+	*relation = palloc(name->len);
+	return json_text_string(name->at, name->len, *relation, name->len);
 }
 
 bool
 row_entry_parse(const char *payload, int len, RowEntry *row)
 {
-	Entry		entry;
-	RowValue	values[ROW_FIELDS] = {{0}};
-	const RowValue *relation = &values[ROW_RELATION];
+	RowValue	values[ROW_FIELDS];
 
 	memset(row, 0, sizeof(*row));
-	if (!entry_read(payload, (size_t) len, &entry, NULL) ||
-		!json_text_object(entry.body, entry.body_len, JSON_TEXT_READABLE, row_entry_field, values,
-						  NULL) ||
-		relation->at == NULL || !row_entry_hash(&values[ROW_ROW], row->id))
+	if (!row_entry_values(payload, len, values, &row->relation) ||
+		!row_entry_hash(&values[ROW_ROW], row->id))
 		return false;
-	row->relation = palloc(relation->len);
-	if (!json_text_string(relation->at, relation->len, row->relation, relation->len))
-		return false;
-	row->version = row_entry_version(&values[ROW_VERSION]);
+	row->version = (int) row_entry_number(&values[ROW_VERSION], 9);
 	row->has_commitment = row_entry_hash(&values[ROW_COMMITMENT], row->commitment);
 	row->has_previous = row_entry_hash(&values[ROW_PREVIOUS], row->previous);
 	return true;
+}
+
+bool
+row_entry_parse_set(const char *payload, int len, RowSetSays *set)
+{
+	RowValue	values[ROW_FIELDS];
+
+	memset(set, 0, sizeof(*set));
+	if (!row_entry_values(payload, len, values, &set->relation) ||
+		!row_entry_hash(&values[ROW_ROOT], set->root))
+		return false;
+	set->version = (int) row_entry_number(&values[ROW_VERSION], 9);
+	set->number = row_entry_number(&values[ROW_NUMBER], 18);
+	set->has_subjects = row_entry_hash(&values[ROW_SUBJECTS], set->subjects);
+	return set->number > 0;
 }
 
 PG_FUNCTION_INFO_V1(medchain_row_entry);
@@ -146,4 +174,32 @@ medchain_row_entry_key(PG_FUNCTION_ARGS)
 	if (!row_entry_parse(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), &entry))
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(row_id_bits(entry.id));
+}
+
+PG_FUNCTION_INFO_V1(medchain_row_set_entry);
+
+/*
+ * row_set_entry(payload text, OUT relation text, OUT version int, OUT number bigint, OUT root
+ * bytea, OUT subjects bytea)
+ */
+Datum
+medchain_row_set_entry(PG_FUNCTION_ARGS)
+{
+	text	   *payload = PG_GETARG_TEXT_PP(0);
+	RowSetSays	set;
+	TupleDesc	desc;
+	Datum		values[5];
+	bool		nulls[5] = {false};
+
+	if (!row_entry_parse_set(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), &set))
+		PG_RETURN_NULL();
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = CStringGetTextDatum(set.relation);
+	values[1] = Int32GetDatum(set.version);
+	values[2] = Int64GetDatum(set.number);
+	values[3] = chain_bytea(set.root, HASH_LEN);
+	values[4] = chain_bytea(set.subjects, HASH_LEN);
+	nulls[4] = !set.has_subjects;
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -22,9 +22,22 @@ typedef struct RowEntry
 /* False if the payload says nothing of the kind; never an error because of it. */
 extern bool row_entry_parse(const char *payload, int len, RowEntry *entry);
 
-/* The first 64 bits of a row's id: what an index holds. */
+/* What an entry of kind row.set says about all of its items. */
+typedef struct RowSetSays
+{
+	char	   *relation;
+	int			version;
+	int64		number;			/* of items; positive */
+	uint8_t		root[HASH_LEN];
+	bool		has_subjects;
+	uint8_t		subjects[HASH_LEN]; /* root of the tree of those */
+} RowSetSays;
+
+extern bool row_entry_parse_set(const char *payload, int len, RowSetSays *set);
+
+/* The first 64 bits of a row's id, or a pseudonym: what an index holds. */
 static inline int64
-row_id_bits(const uint8_t id[HASH_LEN])
+row_id_bits(const uint8_t id[8])
 {
 	uint64		bits = 0;
 

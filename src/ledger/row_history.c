@@ -14,6 +14,7 @@
 
 #include "ledger/chain.h"
 #include "ledger/row_key.h"
+#include "ledger/row_run.h"
 #include "ledger/trusted.h"
 
 /*
@@ -48,6 +49,7 @@ row_history(FunctionCallInfo fcinfo, RowKeyForm form)
 	RowKey		key;
 	ReturnSetInfo *result;
 	TrustedScope scope;
+	bool		appended;
 
 	InitMaterializedSRF(fcinfo, 0);
 	result = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -57,11 +59,13 @@ row_history(FunctionCallInfo fcinfo, RowKeyForm form)
 	row_key_id(&key, id);
 	values[0] = ObjectIdGetDatum(key.table->root);
 	values[1] = chain_bytea(id, HASH_LEN);
+	appended = row_run_read_begin();
 	trusted_begin(&scope);
 	trusted_read(&plan, "SELECT * FROM medchain.row_words($1, $2)", 2, types, values);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
 	trusted_end(&scope);
+	row_run_read_end(appended);
 	row_key_end(&key);
 	return (Datum) 0;
 }

@@ -183,6 +183,7 @@ row_key_id(const RowKey *key, uint8_t id[HASH_LEN])
 		values[key->attributes[i] - 1] = key->values[i];
 		nulls[key->attributes[i] - 1] = false;
 	}
-	row_image(key->table, desc, heap_form_tuple(desc, values, nulls), key->table->version, &image);
+	row_image(key->table, desc, heap_form_tuple(desc, values, nulls), key->table->version, NULL,
+			  &image);
 	memcpy(id, image.id, HASH_LEN);
 }

@@ -27,6 +27,8 @@
 #include "ledger/row_commitment.h"
 #include "ledger/row_entry.h"
 #include "ledger/row_key.h"
+#include "ledger/row_run.h"
+#include "ledger/row_set_read.h"
 #include "ledger/trusted.h"
 
 /* A row that must be one of the relation's own type. */
@@ -106,50 +108,138 @@ row_proof_find(const RowKey *key, MemoryContext context)
 	return header;
 }
 
-/* The newest entry about the row, and its receipt; both NULL if there is none. */
+/* What the ledger said last about the row. */
+typedef struct RowWord
+{
+	char	   *payload;		/* of the entry; NULL: nothing */
+	char	   *receipt;		/* NULL: it is not sealed yet */
+	bool		in_set;			/* with other rows, at this place: */
+	int64		place;
+	pg_uuid_t	entry;
+	int			version;
+	RowItem		item;
+} RowWord;
+
+/* Of an item of a set, everything that is hashed; of another entry the commitment is enough. */
 static void
-row_proof_entry(const RowImage *image, const char *relation, char **payload, char **receipt,
-				bool *pending, MemoryContext context)
+row_proof_read_word(RowWord *word, HeapTuple row, TupleDesc desc, const RowImage *image,
+					MemoryContext context)
+{
+	bool		isnull;
+	Datum		value;
+	char	   *kind = SPI_getvalue(row, desc, 4);
+
+	word->entry = *DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
+	word->payload = MemoryContextStrdup(context, SPI_getvalue(row, desc, 2));
+	value = SPI_getbinval(row, desc, 5, &isnull);
+	word->in_set = !isnull;
+	word->place = isnull ? 0 : DatumGetInt64(value);
+	word->version = DatumGetInt32(SPI_getbinval(row, desc, 6, &isnull));
+	if (!row_item_operation(kind + strlen("row."), &word->item.operation))
+		elog(ERROR, "\"%s\" is no kind of entry about a row", kind);
+	memcpy(word->item.row, image->id, HASH_LEN);
+	for (int i = 0; i < 2; i++)
+	{
+		bytea	   *hash;
+
+		value = SPI_getbinval(row, desc, 7 + i, &isnull);
+		if (isnull)
+			continue;
+		hash = DatumGetByteaPP(value);
+		if (VARSIZE_ANY_EXHDR(hash) == HASH_LEN)
+			memcpy(i == 0 ? word->item.commitment : word->item.previous, VARDATA_ANY(hash),
+				   HASH_LEN);
+	}
+}
+
+static void
+row_proof_word(const RowImage *image, const char *relation, RowWord *word)
 {
 	static SPIPlanPtr newest = NULL;
 	static SPIPlanPtr proof = NULL;
 	Oid			types[3] = {INT8OID, TEXTOID, BYTEAOID};
 	Oid			uuid[1] = {UUIDOID};
 	Datum		values[3];
+	MemoryContext caller = CurrentMemoryContext;
 	TrustedScope scope;
 	bool		isnull;
 
 	values[0] = Int64GetDatum(row_id_bits(image->id));
 	values[1] = CStringGetTextDatum(relation);
 	values[2] = chain_bytea(image->id, HASH_LEN);
+	memset(word, 0, sizeof(*word));
 	trusted_begin(&scope);
-	trusted_read(&newest, "SELECT id, payload, late FROM medchain.row_entries($1, $2, $3) ORDER BY "
-				 "late DESC, seq DESC LIMIT 1",
+	trusted_read(&newest, "SELECT id, payload, late, kind, place, version, commitment, previous "
+				 "FROM medchain.row_entries($1, $2, $3) "
+				 "ORDER BY late DESC, seq DESC, place DESC LIMIT 1",
 				 3, types, values);
-	*payload = *receipt = NULL;
 	if (SPI_processed > 0)
 	{
-		Datum		id = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
 
-		*payload = MemoryContextStrdup(context,
-								   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2));
-		*pending = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3,
-											  &isnull));
-		if (!*pending)
+		row_proof_read_word(word, row, desc, image, caller);
+		if (!DatumGetBool(SPI_getbinval(row, desc, 3, &isnull)))
 		{
-			values[0] = id;
+			values[0] = UUIDPGetDatum(&word->entry);
 			trusted_read(&proof, "SELECT medchain.receipt($1, (SELECT node FROM "
 						 "medchain.local_node))::text", 1, uuid, values);
-			*receipt = MemoryContextStrdup(context,
+			word->receipt = MemoryContextStrdup(caller,
 								   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 		}
 	}
 	trusted_end(&scope);
 }
 
+static void
+row_proof_hex(StringInfo json, const char *name, const uint8_t hash[HASH_LEN])
+{
+	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
+
+	encode_hex(hash, HASH_LEN, hex);
+	appendStringInfo(json, ",\"%s\":\"%s\"", name, hex);
+}
+
+/* What leads from the row's item to the root in the entry. */
+static void
+row_proof_set(StringInfo json, const RowWord *word)
+{
+	uint8_t		hashes[PROOF_MAX_HASHES][HASH_LEN];
+	int			nhashes;
+	RowSetSays	says;
+	TrustedScope scope;
+	bool		proven;
+
+	trusted_begin(&scope);
+	proven = row_entry_parse_set(word->payload, (int) strlen(word->payload), &says) &&
+		row_set_prove(&word->entry, &says, word->place, hashes, &nhashes);
+	trusted_end(&scope);
+	if (!proven)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("what is kept of the rows of entry %s is damaged",
+						DatumGetCString(DirectFunctionCall1(uuid_out,
+															UUIDPGetDatum(&word->entry)))),
+				 errhint("medchain.verify() says where.")));
+	appendStringInfo(json, ",\"set\":{\"operation\":\"%s\",\"index\":%lld",
+					 row_item_word(word->item.operation), (long long) word->place);
+	row_proof_hex(json, "row", word->item.row);
+	if (row_item_has_previous(word->item.operation))
+		row_proof_hex(json, "previous", word->item.previous);
+	appendStringInfoString(json, ",\"hashes\":[");
+	for (int i = 0; i < nhashes; i++)
+	{
+		char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
+
+		encode_hex(hashes[i], HASH_LEN, hex);
+		appendStringInfo(json, "%s\"%s\"", i > 0 ? "," : "", hex);
+	}
+	appendStringInfoString(json, "]}");
+}
+
 /* The receipt with the opened commitment in it. */
 static Datum
-row_proof_result(const RowTable *table, const RowImage *image, const char *receipt)
+row_proof_result(const RowTable *table, const RowImage *image, const RowWord *word)
 {
 	StringInfoData json;
 	char		salt[ENCODE_HEX_SIZE(ROW_SALT_LEN)];
@@ -159,10 +249,13 @@ row_proof_result(const RowTable *table, const RowImage *image, const char *recei
 	appendStringInfoString(&json, "{\"type\":\"row_proof\",\"row\":{\"relation\":");
 	escape_json(&json, table->name);
 	appendStringInfoString(&json, ",\"content\":");
-	escape_json(&json, image->content.data);
-	appendStringInfo(&json, ",\"salt\":\"%s\"}}", salt);
+	escape_json(&json, image->content);
+	appendStringInfo(&json, ",\"salt\":\"%s\"", salt);
+	if (word->in_set)
+		row_proof_set(&json, word);
+	appendStringInfoString(&json, "}}");
 	return DirectFunctionCall2(jsonb_concat,
-							   DirectFunctionCall1(jsonb_in, CStringGetDatum(receipt)),
+							   DirectFunctionCall1(jsonb_in, CStringGetDatum(word->receipt)),
 							   DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
 }
 
@@ -176,6 +269,30 @@ row_proof_differs(const RowTable *table, const RowImage *image, const char *how)
 			 errhint("medchain.verify_table() shows what else is not.")));
 }
 
+/* What the ledger says about the row as it is, with its image by the columns that it speaks of. */
+static void
+row_proof_compare(const RowKey *key, HeapTuple row, RowImage *image, RowWord *word)
+{
+	TupleDesc	desc = RelationGetDescr(key->relation);
+
+	row_image(key->table, desc, row, key->table->version, NULL, image);
+	row_proof_word(image, key->table->name, word);
+	if (word->payload == NULL)
+		row_proof_differs(key->table, image, "It knows nothing of this row.");
+	if (!row_item_has_commitment(word->item.operation))
+		row_proof_differs(key->table, image, "It says that the row was deleted.");
+	if (word->version != key->table->version)
+		row_image(key->table, desc, row, word->version, NULL, image);
+	if (!hash_equal(word->item.commitment, image->commitment))
+		row_proof_differs(key->table, image, "The content differs from the commitment.");
+	if (word->receipt == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the newest change of row %s of \"%s\" is not sealed yet",
+						image->key_text, key->table->name),
+				 errhint("medchain.seal() waits for it.")));
+}
+
 /* The proof of the row that a call names. */
 static Datum
 row_proof(FunctionCallInfo fcinfo, RowKeyForm form)
@@ -184,40 +301,27 @@ row_proof(FunctionCallInfo fcinfo, RowKeyForm form)
 	HeapTupleHeader header;
 	HeapTupleData row;
 	RowImage	image;
-	RowEntry	entry;
-	char	   *payload;
-	char	   *receipt;
-	bool		pending = false;
+	RowWord		word;
+	bool		appended;
+	Datum		result = (Datum) 0;
 
 	row_key_begin(&key, fcinfo);
 	if (!row_key_may_select(&key))
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(key.relation));
 	row_key_read(&key, fcinfo, form);
+	appended = row_run_read_begin();
 	header = row_proof_find(&key, CurrentMemoryContext);
-	if (header == NULL)
+	if (header != NULL)
 	{
-		row_key_end(&key);
-		PG_RETURN_NULL();
+		row = row_proof_row(key.relation, header);
+		row_proof_compare(&key, &row, &image, &word);
+		result = row_proof_result(key.table, &image, &word);
 	}
-	row = row_proof_row(key.relation, header);
-	row_image(key.table, RelationGetDescr(key.relation), &row, key.table->version, &image);
-	row_proof_entry(&image, key.table->name, &payload, &receipt, &pending, CurrentMemoryContext);
-	if (payload == NULL)
-		row_proof_differs(key.table, &image, "It knows nothing of this row.");
-	if (!row_entry_parse(payload, strlen(payload), &entry) || !entry.has_commitment)
-		row_proof_differs(key.table, &image, "It says that the row was deleted.");
-	if (entry.version != key.table->version)
-		row_image(key.table, RelationGetDescr(key.relation), &row, entry.version, &image);
-	if (!hash_equal(entry.commitment, image.commitment))
-		row_proof_differs(key.table, &image, "The content differs from the commitment.");
-	if (pending)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the newest change of row %s of \"%s\" is not sealed yet", image.key_text,
-						key.table->name),
-				 errhint("medchain.seal() waits for it.")));
+	row_run_read_end(appended);
 	row_key_end(&key);
-	return row_proof_result(key.table, &image, receipt);
+	if (header == NULL)
+		PG_RETURN_NULL();
+	return result;
 }
 
 PG_FUNCTION_INFO_V1(medchain_row_proof);

@@ -103,6 +103,28 @@ row_table_type_settings(Oid type)
 	}
 }
 
+/* Types whose output function does no more than this. */
+static RowTextKind
+row_table_text_kind(Oid type)
+{
+	switch (getBaseType(type))
+	{
+		case INT2OID:
+			return ROW_TEXT_INT2;
+		case INT4OID:
+			return ROW_TEXT_INT4;
+		case INT8OID:
+			return ROW_TEXT_INT8;
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case JSONOID:
+			return ROW_TEXT_ITSELF;
+		default:
+			return ROW_TEXT_FUNCTION;
+	}
+}
+
 static void
 row_table_add_column(RowTable *table, TupleDesc desc, const char *attribute, const char *name,
 					 int since, bool is_key)
@@ -121,11 +143,14 @@ row_table_add_column(RowTable *table, TupleDesc desc, const char *attribute, con
 						 "it under it again.")));
 	column->attribute = (AttrNumber) number;
 	column->name = pstrdup(name);
+	column->label = psprintf("%zu:%s", strlen(name), name);
+	column->label_len = (int) strlen(column->label);
 	column->since = since;
 	column->is_key = is_key;
 	type = TupleDescAttr(desc, number - 1)->atttypid;
 	getTypeOutputInfo(type, &output, &is_varlena);
 	fmgr_info_cxt(output, &column->output, CurrentMemoryContext);
+	column->text = row_table_text_kind(type);
 	table->settings = Max(table->settings, row_table_type_settings(type));
 }
 
@@ -141,6 +166,8 @@ row_table_fill(RowTable *table, Relation relation, SPITupleTable *rows)
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
 
 	table->name = SPI_getvalue(first, desc, 1);
+	table->id_prefix = psprintf("row\n%s\n", table->name);
+	table->id_prefix_len = (int) strlen(table->id_prefix);
 	table->append_only = DatumGetBool(SPI_getbinval(first, desc, 2, &isnull));
 	table->version = DatumGetInt32(SPI_getbinval(first, desc, 4, &isnull));
 	table->columns = palloc0(sizeof(RowColumn) * rows->numvals);

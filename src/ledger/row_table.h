@@ -23,12 +23,25 @@ typedef enum RowSettingsKind
 	ROW_SETTINGS_ALL			/* whatever it be, search_path included */
 } RowSettingsKind;
 
+/* How a value becomes text; for most types it is their output function that knows. */
+typedef enum RowTextKind
+{
+	ROW_TEXT_FUNCTION,
+	ROW_TEXT_INT2,
+	ROW_TEXT_INT4,
+	ROW_TEXT_INT8,
+	ROW_TEXT_ITSELF				/* text and what is stored as text is */
+} RowTextKind;
+
 typedef struct RowColumn
 {
 	AttrNumber	attribute;
 	char	   *name;			/* as the ledger calls it, also after it was renamed */
+	char	   *label;			/* in the canonical text: "<bytes of name>:<name>" */
+	int			label_len;
 	int			since;			/* version of the table that first had it */
 	bool		is_key;
+	RowTextKind text;
 	FmgrInfo	output;
 } RowColumn;
 
@@ -38,6 +51,8 @@ typedef struct RowTable
 								 * it */
 	Oid			root;			/* the table */
 	char	   *name;			/* as the ledger calls it */
+	char	   *id_prefix;		/* what stands before the key in that which a row's id is made of */
+	int			id_prefix_len;
 	bool		append_only;
 	AttrNumber	subject;		/* column with the examinee's identity; 0: none */
 	bool		subject_padded; /* char(n), whose blanks at the end mean nothing */

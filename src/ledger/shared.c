@@ -94,6 +94,7 @@ shared_startup(void)
 
 			pg_atomic_init_u64(&verification->entries, 0);
 			pg_atomic_init_u64(&verification->blocks, 0);
+			pg_atomic_init_u64(&verification->items, 0);
 			pg_atomic_init_u64(&verification->faults, 0);
 		}
 	}

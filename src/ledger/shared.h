@@ -142,6 +142,7 @@ typedef struct SharedVerification
 	int64		entries_total;	/* as far as the blocks say */
 	pg_atomic_uint64 entries;
 	pg_atomic_uint64 blocks;
+	pg_atomic_uint64 items;		/* of sets */
 	pg_atomic_uint64 faults;
 } SharedVerification;
 

@@ -30,6 +30,7 @@
 #include "ledger/verify_checkpoint.h"
 #include "ledger/verify_job.h"
 #include "ledger/verify_progress.h"
+#include "ledger/verify_set.h"
 
 #define VERIFY_FAULTS_MAX 10000
 
@@ -169,6 +170,9 @@ verify_compare(VerifyJob *job, int number, const LocalNode *node, const VerifyCh
 	surplus = origin->adrift ? NULL : tile_audit_surplus(origin->origin, origin->end.range.size);
 	if (surplus != NULL)
 		verify_job_report(job, number, origin->end.height, PG_INT64_MAX, "bad tile", "%s", surplus);
+	/* what was verified before is not looked at again */
+	if (origin->own && chain->start.height < 0)
+		verify_set_strays(job, number);
 }
 
 /* By the index, as the table may be large, and has few. */

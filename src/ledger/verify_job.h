@@ -20,6 +20,7 @@
 typedef struct VerifyOrigin
 {
 	char		origin[NOTE_NAME_MAX + 1];
+	bool		own;			/* this node's */
 	int			first_key;		/* its keys are job's keys first_key .. first_key + nkeys - 1, by
 								 * height */
 	int			nkeys;			/* 0: not configured, signatures are not checked */

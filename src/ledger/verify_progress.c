@@ -55,6 +55,7 @@ verify_progress_begin(void)
 		verification->entries_total = 0;
 		pg_atomic_write_u64(&verification->entries, 0);
 		pg_atomic_write_u64(&verification->blocks, 0);
+		pg_atomic_write_u64(&verification->items, 0);
 		pg_atomic_write_u64(&verification->faults, 0);
 	}
 	LWLockRelease(shared_state->lock);
@@ -107,7 +108,7 @@ PG_FUNCTION_INFO_V1(medchain_verify_progress);
 
 /*
  * verifications() -> setof (pid, started, phase, workers, chains, entries_total, entries_done,
- * blocks_done, faults): those of this database.
+ * blocks_done, faults, items_done): those of this database.
  */
 Datum
 medchain_verify_progress(PG_FUNCTION_ARGS)
@@ -120,8 +121,8 @@ medchain_verify_progress(PG_FUNCTION_ARGS)
 	for (int i = 0; i < SHARED_VERIFICATIONS; i++)
 	{
 		SharedVerification *slot = &shared_state->verifications[i];
-		Datum		values[9];
-		bool		nulls[9] = {false};
+		Datum		values[10];
+		bool		nulls[10] = {false};
 		bool		ours;
 
 		LWLockAcquire(shared_state->lock, LW_SHARED);
@@ -135,6 +136,7 @@ medchain_verify_progress(PG_FUNCTION_ARGS)
 		values[6] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->entries));
 		values[7] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->blocks));
 		values[8] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->faults));
+		values[9] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->items));
 		LWLockRelease(shared_state->lock);
 		if (!ours)
 			continue;

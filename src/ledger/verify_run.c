@@ -179,8 +179,8 @@ verify_job_size(int norigins, int nkeys, int nsegments, int fault_limit, VerifyJ
 }
 
 static void
-verify_job_fill(VerifyJob *job, const VerifyJob *plan, const VerifyChain *chains,
-				const List *segments)
+verify_job_fill(VerifyJob *job, const VerifyJob *plan, const LocalNode *node,
+				const VerifyChain *chains, const List *segments)
 {
 	ListCell   *cell;
 	int			nkeys = 0;
@@ -195,6 +195,7 @@ verify_job_fill(VerifyJob *job, const VerifyJob *plan, const VerifyChain *chains
 
 		memset(origin, 0, sizeof(*origin));
 		strlcpy(origin->origin, chains[n].origin, sizeof(origin->origin));
+		origin->own = strcmp(chains[n].origin, node->node) == 0;
 		origin->first_key = nkeys;
 		origin->nkeys = list_length(chains[n].terms.keys);
 		foreach(cell, chains[n].terms.keys)
@@ -241,8 +242,8 @@ medchain_verify_worker(dsm_segment *memory, shm_toc *toc)
 
 /* The whole job in background workers; a copy of it as they left it. */
 static VerifyJob *
-verify_run_parallel(const VerifyJob *plan, const VerifyChain *chains, const List *segments,
-					int workers)
+verify_run_parallel(const VerifyJob *plan, const LocalNode *node, const VerifyChain *chains,
+					const List *segments, int workers)
 {
 	ParallelContext *context;
 	VerifyJob  *shared;
@@ -254,7 +255,7 @@ verify_run_parallel(const VerifyJob *plan, const VerifyChain *chains, const List
 	shm_toc_estimate_keys(&context->estimator, 1);
 	InitializeParallelDSM(context);
 	shared = shm_toc_allocate(context->toc, plan->size);
-	verify_job_fill(shared, plan, chains, segments);
+	verify_job_fill(shared, plan, node, chains, segments);
 	shm_toc_insert(context->toc, VERIFY_JOB_KEY, shared);
 	LaunchParallelWorkers(context);
 	verify_progress_workers(plan->progress, context->nworkers_launched);
@@ -299,9 +300,9 @@ verify_run(const LocalNode *node, const VerifyChain *chains, int nchains, int fa
 
 	workers = Min(workers, list_length(segments));
 	if (workers > 0 && total > SEGMENT_MIN)
-		return verify_run_parallel(&plan, chains, segments, workers);
+		return verify_run_parallel(&plan, node, chains, segments, workers);
 	job = palloc_extended(plan.size, MCXT_ALLOC_HUGE);
-	verify_job_fill(job, &plan, chains, segments);
+	verify_job_fill(job, &plan, node, chains, segments);
 	verify_work(job);
 	return job;
 }

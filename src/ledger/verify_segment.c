@@ -24,6 +24,7 @@
 #include "ledger/tile.h"
 #include "ledger/tile_audit.h"
 #include "ledger/verify_job.h"
+#include "ledger/verify_set.h"
 
 enum
 {
@@ -162,6 +163,10 @@ walk_entry(Walk *walk, int64 height, int64 seq)
 		}
 		else
 			walk_entry_index(walk, height, seq, payload);
+		if (walk->origin->own && !row->nulls[ENTRY_ID] && !row->nulls[ENTRY_KIND])
+			verify_set(walk->job, walk->number, height, seq,
+					   DatumGetTextPP(row->values[ENTRY_KIND]),
+					   DatumGetUUIDP(row->values[ENTRY_ID]), payload);
 	}
 	if (stored != NULL && VARSIZE_ANY_EXHDR(stored) == HASH_LEN)
 	{

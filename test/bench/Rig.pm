@@ -16,7 +16,7 @@ package Rig;
 use strict;
 use warnings;
 
-use List::Util qw(max min);
+use List::Util qw(max min sum);
 use Medchain::Alliance;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -63,15 +63,18 @@ sub sql
 
 sub stop { my ($self) = @_; $self->{alliance}->cluster('dc')->stop; return; }
 
-# Seconds that SQL takes, its connection not included.
-sub seconds
+# Milliseconds that each of these statements takes.
+sub times_of
 {
 	my ($self, @sql) = @_;
 	my ($rc, $out, $err) = $self->{alliance}->try('dc', join("\n", '\timing on', map { "$_;" } @sql));
 	die $err if $rc;
-	my @times = $out =~ /^Time: ([0-9.]+) ms/mg;
-	return $times[-1] / 1000;
+	return $out =~ /^Time: ([0-9.]+) ms/mg;
 }
+
+# Seconds that the last statement takes, the connection not included; or all of them together.
+sub seconds        { my ($self, @sql) = @_; return ($self->times_of(@sql))[-1] / 1000; }
+sub seconds_of_all { my ($self, @sql) = @_; return sum($self->times_of(@sql)) / 1000; }
 
 # Seconds that SQL takes in another database of the server.
 sub seconds_in
@@ -143,8 +146,8 @@ sub rounds
 		my @names = @alternatives[ grep { $_ % 2 == 0 } 0 .. $#alternatives ];
 		my %measure = @alternatives;
 
-		# who comes first finds the machine otherwise than who comes last
-		@names = reverse @names if $round % 2 == 0;
+		# of two, who comes first finds the machine otherwise than who comes last; more build on each other
+		@names = reverse @names if @names == 2 && $round % 2 == 0;
 		push @{ $figures{$_} }, $measure{$_}->() foreach @names;
 	}
 	return \%figures;

@@ -21,12 +21,13 @@ $out->autoflush(1);
 Test::More->builder->output('/dev/null');
 
 my $quick     = $ENV{BENCH_QUICK};
-my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger pgbench verify growth ddl idle');
+my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger pgbench bulk verify growth ddl idle');
 my $rounds    = $ENV{BENCH_ROUNDS}    || ($quick ? 1 : 5);
 my $seconds   = $ENV{BENCH_SECONDS}   || ($quick ? 1 : 5);
 my $sustained = $ENV{BENCH_SUSTAINED} || ($quick ? 5 : 60);
 my $entries   = $ENV{BENCH_ENTRIES}   || ($quick ? 50000 : 500000);
 my $tables    = $quick ? 100 : 1000;
+my $rows      = $ENV{BENCH_ROWS} || ($quick ? 50000 : 1000000);
 my @growth    = split(' ', $ENV{BENCH_GROWTH} || ($quick ? '10000 30000' : '10000 100000 1000000'));
 
 # at most 2 GB are written between two checkpoints
@@ -280,6 +281,85 @@ sub pgbench
 	return;
 }
 
+# ----- statements about many rows -----------------------------------------------
+
+# Rows of 100 bytes, a hundred of each patient's, in a file that the server can read.
+sub prepare_rows
+{
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/rows';
+
+	$rig->sql(qq{
+		CREATE TABLE b_like (id bigint PRIMARY KEY, patient text, seen timestamptz, finding text, value numeric);
+		COPY (SELECT i, 'P' || (i * 7919::bigint) % ($rows / 100), '2026-01-01Z'::timestamptz + i * interval '1 min', repeat('finding ', 5) || i, i * 1.5
+			FROM generate_series(1, $rows) i) TO '$file'});
+	return $file;
+}
+
+# Bytes of what is kept of sets.
+sub set_size
+{
+	return $rig->sql(q{SELECT sum(pg_total_relation_size(c)) FROM unnest('{medchain.row_set, medchain.row_item, medchain.row_key}'::regclass[]) c});
+}
+
+sub bulk
+{
+	my $some = int($rows / 10);
+	my $file = prepare_rows();
+	my $name = 0;
+	my (%bytes, $table);
+
+	heading("Statements about many rows, durable, and until they are sealed: a ledger table to one without;",
+		"  COPY of $rows rows of 100 bytes, UPDATE and DELETE of $some of them; protect() of $rows rows to their COPY into a plain table");
+	# each table is new, and each pair one behind the other
+	my $figures = $rig->rounds($rounds,
+		plain_copy => sub {
+			$rig->sql('DROP TABLE IF EXISTS b_plain; CREATE TABLE b_plain (LIKE b_like INCLUDING ALL); CHECKPOINT');
+			return $rig->seconds("COPY b_plain FROM '$file'");
+		},
+		copy => sub {
+			$table = 'b_ledger_' . ++$name;
+			$rig->sql("CREATE TABLE $table (LIKE b_like INCLUDING ALL); SELECT medchain.ledger_table('$table'); CHECKPOINT");
+			my $before  = set_size();
+			my $seconds = $rig->seconds_of_all("COPY $table FROM '$file'", 'SELECT medchain.seal()');
+			push @{ $bytes{copy} }, (set_size() - $before) / $rows;
+			return $seconds;
+		},
+		(map {
+			my ($what, $sql) = @$_;
+			("plain_$what" => sub { return $rig->seconds(sprintf($sql, 'b_plain')) },
+			$what => sub {
+				my $before  = set_size();
+				my $seconds = $rig->seconds_of_all(sprintf($sql, $table), 'SELECT medchain.seal()');
+				push @{ $bytes{$what} }, (set_size() - $before) / $some;
+				return $seconds;
+			})
+		} [ update => "UPDATE %s SET value = value + 1 WHERE id <= $some" ], [ delete => "DELETE FROM %s WHERE id <= $some" ]),
+		protect => sub {
+			$rig->sql("TRUNCATE b_plain; COPY b_plain FROM '$file'; CHECKPOINT");
+			my $before  = set_size();
+			my $seconds = $rig->seconds_of_all(q{SELECT medchain.protect('b_plain', 'patient')}, 'SELECT medchain.seal()');
+			push @{ $bytes{protect} }, (set_size() - $before) / $rows;
+			$rig->sql(qq{SELECT medchain.unprotect('b_plain'); SELECT medchain.end_ledger_table('$table'); DROP TABLE $table});
+			return $seconds;
+		});
+
+	foreach my $what (qw(copy update delete))
+	{
+		my @ratios = Rig::ratios($figures, "plain_$what", $what);
+		printf $out "  %-22s %8.2f to %6.2f s   %s   %.0f bytes a row\n", $what,
+		  (map { Rig::median(@{ $figures->{$_} }) } $what, "plain_$what"), Rig::spread(@ratios), Rig::median(@{ $bytes{$what} });
+		$rig->target("$what of many rows, plain to ledger table", 'at least 0.5', Rig::spread(@ratios), Rig::median(@ratios) >= 0.5);
+	}
+	my @protect = Rig::ratios($figures, 'protect', 'plain_copy');
+	printf $out "  %-22s %8.2f to %6.2f s   %s   %.0f bytes a row\n", 'protect()',
+	  (map { Rig::median(@{ $figures->{$_} }) } qw(protect plain_copy)), Rig::spread(@protect), Rig::median(@{ $bytes{protect} });
+	$rig->target('protect() to COPY of the same rows', 'at most 3', Rig::spread(@protect), Rig::median(@protect) <= 3);
+	my $most = max(map { Rig::median(@$_) } values %bytes);
+	$rig->target('what is kept of a row in a set', 'at most 120 bytes', sprintf('%.0f bytes', $most), $most <= 120);
+	$rig->sql('DROP TABLE b_plain, b_like');
+	return;
+}
+
 # ----- verify -----------------------------------------------------------------
 
 sub fill
@@ -527,6 +607,7 @@ if ($section{sustained})
 verify() if $section{verify};
 ledger() if $section{ledger};
 pgbench() if $section{pgbench};
+bulk() if $section{bulk};
 idle() if $section{idle};
 ddl() if $section{ddl};
 $rig->summary($out);

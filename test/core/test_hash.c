@@ -49,7 +49,7 @@ hmac(const void *key, size_t keylen, const char *message, uint8_t out[HASH_LEN])
 
 	/* the second message must not be affected by the first */
 	hash_mac(mac, "another message", 15, out);
-	hash_mac(mac, message, strlen(message), out);
+	hash_mac_pair(mac, message, 3, message + 3, strlen(message) - 3, out);
 	hash_mac_free(mac);
 }
 
@@ -70,6 +70,9 @@ main(void)
 	hash_sha256("", 0, out);
 	is_hex(out, HASH_LEN, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
 		   "SHA-256 of nothing");
+	hash_sha256_pair("a", 1, "bc", 2, out);
+	is_hex(out, HASH_LEN, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+		   "SHA-256 of a and bc");
 	hash_leaf("", 0, out);
 	is_hex(out, HASH_LEN, roots[0], "leaf hash of nothing");
 
@@ -80,6 +83,9 @@ main(void)
 	hmac("Jefe", 4, "what do ya want for nothing?", out);
 	is_hex(out, HASH_LEN, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
 		   "HMAC, RFC 4231 case 2");
+	hmac("Jefe", 4, "abc", out);
+	is_hex(out, HASH_LEN, "7cf4ec4f741f51cb0d887013c46251d6f4175643c4f422906a1aaec688cc13e8",
+		   "HMAC of a text in two parts, the second of them empty");
 	memset(key, 0xaa, 131);
 	hmac(key, 131, "Test Using Larger Than Block-Size Key - Hash Key First", out);
 	is_hex(out, HASH_LEN, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",

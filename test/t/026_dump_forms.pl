@@ -220,7 +220,9 @@ my @over = (
 dump_to('data_inserts.sql', '--data-only', '--inserts', '--disable-triggers');
 
 # what is missing in ledger tables comes with the dump, and the ledger says so; a table that is on none is loaded as ever
-my $keys_of_rows = q{SELECT md5(string_agg(DISTINCT k::text, ' ' ORDER BY k::text)) FROM medchain.row_key k};
+my $keys_of_rows = q{SELECT md5(string_agg(k, ' ' ORDER BY k)) FROM (
+	SELECT t.ledger_name || ' ' || k.row_key FROM medchain.row_key k JOIN medchain.row_table t USING (relation)
+	UNION SELECT s.relation || ' ' || k.row_key FROM medchain.row_set s, medchain.row_key_list(s.keys) k) x (k)};
 my $keys_of_rows_before = $alliance->sql('dc', $keys_of_rows);
 foreach my $form (@over)
 {

@@ -128,8 +128,17 @@ sub changes
 
 	$self->sql('SELECT medchain.seal()');
 	my $all = $self->sql(qq{
-		SELECT substr(kind, 5), count(*) FROM medchain.entry
-		WHERE origin = 'dc' AND kind LIKE 'row.%' AND payload::jsonb #>> '{body,relation}' = '$relation' GROUP BY kind ORDER BY kind});
+		WITH said AS MATERIALIZED (
+			SELECT id, kind FROM medchain.entry
+			WHERE origin = 'dc' AND kind LIKE 'row.%' AND payload::jsonb #>> '{body,relation}' = '$relation')
+		SELECT done, count(*) FROM (
+			SELECT substr(kind, 5) FROM said WHERE kind <> 'row.set'
+			UNION ALL
+			SELECT i.operation
+			FROM said JOIN medchain.row_set s ON s.entry = said.id
+				CROSS JOIN LATERAL (SELECT s.items WHERE s.items IS NOT NULL UNION ALL SELECT x.items FROM medchain.row_item x WHERE x.part = s.part) x
+				CROSS JOIN LATERAL medchain.row_item_list(x.items) i) c (done)
+		GROUP BY done});
 	my %count = map { split(/\|/, $_) } split(/\n/, $all);
 	my $before = $self->{count}{$relation} || {};
 	my @new;
