@@ -263,12 +263,74 @@ SELECT what, t.* FROM (VALUES
     ('columns exchanged', 'UPDATE medchain.row_column SET name = name || ''#'' WHERE relation = '
         '''kept''::regclass AND name IN (''d'', ''e'')'),
     ('forgotten', 'DELETE FROM medchain.row_table WHERE ledger_name = ''public.kept'''),
+    ('column elsewhere', 'UPDATE medchain.row_column c SET number = x.number FROM '
+        'medchain.row_column x WHERE c.relation = ''kept''::regclass AND x.relation = c.relation '
+        'AND (c.name, x.name) IN ((''a'', ''b''), (''b'', ''a''))'),
+    ('column type', 'UPDATE medchain.row_column SET type = ''bytea'' WHERE relation = '
+        '''kept''::regclass AND name = ''d'''),
+    ('description', 'UPDATE medchain.row_table SET description = description || '
+        '''{"trigger t": "always"}'' WHERE ledger_name = ''public.kept'''),
+    ('rewritten', 'UPDATE medchain.row_table SET rewritten = true WHERE ledger_name = '
+        '''public.kept'''),
+    ('not watched', 'UPDATE medchain.row_table SET watched = 1 WHERE ledger_name = '
+        '''public.kept'''),
+    ('not a part', 'DELETE FROM medchain.row_part WHERE relation = ''kept''::regclass'),
+    ('part forgotten', 'CREATE TABLE whole (a int PRIMARY KEY) PARTITION BY RANGE (a); CREATE '
+        'TABLE whole_1 PARTITION OF whole FOR VALUES FROM (0) TO (9); SELECT '
+        'medchain.ledger_table(''whole''); DELETE FROM medchain.row_part WHERE part = '
+        '''whole_1''::regclass'),
+    ('part made up', 'INSERT INTO medchain.row_part (part, relation, name) SELECT '
+        '''medchain.chain'', ''kept''::regclass, ''medchain.chain'''),
+    ('another secret', 'UPDATE medchain.row_secret SET secret = sha256(secret) WHERE relation = '
+        '''kept''::regclass'),
     ('secret gone', 'DELETE FROM medchain.row_secret WHERE relation = ''kept''::regclass'),
     ('pending', 'CALL test.disable_triggers(''medchain.pending''); UPDATE medchain.pending SET '
         'kind = ''visit'' WHERE kind = ''table.ledger'''),
     ('pending payload', 'CALL test.disable_triggers(''medchain.pending''); UPDATE '
         'medchain.pending SET payload = ''{}'' WHERE kind = ''table.ledger'''))
     c (what, statement), LATERAL test.tampered(:'kept' || statement, NULL) t;
+
+--
+-- What somebody has made medchain believe is no reason for a new baseline, behind which nobody
+-- would see what became of the rows: the next command says first that it was made to
+--
+CREATE TABLE trusted (a int PRIMARY KEY, b text) PARTITION BY RANGE (a);
+CREATE TABLE trusted_1 PARTITION OF trusted FOR VALUES FROM (0) TO (9);
+INSERT INTO trusted VALUES (1, 'so'), (2, 'so');
+SELECT medchain.ledger_table('trusted');
+CREATE FUNCTION test.altered(since timestamptz) RETURNS TABLE (command text, found boolean,
+    baseline boolean, items text)
+    LANGUAGE sql AS $$
+    SELECT b ->> 'command', (b ->> 'found')::boolean, (b ->> 'baseline')::boolean,
+           (SELECT string_agg(c ->> 'item', ', ') FROM jsonb_array_elements(b -> 'changes') c)
+    FROM (SELECT e.seq, e.payload::jsonb -> 'body' AS b FROM medchain.entry e
+          WHERE e.kind = 'table.alter' AND e."time" > since
+          AND e.origin = 'data-centre') e ORDER BY e.seq
+$$;
+UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'trusted_1'::regclass
+    AND tgname = 'medchain_capture';
+UPDATE trusted_1 SET b = 'otherwise' WHERE a = 1;
+UPDATE pg_trigger SET tgenabled = 'A' WHERE tgrelid = 'trusted_1'::regclass
+    AND tgname = 'medchain_capture';
+SELECT row_key, fault FROM medchain.verify_table('trusted');
+SELECT now() AS mark \gset
+UPDATE medchain.row_table SET rewritten = true WHERE relation = 'trusted'::regclass;
+ALTER TABLE trusted ADD c int;
+DELETE FROM medchain.row_part WHERE part = 'trusted_1'::regclass;
+ALTER TABLE trusted ADD d int;
+UPDATE medchain.row_table SET description = description || '{"trigger t": "always"}'
+    WHERE relation = 'trusted'::regclass;
+ALTER TABLE trusted ADD e int;
+UPDATE medchain.row_column SET type = 'bytea' WHERE relation = 'trusted'::regclass AND name = 'e';
+ALTER TABLE trusted ADD f int;
+SELECT medchain.seal();
+SELECT * FROM test.altered(:'mark');
+SELECT row_key, fault FROM medchain.verify_table('trusted');
+SELECT detail FROM medchain.verify('data-centre', max_faults => 3) WHERE fault IS NOT NULL;
+DROP TABLE trusted;
+DROP FUNCTION test.altered(timestamptz);
+SELECT medchain.seal();
+SELECT ok FROM medchain.verify('data-centre');
 
 --
 -- Every fault, up to a limit, the same by any number of workers

@@ -113,8 +113,10 @@ AS $$
 DECLARE
     t row_table;
     after jsonb;
+    is_edited boolean;
 BEGIN
     FOR t IN SELECT * FROM row_table ORDER BY ledger_name COLLATE "C" LOOP
+        is_edited := is_known_otherwise(t);
         -- a dump leaves out the columns that were dropped: the others are counted anew
         UPDATE row_column r SET number = a.attnum FROM pg_attribute a
             WHERE r.relation = t.relation AND a.attrelid = t.relation AND a.attname = r.attribute
@@ -131,6 +133,11 @@ BEGIN
                            CASE WHEN d.key ~ '^(definition of|rule|partition) '
                                 THEN coalesce(after -> d.key, d.value) ELSE d.value END)
                 FROM jsonb_each(x.description) d) WHERE x.relation = t.relation;
+            IF NOT is_edited AND is_known_otherwise(t) THEN
+                PERFORM append_raw('table.alter', (jsonb_build_object('relation', t.ledger_name,
+                    'command', 'take_over()', 'changes', '[]'::jsonb)
+                    || row_state(t.relation))::text, NULL, false);
+            END IF;
         END IF;
         PERFORM observe_table(t.relation, 'take_over()', false, '{}');
         PERFORM describe_row_table(t.relation);

@@ -9,7 +9,7 @@
 -- What the entries of this node, sealed or not, say about each of its ledger tables now.
 CREATE FUNCTION medchain.row_tables_told() RETURNS TABLE (ledger_name text, entry uuid,
     subject text, key text[], append_only boolean, record_truncate boolean, version int,
-    columns jsonb)
+    columns jsonb, known text)
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
     WITH word AS MATERIALIZED (
@@ -25,6 +25,7 @@ AS $$
         ORDER BY w.name, w.late DESC, w.seq DESC),
     change AS MATERIALIZED (
         SELECT w.name, (w.body ->> 'version')::int AS version, w.body -> 'columns' AS columns,
+               w.body ->> 'known' AS known,
                row_number() OVER (PARTITION BY w.name ORDER BY w.late DESC, w.seq DESC) AS nth
         FROM word w JOIN start s ON s.name = w.name AND (w.late, w.seq) > (s.late, s.seq)
         WHERE w.kind = 'table.alter' AND w.body ->> 'version' ~ '^[0-9]{1,9}$'
@@ -39,14 +40,15 @@ AS $$
            -- by name: the version that had it first
            (SELECT jsonb_object_agg(x.name, (SELECT min(t.version) FROM told t
                 WHERE t.name = s.name AND t.columns ? x.name))
-            FROM jsonb_array_elements_text(coalesce(n.columns, s.body -> 'columns')) x (name))
+            FROM jsonb_array_elements_text(coalesce(n.columns, s.body -> 'columns')) x (name)),
+           CASE WHEN n.name IS NULL THEN s.body ->> 'known' ELSE n.known END
     FROM start s LEFT JOIN change n ON n.name = s.name AND n.nth = 1
     WHERE s.kind IN ('protect', 'table.ledger') AND jsonb_typeof(s.body -> 'columns') = 'array'
         AND jsonb_typeof(s.body -> 'key') = 'array'
 $$;
 COMMENT ON FUNCTION medchain.row_tables_told() IS
     'internal: ledger tables as the entries about them describe them; columns: an object of names '
-    'on the ledger and the versions that had them first';
+    'on the ledger and the versions that had them first; known: as row_known() was';
 
 CREATE FUNCTION medchain.row_table_faults() RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
@@ -59,10 +61,11 @@ AS $$
                      AND c.attribute = ANY (t.key_columns)) AS key,
                (SELECT jsonb_object_agg(c.name, c.since) FROM row_column c
                 WHERE c.relation = t.relation) AS columns,
-               EXISTS (SELECT FROM row_secret s WHERE s.relation = t.relation) AS has_secret
+               EXISTS (SELECT FROM row_secret s WHERE s.relation = t.relation) AS has_secret,
+               row_known(t.relation) AS known, t.rewritten
         FROM row_table t),
     told AS MATERIALIZED (SELECT * FROM row_tables_told()),
-    difference (item, here, told, ledger_name) AS (
+    difference (item, here, told, ledger_name) AS MATERIALIZED (
         SELECT d.item, d.here, d.told, h.ledger_name
         FROM here h JOIN told t ON t.ledger_name = h.ledger_name
              CROSS JOIN LATERAL (VALUES
@@ -76,11 +79,18 @@ AS $$
                  ('version', h.version::text, t.version::text),
                  ('columns, with the versions that had them first', h.columns::text,
                   t.columns::text),
-                 ('secret', CASE WHEN h.has_secret THEN 'there' END, 'there')) d (item, here, told)
+                 ('secret', CASE WHEN h.has_secret THEN 'there' END, 'there'),
+                 ('rewritten', h.rewritten::text, 'false')) d (item, here, told)
         WHERE d.here IS DISTINCT FROM d.told)
     SELECT format('row_table %s: %s is %s, by the ledger %s', d.ledger_name, d.item,
                   coalesce(left(d.here, 300), 'missing'), coalesce(left(d.told, 300), 'missing'))
     FROM difference d
+    UNION ALL
+    SELECT format('row_table %s: what is known of it is not what it was when the ledger last '
+                  'spoke of it', h.ledger_name)
+    FROM here h JOIN told t ON t.ledger_name = h.ledger_name
+    WHERE h.known <> t.known
+        AND NOT EXISTS (SELECT FROM difference d WHERE d.ledger_name = h.ledger_name)
     UNION ALL
     SELECT format('row_table %s: the ledger knows nothing of this table', h.ledger_name)
     FROM here h WHERE NOT EXISTS (SELECT FROM told t WHERE t.ledger_name = h.ledger_name)
@@ -94,6 +104,27 @@ AS $$
           UNION SELECT 'row_secret', s.relation FROM row_secret s
           UNION SELECT 'row_key', k.relation FROM row_key k) x
     WHERE NOT EXISTS (SELECT FROM row_table t WHERE t.relation = x.relation)
+    UNION ALL
+    SELECT format('row_column %s: column %s is not number %s of the table', t.ledger_name, c.name,
+                  c.number)
+    FROM row_column c JOIN row_table t ON t.relation = c.relation
+    WHERE is_watched(t) AND NOT EXISTS (SELECT FROM pg_attribute a
+        WHERE a.attrelid = c.relation AND a.attnum = c.number AND a.attname = c.attribute
+        AND NOT a.attisdropped)
+    UNION ALL
+    SELECT format('row_part %s: partition %s is %s', t.ledger_name, p.name,
+                  CASE WHEN p.is_here THEN 'not one that medchain knows' ELSE 'missing' END)
+    FROM row_table t CROSS JOIN LATERAL (
+        SELECT coalesce(r.name, k.name) AS name, r.name IS NOT NULL AS is_here
+        FROM (SELECT x.name FROM row_part x
+              WHERE x.relation = t.relation AND x.part <> x.relation) r
+             FULL JOIN (SELECT substr(d, 11) AS name FROM jsonb_object_keys(t.description) d
+                        WHERE d ^@ 'partition ') k ON k.name = r.name
+        WHERE r.name IS NULL OR k.name IS NULL) p
+    WHERE is_watched(t) AND t.description IS NOT NULL
+    UNION ALL
+    SELECT format('row_table %s: its changes by DDL are not recorded', t.ledger_name)
+    FROM row_table t WHERE at_home() AND NOT is_watched(t)
 $$;
 COMMENT ON FUNCTION medchain.row_table_faults() IS
     'internal: where row_table and row_column are not what the ledger says about ledger tables';

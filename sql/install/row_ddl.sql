@@ -35,6 +35,15 @@ AS $$
         WHERE r.relation = p_table.relation AND r.part <> r.relation
         AND (own_change(c.xmin) OR own_change(n.xmin))
         UNION
+        -- and theirs, which go with them
+        SELECT r.name FROM row_part r
+        WHERE r.relation = p_table.relation AND NOT EXISTS (
+            SELECT FROM table_and_partitions(p_table.relation) p WHERE p = r.part)
+        AND EXISTS (SELECT FROM row_part w JOIN pg_class c ON c.oid = w.part,
+                        LATERAL table_and_partitions(w.part) p
+                    WHERE w.relation = p_table.relation AND w.part <> w.relation
+                    AND own_change(c.xmin) AND p = r.part)
+        UNION
         SELECT r.name FROM row_part r WHERE r.relation = p_table.relation AND r.leaving),
     difference AS MATERIALIZED (
         SELECT d.item, d.change, coalesce(i.made, false) AS made, coalesce(i.moved, false) AS moved,
@@ -161,18 +170,12 @@ COMMENT ON FUNCTION medchain.observe_columns(medchain.row_table, jsonb) IS
 CREATE FUNCTION medchain.adopt_partition(p_part regclass, p_table medchain.row_table) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
-DECLARE
-    part regclass;
 BEGIN
-    FOR part IN SELECT table_and_partitions(p_part) LOOP
-        PERFORM protect_part(part, p_table.subject_column, p_part);
-    END LOOP;
-    PERFORM equip_row_table(p_part, true);
     PERFORM note_row_table(p_part, p_table.key_columns, p_table.subject_column,
         p_table.append_only, p_table.record_truncate, p_table.ledger_name);
     RAISE NOTICE USING
         MESSAGE = format('table %s is protected by itself from now on', p_part),
-        HINT = format('medchain.unprotect(%L) opens it.', p_part);
+        HINT = format('%s opens it.', row_ending(p_part, p_table.subject_column));
 END
 $$;
 COMMENT ON FUNCTION medchain.adopt_partition(regclass, medchain.row_table) IS
@@ -200,12 +203,12 @@ BEGIN
                 DETAIL = format('It is protected by its column "%s"; %s.', t.subject_column,
                     CASE WHEN root.subject_column IS NULL THEN 'the other table is not'
                          ELSE format('the other table by "%s"', root.subject_column) END),
-                HINT = format('Call medchain.unprotect(%L) first.', p_part);
+                HINT = format('Call %s first.', row_ending(p_part, t.subject_column));
         ELSIF t.append_only AND NOT root.append_only THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('%s cannot become a partition of %s', p_part, p_parent),
                 DETAIL = 'It is append-only; the other table is not.',
-                HINT = format('Call medchain.end_ledger_table(%L) first.', p_part);
+                HINT = format('Call %s first.', row_ending(p_part, t.subject_column));
         END IF;
         PERFORM erase_row_table(p_part, root.ledger_name);
     END IF;
@@ -233,19 +236,18 @@ $$;
 COMMENT ON FUNCTION medchain.prepare_drop(regclass) IS
     'internal: DROP TABLE is about to drop a partition: put on the ledger that its rows go';
 
--- Partitions come with their rows and go with them.
-CREATE FUNCTION medchain.observe_partitions(p_table medchain.row_table, p_fresh boolean)
-    RETURNS void
+-- What partitions need that have come (not all: see observe_table()), and those that stand alone
+-- now.
+CREATE FUNCTION medchain.equip_partitions(p_table medchain.row_table, p_new regclass[],
+                                          p_gone regclass[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
     part regclass;
-    foreign_part boolean;
+    each regclass;
 BEGIN
-    FOR part, foreign_part IN SELECT p, c.relkind = 'f'
-        FROM table_and_partitions(p_table.relation) p JOIN pg_class c ON c.oid = p
-        WHERE NOT EXISTS (SELECT FROM row_part r WHERE r.part = p) LOOP
-        IF foreign_part THEN
+    FOREACH part IN ARRAY p_new LOOP
+        IF (SELECT c.relkind = 'f' FROM pg_class c WHERE c.oid = part) THEN
             RAISE feature_not_supported USING MESSAGE = format('a foreign table cannot be a '
                 'partition of %s, whose rows are on the ledger', p_table.relation);
         END IF;
@@ -253,25 +255,47 @@ BEGIN
         IF p_table.subject_column IS NOT NULL THEN
             PERFORM protect_part(part, p_table.subject_column, p_table.relation);
         END IF;
+    END LOOP;
+    FOREACH part IN ARRAY p_gone LOOP
+        PERFORM drop_row_triggers(part);
+        IF p_table.subject_column IS NOT NULL AND part = partition_root(part) THEN
+            FOR each IN SELECT table_and_partitions(part) LOOP
+                PERFORM protect_part(each, p_table.subject_column, part);
+            END LOOP;
+            PERFORM equip_row_table(part, true);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain.equip_partitions(medchain.row_table, regclass[], regclass[]) IS
+    'internal: put on new partitions of a ledger table what they need, and on those that stand '
+    'alone now what they need for that';
+
+-- Partitions come with their rows and go with them.
+CREATE FUNCTION medchain.record_partitions(p_table medchain.row_table, p_fresh boolean,
+                                           p_new regclass[], p_gone regclass[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    part regclass;
+BEGIN
+    FOREACH part IN ARRAY p_new LOOP
         IF NOT p_fresh AND (SELECT c.relkind FROM pg_class c WHERE c.oid = part) = 'r' THEN
             PERFORM row_record('row.baseline', part, p_table.relation);
         END IF;
     END LOOP;
-    -- those that were parts and stand alone now
-    FOR part IN SELECT r.part FROM row_part r JOIN pg_class c ON c.oid = r.part
-        WHERE r.relation = p_table.relation AND NOT EXISTS (
-            SELECT FROM table_and_partitions(p_table.relation) p WHERE p = r.part) LOOP
+    FOREACH part IN ARRAY p_gone LOOP
         IF NOT p_fresh AND (SELECT c.relkind FROM pg_class c WHERE c.oid = part) = 'r' THEN
             PERFORM row_record('row.delete', part, p_table.relation);
         END IF;
-        PERFORM drop_row_triggers(part);
         IF p_table.subject_column IS NOT NULL AND part = partition_root(part) THEN
             PERFORM adopt_partition(part, p_table);
         END IF;
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.observe_partitions(medchain.row_table, boolean) IS
+COMMENT ON FUNCTION medchain.record_partitions(medchain.row_table, boolean, regclass[],
+                                               regclass[]) IS
     'internal: put the rows of new partitions of a ledger table on the ledger, and note that those '
     'of detached ones are gone';
 
@@ -287,8 +311,12 @@ DECLARE
     fresh boolean;
     explained text[];
     found_ones text[];
+    is_edited boolean;
+    is_explained boolean;
+    new_ones regclass[];
+    gone_ones regclass[];
     body jsonb;
-    whole jsonb;
+    found_body jsonb;
 BEGIN
     SELECT * INTO t FROM row_table x WHERE x.relation = p_relation;
     IF NOT FOUND THEN
@@ -336,8 +364,28 @@ BEGIN
     explained := explained_items(t, before, after, p_command, p_others, p_named);
     found_ones := ARRAY(SELECT d.item FROM row_differences(before, after) d
                         WHERE d.item <> ALL (explained));
-    UPDATE row_table x SET description = NULL WHERE x.relation = p_relation;
+    new_ones := ARRAY(SELECT p FROM table_and_partitions(p_relation) p
+                      WHERE NOT EXISTS (SELECT FROM row_part r WHERE r.part = p));
+    gone_ones := ARRAY(SELECT r.part FROM row_part r JOIN pg_class c ON c.oid = r.part
+                       WHERE r.relation = p_relation AND NOT EXISTS (
+                           SELECT FROM table_and_partitions(p_relation) p WHERE p = r.part));
+    -- What somebody has made medchain believe is no reason for a new baseline, behind which nobody
+    -- would see any more what he did to the rows.
+    is_edited := is_known_otherwise(t);
+    IF t.rewritten AND NOT (SELECT own_change(x.xmin) FROM row_table x
+                            WHERE x.relation = p_relation) THEN
+        is_edited := true;
+        t.rewritten := false;
+    END IF;
+    IF EXISTS (SELECT FROM unnest(new_ones) p WHERE before ? ('partition ' || p)) THEN
+        is_edited := true;
+        new_ones := ARRAY(SELECT p FROM unnest(new_ones) p WHERE NOT before ? ('partition ' || p));
+    END IF;
+    UPDATE row_table x SET description = NULL, rewritten = false WHERE x.relation = p_relation;
     each := observe_columns(t, after);
+    IF is_edited AND each = 'row.baseline' THEN
+        each := NULL;
+    END IF;
     fresh := coalesce(each = 'row.baseline', false);
     IF (SELECT array_agg(a.attname::text ORDER BY a.attname COLLATE "C")
         FROM pg_index i JOIN pg_attribute a
@@ -358,28 +406,33 @@ BEGIN
         -- the new baseline
         EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', p_relation);
     END IF;
+    PERFORM equip_partitions(t, new_ones, gone_ones);
+    PERFORM describe_row_table(p_relation);
+    is_explained := explained <> '{}' OR t.rewritten;
+    body := jsonb_build_object('relation', t.ledger_name, 'command', p_command,
+                               'changes', row_changes(before, after, explained));
     -- what this command has not done was done where no event trigger saw it, nobody knows by whom
-    body := jsonb_build_object('relation', t.ledger_name, 'found', true,
-                               'changes', row_changes(before, after, found_ones));
-    SELECT jsonb_strip_nulls(jsonb_build_object('version', x.version,
-               'baseline', nullif(fresh, false),
-               'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C")
-                           FROM row_column c WHERE c.relation = p_relation)))
-        INTO whole FROM row_table x WHERE x.relation = p_relation;
-    IF explained <> '{}' OR t.rewritten THEN
-        IF found_ones <> '{}' THEN
-            PERFORM append_raw('table.alter', body::text, NULL, false);
+    IF found_ones <> '{}' OR is_edited THEN
+        found_body := jsonb_build_object('relation', t.ledger_name, 'found', true,
+            'changes', row_changes(before, after, found_ones)
+                       || CASE WHEN is_edited THEN jsonb_build_array(jsonb_build_object(
+                              'item', 'medchain.row_table', 'change', 'changed'))
+                          ELSE '[]' END);
+        IF is_explained THEN
+            PERFORM append_raw('table.alter', found_body::text, NULL, false);
+        ELSE
+            body := found_body;
         END IF;
-        body := jsonb_build_object('relation', t.ledger_name, 'command', p_command,
-                                   'changes', row_changes(before, after, explained));
     END IF;
-    PERFORM append_raw('table.alter', (body || whole)::text, NULL, false);
-    PERFORM observe_partitions(t, fresh);
+    IF fresh THEN
+        body := body || '{"baseline": true}';
+    END IF;
+    PERFORM append_raw('table.alter', (body || row_state(p_relation))::text, NULL, false);
+    PERFORM record_partitions(t, fresh, new_ones, gone_ones);
     IF each IS NOT NULL THEN
         RAISE NOTICE 'rows of % have new commitments on the ledger: %', p_relation,
             row_record(each, p_relation, p_relation);
     END IF;
-    PERFORM describe_row_table(p_relation);
 END
 $$;
 COMMENT ON FUNCTION medchain.observe_table(regclass, text, boolean, text[]) IS

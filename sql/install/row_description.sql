@@ -301,6 +301,67 @@ $$;
 COMMENT ON FUNCTION medchain.known_description(medchain.row_table) IS
     'internal: description of a ledger table to compare its present one with';
 
+/*
+ * What is known here of a ledger table decides what the ledger will say of it: which columns count,
+ * which changes need an explanation, whether all rows get a new baseline.  So each entry about the
+ * table has a hash of it, and whoever edits it is found out: by verify(), or by the next DDL, which
+ * says so before anything else is said (row_ddl.sql).  Owners are left out, as a dump may be
+ * restored without.
+ */
+CREATE FUNCTION medchain.row_known(relation regclass) RETURNS text
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp SET row_security = off
+AS $$
+    SELECT encode(sha256(convert_to(jsonb_build_object(
+               'relation', t.ledger_name, 'key', t.key_columns, 'subject', t.subject_column,
+               'append_only', t.append_only, 'record_truncate', t.record_truncate,
+               'version', t.version, 'description', without_owners(t.description),
+               'columns', (SELECT jsonb_agg(jsonb_build_array(c.name, c.attribute, c.type, c.since)
+                                            ORDER BY c.name COLLATE "C")
+                           FROM row_column c WHERE c.relation = t.relation),
+               'secret', (SELECT encode(sha256(s.secret), 'hex') FROM row_secret s
+                          WHERE s.relation = t.relation))::text, 'UTF8')), 'hex')
+    FROM row_table t WHERE t.relation = $1
+$$;
+COMMENT ON FUNCTION medchain.row_known(regclass) IS
+    'internal: SHA-256, in hex, of what is known here of a ledger table';
+
+CREATE FUNCTION medchain.row_state(relation regclass) RETURNS jsonb
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp SET row_security = off
+AS $$
+    SELECT jsonb_build_object('version', t.version, 'known', row_known($1),
+               'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C")
+                           FROM row_column c WHERE c.relation = $1))
+    FROM row_table t WHERE t.relation = $1
+$$;
+COMMENT ON FUNCTION medchain.row_state(regclass) IS
+    'internal: what an entry says of a ledger table as it is from then on';
+
+CREATE FUNCTION medchain.row_known_told(ledger_name text) RETURNS text
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+AS $$
+    SELECT w.body ->> 'known' FROM (
+        SELECT e.late, e.seq, object_or_null(entry_body(e.payload), false) AS body FROM (
+            SELECT false AS late, x.seq, x.payload FROM sealed x
+                WHERE x.origin = (SELECT n.node FROM local_node n)
+                AND x.kind IN ('protect', 'table.ledger', 'table.alter')
+            UNION ALL
+            SELECT true, x.seq, x.payload FROM pending x
+                WHERE x.kind IN ('protect', 'table.ledger', 'table.alter')) e) w
+    WHERE w.body ->> 'relation' = $1 AND w.body ? 'known'
+    ORDER BY w.late DESC, w.seq DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION medchain.row_known_told(text) IS
+    'internal: the hash of what was known of a ledger table when the ledger last spoke of it; null '
+    'if it did not say';
+
+CREATE FUNCTION medchain.is_known_otherwise(p_table medchain.row_table) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+    AS $$ SELECT coalesce(row_known_told(p_table.ledger_name) <> row_known(p_table.relation),
+                          false) $$;
+COMMENT ON FUNCTION medchain.is_known_otherwise(medchain.row_table) IS
+    'internal: is what is known of a ledger table not what it was when the ledger last spoke of '
+    'it?';
+
 CREATE FUNCTION medchain.row_differences(p_before jsonb, p_after jsonb)
     RETURNS TABLE (item text, change text, before text, after text)
     LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp

@@ -136,10 +136,9 @@ BEGIN
             MESSAGE = format('rows of table %I.%I are on the ledger, it cannot be truncated',
                 TG_TABLE_SCHEMA, TG_TABLE_NAME),
             HINT = format(CASE WHEN t.append_only THEN
-                'It is append-only: its rows stay, until medchain.end_ledger_table(%L) takes it '
-                'off the ledger.'
+                'It is append-only: its rows stay, until %1$s takes it off the ledger.'
                 ELSE 'DELETE FROM %2$s, so that the ledger says which rows are gone.' END,
-                t.relation, TG_RELID::regclass);
+                row_ending(t.relation, t.subject_column), TG_RELID::regclass);
     END IF;
     -- of a partitioned table each partition has this trigger, and is truncated with it
     IF (SELECT c.relkind FROM pg_class c WHERE c.oid = TG_RELID) = 'r' THEN
@@ -217,10 +216,31 @@ COMMENT ON FUNCTION medchain.require_logged(regclass, text) IS
 -- Said in hints, which name what they are about.
 CREATE FUNCTION medchain.row_ending(relation regclass, subject text) RETURNS text
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
-    AS $$ SELECT format('medchain.%s(%L)', CASE WHEN $2 IS NULL THEN 'end_ledger_table'
-                                                ELSE 'unprotect' END, $1) $$;
+AS $$
+    SELECT format('medchain.%s(%L)', e.name, $1)
+           || CASE WHEN has_function_privilege(session_user,
+                       format('medchain.%s(regclass)', e.name), 'EXECUTE') THEN ''
+                   ELSE (SELECT format(' as a member of medchain_admin and of %I', r.rolname)
+                         FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+                         WHERE c.oid = $1) END
+    FROM (SELECT CASE WHEN $2 IS NULL THEN 'end_ledger_table' ELSE 'unprotect' END) e (name)
+$$;
 COMMENT ON FUNCTION medchain.row_ending(regclass, text) IS
-    'internal: the call that takes a ledger table, or protected one, off the ledger';
+    'internal: the call that takes a ledger table, or protected one, off the ledger, and who may, '
+    'if the session''s user may not';
+
+-- Said where somebody asks for a table that is not on the ledger.
+CREATE FUNCTION medchain.row_beginning(relation regclass) RETURNS text
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT format('Call medchain.ledger_table(%L) or medchain.protect() first.',
+                  partition_root(c.oid))
+    FROM pg_class c WHERE c.oid = $1 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+        AND c.relnamespace <> ALL (ARRAY['pg_catalog', 'medchain', 'information_schema',
+                                         'pg_toast']::regnamespace[])
+$$;
+COMMENT ON FUNCTION medchain.row_beginning(regclass) IS
+    'internal: the call that puts a table on the ledger; null where there is none';
 
 CREATE FUNCTION medchain.check_row_table(relation regclass) RETURNS text[]
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
@@ -433,16 +453,16 @@ BEGIN
     INSERT INTO row_column (relation, attribute, number, name, type, since)
         SELECT a.attrelid, a.attname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), 1
         FROM pg_attribute a WHERE a.attrelid = p_relation AND a.attnum > 0 AND NOT a.attisdropped;
+    PERFORM describe_row_table(p_relation);
     PERFORM append_raw(CASE WHEN p_subject IS NULL THEN 'table.ledger' ELSE 'protect' END,
         jsonb_strip_nulls(jsonb_build_object('relation', name, 'subject', p_subject, 'key', p_key,
             'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C") FROM row_column c
                 WHERE c.relation = p_relation),
             'append_only', nullif(p_append_only, false),
-            'record_truncate', nullif(p_record_truncate, false), 'part_of', p_part_of))::text,
-        NULL, false);
+            'record_truncate', nullif(p_record_truncate, false), 'part_of', p_part_of,
+            'known', row_known(p_relation)))::text, NULL, false);
     -- What is there already becomes the baseline.
     PERFORM row_record('row.baseline', p_relation, p_relation);
-    PERFORM describe_row_table(p_relation);
 END
 $$;
 COMMENT ON FUNCTION medchain.note_row_table(regclass, text[], name, boolean, boolean, text) IS

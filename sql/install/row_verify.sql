@@ -58,8 +58,7 @@ BEGIN
         END IF;
         RAISE undefined_object USING
             MESSAGE = format('rows of table %s are not on the ledger', verify_table.relation),
-            HINT = format('Call medchain.ledger_table(%L) or medchain.protect() first.',
-                verify_table.relation);
+            HINT = coalesce(row_beginning(verify_table.relation), '');
     END IF;
 
     PERFORM injection_point('medchain-verify-table');

@@ -167,6 +167,11 @@ SELECT m.name AS member, s.oid AS subscription,
             WHEN s.oid IS NULL THEN 'subscription missing'
             WHEN NOT s.subenabled THEN 'disabled'
             WHEN w.pid IS NULL THEN 'down'
+            -- what it sends ends the worker each time; PostgreSQL starts another every few seconds
+            WHEN (SELECT e.apply_error_count > 0 FROM pg_catalog.pg_stat_subscription_stats e
+                  WHERE e.subid = s.oid)
+                AND (SELECT a.backend_start > pg_catalog.now() - interval '15 s'
+                     FROM pg_catalog.pg_stat_activity a WHERE a.pid = w.pid) THEN 'failing'
             WHEN EXISTS (SELECT FROM pg_catalog.pg_subscription_rel r WHERE r.srsubid = s.oid
                 AND r.srsubstate NOT IN ('r', 's')) THEN 'copying'
             ELSE 'streaming' END AS state,

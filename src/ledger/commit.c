@@ -25,7 +25,7 @@
 
 static bool appended = false;	/* in this transaction */
 static bool wait_at_commit = false;
-static uint32 first_block = SHARED_NO_BLOCK;	/* of medchain.pending that we put a row into */
+static uint64 own_blocks = SHARED_NO_BLOCKS;	/* of medchain.pending that we put rows into */
 static bool callback_registered = false;
 
 /*
@@ -84,14 +84,15 @@ commit_wait(SharedDatabase *slot, uint64 ticket, uint64 number)
 	}
 }
 
-/* Our rows are visible: the sealer has to look from the first block with one of them on. */
+/* Our rows are visible: the sealer has to look where they are. */
 static void
-commit_tell_block(SharedDatabase *slot)
+commit_tell_blocks(SharedDatabase *slot)
 {
-	uint32		known = pg_atomic_read_u32(&slot->pending_from);
+	uint64		known = pg_atomic_read_u64(&slot->pending_blocks);
 
-	while (first_block < known &&
-		   !pg_atomic_compare_exchange_u32(&slot->pending_from, &known, first_block))
+	while (shared_join_blocks(known, own_blocks) != known &&
+		   !pg_atomic_compare_exchange_u64(&slot->pending_blocks, &known,
+										   shared_join_blocks(known, own_blocks)))
 		;
 }
 
@@ -99,7 +100,7 @@ static void
 commit_reset(void)
 {
 	appended = wait_at_commit = false;
-	first_block = SHARED_NO_BLOCK;
+	own_blocks = SHARED_NO_BLOCKS;
 }
 
 static void
@@ -115,7 +116,7 @@ commit_callback(XactEvent event, void *arg)
 				uint64		number = 0;
 
 				/* before anything by which the sealer sees that there is something to look for */
-				commit_tell_block(slot);
+				commit_tell_blocks(slot);
 				if (wait_at_commit)
 					ticket = pg_atomic_add_fetch_u64(&slot->tickets, 1);
 
@@ -160,7 +161,7 @@ commit_note(bool wait)
 void
 commit_note_block(uint32 block)
 {
-	first_block = Min(first_block, block);
+	own_blocks = shared_join_blocks(own_blocks, (uint64) block << 32 | block);
 }
 
 /* Wait, as an ordinary interruptible statement, for everything committed before now. */

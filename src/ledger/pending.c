@@ -99,28 +99,30 @@ pending_order(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* A scan from that block to what is the end now. */
+/* A scan of these blocks, as far as there are such now. */
 static TableScanDesc
-pending_scan(const Mover *mover, BlockNumber from)
+pending_scan(const Mover *mover, uint64 where)
 {
+	BlockNumber first = (BlockNumber) (where >> 32);
+	BlockNumber last = (BlockNumber) where;
 	TableScanDesc scan = table_beginscan_strat(mover->pending, mover->snapshot, 0, NULL, true,
 											   false);
 	BlockNumber blocks = ((HeapScanDesc) scan)->rs_nblocks;
 
-	if (from >= blocks)
+	if (first >= blocks || first > last)
 		heap_setscanlimits(scan, 0, 0);
-	else if (from > 0)
-		heap_setscanlimits(scan, from, blocks - from);
+	else if (first > 0 || last < blocks - 1)
+		heap_setscanlimits(scan, first, Min(last, blocks - 1) - first + 1);
 	return scan;
 }
 
 /* The oldest rows that are committed, in order, without holding more than twice as many. */
 static PendingRow *
-pending_collect(const Mover *mover, BlockNumber from, int64 limit, int64 *count)
+pending_collect(const Mover *mover, uint64 where, int64 limit, int64 *count)
 {
 	Size		capacity = 1024;
 	PendingRow *rows = palloc(capacity * sizeof(PendingRow));
-	TableScanDesc scan = pending_scan(mover, from);
+	TableScanDesc scan = pending_scan(mover, where);
 	int64		n = 0;
 	bool		isnull;
 
@@ -270,7 +272,7 @@ pending_end(Mover *mover)
 
 bool
 pending_move(const char *origin, int64 first_seq, int64 limit, int64 limit_bytes, int64 block,
-			 BlockNumber from, PendingMoved moved, void *state)
+			 uint64 where, PendingMoved moved, void *state)
 {
 	Mover		mover;
 	PendingRow *rows;
@@ -280,7 +282,7 @@ pending_move(const char *origin, int64 first_seq, int64 limit, int64 limit_bytes
 	Datum		name = CStringGetTextDatum(origin);
 
 	pending_begin(&mover);
-	rows = pending_collect(&mover, from, limit, &count);
+	rows = pending_collect(&mover, where, limit, &count);
 	more = count == limit;
 	if (count > 0)
 		pending_begin_insert(&mover);

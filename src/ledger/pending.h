@@ -22,13 +22,13 @@ typedef void (*PendingMoved) (void *state, const PendingEntry *entry);
 
 /*
  * Move the oldest entries that are committed now, at most limit, and until they have limit_bytes,
- * and number them from first_seq on; from: the first block (of the table medchain.pending) that can
+ * and number them from first_seq on; where: the blocks (of the table medchain.pending) that can
  * have any, see shared.h.  Rows are in medchain.entry, block of them at a time at most, before
  * moved is called for them: what a block closes over goes out to peers before the block.
  * True: there may be more.  Only for the sealer.
  */
 extern bool pending_move(const char *origin, int64 first_seq, int64 limit, int64 limit_bytes,
-						 int64 block, uint32 from, PendingMoved moved, void *state);
+						 int64 block, uint64 where, PendingMoved moved, void *state);
 
 /*
  * Which file medchain.pending is, to the end of the transaction.  Rows that were committed and not

@@ -4,10 +4,11 @@
  * Locks are in a table of the server's that has room for max_locks_per_transaction of each process.
  * One session can fill it, by advisory locks or by temporary tables, and needs no right for that;
  * then no transaction that writes can begin, not even one of ours, and what was revoked elsewhere
- * keeps its effect here for as long as he likes.  So when there has been no room for a while, and a
- * few sessions of who is no superuser have taken most of it, the one that has most is ended, as
- * pg_terminate_backend() would.  As long as there is room, everybody may take what he likes; and
- * where all have a little, or a superuser's dump has much, nobody is ended.
+ * keeps its effect here for as long as he likes.  So when there has been no room for a while, and
+ * sessions of who is no superuser that have more than their share have taken most of it, the one
+ * that has most is ended, as pg_terminate_backend() would.  As long as there is room, everybody may
+ * take what he likes; and where nobody has more than his share, or a superuser's dump has much,
+ * nobody is ended.  All connections together cannot fill the table with less than that each.
  */
 #include "postgres.h"
 
@@ -34,7 +35,6 @@
 #include "ledger/quota.h"
 #include "ledger/shared.h"
 
-#define QUOTA_SHARES 8			/* as many times max_locks_per_transaction is much for a session */
 #define QUOTA_PATIENCE 1000		/* milliseconds without room after which somebody has to go */
 #define QUOTA_PROBES 32			/* locks that a transaction of ours may need at once, and more */
 
@@ -140,8 +140,8 @@ quota_may_end(int pid)
 }
 
 /*
- * Who has most locks, if those who have much, and may be ended, have more than half of all; 0: it
- * is nobody's fault.
+ * Who has most locks, if those who have more than the server has room for each, and may be ended,
+ * have more than half of all; 0: it is nobody's fault.
  */
 static int
 quota_greediest(int *most)
@@ -161,7 +161,7 @@ quota_greediest(int *most)
 		for (; i < data->nelements && data->locks[i].leaderPid == pid; i++)
 			count += !data->locks[i].fastpath;
 		all += count;
-		if (count <= QUOTA_SHARES * max_locks_per_xact || pid == 0 || !quota_may_end(pid))
+		if (count <= max_locks_per_xact || pid == 0 || !quota_may_end(pid))
 			continue;
 		theirs += count;
 		if (count > *most)

@@ -26,6 +26,28 @@
  */
 #define ROW_KEY_VALUE_MAX (256 * 1024)
 
+static void
+row_key_refuse(Relation relation)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {REGCLASSOID};
+	Datum		values[1] = {ObjectIdGetDatum(RelationGetRelid(relation))};
+	MemoryContext caller = CurrentMemoryContext;
+	TrustedScope scope;
+	char	   *hint;
+
+	trusted_begin(&scope);
+	trusted_read(&plan, "SELECT medchain.row_beginning($1)", 1, types, values);
+	hint = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	hint = hint == NULL ? NULL : MemoryContextStrdup(caller, hint);
+	trusted_end(&scope);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("rows of table \"%s\" are not on the ledger",
+					RelationGetRelationName(relation)),
+			 hint == NULL ? 0 : errhint("%s", hint)));
+}
+
 void
 row_key_begin(RowKey *key, FunctionCallInfo fcinfo)
 {
@@ -39,12 +61,7 @@ row_key_begin(RowKey *key, FunctionCallInfo fcinfo)
 				 errmsg("there is no table with oid %u", oid)));
 	key->table = row_table_get(key->relation);
 	if (key->table == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("rows of table \"%s\" are not on the ledger",
-						RelationGetRelationName(key->relation)),
-				 errhint("Call medchain.ledger_table('%s') or medchain.protect() first.",
-						 row_table_sql_name(key->relation))));
+		row_key_refuse(key->relation);
 	key->attributes = palloc(sizeof(AttrNumber) * (size_t) key->table->ncolumns);
 	for (int i = 0; i < key->table->ncolumns; i++)
 		if (key->table->columns[i].is_key)

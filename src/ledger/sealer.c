@@ -48,7 +48,8 @@
 #define SEALER_LOOK 10000		/* milliseconds between looks at all of medchain.pending */
 #define SEALER_MARGIN (60 * USECS_PER_SEC)	/* before the certificate expires */
 
-static uint32 pending_from = 0; /* there is nothing to seal in blocks of medchain.pending before */
+static uint64 pending_blocks = SHARED_ALL_BLOCKS;	/* of medchain.pending: there is nothing to
+													 * seal in others */
 static Key *signing_key = NULL;
 static bool asked_in_vain =
 false;							/* for the key's passphrase: not again before somebody reloads */
@@ -314,9 +315,9 @@ sealer_move(SealerRound *round)
 		tile_batch_init(&round->tiles);
 		round->more = pending_move(round->node->node, (int64) round->check->range.size,
 								   sealer_round_entries(), SEALER_ROUND_BYTES,
-								   setting_block_max_entries, pending_from, sealer_entry, round);
+								   setting_block_max_entries, pending_blocks, sealer_entry, round);
 		if (!round->more)
-			pending_from = SHARED_NO_BLOCK;
+			pending_blocks = SHARED_NO_BLOCKS;
 		tile_batch_write(&round->tiles, round->node->node);
 	}
 	PG_FINALLY();
@@ -352,7 +353,7 @@ sealer_seal(SharedDatabase *slot, int64 *bytes, bool *more)
 	if (!sealer_key_fits(slot, &node, &terms, check.height + 1))
 		return -1;
 	if (chain_cut_superseded(&node, node.node, &terms, &check))
-		pending_from = 0;
+		pending_blocks = SHARED_ALL_BLOCKS;
 	if (!sealer_may_seal(slot, &node, (int64) check.range.size))
 		return -1;
 
@@ -407,11 +408,11 @@ sealer_latency(SharedDatabase *slot, int64 entries, TimestampTz since)
  * what we have looked through has nothing more.
  */
 static void
-sealer_look_from(SharedDatabase *slot)
+sealer_look_in(SharedDatabase *slot)
 {
 	static Oid	file = InvalidOid;
 	static TimestampTz looked = 0;
-	uint32		told = pg_atomic_exchange_u32(&slot->pending_from, SHARED_NO_BLOCK);
+	uint64		told = pg_atomic_exchange_u64(&slot->pending_blocks, SHARED_NO_BLOCKS);
 	Oid			now = pending_file();
 
 	/*
@@ -420,11 +421,11 @@ sealer_look_from(SharedDatabase *slot)
 	 */
 	if (max_prepared_xacts > 0 || now != file ||
 		TimestampDifferenceExceeds(looked, GetCurrentTimestamp(), SEALER_LOOK))
-		told = 0;
-	if (told == 0)
+		told = SHARED_ALL_BLOCKS;
+	if (told == SHARED_ALL_BLOCKS)
 		looked = GetCurrentTimestamp();
 	file = now;
-	pending_from = Min(pending_from, told);
+	pending_blocks = shared_join_blocks(pending_blocks, told);
 }
 
 /* One round; true when medchain.pending is empty as far as the round could see. */
@@ -445,7 +446,7 @@ sealer_round(SharedDatabase *slot)
 	pg_atomic_write_u32(&slot->dirty, 0);
 	pg_memory_barrier();
 	worker_begin(slot, "sealing");
-	sealer_look_from(slot);
+	sealer_look_in(slot);
 	trusted_begin(&scope);
 	taken = sealer_seal(slot, &bytes, &more);
 	trusted_end(&scope);

@@ -53,7 +53,7 @@ shared_reset_slot(SharedDatabase *slot, Oid database)
 	pg_atomic_init_u64(&slot->tickets, 0);
 	pg_atomic_init_u64(&slot->sealed, 0);
 	pg_atomic_init_u32(&slot->dirty, 1);
-	pg_atomic_init_u32(&slot->pending_from, 0);
+	pg_atomic_init_u64(&slot->pending_blocks, SHARED_ALL_BLOCKS);
 	pg_atomic_init_u64(&slot->grant_generation, 1);
 	pg_atomic_init_u64(&slot->keeper_rounds, 0);
 	pg_atomic_init_u64(&slot->blocks, 0);

@@ -21,11 +21,20 @@
 #define SHARED_VERIFICATIONS 32 /* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
 #define SHARED_ORIGIN_LEN 100
-#define SHARED_NO_BLOCK PG_UINT32_MAX
 #define SHARED_LATENCIES 64		/* classes of latency: the first ends at 1 ms, each at 5/4 of the
 								 * one before */
 #define SHARED_LATENCY_FIRST 1000.0
 #define SHARED_LATENCY_STEP 1.25
+
+/* Blocks of a table: the first in the upper half, the last in the lower one. */
+#define SHARED_NO_BLOCKS ((uint64) PG_UINT32_MAX << 32)
+#define SHARED_ALL_BLOCKS ((uint64) PG_UINT32_MAX)
+
+static inline uint64
+shared_join_blocks(uint64 a, uint64 b)
+{
+	return Min(a >> 32, b >> 32) << 32 | Max((uint32) a, (uint32) b);
+}
 
 typedef enum WorkerKind
 {
@@ -117,8 +126,8 @@ typedef struct SharedDatabase
 	pg_atomic_uint64 tickets;	/* drawn by sessions after their commit */
 	pg_atomic_uint64 sealed;	/* every ticket up to this one has been served */
 	pg_atomic_uint32 dirty;		/* something was committed to pending since the last round */
-	pg_atomic_uint32 pending_from;	/* the first block of medchain.pending into which something was
-									 * put that the sealer has not looked for yet */
+	pg_atomic_uint64 pending_blocks;	/* of medchain.pending, in or between which something was
+										 * put that the sealer has not looked for yet */
 	pg_atomic_uint64 dirty_since;	/* TimestampTz of the commit that set it; 0: not known */
 	pg_atomic_uint64 grant_generation;	/* bumped after each commit that changed state */
 	pg_atomic_uint64 keeper_rounds; /* how often the keeper has looked at all that arrived */

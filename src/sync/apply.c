@@ -16,10 +16,12 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "replication/logicalworker.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "core/encode.h"
 #include "ledger/chain.h"
@@ -29,6 +31,9 @@
 #include "sync/apply.h"
 #include "sync/fetch.h"
 #include "sync/hold.h"
+
+#define APPLY_OWN_WAIT 500		/* milliseconds for an entry of our own */
+#define APPLY_OWN_PAUSE 10
 
 /*
  * A row that neither the sealer, the keeper nor replication brings: a restore, while this database
@@ -85,15 +90,37 @@ apply_refuse(const char *origin, int64 height, const char *reason, const char *d
 	quarantine_add(&refused);
 }
 
+/*
+ * The entry there, or NULL.  What the sealer commits goes out before anybody here can see it, and a
+ * peer may send it back as quickly: one of our own is waited for, but not for each of many.
+ */
+static char *
+apply_find_entry(const char *origin, int64 seq, bool own)
+{
+	static SPIPlanPtr plan = NULL;
+	static TimestampTz waited = 0;
+	static const char sql[] = "SELECT payload FROM medchain.entry WHERE origin = $1 AND seq = $2";
+	char	   *known = apply_lookup(&plan, sql, origin, seq);
+
+	if (known != NULL || !own ||
+		!TimestampDifferenceExceeds(waited, GetCurrentTimestamp(), APPLY_OWN_WAIT))
+		return known;
+	for (int i = 0; i < APPLY_OWN_WAIT / APPLY_OWN_PAUSE && known == NULL; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(APPLY_OWN_PAUSE * 1000L);
+		known = apply_lookup(&plan, sql, origin, seq);
+	}
+	waited = GetCurrentTimestamp();
+	return known;
+}
+
 /* What should be known here: the same is fine, something else is evidence. */
 static void
 apply_known_entry(const LocalNode *node, const HoldChain *chain, int64 seq, Datum payload)
 {
-	static SPIPlanPtr plan = NULL;
 	bool		own = strcmp(chain->origin, node->node) == 0;
-	char	   *known = apply_lookup(&plan,
-								   "SELECT payload FROM medchain.entry WHERE origin = $1 AND seq "
-									 "= $2", chain->origin, seq);
+	char	   *known = apply_find_entry(chain->origin, seq, own);
 	text	   *arrived = DatumGetTextPP(payload);
 	size_t		len = VARSIZE_ANY_EXHDR(arrived);
 	char	   *detail;

@@ -132,6 +132,19 @@ is($session->query_safe('SELECT 1'), '1', 'nor is anybody terminated for what a 
 $may->quit;
 release($session);
 
+# ... nor by many sessions, each of which takes some hundreds
+my @many;
+for my $i (1 .. 90)
+{
+	my $one = $alliance->cluster('dc')->background_psql('postgres', on_error_stop => 0, extra_params => [ '-U', 'mallory' ]);
+	my ($got) = $one->query("\\set VERBOSITY sqlstate\nSELECT count(pg_advisory_lock(i)) FROM generate_series(${i}000, ${i}000 + 399) i");
+	push @many, $one;
+	last if !defined $got || $got ne '400';
+}
+cmp_ok(scalar @many, '<', 90, 'sessions of a login have taken every lock that there was room for');
+revocation_ok('they have');
+foreach my $one (@many) { eval { $one->quit }; }
+
 # ----- logins that take all the background workers that there are
 
 my @parallel = map { $alliance->cluster('dc')->background_psql('postgres', on_error_stop => 0, extra_params => [ '-U', 'mallory' ]) } 1 .. 4;

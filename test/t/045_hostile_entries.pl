@@ -165,4 +165,21 @@ my $found = '';
 ok(IPC::Run::run([ 'src/bin/medchain-verify', '-a', $alliance->{anchors} ], '<', \"$receipts\n", '>', \$found), 'their receipts verify offline');
 is(() = $found =~ /^ha: entry \d+ says nothing, as not everybody could read it: /mg, 2, 'and say what they are worth');
 $alliance->check_logs(map { $alliance->cluster($_) } @honest);
+
+# ----- what no honest node applies: its worker ends each time, which is to be seen, and the others' chains go on
+
+$bad->sql(q{ALTER PUBLICATION medchain SET (publish = 'insert, truncate');
+	BEGIN; LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block IN EXCLUSIVE MODE;
+	CREATE TEMP TABLE kept AS TABLE medchain.block;
+	SET LOCAL session_replication_role = replica; ALTER TABLE medchain.block DISABLE TRIGGER ALL;
+	TRUNCATE medchain.block; INSERT INTO medchain.block SELECT * FROM kept; COMMIT});
+foreach my $node (@honest)
+{
+	$alliance->wait_for($node, q{SELECT state = 'failing' FROM medchain.peers WHERE member = 'ha'});
+	pass("$node: who sends what cannot be applied is failing");
+	cmp_ok($alliance->sql($node, q{SELECT count(*) FROM medchain.block WHERE origin = 'ha'}), '>', 1, "$node: nothing is gone");
+}
+my $said = $alliance->sql('en', q{SELECT medchain.append('visit', '"after all"', 'P1')});
+$alliance->wait_for('dc', "SELECT EXISTS (SELECT FROM medchain.entry WHERE id = '$said')");
+pass('what others say arrives');
 done_testing();
