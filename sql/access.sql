@@ -19,13 +19,10 @@ CREATE TABLE visit (id int, at date, patient_id varchar(20),
 CREATE TABLE visit_2025 PARTITION OF visit FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE TABLE visit_2026 PARTITION OF visit FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE TABLE numbered (id int PRIMARY KEY, patient int);
-CREATE TABLE no_key (patient_id text);
-CREATE TABLE parent (id int PRIMARY KEY, patient_id text);
-CREATE TABLE child () INHERITS (parent);
 CREATE TEMP TABLE temporary (id int PRIMARY KEY, patient_id text);
 CREATE VIEW a_view AS SELECT * FROM diagnosis;
 SELECT t AS relation, e.field, e.content
-    FROM unnest(ARRAY['no_key', 'parent', 'child', 'temporary', 'a_view', 'visit_2025'])
+    FROM unnest(ARRAY['temporary', 'a_view', 'visit_2025'])
         WITH ORDINALITY x (t, i),
     LATERAL test.error_of(format('SELECT medchain.protect(%L, ''patient_id'')', t)) e ORDER BY i,
         field DESC;
@@ -40,7 +37,7 @@ SELECT * FROM medchain.verify_table('diagnosis');
 SELECT medchain.unprotect('diagnosis');
 RESET ROLE;
 DROP VIEW a_view;
-DROP TABLE no_key, parent, child, temporary;
+DROP TABLE temporary;
 
 INSERT INTO diagnosis SELECT i, 'P' || 1000 + i, 'open' FROM generate_series(1, 9) i;
 INSERT INTO visit SELECT i, date '2025-10-01' + 20 * i, 'P' || 1000 + i

@@ -43,14 +43,18 @@ CREATE SCHEMA ward;
 SET search_path = ward, public;
 CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE TABLE plain (id int PRIMARY KEY, patient text);
-CREATE TABLE "No Key" (id int, patient text);
+CREATE TABLE indexed (id int NOT NULL, patient text);
+CREATE UNIQUE INDEX indexed_id ON indexed (id);
 CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY, patient text);
 CREATE TABLE named (id int PRIMARY KEY, patient text);
 CREATE POLICY medchain_select ON named USING (true);
 CREATE TABLE triggered (id int PRIMARY KEY, patient text);
 CREATE TRIGGER medchain_capture AFTER INSERT ON triggered EXECUTE FUNCTION theirs();
 CREATE TABLE entered (id int PRIMARY KEY, patient text);
+CREATE TABLE elder (id int PRIMARY KEY, patient text);
+CREATE TABLE heir () INHERITS (elder);
 CREATE TABLE logs (id int PRIMARY KEY, patient text);
+CREATE TABLE plain_heir (id int PRIMARY KEY, patient text);
 CREATE TABLE "Protected" (id int PRIMARY KEY, patient text);
 CREATE TABLE parts (id int PRIMARY KEY, patient text) PARTITION BY RANGE (id);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
@@ -59,7 +63,8 @@ CREATE TABLE parent (id int, patient text);
 CREATE TABLE left_over (id int PRIMARY KEY, patient text);
 INSERT INTO entered VALUES (1, 'P1');
 SELECT medchain.ledger_table('entered'), medchain.ledger_table('logs', append_only => true),
-    medchain.ledger_table('left_over');
+    medchain.ledger_table('left_over'), medchain.ledger_table('indexed'),
+    medchain.ledger_table('plain_heir'), medchain.ledger_table('elder');
 SELECT medchain.protect('"Protected"', 'patient'), medchain.protect('parts', 'patient');
 -- as restored from elsewhere
 DO $$ BEGIN
@@ -70,7 +75,6 @@ DO $$ BEGIN
 END $$;
 RESET search_path;
 SELECT s.statement, f.* FROM (VALUES
-    ($$SELECT medchain.ledger_table('ward."No Key"')$$),
     ($$SELECT medchain.protect('ward.unlogged', 'patient')$$),
     ($$SELECT medchain.protect('ward.named', 'patient')$$),
     ($$SELECT medchain.ledger_table('ward.triggered')$$),
@@ -86,7 +90,10 @@ SELECT s.statement, f.* FROM (VALUES
     ($$ALTER TABLE ward.entered SET UNLOGGED$$),
     ($$ALTER TABLE ward.entered DROP COLUMN id$$),
     ($$ALTER TABLE ward.entered DROP CONSTRAINT entered_pkey$$),
+    ($$DROP INDEX ward.indexed_id$$),
     ($$ALTER TABLE ward."Protected" INHERIT ward.parent$$),
+    ($$SELECT medchain.end_ledger_table('ward.heir')$$),
+    ($$ALTER TABLE ward.plain_heir INHERIT ward."Protected"$$),
     ($$ALTER TABLE ward.open_parts ATTACH PARTITION ward."Protected" FOR VALUES FROM (0) TO (9)$$),
     ($$ALTER TABLE ward.open_parts ATTACH PARTITION ward.entered FOR VALUES FROM (0) TO (9)$$),
     ($$SELECT medchain.unprotect('ward.parts_1')$$),

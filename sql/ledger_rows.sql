@@ -154,8 +154,8 @@ SELECT medchain.ledger_table('shift');
 INSERT INTO shift VALUES (1, 'one'), (2, 'two');
 SELECT s, e.* FROM unnest(ARRAY['ALTER TABLE shift DROP CONSTRAINT shift_pkey',
         'ALTER TABLE shift DROP CONSTRAINT shift_pkey, ADD PRIMARY KEY (id) DEFERRABLE',
-        'ALTER TABLE shift DROP CONSTRAINT shift_pkey, ADD PRIMARY KEY (id, v)',
-        'CREATE TABLE heir () INHERITS (shift)']) s, LATERAL test.error_of(s) e;
+        'ALTER TABLE shift DROP CONSTRAINT shift_pkey, ADD PRIMARY KEY (id, v)']) s,
+    LATERAL test.error_of(s) e;
 CREATE UNIQUE INDEX other ON shift (id);
 ALTER TABLE shift DROP CONSTRAINT shift_pkey, ADD PRIMARY KEY USING INDEX other;
 SELECT row_key, fault FROM medchain.verify_table('shift');

@@ -283,6 +283,11 @@ SELECT what, t.* FROM (VALUES
         '''medchain.chain'', ''kept''::regclass, ''medchain.chain'''),
     ('another secret', 'UPDATE medchain.row_secret SET secret = sha256(secret) WHERE relation = '
         '''kept''::regclass'),
+    ('a peer framed', 'INSERT INTO medchain.quarantine (source, origin, height, reason, note, '
+        'signed) SELECT origin, origin, height, ''made up'', replace(note, ''height'', '
+        '''Height''), true FROM medchain.block WHERE origin = ''hospital-a'' AND height = 0'),
+    ('a peer framed by nothing', 'INSERT INTO medchain.quarantine (source, origin, reason, signed) '
+        'VALUES (''hospital-a'', ''hospital-a'', ''made up'', true)'),
     ('secret gone', 'DELETE FROM medchain.row_secret WHERE relation = ''kept''::regclass'),
     ('pending', 'CALL test.disable_triggers(''medchain.pending''); UPDATE medchain.pending SET '
         'kind = ''visit'' WHERE kind = ''table.ledger'''),

@@ -19,6 +19,10 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/plancat.h"
+#include "parser/parse_relation.h"
 #include "utils/rel.h"
 #include "mb/pg_wchar.h"
 #include "replication/walreceiver.h"
@@ -346,5 +350,34 @@ compat_subscription_ownercheck(Oid subscription, Oid role)
 #else
 #define COMPAT_SIGNAL_ARGUMENTS postgres_signal_arg
 #endif
+
+/* 18 has generated columns that are not stored. */
+#define COMPAT_ATTRIBUTE_GENERATED_VIRTUAL 'v'
+
+/* A hook for each relation that the planner comes to, heirs included; 19 has another one. */
+#if PG_VERSION_NUM >= 190000
+typedef build_simple_rel_hook_type compat_rel_hook_type;
+#define compat_rel_hook build_simple_rel_hook
+#define COMPAT_REL_HOOK_PARAMETERS PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *entry
+#define COMPAT_REL_HOOK_ARGUMENTS root, rel, entry
+#else
+typedef get_relation_info_hook_type compat_rel_hook_type;
+#define compat_rel_hook get_relation_info_hook
+#define COMPAT_REL_HOOK_PARAMETERS PlannerInfo *root, Oid oid, bool inhparent, RelOptInfo *rel
+#define COMPAT_REL_HOOK_ARGUMENTS root, oid, inhparent, rel
+#endif
+
+/* On whose behalf the relation of a query is read; InvalidOid: the current role's.  16 has put it
+ * elsewhere. */
+static inline Oid
+compat_check_as_user(PlannerInfo *root, RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	return entry->perminfoindex == 0 ? InvalidOid :
+		getRTEPermissionInfo(root->parse->rteperminfos, entry)->checkAsUser;
+#else
+	return entry->checkAsUser;
+#endif
+}
 
 #endif

@@ -7,6 +7,7 @@
 #include "miscadmin.h"
 
 #include "access/binding.h"
+#include "access/heirs.h"
 #include "access/identity.h"
 #include "access/question.h"
 #include "access/subject_guard.h"
@@ -62,6 +63,7 @@ _PG_init(void)
 	utility_install();
 	question_install();
 	subject_guard_install();
+	heirs_install();
 	conceal_init();
 	hold_install();
 	apply_settings_install();

@@ -7,18 +7,23 @@ CREATE FUNCTION medchain.before_drop() RETURNS TABLE (what text, call text)
 AS $$
     SELECT x.what, x.call FROM (
         SELECT 1, format('table %s', t.relation),
-               row_ending(t.relation, t.subject_column)
-            FROM row_table t JOIN pg_class c ON c.oid = t.relation
+               row_ending(t.relation, t.subject_column),
+               -- what is inherited from comes first, as long as it is on the ledger its heirs are
+               (WITH RECURSIVE up (relation) AS (
+                    SELECT t.relation::oid
+                    UNION SELECT i.inhparent FROM up u JOIN pg_inherits i
+                        ON i.inhrelid = u.relation) SELECT count(*) FROM up)
+            FROM row_table t JOIN pg_class c ON c.oid = t.relation WHERE NOT t.with_parent
         UNION ALL
         -- restored with another database's protection, or detached from a table that is protected
-        SELECT 1, format('table %s', l.relation), format('medchain.unprotect(%L)', l.relation)
+        SELECT 1, format('table %s', l.relation), format('medchain.unprotect(%L)', l.relation), 0
             FROM (SELECT DISTINCT p.polrelid::regclass AS relation FROM pg_policy p) l
             WHERE EXISTS (SELECT FROM own_policies(l.relation) o WHERE o.is_own)
             AND NOT EXISTS (SELECT FROM row_table t WHERE t.subject_column IS NOT NULL
                             AND t.relation = partition_root(l.relation))
         UNION ALL
         SELECT 1, format('table %s', l.relation),
-               format('medchain.end_ledger_table(%L)', l.relation)
+               format('medchain.end_ledger_table(%L)', l.relation), 0
             FROM (SELECT DISTINCT t.tgrelid::regclass AS relation FROM pg_trigger t
                   WHERE t.tgfoid IN (SELECT row_trigger_functions()) AND t.tgparentid = 0) l
             WHERE NOT EXISTS (SELECT FROM own_policies(l.relation) o WHERE o.is_own)
@@ -26,11 +31,12 @@ AS $$
                             WHERE t.relation = partition_root(l.relation))
         UNION ALL
         -- in a copy nothing else can be called before
-        SELECT 0, format('tables of node "%s"', n.node), 'medchain.detach_copy()' FROM local_node n
+        SELECT 0, format('tables of node "%s"', n.node), 'medchain.detach_copy()', 0
+            FROM local_node n
             WHERE is_copy() AND EXISTS (SELECT FROM row_table)
         UNION ALL
         SELECT 2, w.what, CASE WHEN is_copy() THEN 'medchain.detach_copy()'
-                               ELSE 'medchain.leave_alliance()' END FROM (
+                               ELSE 'medchain.leave_alliance()' END, 0 FROM (
             -- a dump brings the peers, and not their subscriptions
             SELECT format('subscription "%s"', p.subscription) FROM peer p JOIN pg_subscription s
                 ON s.subname = p.subscription AND s.subdbid = (
@@ -41,8 +47,8 @@ AS $$
             UNION ALL
             SELECT format('replication slot "%s"', s.slot_name) FROM pg_replication_slots s
                 WHERE s.database = current_database() AND s.plugin = 'pgoutput'
-                AND s.slot_name ^@ 'medchain_') w (what)) x (turn, what, call)
-    ORDER BY x.turn, x.what COLLATE "C", x.call COLLATE "C"
+                AND s.slot_name ^@ 'medchain_') w (what)) x (turn, what, call, rank)
+    ORDER BY x.turn, x.rank, x.what COLLATE "C", x.call COLLATE "C"
 $$;
 COMMENT ON FUNCTION medchain.before_drop() IS
     'what DROP EXTENSION would leave behind, and is refused for, with the calls that take it away, '

@@ -24,8 +24,8 @@ AS $$
         SELECT DISTINCT ON (w.name) w.* FROM word w WHERE w.kind <> 'table.alter'
         ORDER BY w.name, w.late DESC, w.seq DESC),
     change AS MATERIALIZED (
-        SELECT w.name, (w.body ->> 'version')::int AS version, w.body -> 'columns' AS columns,
-               w.body ->> 'known' AS known,
+        SELECT w.name, w.late, w.seq, (w.body ->> 'version')::int AS version,
+               w.body -> 'columns' AS columns, w.body -> 'key' AS key, w.body ->> 'known' AS known,
                row_number() OVER (PARTITION BY w.name ORDER BY w.late DESC, w.seq DESC) AS nth
         FROM word w JOIN start s ON s.name = w.name AND (w.late, w.seq) > (s.late, s.seq)
         WHERE w.kind = 'table.alter' AND w.body ->> 'version' ~ '^[0-9]{1,9}$'
@@ -34,7 +34,10 @@ AS $$
         SELECT c.name, c.version, c.columns FROM change c
         UNION ALL SELECT s.name, 1, s.body -> 'columns' FROM start s)
     SELECT s.name, s.id, s.body ->> 'subject',
-           ARRAY(SELECT jsonb_array_elements_text(s.body -> 'key')),
+           -- where there was none at first, there may be one since
+           ARRAY(SELECT jsonb_array_elements_text(coalesce((SELECT c.key FROM change c
+               WHERE c.name = s.name AND jsonb_typeof(c.key) = 'array'
+               ORDER BY c.late DESC, c.seq DESC LIMIT 1), s.body -> 'key'))),
            s.body -> 'append_only' = 'true', s.body -> 'record_truncate' = 'true',
            coalesce(n.version, 1),
            -- by name: the version that had it first
@@ -102,7 +105,8 @@ AS $$
     SELECT format('%s: rows of a table that row_table does not know', x.name)
     FROM (SELECT 'row_column' AS name, c.relation FROM row_column c
           UNION SELECT 'row_secret', s.relation FROM row_secret s
-          UNION SELECT 'row_key', k.relation FROM row_key k) x
+          UNION SELECT 'row_key', k.relation FROM row_key k
+          UNION SELECT 'row_index', i.relation FROM row_index i) x
     WHERE NOT EXISTS (SELECT FROM row_table t WHERE t.relation = x.relation)
     UNION ALL
     SELECT format('row_column %s: column %s is not number %s of the table', t.ledger_name, c.name,
@@ -147,10 +151,42 @@ $$;
 COMMENT ON FUNCTION medchain.pending_faults() IS
     'internal: rows of pending that are not what their payload says';
 
+CREATE FUNCTION medchain.is_signed_note(note text, public_key text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    RETURN verify_note(is_signed_note.note, is_signed_note.public_key);
+EXCEPTION WHEN data_exception OR feature_not_supported THEN
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION medchain.is_signed_note(text, text) IS
+    'internal: verify_note() for what may be neither a note nor a key';
+
+-- Who says that a member has signed something shows that he has.  By any key that was ever said to
+-- be that member's: which of them counts may be another one by now.
+CREATE FUNCTION medchain.quarantine_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT format('quarantine %s: its note is not signed by %s, as it says', q.id,
+                  quote_ident(left(q.origin, 100)))
+    FROM quarantine q
+    WHERE q.signed AND NOT EXISTS (
+        SELECT FROM (SELECT k.public_key FROM ledger_key k WHERE k.member = q.origin
+                     UNION SELECT c.body ->> 'public_key' FROM claim c
+                         WHERE c.about = q.origin AND c.kind IN ('configure', 'rekey')
+                     UNION SELECT n.genesis_key FROM local_node n
+                         WHERE n.data_center = q.origin) k (public_key)
+        WHERE k.public_key IS NOT NULL AND is_signed_note(q.note, k.public_key))
+$$;
+COMMENT ON FUNCTION medchain.quarantine_faults() IS
+    'internal: rows of quarantine that say that a member signed what it did not sign';
+
 CREATE FUNCTION medchain.local_faults() RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
-    SELECT f FROM (SELECT row_table_faults() UNION ALL SELECT pending_faults()) x (f)
+    SELECT f FROM (SELECT row_table_faults() UNION ALL SELECT pending_faults()
+                   UNION ALL SELECT quarantine_faults()) x (f)
     ORDER BY f COLLATE "C"
 $$;
 COMMENT ON FUNCTION medchain.local_faults() IS

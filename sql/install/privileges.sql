@@ -32,6 +32,11 @@ DECLARE
                    "ledger_table", "end_ledger_table", "protect_part", "protection_policies",
                    "own_policies", "drop_policies", "before_drop",
                    "register_row_table", "forget_row_table", "drop_row_triggers", "check_row_table",
+                   "add_row_table", "put_row_table", "keep_row_table", "tell_limits",
+                   "tell_large_objects", "large_object_columns", "add_heirs",
+                   "end_heirs", "release_heir", "row_heirs", "ledger_parents", "require_heir",
+                   "row_keys", "choose_row_key", "default_row_key",
+                   "renew_table",
                    "row_trigger_functions", "equip_row_table", "equip_truncate",
                    "require_trigger_name", "is_captured",
                    "require_subject_column",
@@ -93,7 +98,7 @@ BEGIN
     FOR relation IN SELECT c.oid FROM pg_catalog.pg_class c
         WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind = 'r'
         -- by oid, which means nothing elsewhere
-        AND c.relname <> 'row_part' LOOP
+        AND c.relname NOT IN ('row_part', 'row_index') LOOP
         PERFORM pg_catalog.pg_extension_config_dump(relation, '');
     END LOOP;
 END

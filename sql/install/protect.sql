@@ -154,31 +154,22 @@ $$;
 COMMENT ON FUNCTION medchain.require_subject_column(regclass, name) IS
     'internal: error unless a table has this column, of a type that identities can have';
 
-CREATE FUNCTION medchain.protect(relation regclass, subject name) RETURNS void
+CREATE FUNCTION medchain.protect(relation regclass, subject name, key name DEFAULT NULL)
+    RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
-DECLARE
-    part regclass;
 BEGIN
     IF protect.relation IS NULL OR protect.subject IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'relation and subject must not be null';
     END IF;
-    PERFORM require_relation(protect.relation);
-    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', protect.relation);
-    PERFORM check_row_table(protect.relation);
-    PERFORM require_subject_column(protect.relation, protect.subject);
-    FOR part IN SELECT table_and_partitions(protect.relation) LOOP
-        PERFORM protect_part(part, protect.subject, protect.relation);
-    END LOOP;
-    PERFORM equip_row_table(protect.relation);
-    PERFORM register_row_table(protect.relation, protect.subject, false, false);
+    PERFORM put_row_table(protect.relation, protect.subject, false, false, protect.key);
 END
 $$;
-COMMENT ON FUNCTION medchain.protect(regclass, name) IS
-    'put a table (with its partitions) under the ledger: row security by grants, every change an '
-    'entry as with ledger_table(); subject: the column with the examinee''s identity. Takes over '
-    'what an earlier protection has left on the table. Needs ownership of the table and a primary '
-    'key';
+COMMENT ON FUNCTION medchain.protect(regclass, name, name) IS
+    'put a table (with its partitions, and with the tables that inherit from it) under the ledger: '
+    'row security by grants, every change an entry as with ledger_table(); subject: the column '
+    'with the examinee''s identity; key: as for ledger_table(). Takes over what an earlier '
+    'protection has left on the table. Needs ownership of the table';
 
 -- Also of a table that is not known here, but has our policies: restored from a dump of another
 -- database, or detached from a protected one.
@@ -187,6 +178,7 @@ CREATE FUNCTION medchain.unprotect(relation regclass) RETURNS void
 AS $$
 DECLARE
     root regclass := partition_root(unprotect.relation);
+    parent row_table;
     is_known boolean := EXISTS (SELECT FROM row_table t
                                 WHERE t.relation IN (unprotect.relation, root));
     part regclass;
@@ -216,6 +208,14 @@ BEGIN
         EXECUTE format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY',
             part);
     END LOOP;
+    PERFORM end_heirs(unprotect.relation);
+    -- what is inherited from is on the ledger, and so is what it inherits to
+    SELECT * INTO parent FROM ledger_parents(unprotect.relation) LIMIT 1;
+    IF FOUND THEN
+        PERFORM add_row_table(unprotect.relation, NULL, parent.append_only,
+            parent.record_truncate, NULL, true);
+        PERFORM add_heirs(unprotect.relation, NULL, parent.append_only, parent.record_truncate);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION medchain.unprotect(regclass) IS

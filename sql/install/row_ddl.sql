@@ -60,6 +60,10 @@ AS $$
                          d.item, regexp_replace(d.item, ' on .*', '')))
                      OR EXISTS (SELECT FROM difference x WHERE x.item =
                          regexp_replace(d.item, '^(owner|row security) on ', 'partition '))
+            -- it follows from what the command did
+            WHEN d.item = 'key' THEN true
+            WHEN d.item = 'primary key' AND d.change = 'removed'
+                THEN 'constraint' IN (SELECT x.item FROM named x)
             WHEN d.change = 'changed' THEN d.made
             WHEN d.change = 'added' THEN d.made OR d.moved
             WHEN d.item ^@ 'column ' THEN EXISTS (
@@ -68,6 +72,7 @@ AS $$
                 WHERE r.relation = p_table.relation
                 AND 'column ' || quote_ident(r.attribute) = d.item AND own_change(a.xmin))
             WHEN d.item ^@ 'partition ' THEN d.item IN (SELECT 'partition ' || m.name FROM moved m)
+            WHEN d.item ^@ 'heir ' THEN heir_left(substr(d.item, 6))
             ELSE d.base IN (SELECT x.item FROM named x)
                  OR p_command = 'ALTER ' || upper(split_part(d.base, ' ', 1))
                  OR EXISTS (SELECT FROM moved m
@@ -148,6 +153,14 @@ BEGIN
         added := true;
         filled := filled OR c.filled;
     END LOOP;
+    -- where all that a row says names it, another value is another row; and one that gets a
+    -- primary key is named by that
+    IF p_table.key_columns = '{}' THEN
+        UPDATE row_table t SET key_columns = default_row_key(t.relation)
+            WHERE t.relation = p_table.relation
+            AND EXISTS (SELECT FROM row_keys(t.relation) k WHERE k.is_primary AND k.fault IS NULL);
+        fresh := fresh OR filled OR FOUND;
+    END IF;
     fresh := fresh OR EXISTS (SELECT FROM jsonb_each_text(p_table.description) b
         WHERE b.key ^@ 'labels of '
                               AND NOT string_to_array(b.value,
@@ -175,7 +188,7 @@ BEGIN
         p_table.append_only, p_table.record_truncate, p_table.ledger_name);
     RAISE NOTICE USING
         MESSAGE = format('table %s is protected by itself from now on', p_part),
-        HINT = format('%s opens it.', row_ending(p_part, p_table.subject_column));
+        HINT = format('Call %s to open it.', row_ending(p_part, p_table.subject_column));
 END
 $$;
 COMMENT ON FUNCTION medchain.adopt_partition(regclass, medchain.row_table) IS
@@ -236,6 +249,21 @@ $$;
 COMMENT ON FUNCTION medchain.prepare_drop(regclass) IS
     'internal: DROP TABLE is about to drop a partition: put on the ledger that its rows go';
 
+CREATE FUNCTION medchain.new_partitions(relation regclass) RETURNS SETOF regclass
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+    AS $$ SELECT p FROM table_and_partitions($1) p
+          WHERE NOT EXISTS (SELECT FROM row_part r WHERE r.part = p) $$;
+COMMENT ON FUNCTION medchain.new_partitions(regclass) IS
+    'internal: partitions of a ledger table that came since DDL was seen last';
+
+CREATE FUNCTION medchain.gone_partitions(relation regclass) RETURNS SETOF regclass
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+    AS $$ SELECT r.part FROM row_part r JOIN pg_class c ON c.oid = r.part
+          WHERE r.relation = $1 AND NOT EXISTS (
+              SELECT FROM table_and_partitions($1) p WHERE p = r.part) $$;
+COMMENT ON FUNCTION medchain.gone_partitions(regclass) IS
+    'internal: tables that were partitions of a ledger table when DDL was seen last';
+
 -- What partitions need that have come (not all: see observe_table()), and those that stand alone
 -- now.
 CREATE FUNCTION medchain.equip_partitions(p_table medchain.row_table, p_new regclass[],
@@ -256,8 +284,9 @@ BEGIN
             PERFORM protect_part(part, p_table.subject_column, p_table.relation);
         END IF;
     END LOOP;
+    -- of all of them before any of them is equipped by itself, partitions of its own included
+    PERFORM drop_row_triggers(p) FROM unnest(p_gone) p;
     FOREACH part IN ARRAY p_gone LOOP
-        PERFORM drop_row_triggers(part);
         IF p_table.subject_column IS NOT NULL AND part = partition_root(part) THEN
             FOR each IN SELECT table_and_partitions(part) LOOP
                 PERFORM protect_part(each, p_table.subject_column, part);
@@ -305,6 +334,7 @@ CREATE FUNCTION medchain.observe_table(p_relation regclass, p_command text, p_ot
 AS $$
 DECLARE
     t row_table;
+    now row_table;
     after jsonb;
     before jsonb;
     each text;
@@ -327,14 +357,10 @@ BEGIN
     ELSIF t.description IS NULL THEN
         RETURN;
     END IF;
-    IF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'r'
-               WHERE p_relation IN (i.inhparent, i.inhrelid)) THEN
-        RAISE feature_not_supported USING
-            MESSAGE = format('rows of %s are on the ledger, it cannot take part in table '
-                             'inheritance', p_relation),
-            DETAIL = 'Queries of the parent table would pass by what is put on the child tables.',
-            HINT = format('Call %s first.', row_ending(p_relation, t.subject_column));
-    ELSIF (SELECT c.relispartition FROM pg_class c WHERE c.oid = p_relation) THEN
+    IF t.subject_column IS NOT NULL THEN
+        PERFORM require_protected_parents(p_relation);
+    END IF;
+    IF (SELECT c.relispartition FROM pg_class c WHERE c.oid = p_relation) THEN
         RAISE feature_not_supported USING
             MESSAGE = format('rows of %s are on the ledger, it cannot become a partition',
                              p_relation),
@@ -364,11 +390,8 @@ BEGIN
     explained := explained_items(t, before, after, p_command, p_others, p_named);
     found_ones := ARRAY(SELECT d.item FROM row_differences(before, after) d
                         WHERE d.item <> ALL (explained));
-    new_ones := ARRAY(SELECT p FROM table_and_partitions(p_relation) p
-                      WHERE NOT EXISTS (SELECT FROM row_part r WHERE r.part = p));
-    gone_ones := ARRAY(SELECT r.part FROM row_part r JOIN pg_class c ON c.oid = r.part
-                       WHERE r.relation = p_relation AND NOT EXISTS (
-                           SELECT FROM table_and_partitions(p_relation) p WHERE p = r.part));
+    new_ones := ARRAY(SELECT new_partitions(p_relation));
+    gone_ones := ARRAY(SELECT gone_partitions(p_relation));
     -- What somebody has made medchain believe is no reason for a new baseline, behind which nobody
     -- would see any more what he did to the rows.
     is_edited := is_known_otherwise(t);
@@ -387,18 +410,13 @@ BEGIN
         each := NULL;
     END IF;
     fresh := coalesce(each = 'row.baseline', false);
-    IF (SELECT array_agg(a.attname::text ORDER BY a.attname COLLATE "C")
-        FROM pg_index i JOIN pg_attribute a
-            ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
-        WHERE i.indrelid = p_relation AND i.indisprimary AND i.indimmediate)
-       IS DISTINCT FROM (SELECT array_agg(k ORDER BY k COLLATE "C")
-                         FROM row_table x, unnest(x.key_columns) k
-                         WHERE x.relation = p_relation) THEN
-        RAISE dependent_objects_still_exist USING
-            MESSAGE = format('primary key of %s cannot be dropped or changed', p_relation),
-            DETAIL = 'The ledger names rows by it.',
-            HINT = format('Call %s first. Another index can take its place in one '
-                          'ALTER TABLE.', row_ending(p_relation, t.subject_column));
+    -- by the columns' names as they are now
+    IF before ? 'key' THEN
+        after := row_description(p_relation);
+    END IF;
+    SELECT * INTO now FROM row_table x WHERE x.relation = p_relation;
+    IF NOT has_row_key(p_relation, now.key_columns) THEN
+        PERFORM refuse_key_change(p_relation, before ? 'key');
     END IF;
     IF fresh THEN
         -- ALTER TYPE has not locked it: rows would come meanwhile whose old text is on
@@ -415,9 +433,7 @@ BEGIN
     IF found_ones <> '{}' OR is_edited THEN
         found_body := jsonb_build_object('relation', t.ledger_name, 'found', true,
             'changes', row_changes(before, after, found_ones)
-                       || CASE WHEN is_edited THEN jsonb_build_array(jsonb_build_object(
-                              'item', 'medchain.row_table', 'change', 'changed'))
-                          ELSE '[]' END);
+                       || CASE WHEN is_edited THEN edited_item() ELSE '[]' END);
         IF is_explained THEN
             PERFORM append_raw('table.alter', found_body::text, NULL, false);
         ELSE
@@ -427,12 +443,18 @@ BEGIN
     IF fresh THEN
         body := body || '{"baseline": true}';
     END IF;
+    IF t.key_columns = '{}' AND now.key_columns <> '{}' THEN
+        body := body || jsonb_build_object('key', row_key_names(now));
+    END IF;
     PERFORM append_raw('table.alter', (body || row_state(p_relation))::text, NULL, false);
     PERFORM record_partitions(t, fresh, new_ones, gone_ones);
+    PERFORM observe_heirs(t);
     IF each IS NOT NULL THEN
         RAISE NOTICE 'rows of % have new commitments on the ledger: %', p_relation,
             row_record(each, p_relation, p_relation);
     END IF;
+    PERFORM tell_large_objects(ARRAY[p_relation::oid]) WHERE EXISTS (
+        SELECT FROM large_object_columns(p_relation) c WHERE NOT before ? ('column ' || c));
 END
 $$;
 COMMENT ON FUNCTION medchain.observe_table(regclass, text, boolean, text[]) IS
@@ -463,16 +485,14 @@ AS $$
 DECLARE
     t row_table;
     p row_part;
+    heirs text[] := '{}';
     relation regclass;
 BEGIN
     FOR t IN SELECT * FROM row_table x WHERE x.relation = ANY (p_relations)
              ORDER BY x.ledger_name COLLATE "C" LOOP
-        DELETE FROM row_table x WHERE x.relation = t.relation;
-        DELETE FROM row_column x WHERE x.relation = t.relation;
-        DELETE FROM row_secret x WHERE x.relation = t.relation;
-        DELETE FROM row_key x WHERE x.relation = t.relation;
-        PERFORM forget_set_keys(t.ledger_name);
-        DELETE FROM row_part x WHERE x.relation = t.relation;
+        heirs := heirs || ARRAY(SELECT 'heir ' || r.name FROM row_part r
+            WHERE r.part = t.relation);
+        PERFORM remove_row_table(t.relation);
         -- a copy says nothing
         IF at_home() THEN
             PERFORM append_raw('table.drop', jsonb_build_object(
@@ -496,7 +516,9 @@ BEGIN
                 p.name, p.relation);
     END IF;
     FOR relation IN SELECT DISTINCT x.relation FROM row_part x
-        WHERE x.part = ANY (p_relations) AND x.leaving LOOP
+        WHERE x.part = ANY (p_relations) AND x.leaving
+        UNION SELECT x.relation FROM row_table x
+        WHERE heirs <> '{}' AND x.description ?| heirs LOOP
         PERFORM observe_table(relation, p_command, false, '{}');
     END LOOP;
 END

@@ -157,6 +157,20 @@ AS $$
             ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
         WHERE i.indrelid = $1 AND i.indisprimary HAVING count(*) > 0
     UNION ALL
+    SELECT 'key', string_agg(quote_ident(k), ', ' ORDER BY k COLLATE "C"), false, false
+        FROM row_table t, unnest(t.key_columns) k
+        WHERE t.relation = $1 AND EXISTS (SELECT FROM row_keys($1) x WHERE x.fault IS NULL
+            AND x.columns @> t.key_columns AND x.columns <@ t.key_columns)
+        AND NOT EXISTS (SELECT FROM row_keys($1) x WHERE x.is_primary
+            AND x.columns @> t.key_columns AND x.columns <@ t.key_columns)
+        HAVING count(*) > 0
+    UNION ALL
+    SELECT 'heir ' || i.inhrelid::regclass, 'inherits', own_change(i.xmin),
+           own_change(c.xmin) OR own_change(n.xmin)
+        FROM pg_class r JOIN pg_inherits i ON i.inhparent = r.oid
+            JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE r.oid = $1 AND r.relkind <> 'p' AND c.relpersistence <> 't'
+    UNION ALL
     SELECT 'partition ' || p.relid, pg_get_expr(c.relpartbound, 0), p.moved, p.moved
         FROM row_parts($1) p JOIN pg_class c ON c.oid = p.relid WHERE p.relid <> $1
     UNION ALL
@@ -202,6 +216,22 @@ COMMENT ON FUNCTION medchain.row_items(regclass) IS
     'transaction has written what says so; moved: it has named or attached the partition that it '
     'is on';
 
+-- An heir that is dropped is in no table of ours any more; what INHERIT did to another one's
+-- columns NO INHERIT undoes.
+CREATE FUNCTION medchain.heir_left(name text) RETURNS boolean
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+AS $$
+    SELECT NOT EXISTS (
+        SELECT FROM row_part r JOIN pg_class c ON c.oid = r.part
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE r.part = r.relation AND r.name = $1
+        AND NOT own_change(c.xmin) AND NOT own_change(n.xmin)
+        AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = r.part
+            AND own_change(a.xmin)))
+$$;
+COMMENT ON FUNCTION medchain.heir_left(text) IS
+    'internal: has this transaction made a table, by the name it had, an heir no more?';
+
 CREATE FUNCTION medchain.row_description(relation regclass) RETURNS jsonb
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
     AS $$ SELECT jsonb_object_agg(i.item, i.value) FROM row_items($1) i $$;
@@ -214,6 +244,14 @@ AS $$
 BEGIN
     UPDATE row_table t SET description = row_description(p_relation), roles = row_roles(p_relation)
         WHERE t.relation = p_relation;
+    DELETE FROM row_index x WHERE x.relation = p_relation;
+    INSERT INTO row_index (relation, columns)
+        SELECT t.relation, t.key_columns FROM row_table t
+        WHERE t.relation = p_relation AND t.key_columns <> '{}' AND NOT EXISTS (
+            SELECT FROM row_keys(p_relation) k JOIN pg_constraint o ON o.conindid = k.index
+                AND o.conrelid = p_relation AND o.contype IN ('p', 'u')
+            WHERE k.fault IS NULL
+            AND k.columns @> t.key_columns AND k.columns <@ t.key_columns);
     DELETE FROM row_part r WHERE r.relation = p_relation
         AND NOT EXISTS (SELECT FROM table_and_partitions(p_relation) p WHERE p = r.part);
     INSERT INTO row_part AS r (part, relation, name)
@@ -361,6 +399,13 @@ CREATE FUNCTION medchain.is_known_otherwise(p_table medchain.row_table) RETURNS 
 COMMENT ON FUNCTION medchain.is_known_otherwise(medchain.row_table) IS
     'internal: is what is known of a ledger table not what it was when the ledger last spoke of '
     'it?';
+
+CREATE FUNCTION medchain.edited_item() RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
+    RETURN jsonb_build_array(jsonb_build_object('item', 'medchain.row_table',
+        'change', 'changed'));
+COMMENT ON FUNCTION medchain.edited_item() IS
+    'internal: what an entry says among its changes if is_known_otherwise()';
 
 CREATE FUNCTION medchain.row_differences(p_before jsonb, p_after jsonb)
     RETURNS TABLE (item text, change text, before text, after text)

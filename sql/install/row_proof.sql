@@ -7,6 +7,37 @@
  * It is VOLATILE, as it appends what was captured of a statement that is still at work.
  */
 
+-- Of a table without a key: what is not there is null.
+CREATE FUNCTION medchain.row_content_values(p_table medchain.row_table, p_content text)
+    RETURNS text[]
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    given jsonb;
+BEGIN
+    BEGIN
+        given := p_content::jsonb;
+    EXCEPTION WHEN data_exception THEN
+        given := 'null';
+    END;
+    IF jsonb_typeof(given) <> 'object'
+       OR EXISTS (SELECT FROM jsonb_object_keys(given) k WHERE NOT EXISTS (
+           SELECT FROM row_column c WHERE c.relation = p_table.relation AND c.attribute = k)) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('key does not name columns of %s', p_table.relation),
+            DETAIL = 'The table has no key: its rows are named by all that they say.',
+            HINT = 'Give a row of the table, or a JSON object of its columns that are not null.';
+    END IF;
+    -- what is computed when it is read says nothing of its own
+    RETURN ARRAY(SELECT given ->> c.attribute FROM row_column c
+        JOIN pg_attribute a ON a.attrelid = c.relation AND a.attname = c.attribute
+        WHERE c.relation = p_table.relation AND a.attgenerated <> 'v'
+        ORDER BY c.name COLLATE "C");
+END
+$$;
+COMMENT ON FUNCTION medchain.row_content_values(medchain.row_table, text) IS
+    'internal: row_key_values() of a table without a key';
+
 -- Texts of the key's values in the order of its columns' names on the ledger.  One column: the
 -- value itself, unless it is given as jsonb; several: a JSON object.
 CREATE FUNCTION medchain.row_key_values(relation regclass, key text, as_object boolean)
@@ -18,6 +49,9 @@ DECLARE
     given jsonb;
 BEGIN
     SELECT * INTO t FROM row_table x WHERE x.relation = row_key_values.relation;
+    IF t.key_columns = '{}' THEN
+        RETURN row_content_values(t, key);
+    END IF;
     IF cardinality(t.key_columns) = 1 AND NOT as_object THEN
         RETURN ARRAY[key];
     END IF;
@@ -44,6 +78,17 @@ $$;
 COMMENT ON FUNCTION medchain.row_key_values(regclass, text, boolean) IS
     'internal: values of a primary key as row_history_of() and row_proof_of() take them';
 
+CREATE FUNCTION medchain.row_copies(p_key bigint, p_relation text, p_row bytea) RETURNS bigint
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT coalesce(sum(row_more(e.kind)), 0)::bigint
+    FROM local_node n, table_start(n.node, p_relation) s, row_entries(p_key, p_relation, p_row) e
+    WHERE (e.late, e.seq) > (s.late, s.seq)
+$$;
+COMMENT ON FUNCTION medchain.row_copies(bigint, text, bytea) IS
+    'internal: how many rows of a table without a key there are that this stands for, as the '
+    'ledger has it';
+
 CREATE FUNCTION medchain.row_words(relation regclass, id bytea, OUT "time" timestamptz,
     OUT operation text, OUT actor text, OUT role text, OUT entry uuid, OUT seq bigint,
     OUT sealed timestamptz, OUT commitment bytea, OUT fault text) RETURNS SETOF record
@@ -54,12 +99,19 @@ AS $$
            (SELECT b.sealed FROM block b WHERE NOT e.late AND b.origin = n.node AND b.size > e.seq
                ORDER BY b.size, b.height LIMIT 1),
            e.commitment,
-           CASE WHEN e.kind IN ('row.update', 'row.delete') AND e.previous IS DISTINCT
+           CASE WHEN t.key_columns = '{}' THEN
+                    CASE WHEN e.counts AND sum(e.more) OVER w < 0
+                        THEN 'there had been more rows unseen' END
+                WHEN e.kind IN ('row.update', 'row.delete') AND e.previous IS DISTINCT
                FROM lag(e.commitment) OVER w
                 THEN 'the row had been changed unseen' END
     FROM row_table t CROSS JOIN local_node n
          CROSS JOIN LATERAL row_entries(('x' || encode(substr($2, 1, 8), 'hex'))::bit(64)::bigint,
-             t.ledger_name, $2) e
+             t.ledger_name, $2) r
+         LEFT JOIN LATERAL table_start(n.node, t.ledger_name) s ON t.key_columns = '{}'
+         CROSS JOIN LATERAL (SELECT r.*, c.counts, CASE WHEN c.counts
+             THEN row_more(r.kind) ELSE 0 END AS more
+             FROM (SELECT (r.late, r.seq) > (s.late, s.seq) AS counts) c) e
     WHERE t.relation = $1
     WINDOW w AS (ORDER BY e.late, e.seq, e.place) ORDER BY e.late, e.seq, e.place
 $$;

@@ -10,7 +10,7 @@
 CREATE TABLE medchain.row_table (
     relation        regclass PRIMARY KEY,
     ledger_name     text NOT NULL UNIQUE,   -- schema.table when it was put under the ledger
-    key_columns     text[] NOT NULL,
+    key_columns     text[] NOT NULL,        -- none: rows are named by all that they say
     subject_column  text,                   -- of protected tables: the examinee's identity
     append_only     boolean NOT NULL,
     record_truncate boolean NOT NULL,
@@ -21,7 +21,9 @@ CREATE TABLE medchain.row_table (
     description     jsonb,
     -- as row_roles() had it then; they may be called otherwise by now
     roles           jsonb,
-    rewritten       boolean NOT NULL DEFAULT false
+    rewritten       boolean NOT NULL DEFAULT false,
+    -- on the ledger because a table is that it inherits from
+    with_parent     boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE medchain.row_table IS 'local: ledger tables, those under protect() included';
 
@@ -242,16 +244,20 @@ $$;
 COMMENT ON FUNCTION medchain.row_beginning(regclass) IS
     'internal: the call that puts a table on the ledger; null where there is none';
 
-CREATE FUNCTION medchain.check_row_table(relation regclass) RETURNS text[]
+CREATE FUNCTION medchain.check_row_table(relation regclass, key name, with_parent boolean)
+    RETURNS text[]
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
     c pg_class;
-    key text[];
     foreign_part regclass;
 BEGIN
     SELECT * INTO c FROM pg_class x WHERE x.oid = check_row_table.relation;
-    IF c.relkind NOT IN ('r', 'p') THEN
+    IF check_row_table.with_parent AND c.relkind = 'f' THEN
+        RAISE feature_not_supported USING
+            MESSAGE = format('foreign table %s inherits from a ledger table', relation),
+            DETAIL = 'Its rows are elsewhere, and cannot be on the ledger.';
+    ELSIF c.relkind NOT IN ('r', 'p') THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is not a table', relation);
     ELSIF c.relnamespace = 'medchain'::regnamespace OR c.relnamespace = 'pg_catalog'::regnamespace
         THEN
@@ -262,18 +268,16 @@ BEGIN
         RAISE wrong_object_type USING
             MESSAGE = format('%s is a partition', relation),
             HINT = format('Name %s, whose partitions come with it.', partition_root(c.oid));
-    ELSIF EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
-        OR (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)) THEN
-        RAISE feature_not_supported USING
-            MESSAGE = format('%s takes part in table inheritance', relation),
-            DETAIL = 'Queries of the parent table would pass by what is put on the child tables.';
     ELSIF EXISTS (SELECT FROM row_table t WHERE t.relation = c.oid
         AND t.subject_column IS NOT NULL) THEN
         RAISE duplicate_object USING MESSAGE = format('table %s is protected already', relation);
     ELSIF EXISTS (SELECT FROM row_table t WHERE t.relation = c.oid) THEN
         RAISE duplicate_object USING
             MESSAGE = format('table %s is a ledger table already', relation),
-            HINT = format('Call medchain.end_ledger_table(%L) first.', relation);
+            HINT = coalesce((SELECT format('It inherits from %s, and is on the ledger as that is: '
+                    'call %s first.', p.relation, row_ending(p.relation, p.subject_column))
+                FROM ledger_parents(c.oid) p LIMIT 1),
+                format('Call medchain.end_ledger_table(%L) first.', relation));
     END IF;
     PERFORM require_logged(c.oid, NULL);
     SELECT t.oid::regclass INTO foreign_part FROM table_and_partitions(c.oid) p
@@ -282,28 +286,12 @@ BEGIN
         RAISE feature_not_supported USING MESSAGE = format('partition %s is a foreign table',
             foreign_part);
     END IF;
-    SELECT array_agg(a.attname::text ORDER BY a.attname COLLATE "C") INTO key
-        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid
-            AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
-        WHERE i.indrelid = c.oid AND i.indisprimary;
-    IF key IS NULL THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('table %s has no primary key', relation),
-            DETAIL = 'The ledger has to be able to name its rows.',
-            HINT = format('ALTER TABLE %s ADD PRIMARY KEY (...) first.', relation);
-    ELSIF EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary
-        AND NOT i.indimmediate) THEN
-        RAISE feature_not_supported USING
-            MESSAGE = format('primary key of table %s is deferrable', relation),
-            DETAIL =
-                'Two rows could have the same key for a while, and the ledger could not tell them '
-                'apart.';
-    END IF;
-    RETURN key;
+    RETURN CASE WHEN check_row_table.with_parent THEN default_row_key(c.oid)
+                ELSE choose_row_key(c.oid, check_row_table.key) END;
 END
 $$;
-COMMENT ON FUNCTION medchain.check_row_table(regclass) IS
-    'internal: error unless the table can be put under the ledger; columns of the primary key';
+COMMENT ON FUNCTION medchain.check_row_table(regclass, name, boolean) IS
+    'internal: error unless the table can be put under the ledger; the columns of its key';
 
 CREATE FUNCTION medchain.require_table_owner(relation regclass) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
@@ -431,161 +419,3 @@ AS $$
 $$;
 COMMENT ON FUNCTION medchain.is_captured(regclass) IS
     'internal: does every change of a row of this relation call capture()?';
-
-CREATE FUNCTION medchain.note_row_table(p_relation regclass, p_key text[], p_subject name,
-    p_append_only boolean, p_record_truncate boolean, p_part_of text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
-AS $$
-DECLARE
-    name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c
-        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = p_relation);
-BEGIN
-    -- a table that was renamed keeps its name on the ledger
-    WHILE EXISTS (SELECT FROM row_table t WHERE t.ledger_name = name) LOOP
-        name := name || '#';
-    END LOOP;
-    INSERT INTO row_table (relation, ledger_name, key_columns, subject_column, append_only,
-        record_truncate, version, watched)
-        VALUES (p_relation, name, p_key, p_subject, p_append_only, p_record_truncate, 1,
-            p_relation);
-    INSERT INTO row_secret (relation, secret) VALUES (p_relation,
-        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()));
-    INSERT INTO row_column (relation, attribute, number, name, type, since)
-        SELECT a.attrelid, a.attname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), 1
-        FROM pg_attribute a WHERE a.attrelid = p_relation AND a.attnum > 0 AND NOT a.attisdropped;
-    PERFORM describe_row_table(p_relation);
-    PERFORM append_raw(CASE WHEN p_subject IS NULL THEN 'table.ledger' ELSE 'protect' END,
-        jsonb_strip_nulls(jsonb_build_object('relation', name, 'subject', p_subject, 'key', p_key,
-            'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C") FROM row_column c
-                WHERE c.relation = p_relation),
-            'append_only', nullif(p_append_only, false),
-            'record_truncate', nullif(p_record_truncate, false), 'part_of', p_part_of,
-            'known', row_known(p_relation)))::text, NULL, false);
-    -- What is there already becomes the baseline.
-    PERFORM row_record('row.baseline', p_relation, p_relation);
-END
-$$;
-COMMENT ON FUNCTION medchain.note_row_table(regclass, text[], name, boolean, boolean, text) IS
-    'internal: note that the rows of a table are on the ledger, and commit to those it has; '
-    'part_of: name on the ledger of the table that it was a partition of until now';
-
--- The part of protect() and ledger_table() that needs medchain's own rights.  Only ever of use to
--- who could do the DDL before.
-CREATE FUNCTION medchain.register_row_table(relation regclass, subject name, append_only boolean,
-    record_truncate boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
-AS $$
-DECLARE
-    key text[] := check_row_table(register_row_table.relation);
-    part regclass;
-BEGIN
-    PERFORM require_table_owner(register_row_table.relation);
-    SELECT p INTO part FROM table_and_partitions(register_row_table.relation) p
-        WHERE NOT is_captured(p) LIMIT 1;
-    IF FOUND THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('%s has no trigger of medchain', part),
-            HINT = 'Call medchain.ledger_table() or medchain.protect().';
-    END IF;
-    PERFORM note_row_table(register_row_table.relation, key, register_row_table.subject,
-        register_row_table.append_only, register_row_table.record_truncate, NULL);
-END
-$$;
-COMMENT ON FUNCTION medchain.register_row_table(regclass, name, boolean, boolean) IS
-    'internal: note that the rows of a table, which has the triggers, are on the ledger, and '
-    'commit to those it has';
-
-CREATE FUNCTION medchain.erase_row_table(p_relation regclass, p_part_of text DEFAULT NULL)
-    RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
-AS $$
-DECLARE
-    t row_table;
-BEGIN
-    DELETE FROM row_table x WHERE x.relation = p_relation RETURNING * INTO t;
-    DELETE FROM row_column x WHERE x.relation = p_relation;
-    DELETE FROM row_secret x WHERE x.relation = p_relation;
-    DELETE FROM row_key x WHERE x.relation = p_relation;
-    PERFORM forget_set_keys(t.ledger_name);
-    DELETE FROM row_part x WHERE x.relation = p_relation;
-    PERFORM append_raw(CASE WHEN t.subject_column IS NULL THEN 'table.end' ELSE 'unprotect' END,
-        jsonb_strip_nulls(jsonb_build_object('relation', t.ledger_name,
-            'part_of', p_part_of))::text, NULL, false);
-END
-$$;
-COMMENT ON FUNCTION medchain.erase_row_table(regclass, text) IS
-    'internal: note that a table''s rows are not on the ledger any more; part_of: name on the '
-    'ledger of the table that it is a partition of from now on';
-
-CREATE FUNCTION medchain.forget_row_table(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
-AS $$
-BEGIN
-    PERFORM require_table_owner(forget_row_table.relation);
-    PERFORM erase_row_table(forget_row_table.relation);
-END
-$$;
-COMMENT ON FUNCTION medchain.forget_row_table(regclass) IS
-    'internal: the part of unprotect() and end_ledger_table() that needs medchain''s own rights';
-
-CREATE FUNCTION medchain.ledger_table(relation regclass, append_only boolean DEFAULT false,
-    record_truncate boolean DEFAULT false) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
-AS $$
-BEGIN
-    IF ledger_table.relation IS NULL OR ledger_table.append_only IS NULL
-        OR ledger_table.record_truncate IS NULL THEN
-        RAISE null_value_not_allowed USING MESSAGE = 'arguments of ledger_table() must not be null';
-    ELSIF ledger_table.append_only AND ledger_table.record_truncate THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'an append-only table cannot be truncated',
-            HINT = 'Give append_only or record_truncate, not both.';
-    END IF;
-    PERFORM require_relation(ledger_table.relation);
-    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', ledger_table.relation);
-    PERFORM check_row_table(ledger_table.relation);
-    PERFORM equip_row_table(ledger_table.relation);
-    PERFORM register_row_table(ledger_table.relation, NULL, ledger_table.append_only,
-        ledger_table.record_truncate);
-END
-$$;
-COMMENT ON FUNCTION medchain.ledger_table(regclass, boolean, boolean) IS
-    'put the rows of a table (with its partitions) on the ledger: every insert, update and delete '
-    'appends a salted commitment, and so do the rows it has. append_only: changes and deletions '
-    'are refused. record_truncate: TRUNCATE is an entry per row instead of an error. Needs '
-    'ownership of the table and a primary key';
-
--- Also of a table that is not known here, but has our triggers: restored from a dump of another
--- database.
-CREATE FUNCTION medchain.end_ledger_table(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
-AS $$
-DECLARE
-    root regclass := partition_root(end_ledger_table.relation);
-    t row_table;
-BEGIN
-    SELECT * INTO t FROM row_table x WHERE x.relation = end_ledger_table.relation;
-    IF FOUND AND t.subject_column IS NOT NULL THEN
-        RAISE wrong_object_type USING
-            MESSAGE = format('table %s is protected', end_ledger_table.relation),
-            HINT = format('Call medchain.unprotect(%L).', end_ledger_table.relation);
-    ELSIF FOUND THEN
-        PERFORM forget_row_table(end_ledger_table.relation);
-    ELSIF EXISTS (SELECT FROM row_table x WHERE x.relation = root) THEN
-        RAISE wrong_object_type USING
-            MESSAGE = format('%s is a partition of %s, whose rows are on the ledger',
-                end_ledger_table.relation, root),
-            HINT = format('ALTER TABLE %s DETACH PARTITION %s, or name that table.',
-                (SELECT i.inhparent::regclass FROM pg_inherits i
-                 WHERE i.inhrelid = end_ledger_table.relation), end_ledger_table.relation);
-    ELSIF NOT EXISTS (SELECT FROM table_and_partitions(end_ledger_table.relation) p
-                      JOIN pg_trigger g ON g.tgrelid = p
-                      WHERE g.tgfoid IN (SELECT row_trigger_functions())) THEN
-        RAISE undefined_object USING
-            MESSAGE = format('table %s is not a ledger table', end_ledger_table.relation);
-    END IF;
-    PERFORM drop_row_triggers(end_ledger_table.relation);
-END
-$$;
-COMMENT ON FUNCTION medchain.end_ledger_table(regclass) IS
-    'changes of this table are not put on the ledger any more; that is an entry too, unless the '
-    'table came here with another database''s triggers';

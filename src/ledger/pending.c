@@ -33,6 +33,7 @@
 #include "ledger/trusted.h"
 
 #define PENDING_BATCH 1000		/* rows inserted at once */
+#define PENDING_FEW 32			/* blocks that are looked through whatever we were told */
 
 /* Columns of medchain.pending; medchain.entry has the same behind its origin. */
 enum
@@ -99,7 +100,7 @@ pending_order(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* A scan of these blocks, as far as there are such now. */
+/* A scan of these blocks, as far as there are such now; of all where they are few. */
 static TableScanDesc
 pending_scan(const Mover *mover, uint64 where)
 {
@@ -109,6 +110,8 @@ pending_scan(const Mover *mover, uint64 where)
 											   false);
 	BlockNumber blocks = ((HeapScanDesc) scan)->rs_nblocks;
 
+	if (blocks <= PENDING_FEW)
+		return scan;
 	if (first >= blocks || first > last)
 		heap_setscanlimits(scan, 0, 0);
 	else if (first > 0 || last < blocks - 1)

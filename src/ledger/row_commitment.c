@@ -8,7 +8,10 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
@@ -134,7 +137,7 @@ row_texts(const RowTable *table, const Datum *values, const bool *nulls,
 		const RowColumn *column = &table->columns[i];
 		int			at = column->attribute - 1;
 
-		if (nulls[at])
+		if (nulls[at] || column->is_virtual)
 			texts[i].data = NULL;
 		else
 			row_text(column, values[at], digits[i], &texts[i]);
@@ -163,6 +166,11 @@ row_texts_by_settings(const RowTable *table, const Datum *values, const bool *nu
 	PG_END_TRY();
 	row_settings_restore(&saved);
 }
+
+/* Of a row without a key, so many bytes of a value, and of all of them, are shown to people. */
+#define ROW_KEY_VALUE_TEXT_MAX 40
+#define ROW_KEY_TEXT_MAX 200
+#define ROW_KEY_TEXT_ROOM (ROW_KEY_TEXT_MAX + ROW_KEY_VALUE_TEXT_MAX + 16)
 
 /* A column in the canonical text takes at most so many bytes more than its value. */
 #define ROW_COLUMN_MORE(column) ((size_t) (column)->label_len + ROW_DIGITS + 1)
@@ -194,27 +202,37 @@ row_content(const RowTable *table, const RowText *texts, int version, char *at, 
 
 /*
  * What stands for the row: a pseudonym of "row\n<table>\n<canonical text of the key's columns>".
+ * Where there is no key, all that it says, under the table's secret: every member has the
+ * alliance's key, and could try out what a row holds.
  */
 static char *
 row_key(const RowTable *table, const RowText *texts, const RowImage *like, char *at,
 		RowImage *image)
 {
-	image->key = at;
-	memcpy(at, table->id_prefix, (size_t) table->id_prefix_len);
-	at += table->id_prefix_len;
-	for (int i = 0; i < table->ncolumns; i++)
-		if (texts[i].data != NULL && table->columns[i].is_key)
-			at = row_append(at, &table->columns[i], &texts[i]);
-	image->key_len = (size_t) (at - image->key);
+	image->key = table->keyless ? image->content : at;
+	if (table->keyless)
+		image->key_len = image->content_len;
+	else
+	{
+		memcpy(at, table->id_prefix, (size_t) table->id_prefix_len);
+		at += table->id_prefix_len;
+		for (int i = 0; i < table->ncolumns; i++)
+			if (texts[i].data != NULL && table->columns[i].is_key)
+				at = row_append(at, &table->columns[i], &texts[i]);
+		image->key_len = (size_t) (at - image->key);
+	}
 	if (like != NULL && like->key_len == image->key_len &&
 		memcmp(like->key, image->key, image->key_len) == 0)
 		memcpy(image->id, like->id, HASH_LEN);
-	else
+	else if (!table->keyless)
 		pseudonym_of(image->key, image->key_len, image->id);
+	else if (!hash_mac_pair(table->salts, table->id_prefix, (size_t) table->id_prefix_len,
+							image->content, image->content_len, image->id))
+		elog(ERROR, "could not compute HMAC-SHA-256");
 	return at;
 }
 
-/* The key for people. */
+/* The key for people; of all that a row says so much as they want to read. */
 static void
 row_key_text(const RowTable *table, const RowText *texts, char *at, RowImage *image)
 {
@@ -222,14 +240,26 @@ row_key_text(const RowTable *table, const RowText *texts, char *at, RowImage *im
 	for (int i = 0; i < table->ncolumns; i++)
 	{
 		const RowColumn *column = &table->columns[i];
+		size_t		len;
 
-		if (texts[i].data == NULL || !column->is_key)
+		if (texts[i].data == NULL || !(column->is_key || table->keyless))
 			continue;
+		len = texts[i].len;
+		if (table->keyless && at - image->key_text + strlen(column->name) > ROW_KEY_TEXT_MAX)
+		{
+			at = stpcpy(at, ", ...");
+			break;
+		}
 		if (at > image->key_text)
 			at = stpcpy(at, ", ");
 		at = stpcpy(stpcpy(at, column->name), "=");
-		memcpy(at, texts[i].data, texts[i].len);
-		at += texts[i].len;
+		if (table->keyless && len > ROW_KEY_VALUE_TEXT_MAX)
+			len = (size_t) pg_mbcliplen(texts[i].data, (int) Min(len, 4 * ROW_KEY_VALUE_TEXT_MAX),
+										ROW_KEY_VALUE_TEXT_MAX);
+		memcpy(at, texts[i].data, len);
+		at += len;
+		if (len < texts[i].len)
+			at = stpcpy(at, "...");
 	}
 	*at = '\0';
 }
@@ -252,6 +282,39 @@ row_commit(const RowTable *table, RowImage *image)
 		elog(ERROR, "could not compute SHA-256");
 }
 
+static void
+row_too_long(const RowTable *table, size_t len)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("a row of ledger table \"%s\" is too long", table->name),
+			 errdetail("Its text has %zu bytes, and may have %zu.", len, (Size) MaxAllocSize),
+			 errhint("Keep what is so long in several rows, or elsewhere with its hash here.")));
+}
+
+/*
+ * So much text that it cannot be held is refused before a minute is spent on making it.  A row like
+ * that has values outside of the table; those of bytea take two digits a byte.
+ */
+static void
+row_check_length(const RowTable *table, TupleDesc desc, const Datum *values, const bool *nulls)
+{
+	size_t		len = 0;
+
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		int			at = table->columns[i].attribute - 1;
+		Form_pg_attribute attribute = TupleDescAttr(desc, at);
+
+		if (nulls[at] || attribute->attlen != -1)
+			continue;
+		len += (toast_raw_datum_size(values[at]) - VARHDRSZ) *
+			(getBaseType(attribute->atttypid) == BYTEAOID ? 2 : 1);
+	}
+	if (!AllocSizeIsValid(len))
+		row_too_long(table, len);
+}
+
 /* This is done for each of a million rows: everything that is needed comes out of two pieces. */
 void
 row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, const RowImage *like,
@@ -264,10 +327,12 @@ row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, con
 	Datum	   *values = (Datum *) (texts + ncolumns);
 	char		(*digits)[ROW_DIGITS] = (char (*)[ROW_DIGITS]) (values + natts);
 	bool	   *nulls = (bool *) (digits + ncolumns);
-	size_t		room = (size_t) table->id_prefix_len + 2;
+	size_t		room = (size_t) table->id_prefix_len + 2 + (table->keyless ? ROW_KEY_TEXT_ROOM : 0);
 	char	   *at;
 
 	heap_deform_tuple(row, desc, values, nulls);
+	if (HeapTupleHasExternal(row))
+		row_check_length(table, desc, values, nulls);
 	if (table->settings == ROW_SETTINGS_NONE)
 		row_texts(table, values, nulls, digits, texts);
 	else
@@ -286,11 +351,7 @@ row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, con
 															(int) texts[i].len) : texts[i].len);
 	}
 	if (!AllocSizeIsValid(room))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a row of ledger table \"%s\" is too long", table->name),
-				 errdetail("Its text has %zu bytes, and may have %zu.", room,
-						   (Size) MaxAllocSize)));
+		row_too_long(table, room);
 	at = palloc(room);
 	at = row_content(table, texts, version, at, image);
 	at = row_key(table, texts, like, at, image);

@@ -24,11 +24,12 @@ typedef struct RowImage
 {
 	char	   *content;		/* canonical text: see row_commitment.c */
 	size_t		content_len;
-	char	   *key;			/* what its id is made of: table and primary key, */
+	char	   *key;			/* what its id is made of: table and key, */
 	size_t		key_len;
-	char	   *key_text;		/* and one for people: "a=1, b=2" */
+	char	   *key_text;		/* and one for people: "a=1, b=2"; where there is no key, the
+								 * beginning of all that it says */
 	char	   *identity;		/* of the subject; NULL if the row is about nobody */
-	uint8_t		id[HASH_LEN];	/* stands for the row: a pseudonym of its primary key */
+	uint8_t		id[HASH_LEN];	/* stands for the row, or for all that say the same */
 	uint8_t		salt[ROW_SALT_LEN];
 	uint8_t		commitment[HASH_LEN];	/* SHA-256(salt || content) */
 } RowImage;

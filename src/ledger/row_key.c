@@ -64,9 +64,11 @@ row_key_begin(RowKey *key, FunctionCallInfo fcinfo)
 		row_key_refuse(key->relation);
 	key->attributes = palloc(sizeof(AttrNumber) * (size_t) key->table->ncolumns);
 	for (int i = 0; i < key->table->ncolumns; i++)
-		if (key->table->columns[i].is_key)
+		if (key->table->columns[i].is_key ||
+			(key->table->keyless && !key->table->columns[i].is_virtual))
 			key->attributes[key->count++] = key->table->columns[i].attribute;
 	key->values = palloc(sizeof(Datum) * (size_t) Max(key->count, 1));
+	key->nulls = palloc0(sizeof(bool) * (size_t) Max(key->count, 1));
 }
 
 void
@@ -142,35 +144,68 @@ row_key_given(const RowKey *key, FunctionCallInfo fcinfo, RowKeyForm form)
 }
 
 static char *
-row_key_value(Datum *elements, bool *nulls, int i)
+row_key_value(const RowKey *key, Datum element)
 {
-	char	   *value;
+	char	   *value = TextDatumGetCString(element);
 
-	if (nulls[i])
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("values of the primary key must not be null")));
-	value = TextDatumGetCString(elements[i]);
-	if (strlen(value) > ROW_KEY_VALUE_MAX)
+	if (!key->table->keyless && strlen(value) > ROW_KEY_VALUE_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("no primary key has a value of %zu bytes", strlen(value))));
 	return value;
 }
 
+static void
+row_key_require_values(const RowKey *key)
+{
+	for (int i = 0; i < key->count && !key->table->keyless; i++)
+		if (key->nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("values of the primary key must not be null")));
+}
+
+/* The values are those of a row of the table; false if the call has none. */
+static bool
+row_key_read_row(RowKey *key, FunctionCallInfo fcinfo)
+{
+	TupleDesc	desc = RelationGetDescr(key->relation);
+	HeapTupleHeader header;
+	HeapTupleData row = {0};
+
+	if (get_fn_expr_argtype(fcinfo->flinfo, 1) != key->relation->rd_rel->reltype)
+		return false;
+	header = PG_GETARG_HEAPTUPLEHEADER(1);
+	row.t_len = HeapTupleHeaderGetDatumLength(header);
+	row.t_data = header;
+	for (int i = 0; i < key->count; i++)
+		key->values[i] = heap_getattr(&row, key->attributes[i], desc, &key->nulls[i]);
+	return true;
+}
+
 void
 row_key_read(RowKey *key, FunctionCallInfo fcinfo, RowKeyForm form)
 {
-	ArrayType  *given = row_key_given(key, fcinfo, form);
+	ArrayType  *given;
 	Datum	   *elements;
 	bool	   *nulls;
 	int			count;
 
+	if (form == ROW_KEY_VALUE && row_key_read_row(key, fcinfo))
+	{
+		row_key_require_values(key);
+		return;
+	}
+	given = row_key_given(key, fcinfo, form);
 	deconstruct_array(given, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
 	if (count != key->count)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 key->table->keyless ?
+				 errmsg("the table has %d columns, not %d", key->count, count) :
 				 errmsg("the primary key has %d columns, not %d", key->count, count)));
+	memcpy(key->nulls, nulls, sizeof(bool) * (size_t) count);
+	row_key_require_values(key);
 	for (int i = 0; i < count; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(key->relation),
@@ -181,8 +216,9 @@ row_key_read(RowKey *key, FunctionCallInfo fcinfo, RowKeyForm form)
 
 		/* what the constraints of a domain refuse is no row's key, and need not be asked */
 		getTypeInputInfo(getBaseTypeAndTypmod(attribute->atttypid, &modifier), &input, &parameter);
-		key->values[i] = OidInputFunctionCall(input, row_key_value(elements, nulls, i),
-											  parameter, modifier);
+		if (!key->nulls[i])
+			key->values[i] = OidInputFunctionCall(input, row_key_value(key, elements[i]),
+												  parameter, modifier);
 	}
 }
 
@@ -198,7 +234,7 @@ row_key_id(const RowKey *key, uint8_t id[HASH_LEN])
 	for (int i = 0; i < key->count; i++)
 	{
 		values[key->attributes[i] - 1] = key->values[i];
-		nulls[key->attributes[i] - 1] = false;
+		nulls[key->attributes[i] - 1] = key->nulls[i];
 	}
 	row_image(key->table, desc, heap_form_tuple(desc, values, nulls), key->table->version, NULL,
 			  &image);

@@ -16,7 +16,8 @@
 typedef enum RowKeyForm
 {
 	ROW_KEY_TEXT,				/* text: the one value, or a JSON object of the columns */
-	ROW_KEY_VALUE,				/* anything else: its text; jsonb: an object */
+	ROW_KEY_VALUE,				/* anything else: its text; jsonb: an object; a row of the table:
+								 * that row */
 	ROW_KEY_TEXTS				/* text[]: in the order of the columns' names on the ledger */
 } RowKeyForm;
 
@@ -25,8 +26,10 @@ typedef struct RowKey
 	Relation	relation;
 	const RowTable *table;
 	int			count;
-	AttrNumber *attributes;		/* of the relation, in the order of their names on the ledger */
+	AttrNumber *attributes;		/* of the relation, in the order of their names on the ledger; all
+								 * of them where there is no key */
 	Datum	   *values;			/* of these attributes' types, beneath domains */
+	bool	   *nulls;			/* of a key none is */
 } RowKey;
 
 /*

@@ -44,23 +44,26 @@ row_proof_row(Relation relation, HeapTupleHeader header)
 	return row;
 }
 
-/* What the type of a key's column calls equal, for an SQL text. */
-static const char *
-row_proof_equals(Form_pg_attribute attribute)
+/*
+ * Column "x.<name>" is parameter n, for an SQL text: by what its type calls equal, or by its text,
+ * as that of json.
+ */
+static char *
+row_proof_equals(Form_pg_attribute attribute, int n)
 {
+	const char *name = quote_identifier(NameStr(attribute->attname));
 	Oid			operator = lookup_type_cache(attribute->atttypid, TYPECACHE_EQ_OPR)->eq_opr;
 	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
 	Form_pg_operator form;
-	const char *text;
+	char	   *text;
 
 	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			   errmsg("rows cannot be found by their column \"%s\"", NameStr(attribute->attname)),
-				 errdetail("Its type has no operator class of its own by default.")));
+		return psprintf("(x.%s)::pg_catalog.text OPERATOR(pg_catalog.=) ($%d)::pg_catalog.text",
+						name, n);
 	form = (Form_pg_operator) GETSTRUCT(tuple);
-	text = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
-					NameStr(form->oprname));
+	text = psprintf("x.%s OPERATOR(%s.%s) $%d", name,
+					quote_identifier(get_namespace_name(form->oprnamespace)),
+					NameStr(form->oprname), n);
 
 	ReleaseSysCache(tuple);
 	return text;
@@ -75,7 +78,8 @@ row_proof_find(const RowKey *key, MemoryContext context)
 {
 	TupleDesc	desc = RelationGetDescr(key->relation);
 	StringInfoData query;
-	Oid			types[INDEX_MAX_KEYS];
+	Oid		   *types = palloc(sizeof(Oid) * (size_t) Max(key->count, 1));
+	char	   *nulls = palloc0((size_t) key->count + 1);
 	bool		isnull;
 	HeapTupleHeader header = NULL;
 
@@ -86,14 +90,19 @@ row_proof_find(const RowKey *key, MemoryContext context)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, key->attributes[i] - 1);
 
-		appendStringInfo(&query, "%s x.%s %s $%d", i > 0 ? " AND" : "",
-						 quote_identifier(NameStr(attribute->attname)),
-						 row_proof_equals(attribute), i + 1);
+		nulls[i] = key->nulls[i] ? 'n' : ' ';
+		appendStringInfoString(&query, i > 0 ? " AND " : " ");
+		if (key->nulls[i])
+			/* IS NULL would take a row of nulls for one */
+			appendStringInfo(&query, "x.%s IS NOT DISTINCT FROM NULL",
+							 quote_identifier(NameStr(attribute->attname)));
+		else
+			appendStringInfoString(&query, row_proof_equals(attribute, i + 1));
 		types[i] = getBaseType(attribute->atttypid);
 	}
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute_with_args(query.data, key->count, types, (Datum *) key->values, NULL, true,
+	if (SPI_execute_with_args(query.data, key->count, types, (Datum *) key->values, nulls, true,
 							  1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the row");
 	if (SPI_processed > 0)
@@ -113,6 +122,7 @@ typedef struct RowWord
 {
 	char	   *payload;		/* of the entry; NULL: nothing */
 	char	   *receipt;		/* NULL: it is not sealed yet */
+	int64		copies;			/* where there is no key: rows like that, by what it said */
 	bool		in_set;			/* with other rows, at this place: */
 	int64		place;
 	pg_uuid_t	entry;
@@ -153,26 +163,28 @@ row_proof_read_word(RowWord *word, HeapTuple row, TupleDesc desc, const RowImage
 }
 
 static void
-row_proof_word(const RowImage *image, const char *relation, RowWord *word)
+row_proof_word(const RowImage *image, const RowTable *table, RowWord *word)
 {
 	static SPIPlanPtr newest = NULL;
+	static SPIPlanPtr copies = NULL;
 	static SPIPlanPtr proof = NULL;
-	Oid			types[3] = {INT8OID, TEXTOID, BYTEAOID};
+	Oid			types[4] = {INT8OID, TEXTOID, BYTEAOID, BOOLOID};
 	Oid			uuid[1] = {UUIDOID};
-	Datum		values[3];
+	Datum		values[4];
 	MemoryContext caller = CurrentMemoryContext;
 	TrustedScope scope;
 	bool		isnull;
 
 	values[0] = Int64GetDatum(row_id_bits(image->id));
-	values[1] = CStringGetTextDatum(relation);
+	values[1] = CStringGetTextDatum(table->name);
 	values[2] = chain_bytea(image->id, HASH_LEN);
+	values[3] = BoolGetDatum(table->keyless);
 	memset(word, 0, sizeof(*word));
 	trusted_begin(&scope);
 	trusted_read(&newest, "SELECT id, payload, late, kind, place, version, commitment, previous "
-				 "FROM medchain.row_entries($1, $2, $3) "
+				 "FROM medchain.row_entries($1, $2, $3) WHERE NOT $4 OR commitment IS NOT NULL "
 				 "ORDER BY late DESC, seq DESC, place DESC LIMIT 1",
-				 3, types, values);
+				 4, types, values);
 	if (SPI_processed > 0)
 	{
 		HeapTuple	row = SPI_tuptable->vals[0];
@@ -187,6 +199,13 @@ row_proof_word(const RowImage *image, const char *relation, RowWord *word)
 			word->receipt = MemoryContextStrdup(caller,
 								   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 		}
+	}
+	if (word->payload != NULL && table->keyless)
+	{
+		values[0] = Int64GetDatum(row_id_bits(image->id));
+		trusted_read(&copies, "SELECT medchain.row_copies($1, $2, $3)", 3, types, values);
+		word->copies = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+												   &isnull));
 	}
 	trusted_end(&scope);
 }
@@ -276,10 +295,11 @@ row_proof_compare(const RowKey *key, HeapTuple row, RowImage *image, RowWord *wo
 	TupleDesc	desc = RelationGetDescr(key->relation);
 
 	row_image(key->table, desc, row, key->table->version, NULL, image);
-	row_proof_word(image, key->table->name, word);
+	row_proof_word(image, key->table, word);
 	if (word->payload == NULL)
 		row_proof_differs(key->table, image, "It knows nothing of this row.");
-	if (!row_item_has_commitment(word->item.operation))
+	if (!row_item_has_commitment(word->item.operation) ||
+		(key->table->keyless && word->copies <= 0))
 		row_proof_differs(key->table, image, "It says that the row was deleted.");
 	if (word->version != key->table->version)
 		row_image(key->table, desc, row, word->version, NULL, image);

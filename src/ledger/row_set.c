@@ -31,6 +31,7 @@ struct RowSet
 	MemoryContext context;
 	Oid			root;
 	const char *relation;		/* as the ledger calls it */
+	bool		keyless;
 	int			version;
 	int64		count;
 	bool		has_subjects;	/* the table's rows are about somebody */
@@ -67,6 +68,7 @@ row_set_open(const RowTable *table, MemoryContext parent)
 	set->context = context;
 	set->root = table->root;
 	set->relation = pstrdup(table->name);
+	set->keyless = table->keyless;
 	set->version = table->version;
 	set->has_subjects = table->subject != 0;
 	set->room = ROW_SET_MIN;
@@ -224,7 +226,8 @@ row_set_add(RowSet *set, RowOperation operation, const RowImage *now, const RowI
 	if (row_item_has_previous(operation))
 		memcpy(item.previous, was->commitment, HASH_LEN);
 	appendBinaryStringInfo(&set->items, (char *) bytes, (int) row_item_write(&item, bytes));
-	if (!row_item_has_previous(operation))
+	/* where there is no key, it would be what the row says */
+	if (!row_item_has_previous(operation) && !set->keyless)
 		set_add_key(set, row->key_text);
 	if (set->count < ROW_SET_MIN - 1)
 		set->identities[set->count] = row->identity == NULL ? NULL :
@@ -295,7 +298,8 @@ set_append_single(const RowSet *set, int place, AppendedAt *at)
 		pseudonym_of(identity, strlen(identity), pseudonym);
 	if (!row_item_has_previous(item.operation))
 	{
-		set_remember_key(set, &item, place);
+		if (!set->keyless)
+			set_remember_key(set, &item, place);
 		if (identity != NULL)
 			row_subject_remember(identity, pseudonym);
 	}

@@ -147,6 +147,8 @@ row_table_add_column(RowTable *table, TupleDesc desc, const char *attribute, con
 	column->label_len = (int) strlen(column->label);
 	column->since = since;
 	column->is_key = is_key;
+	column->is_virtual = TupleDescAttr(desc, number - 1)->attgenerated ==
+		COMPAT_ATTRIBUTE_GENERATED_VIRTUAL;
 	type = TupleDescAttr(desc, number - 1)->atttypid;
 	getTypeOutputInfo(type, &output, &is_varlena);
 	fmgr_info_cxt(output, &column->output, CurrentMemoryContext);
@@ -171,6 +173,7 @@ row_table_fill(RowTable *table, Relation relation, SPITupleTable *rows)
 	table->append_only = DatumGetBool(SPI_getbinval(first, desc, 2, &isnull));
 	table->version = DatumGetInt32(SPI_getbinval(first, desc, 4, &isnull));
 	table->columns = palloc0(sizeof(RowColumn) * rows->numvals);
+	table->keyless = true;
 	for (uint64 i = 0; i < rows->numvals; i++)
 	{
 		HeapTuple	row = rows->vals[i];
@@ -180,6 +183,7 @@ row_table_fill(RowTable *table, Relation relation, SPITupleTable *rows)
 							 SPI_getvalue(row, desc, 7),
 							 DatumGetInt32(SPI_getbinval(row, desc, 8, &isnull)),
 							 DatumGetBool(SPI_getbinval(row, desc, 9, &isnull)));
+		table->keyless = table->keyless && !table->columns[i].is_key;
 		if (subject != NULL && strcmp(subject, attribute) == 0)
 		{
 			table->subject = table->columns[i].attribute;

@@ -41,6 +41,7 @@ typedef struct RowColumn
 	int			label_len;
 	int			since;			/* version of the table that first had it */
 	bool		is_key;
+	bool		is_virtual;		/* computed when it is read: it says nothing of its own */
 	RowTextKind text;
 	FmgrInfo	output;
 } RowColumn;
@@ -51,6 +52,7 @@ typedef struct RowTable
 								 * it */
 	Oid			root;			/* the table */
 	char	   *name;			/* as the ledger calls it */
+	bool		keyless;		/* no column is: rows are named by all that they say */
 	char	   *id_prefix;		/* what stands before the key in that which a row's id is made of */
 	int			id_prefix_len;
 	bool		append_only;

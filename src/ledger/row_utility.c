@@ -1,6 +1,9 @@
 /*
  * row_utility.c: DDL on ledger tables that no event trigger tells of, or too late.
  *
+ * DROP INDEX CONCURRENTLY has committed half of what it does when an event trigger hears of it: an
+ * index that names the rows of a ledger table is not dropped in the first place.
+ *
  * What is in a partition has to be put on the ledger before DROP TABLE drops it, and one that is a
  * ledger table by itself must not be one any more when ATTACH PARTITION gives it the triggers of
  * the other.  Both look at what the command names, take the locks that it takes itself, in the same
@@ -9,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
@@ -97,20 +101,50 @@ utility_drop_partition(Oid part)
 }
 
 static void
+utility_drop_index(Oid index)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[2] = {OIDOID, OIDOID};
+	Datum		values[2];
+	TrustedScope scope;
+	Lookup		tables;
+	Oid			relation = IndexGetRelation(index, true);
+	bool		known;
+
+	if (!OidIsValid(relation) || !lookup_open(&tables, "row_index"))
+		return;
+	known = lookup_find(&tables, relation);
+	lookup_close(&tables);
+	if (!known)
+		return;
+	values[0] = ObjectIdGetDatum(relation);
+	values[1] = ObjectIdGetDatum(index);
+	trusted_begin(&scope);
+	trusted_execute(&plan, "SELECT medchain.require_row_keys(ARRAY[$1], $2)", 2, types, values,
+					NULL, true);
+	trusted_end(&scope);
+}
+
+static void
 utility_drop(DropStmt *drop)
 {
 	ListCell   *cell;
 
-	if (drop->removeType != OBJECT_TABLE)
+	if (drop->removeType != OBJECT_TABLE &&
+		!(drop->removeType == OBJECT_INDEX && drop->concurrent))
 		return;
 	foreach(cell, drop->objects)
 	{
 		Oid			table = RangeVarGetRelid(makeRangeVarFromNameList(lfirst(cell)), NoLock, true);
 
-		if (OidIsValid(table) && get_rel_relispartition(table) &&
-			(compat_relation_ownercheck(table, GetUserId()) ||
-			 compat_schema_ownercheck(get_rel_namespace(table), GetUserId())) &&
-			utility_is_known(table))
+		/* what may not be dropped is refused by PostgreSQL */
+		if (!OidIsValid(table) ||
+			(!compat_relation_ownercheck(table, GetUserId()) &&
+			 !compat_schema_ownercheck(get_rel_namespace(table), GetUserId())))
+			continue;
+		if (drop->removeType == OBJECT_INDEX)
+			utility_drop_index(table);
+		else if (get_rel_relispartition(table) && utility_is_known(table))
 			utility_drop_partition(table);
 	}
 }

@@ -136,10 +136,11 @@ watch_trigger(FunctionCallInfo fcinfo, const char *name)
 
 /*
  * What a command names of that which is in pg_class, whose rows are written anew for many
- * reasons, so that their xmin says nothing.
+ * reasons, so that their xmin says nothing.  A table from which another one has ceased to inherit
+ * is named by nothing but the command.
  */
 static ArrayBuildState *
-watch_command(CollectedCommand *command, Oid relation, ArrayBuildState *named)
+watch_command(DependWalk *walk, CollectedCommand *command, Oid relation, ArrayBuildState *named)
 {
 	ListCell   *cell;
 
@@ -173,6 +174,9 @@ watch_command(CollectedCommand *command, Oid relation, ArrayBuildState *named)
 			case AT_ForceRowSecurity:
 			case AT_NoForceRowSecurity:
 				named = watch_name(named, "row security", relation);
+				break;
+			case AT_DropInherit:
+				depend_touch(walk, RelationRelationId, part->address.objectId);
 				break;
 			default:
 				break;
@@ -212,7 +216,8 @@ medchain_observe_ddl(PG_FUNCTION_ARGS)
 		{
 			Datum		collected = SPI_getbinval(row, desc, 3, &isnull);
 
-			named = watch_command((CollectedCommand *) DatumGetPointer(collected), objid, named);
+			named = watch_command(walk, (CollectedCommand *) DatumGetPointer(collected), objid,
+								  named);
 		}
 	}
 	watch_observe(walk, command, named);
@@ -224,8 +229,8 @@ medchain_observe_ddl(PG_FUNCTION_ARGS)
 }
 
 /*
- * What a dropped trigger, policy or rule is in a description of the table it was on; NULL:
- * nothing.
+ * What a dropped trigger, policy or rule is in a description of the table it was on; of a
+ * constraint, that it was one; NULL: nothing.
  */
 static const char *
 watch_dropped_item(Oid classid, const char *name)
@@ -236,6 +241,8 @@ watch_dropped_item(Oid classid, const char *name)
 		return psprintf("policy %s", quote_identifier(name));
 	if (classid == RewriteRelationId)
 		return psprintf("rule %s", quote_identifier(name));
+	if (classid == ConstraintRelationId)
+		return "constraint";
 	return NULL;
 }
 
@@ -271,6 +278,36 @@ watch_gone(const Oid *relations, int count, const char *command)
 						false);
 }
 
+/*
+ * An index was dropped, and its table is told nowhere: those that are named by one must still have
+ * one.
+ */
+static void
+watch_indexes(void)
+{
+	static SPIPlanPtr check = NULL;
+	Oid			types[1] = {OIDARRAYOID};
+	Datum		values[1];
+	Lookup		tables;
+	Oid		   *relations = NULL;
+	int			count = 0;
+	bool		isnull;
+
+	if (home_status() != HOME_HERE || !lookup_open(&tables, "row_index"))
+		return;
+	while (lookup_next(&tables))
+	{
+		relations = relations == NULL ? palloc(sizeof(Oid)) :
+			repalloc(relations, sizeof(Oid) * (Size) (count + 1));
+		relations[count++] = DatumGetObjectId(lookup_value(&tables, "relation", &isnull));
+	}
+	lookup_close(&tables);
+	if (count == 0)
+		return;
+	values[0] = lookup_oid_array(relations, count);
+	trusted_execute(&check, "SELECT medchain.require_row_keys($1)", 1, types, values, NULL, false);
+}
+
 PG_FUNCTION_INFO_V1(medchain_observe_drop);
 
 /*
@@ -287,13 +324,15 @@ medchain_observe_drop(PG_FUNCTION_ARGS)
 	TrustedScope scope;
 	Oid		   *gone;
 	int			ngone = 0;
+	bool		indexes = false;
 	ArrayBuildState *named = NULL;
 
 	trusted_begin(&scope);
 	walk = depend_begin();
 	trusted_execute(&plan,
 					"SELECT d.classid, d.objid, d.objsubid,"
-					" d.address_names[1], d.address_names[2], d.address_names[3]"
+					" d.address_names[1], d.address_names[2], d.address_names[3],"
+					" d.object_type = 'index'"
 				 " FROM pg_catalog.pg_event_trigger_dropped_objects() d WHERE NOT d.is_temporary",
 					0, NULL, NULL, NULL, true);
 	gone = palloc(sizeof(Oid) * (Size) Max(SPI_processed, 1));
@@ -309,7 +348,10 @@ medchain_observe_drop(PG_FUNCTION_ARGS)
 
 		if (classid == RelationRelationId &&
 			DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull)) == 0)
+		{
 			gone[ngone++] = objid;
+			indexes = indexes || DatumGetBool(SPI_getbinval(row, desc, 7, &isnull));
+		}
 		else if (classid == RelationRelationId)
 			depend_touch(walk, classid, objid);
 		else if ((classid == TriggerRelationId || classid == PolicyRelationId ||
@@ -329,6 +371,8 @@ medchain_observe_drop(PG_FUNCTION_ARGS)
 	if (ngone > 0)
 		watch_gone(gone, ngone, command);
 	watch_observe(walk, command, named);
+	if (indexes)
+		watch_indexes();
 	trusted_end(&scope);
 	PG_RETURN_NULL();
 }
