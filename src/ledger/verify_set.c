@@ -26,6 +26,8 @@ typedef struct SetCheck
 	const char *relation;
 } SetCheck;
 
+static void set_report(void *state, const char *fmt,...) pg_attribute_printf(2, 3);
+
 static void
 set_report(void *state, const char *fmt,...)
 {
