@@ -171,7 +171,8 @@ $alliance->check_logs(map { $alliance->cluster($_) } @honest);
 $bad->sql(q{ALTER PUBLICATION medchain SET (publish = 'insert, truncate');
 	BEGIN; LOCK TABLE medchain.chain, medchain.pending, medchain.entry, medchain.block IN EXCLUSIVE MODE;
 	CREATE TEMP TABLE kept AS TABLE medchain.block;
-	UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'medchain.block'::regclass;
+	DO $$ DECLARE n name; BEGIN FOR n IN SELECT tgname FROM pg_trigger WHERE tgrelid = 'medchain.block'::regclass AND NOT tgisinternal LOOP
+		EXECUTE format('ALTER TABLE medchain.block DISABLE TRIGGER %I', n); END LOOP; END $$;
 	TRUNCATE medchain.block; INSERT INTO medchain.block SELECT * FROM kept; COMMIT});
 foreach my $node (@honest)
 {

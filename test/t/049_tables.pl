@@ -89,7 +89,7 @@ is(faults('death'), 'person=2 added rows that say this: 2 by the ledger, 3 in th
 sql(q{DELETE FROM death WHERE ctid = (SELECT ctid FROM death WHERE person = 2 LIMIT 1)}, 'stranger');
 is(faults('death'), 'person=2 added rows that say this: 1 by the ledger, 2 in the table', 'what is done to it afterwards does not cover it up');
 sql(q{ALTER TABLE page NO INHERIT note; ALTER TABLE page DISABLE TRIGGER medchain_capture; INSERT INTO page (id, patient) VALUES (4, 'P1');
-	ALTER TABLE page ENABLE ALWAYS TRIGGER medchain_capture; ALTER TABLE page INHERIT note}, 'clinic');
+	ALTER TABLE page ENABLE ALWAYS TRIGGER medchain_capture; ALTER TABLE page INHERIT note});
 like(faults('item'), qr/^public\.page: .*added the ledger knows nothing of this row$/, 'a row that was put into an heir while it was none');
 sql(q{SELECT medchain.renew_table('death', 'of the tests'), medchain.renew_table('item', 'of the tests')});
 is(faults('death') . faults('item'), 'nonenone', 'the way back');
