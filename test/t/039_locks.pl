@@ -144,6 +144,7 @@ for my $i (1 .. 90)
 cmp_ok(scalar @many, '<', 90, 'sessions of a login have taken every lock that there was room for');
 revocation_ok('they have');
 foreach my $one (@many) { eval { $one->quit }; }
+$alliance->wait_for('dc', q{SELECT sealer = 'running' FROM medchain.stat});
 
 # ----- logins that take all the background workers that there are
 
