@@ -94,7 +94,7 @@ like(faults('item'), qr/^public\.page: .*added the ledger knows nothing of this 
 sql(q{SELECT medchain.renew_table('death', 'of the tests'), medchain.renew_table('item', 'of the tests')});
 is(faults('death') . faults('item'), 'nonenone', 'the way back');
 $alliance->sql('dc', 'SELECT medchain.seal()');
-is(sql(q{SELECT string_agg((body -> 'relation') || ' ' || (body -> 'faults'), ', ' ORDER BY seq) FROM (SELECT seq, payload::jsonb -> 'body' AS body FROM medchain.entry WHERE kind = 'table.alter') e WHERE body ? 'faults'}),
+is(sql(q{SELECT string_agg((body -> 'relation')::text || ' ' || (body -> 'faults')::text, ', ' ORDER BY seq) FROM (SELECT seq, payload::jsonb -> 'body' AS body FROM medchain.entry WHERE kind = 'table.alter') e WHERE body ? 'faults'}),
 	'"public.death" {"added": 1}, "public.page" {"added": 1}', 'is on the ledger, with what was found');
 
 # ----- a dump
