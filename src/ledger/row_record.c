@@ -61,7 +61,9 @@ medchain_row_record(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	if (strncmp(kind, "row.", 4) != 0 || !row_item_operation(kind + 4, &recording.operation))
-		elog(ERROR, "\"%s\" is no kind of entry about a row", kind);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is no kind of entry about a row", kind)));
 	(void) row_run_close_all();
 
 	/*
