@@ -36,19 +36,23 @@ expect "569 examinations, 357 benign and 212 malignant" data-centre \
 
 tell <<'TEXT'
 From here on the ledger decides who sees which row, and every row's content is committed
-to on it: a salted hash, and a pseudonym for the patient.
+to: a salted hash, under a pseudonym. As there are many, the ledger has one entry about all
+of them, with the root of the tree over these hashes.
 TEXT
 sql data-centre <<'SQL'
 SELECT medchain.protect('diagnosis', subject => 'patient_id');
 SELECT medchain.seal();
-SELECT j.key, j.value FROM (SELECT payload FROM medchain.entry WHERE kind = 'row.baseline' ORDER BY seq LIMIT 1) e,
+SELECT j.key, j.value FROM (SELECT payload FROM medchain.entry WHERE kind = 'row.set' ORDER BY seq LIMIT 1) e,
     json_each(e.payload::json) j;
 SELECT kind, count(*) FROM medchain.entry WHERE origin = 'data-centre' GROUP BY kind ORDER BY min(seq);
 SQL
-expect "each of the 569 rows is committed to on the ledger" data-centre \
-	"SELECT count(DISTINCT e.subject) FROM medchain.entry e WHERE e.kind = 'row.baseline'" 569
-expect "none of these entries has a patient's number in it" data-centre \
-	"SELECT count(*) FROM medchain.entry WHERE kind = 'row.baseline' AND payload ~ 'P0[0-9]{3}'" 0
+expect "all 569 rows are committed to on the ledger" data-centre \
+	"SELECT sum((payload::json #>> '{body,number}')::int) FROM medchain.entry WHERE kind = 'row.set'" 569
+expect "each of them has a history, which begins there" data-centre \
+	"SELECT count(*) FROM diagnosis d, medchain.row_history('diagnosis', d.case_no) h
+	 WHERE h.operation = 'baseline' AND h.entry = (SELECT id FROM medchain.entry WHERE kind = 'row.set')" 569
+expect "the entry has no patient's number in it" data-centre \
+	"SELECT count(*) FROM medchain.entry WHERE kind = 'row.set' AND payload ~ 'P0[0-9]{3}'" 0
 expect "the table is as the ledger says" data-centre "SELECT count(*) FROM medchain.verify_table('diagnosis')" 0
 
 tell <<'TEXT'

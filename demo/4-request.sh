@@ -42,10 +42,11 @@ shows "it is on the ledger" '^ [0-9a-f]{8}-'
 settled
 
 tell <<'TEXT'
-The diagnosis log, at every node the same: the baseline, the protocols, hospital-a's
-update as the data centre saw it, and the note.
+The diagnosis log, at every node the same: the protocols, hospital-a's update as the
+data centre saw it, and the note. Whom the entry about all rows was about, the data
+centre alone can tell: there the log begins with it.
 TEXT
-log_of="SELECT kind, origin, actor, detail FROM medchain.diagnosis_log('P0021')"
+log_of="SELECT kind, origin, actor, detail FROM medchain.diagnosis_log('P0021') WHERE kind <> 'row.baseline'"
 first_log=
 for node in "${nodes[@]}"; do
 	sql "$node" <<'SQL'

@@ -20,18 +20,18 @@ A superuser at the data centre changes a diagnosis, with the triggers disabled: 
 on the ledger tells of it.
 TEXT
 sql data-centre <<'SQL'
-ALTER TABLE diagnosis DISABLE TRIGGER ALL;
+ALTER TABLE diagnosis DISABLE TRIGGER medchain_capture;
 UPDATE diagnosis SET diagnosis = 'benign' WHERE patient_id = 'P0021';
-ALTER TABLE diagnosis ENABLE ALWAYS TRIGGER medchain_capture, ENABLE ALWAYS TRIGGER medchain_truncate;
+ALTER TABLE diagnosis ENABLE ALWAYS TRIGGER medchain_capture;
 SELECT * FROM medchain.verify_table('diagnosis');
 SQL
 shows "found: the row of case 21, and no other" '^\(1 row\)$'
 expect "it is the row of case 21" data-centre \
 	"SELECT row_key ~ '\\m21\\M', fault FROM medchain.verify_table('diagnosis')" 't|changed'
 client data-centre -q <<-'SQL' || broken "could not put the diagnosis back"
-	ALTER TABLE diagnosis DISABLE TRIGGER ALL;
+	ALTER TABLE diagnosis DISABLE TRIGGER medchain_capture;
 	UPDATE diagnosis SET diagnosis = 'malignant' WHERE patient_id = 'P0021';
-	ALTER TABLE diagnosis ENABLE ALWAYS TRIGGER medchain_capture, ENABLE ALWAYS TRIGGER medchain_truncate;
+	ALTER TABLE diagnosis ENABLE ALWAYS TRIGGER medchain_capture;
 SQL
 expect "with the diagnosis put back, the table is as the ledger says" data-centre \
 	"SELECT count(*) FROM medchain.verify_table('diagnosis')" 0
@@ -46,7 +46,7 @@ refused data-centre 'medchain.entry' <<SQL
 UPDATE medchain.entry SET actor = 'hospital-b' WHERE origin = 'data-centre' AND seq = $seq;
 SQL
 sql data-centre <<SQL
-ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
+ALTER TABLE medchain.entry DISABLE TRIGGER arrive, DISABLE TRIGGER guard_row, DISABLE TRIGGER guard_truncate;
 UPDATE medchain.entry SET actor = 'hospital-b', payload = replace(payload, 'hospital-a', 'hospital-b')
 WHERE origin = 'data-centre' AND seq = $seq RETURNING seq, kind, actor, left(payload, 100) || '...' AS payload;
 SELECT origin, ok, height, fault, detail FROM medchain.verify() ORDER BY origin;
@@ -88,7 +88,7 @@ TEXT
 rewrite_chain() {
 	local at last note=$work/tmp/note
 	last=$(ask data-centre "SELECT height FROM medchain.chain WHERE origin = 'data-centre'")
-	client data-centre -q <<<"ALTER TABLE medchain.block DISABLE TRIGGER ALL" || return
+	client data-centre -q <<<"ALTER TABLE medchain.block DISABLE TRIGGER arrive, DISABLE TRIGGER guard_row, DISABLE TRIGGER guard_truncate" || return
 	for ((at = height; at <= last; at++)); do
 		ask data-centre "
 			SELECT format(E'east/data-centre\n%s\n%s\nheight %s\nprevious %s\nsealed %s', b.size,
@@ -183,8 +183,8 @@ What was signed first is not lost: the data centre gets it back from hospital-a'
 TEXT
 restore_chain() {
 	client data-centre -q <<-SQL || return
-		ALTER TABLE medchain.block DISABLE TRIGGER ALL;
-		ALTER TABLE medchain.entry DISABLE TRIGGER ALL;
+		ALTER TABLE medchain.block DISABLE TRIGGER arrive, DISABLE TRIGGER guard_row, DISABLE TRIGGER guard_truncate;
+		ALTER TABLE medchain.entry DISABLE TRIGGER arrive, DISABLE TRIGGER guard_row, DISABLE TRIGGER guard_truncate;
 		CREATE TEMP TABLE copied_block (LIKE medchain.block);
 		CREATE TEMP TABLE copied_entry (LIKE medchain.entry);
 		\\copy copied_block FROM '$work/tmp/blocks'
