@@ -384,7 +384,9 @@ AS $$
                 AND x.kind IN ('protect', 'table.ledger', 'table.alter')
             UNION ALL
             SELECT true, x.seq, x.payload FROM pending x
-                WHERE x.kind IN ('protect', 'table.ledger', 'table.alter')) e) w
+                WHERE x.kind IN ('protect', 'table.ledger', 'table.alter')) e
+        -- most are about other tables, and reading one takes longer
+        WHERE position(to_json($1)::text IN e.payload) > 0) w
     WHERE w.body ->> 'relation' = $1 AND w.body ? 'known'
     ORDER BY w.late DESC, w.seq DESC LIMIT 1
 $$;

@@ -175,19 +175,30 @@ run_executor_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
 }
 
 static void
+run_finish(QueryDesc *query)
+{
+	if (previous_executor_finish)
+		previous_executor_finish(query);
+	else
+		standard_ExecutorFinish(query);
+}
+
+static void
 run_executor_finish(QueryDesc *query)
 {
 	RowStatement statement;
 
+	/* no trigger of its own fires: those of statements in functions have fired */
+	if (!run_changes_rows(query))
+	{
+		run_finish(query);
+		return;
+	}
 	depth++;
-	row_order_enter(&statement, run_changes_rows(query) ? query->estate->es_output_cid :
-					InvalidCommandId);
+	row_order_enter(&statement, query->estate->es_output_cid);
 	PG_TRY();
 	{
-		if (previous_executor_finish)
-			previous_executor_finish(query);
-		else
-			standard_ExecutorFinish(query);
+		run_finish(query);
 		if (runs != NULL)
 			run_close_from(depth, GetCurrentSubTransactionId());
 	}
