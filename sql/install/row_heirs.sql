@@ -1,5 +1,6 @@
 /*
- * row_heirs.sql: tables that inherit from ledger tables ("heirs"; partitions are row_partition.sql's).
+ * row_heirs.sql: tables that inherit from ledger tables ("heirs").  Partitions are in
+ * row_partition.sql.
  *
  * A query of a table reads the rows of its heirs as well, so where a table is on the ledger, they
  * are: each as a ledger table of its own, with its own key, as neither keys nor triggers descend,
