@@ -73,7 +73,9 @@ cut_execute(SPIPlanPtr *plan, const char *sql, const char *origin, int64 number)
 
 /*
  * The entries beyond size leave the ledger: our own are sealed again, others' are held for the
- * block that counts.
+ * block that counts, which may have them too, and then they were not held when they came with it.
+ * What has come and differs from them is that block's, and would be hidden behind what is held
+ * later.
  */
 static void
 cut_entries(const LocalNode *node, const char *origin, int64 size)
@@ -90,9 +92,10 @@ cut_entries(const LocalNode *node, const char *origin, int64 size)
 					"WHERE origin = $1 AND seq >= $2 ORDER BY seq", origin, size);
 	else
 		cut_execute(&hold, "INSERT INTO medchain.held_entry (source, origin, seq, payload, bytes) "
-					"SELECT origin, origin, seq, payload, octet_length(payload) "
-					"FROM medchain.entry WHERE origin = $1 AND seq >= $2",
-					origin, size);
+					"SELECT e.origin, e.origin, e.seq, e.payload, octet_length(e.payload) "
+					"FROM medchain.entry e WHERE e.origin = $1 AND e.seq >= $2 AND NOT EXISTS "
+					"(SELECT FROM medchain.held_entry h WHERE h.origin = $1 AND h.source = $1 "
+					"AND h.seq = e.seq)", origin, size);
 	cut_execute(&remove, "DELETE FROM medchain.entry WHERE origin = $1 AND seq >= $2", origin,
 				size);
 	cut_execute(&tiles, "DELETE FROM medchain.tile WHERE origin = $1 AND index * 256 >= ($2 >> (8 "

@@ -108,9 +108,11 @@ is($alliance->sql('dc', q{SELECT reason FROM medchain.rejections WHERE kind = 'r
 	q{the certificate is for another name than the member's contract}, 'not even the data centre gets round that');
 $alliance->sql('dc', "SELECT medchain.rekey('ha', $new, proof => '$lost', last_height => $last)");
 
-# ha itself: takes its own blocks back, and seals the entries again
-$alliance->use_key('ha', 'ha2');
+# ha itself: takes its own blocks back, and seals the entries again, behind one that has waited for its new key: none has
+# the number that it had with the thief
 $alliance->wait_for('ha', q{SELECT max(from_height) > 0 FROM medchain.ledger_key WHERE member = 'ha'});
+$alliance->sql('ha', q{SELECT medchain.append('visit', '"before the new key"')});
+$alliance->use_key('ha', 'ha2');
 $alliance->wait_for('ha', q{SELECT sealer = 'running' FROM medchain.stat});
 $alliance->sql('ha', q{SELECT medchain.append('visit', '"with the new key"')});
 $alliance->sql('ha', 'SELECT medchain.seal()');
