@@ -59,13 +59,18 @@ run_unlink(RowRun *run)
 	pfree(run);
 }
 
-/* Append what a run has. */
+/* Append what a run has.  What a subscription copies or applies commits without a snapshot. */
 static void
 run_close(RowRun *run)
 {
 	AppendedAt	at;
+	bool		bare = !ActiveSnapshotSet();
 
+	if (bare)
+		PushActiveSnapshot(GetTransactionSnapshot());
 	row_set_append(run->set, &at);
+	if (bare)
+		PopActiveSnapshot();
 	row_order_move(run->behind);
 	if (run->subtransaction == GetCurrentSubTransactionId())
 		run_unlink(run);

@@ -21,6 +21,7 @@ my %where = $app->where;
 sub bootstrap
 {
 	my $home = PostgreSQL::Test::Utils::tempdir() . '/gnumed';
+	mkdir $home or die "$home: $!";
 	PostgreSQL::Test::RecursiveCopy::copypath('/var/lib/gnumed/server', "$home/server");
 	symlink("$home/server", "$home/Gnumed") or die "$home/Gnumed: $!";
 	$app->sql(q{DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'postgres') THEN CREATE ROLE postgres LOGIN SUPERUSER; END IF; END $$});

@@ -137,12 +137,16 @@ $source->start;
 $source->safe_psql('postgres', q{
 	CREATE TABLE arriving (id int PRIMARY KEY, v text, other int);
 	CREATE TABLE beside (id int PRIMARY KEY);
+	CREATE TABLE theirs (id int PRIMARY KEY, patient text NOT NULL);
 	INSERT INTO arriving SELECT i, 'first' FROM generate_series(1, 3000) i;
-	CREATE PUBLICATION out FOR TABLE arriving, beside});
+	INSERT INTO theirs SELECT i, 'P' || i % 7 FROM generate_series(1, 100) i;
+	CREATE PUBLICATION out FOR TABLE arriving, beside, theirs});
 $alliance->sql('dc', q{
 	CREATE TABLE arriving (id int PRIMARY KEY, v text, other int);
 	CREATE TABLE beside (id int PRIMARY KEY);
-	SELECT medchain.ledger_table(r) FROM unnest('{arriving, beside}'::regclass[]) r});
+	CREATE TABLE theirs (id int PRIMARY KEY, patient text NOT NULL);
+	SELECT medchain.ledger_table(r) FROM unnest('{arriving, beside}'::regclass[]) r;
+	SELECT medchain.protect('theirs', 'patient')});
 my $before = $alliance->sql('dc', q{SELECT size FROM medchain.chain WHERE origin = 'dc'});
 $alliance->sql('dc', sprintf(q{CREATE SUBSCRIPTION arrives CONNECTION 'host=%s port=%d dbname=postgres' PUBLICATION out WITH (streaming = on)}, $source->host, $source->port));
 $dc->wait_for_subscription_sync($source, 'arrives');
@@ -164,11 +168,12 @@ $source->safe_psql('postgres', q{
 	RELEASE b;
 	DELETE FROM beside WHERE id < 5;
 	COMMIT;
-	UPDATE arriving SET id = id + 10000 WHERE id > 2990});
+	UPDATE arriving SET id = id + 10000 WHERE id > 2990;
+	INSERT INTO theirs SELECT i, 'P' || i % 9 FROM generate_series(101, 200) i});
 $source->wait_for_catchup('arrives');
 is($alliance->sql('dc', q{SELECT count(*), count(*) FILTER (WHERE other = 4) FROM arriving}),
 	$source->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE other = 4) FROM arriving}), 'changes arrive');
-foreach my $table (qw(arriving beside))
+foreach my $table (qw(arriving beside theirs))
 {
 	is($alliance->sql('dc', "SELECT count(*) FROM medchain.verify_table('$table')"), '0', "and are captured: $table");
 }
