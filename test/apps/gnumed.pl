@@ -22,7 +22,7 @@ sub bootstrap
 {
 	my $home = PostgreSQL::Test::Utils::tempdir() . '/gnumed';
 	mkdir $home or die "$home: $!";
-	PostgreSQL::Test::RecursiveCopy::copypath('/var/lib/gnumed/server', "$home/server");
+	PostgreSQL::Test::RecursiveCopy::copypath('/var/lib/gnumed/server', "$home/server", filterfn => sub { $_[0] ne 'backups' });
 	symlink("$home/server", "$home/Gnumed") or die "$home/Gnumed: $!";
 	$app->sql(q{DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'postgres') THEN CREATE ROLE postgres LOGIN SUPERUSER; END IF; END $$});
 	my $log = "$PostgreSQL::Test::Utils::log_path/gnumed-bootstrap.log";
@@ -114,10 +114,11 @@ $app->sql(q{ALTER TABLE clin.later NO INHERIT clin.clin_root_item; DROP TABLE cl
 
 # ----- fixtures past everything, and the way back
 
-$app->sql(q{ALTER TABLE ref.atc DISABLE TRIGGER medchain_capture; UPDATE ref.atc SET term = term || '!' WHERE pk IN (SELECT pk FROM ref.atc ORDER BY pk LIMIT 5); ALTER TABLE ref.atc ENABLE TRIGGER medchain_capture});
-is($app->sql(q{SELECT fault, count(*) FROM medchain.verify_table('ref.atc') GROUP BY 1 ORDER BY 1}), "changed|5\nnot captured|1", 'what was done past the trigger is found');
-$app->sql(q{SELECT medchain.renew_table('ref.atc', 'fixtures')}, 'gm-dbo');
-is($app->sql(q{SELECT count(*) FROM medchain.verify_table('ref.atc')}), '0', 'and there is a way back');
+$app->sql(q{ALTER TABLE ref.keyword_expansion DISABLE TRIGGER medchain_capture;
+	UPDATE ref.keyword_expansion SET keyword = keyword || '!' WHERE pk IN (SELECT pk FROM ref.keyword_expansion ORDER BY pk LIMIT 5); ALTER TABLE ref.keyword_expansion ENABLE TRIGGER medchain_capture});
+is($app->sql(q{SELECT fault, count(*) FROM medchain.verify_table('ref.keyword_expansion') GROUP BY 1 ORDER BY 1}), "changed|5\nnot captured|1", 'what was done past the trigger is found');
+$app->sql(q{SELECT medchain.renew_table('ref.keyword_expansion', 'fixtures')}, 'gm-dbo');
+is($app->sql(q{SELECT count(*) FROM medchain.verify_table('ref.keyword_expansion')}), '0', 'and there is a way back');
 is($app->error(q{SELECT medchain.end_ledger_table('audit.audit_fields')}, 'gm-dbo'), '', 'off the ledger again');
 is($app->sql(q{SELECT string_agg(relation::text, ' ' ORDER BY relation::text) FROM medchain.row_table WHERE subject_column IS NOT NULL}), join(' ', sort keys %subject), 'what is protected stays so');
 $app->revoke($protocol);
