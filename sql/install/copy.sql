@@ -132,7 +132,7 @@ BEGIN
                 SELECT jsonb_object_agg(d.key,
                            CASE WHEN d.key ~ '^(definition of|rule|partition) '
                                 THEN coalesce(after -> d.key, d.value) ELSE d.value END)
-                FROM jsonb_each(x.description) d) WHERE x.relation = t.relation;
+                FROM jsonb_each(only_object(x.description)) d) WHERE x.relation = t.relation;
             IF NOT is_edited AND is_known_otherwise(t) THEN
                 PERFORM append_raw('table.alter', (jsonb_build_object('relation', t.ledger_name,
                     'command', 'take_over()', 'changes', '[]'::jsonb)

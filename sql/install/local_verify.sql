@@ -9,7 +9,7 @@
 -- What the entries of this node, sealed or not, say about each of its ledger tables now.
 CREATE FUNCTION medchain.row_tables_told() RETURNS TABLE (ledger_name text, entry uuid,
     subject text, key text[], append_only boolean, record_truncate boolean, version int,
-    columns jsonb, known text)
+    columns text[], known text)
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
     WITH word AS MATERIALIZED (
@@ -29,10 +29,7 @@ AS $$
                row_number() OVER (PARTITION BY w.name ORDER BY w.late DESC, w.seq DESC) AS nth
         FROM word w JOIN start s ON s.name = w.name AND (w.late, w.seq) > (s.late, s.seq)
         WHERE w.kind = 'table.alter' AND w.body ->> 'version' ~ '^[0-9]{1,9}$'
-            AND jsonb_typeof(w.body -> 'columns') = 'array'),
-    told AS (
-        SELECT c.name, c.version, c.columns FROM change c
-        UNION ALL SELECT s.name, 1, s.body -> 'columns' FROM start s)
+            AND jsonb_typeof(w.body -> 'columns') = 'array')
     SELECT s.name, s.id, s.body ->> 'subject',
            -- where there was none at first, there may be one since
            ARRAY(SELECT jsonb_array_elements_text(coalesce((SELECT c.key FROM change c
@@ -40,18 +37,20 @@ AS $$
                ORDER BY c.late DESC, c.seq DESC LIMIT 1), s.body -> 'key'))),
            s.body -> 'append_only' = 'true', s.body -> 'record_truncate' = 'true',
            coalesce(n.version, 1),
-           -- by name: the version that had it first
-           (SELECT jsonb_object_agg(x.name, (SELECT min(t.version) FROM told t
-                WHERE t.name = s.name AND t.columns ? x.name))
-            FROM jsonb_array_elements_text(coalesce(n.columns, s.body -> 'columns')) x (name)),
+           ARRAY(SELECT jsonb_array_elements_text(coalesce(n.columns, s.body -> 'columns'))),
            CASE WHEN n.name IS NULL THEN s.body ->> 'known' ELSE n.known END
     FROM start s LEFT JOIN change n ON n.name = s.name AND n.nth = 1
     WHERE s.kind IN ('protect', 'table.ledger') AND jsonb_typeof(s.body -> 'columns') = 'array'
         AND jsonb_typeof(s.body -> 'key') = 'array'
 $$;
 COMMENT ON FUNCTION medchain.row_tables_told() IS
-    'internal: ledger tables as the entries about them describe them; columns: an object of names '
-    'on the ledger and the versions that had them first; known: as row_known() was';
+    'internal: ledger tables as the entries about them describe them; columns: their names on the '
+    'ledger; known: as row_known() was';
+
+CREATE FUNCTION medchain.sorted_names(names text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
+    AS $$ SELECT string_agg(n, ', ' ORDER BY n COLLATE "C") FROM unnest($1) n $$;
+COMMENT ON FUNCTION medchain.sorted_names(text[]) IS 'internal: names as one text, in one order';
 
 CREATE FUNCTION medchain.row_table_faults() RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
@@ -62,8 +61,7 @@ AS $$
                 AND c.attribute = t.subject_column) AS subject, t.subject_column,
                ARRAY(SELECT c.name FROM row_column c WHERE c.relation = t.relation
                      AND c.attribute = ANY (t.key_columns)) AS key,
-               (SELECT jsonb_object_agg(c.name, c.since) FROM row_column c
-                WHERE c.relation = t.relation) AS columns,
+               ARRAY(SELECT c.name FROM row_column c WHERE c.relation = t.relation) AS columns,
                EXISTS (SELECT FROM row_secret s WHERE s.relation = t.relation) AS has_secret,
                row_known(t.relation) AS known, t.rewritten
         FROM row_table t),
@@ -73,15 +71,12 @@ AS $$
         FROM here h JOIN told t ON t.ledger_name = h.ledger_name
              CROSS JOIN LATERAL (VALUES
                  ('subject_column', coalesce(h.subject, h.subject_column), t.subject),
-                 ('key_columns', (SELECT string_agg(k, ', ' ORDER BY k COLLATE "C")
-                      FROM unnest(h.key) k),
-                  (SELECT string_agg(k, ', ' ORDER BY k COLLATE "C") FROM unnest(t.key) k)),
+                 ('key_columns', sorted_names(h.key), sorted_names(t.key)),
                  ('append_only', h.append_only::text, coalesce(t.append_only, false)::text),
                  ('record_truncate', h.record_truncate::text,
                   coalesce(t.record_truncate, false)::text),
                  ('version', h.version::text, t.version::text),
-                 ('columns, with the versions that had them first', h.columns::text,
-                  t.columns::text),
+                 ('columns', sorted_names(h.columns), sorted_names(t.columns)),
                  ('secret', CASE WHEN h.has_secret THEN 'there' END, 'there'),
                  ('rewritten', h.rewritten::text, 'false')) d (item, here, told)
         WHERE d.here IS DISTINCT FROM d.told)
@@ -122,10 +117,37 @@ AS $$
         SELECT coalesce(r.name, k.name) AS name, r.name IS NOT NULL AS is_here
         FROM (SELECT x.name FROM row_part x
               WHERE x.relation = t.relation AND x.part <> x.relation) r
-             FULL JOIN (SELECT substr(d, 11) AS name FROM jsonb_object_keys(t.description) d
+             FULL JOIN (SELECT substr(d, 11) AS name
+                        FROM jsonb_object_keys(only_object(t.description)) d
                         WHERE d ^@ 'partition ') k ON k.name = r.name
         WHERE r.name IS NULL OR k.name IS NULL) p
     WHERE is_watched(t) AND t.description IS NOT NULL
+    UNION ALL
+    SELECT format('row_part %s: %s', t.ledger_name, CASE WHEN p.leaving
+               THEN format('%s is about to be dropped, in no transaction', p.part)
+               ELSE format('the name of %s is %s', p.part, quote_literal(left(p.name, 300))) END)
+    FROM row_part p JOIN row_table t ON t.relation = p.relation
+    WHERE is_watched(t) AND (p.name <> p.part::text OR p.leaving)
+    UNION ALL
+    -- the names are known (row_known()), which roles they are called by may have changed since
+    SELECT format('row_table %s: %s is not %s', t.ledger_name, d.item, d.names)
+    FROM row_table t CROSS JOIN LATERAL (
+        SELECT coalesce(k.key, r.key) AS item,
+               coalesce(k.value, 'part of its description') AS names
+        FROM jsonb_each(only_object(t.roles)) r
+             FULL JOIN (SELECT * FROM jsonb_each_text(only_object(t.description)) e
+                        WHERE e.key ~ '^(owner|roles of policy .*)$' OR e.key ^@ 'owner on ') k
+             ON k.key = r.key
+        WHERE r.key IS NULL OR k.key IS NULL OR EXISTS (
+            SELECT FROM string_to_array(k.value, ', ') n (names), unnest(n.names) x (name)
+                JOIN pg_roles o ON quote_ident(o.rolname) = x.name
+            WHERE NOT r.value @> to_jsonb(o.oid::bigint)
+                AND NOT r.value @> to_jsonb(o.oid::text))) d
+    WHERE is_watched(t) AND t.description IS NOT NULL
+    UNION ALL
+    SELECT format('row_table %s: it is on the ledger because of a table that it inherits from, '
+                  'and inherits from none', t.ledger_name)
+    FROM row_table t WHERE t.with_parent AND NOT EXISTS (SELECT FROM ledger_parents(t.relation))
     UNION ALL
     SELECT format('row_table %s: its changes by DDL are not recorded', t.ledger_name)
     FROM row_table t WHERE at_home() AND NOT is_watched(t)

@@ -161,7 +161,7 @@ BEGIN
             AND EXISTS (SELECT FROM row_keys(t.relation) k WHERE k.is_primary AND k.fault IS NULL);
         fresh := fresh OR filled OR FOUND;
     END IF;
-    fresh := fresh OR EXISTS (SELECT FROM jsonb_each_text(p_table.description) b
+    fresh := fresh OR EXISTS (SELECT FROM jsonb_each_text(only_object(p_table.description)) b
         WHERE b.key ^@ 'labels of '
                               AND NOT string_to_array(b.value,
                                   ',') <@ string_to_array(coalesce(p_after ->> b.key, ''), ',')

@@ -98,15 +98,24 @@ $$;
 COMMENT ON FUNCTION medchain.row_roles(regclass) IS
     'internal: the roles that are part of a table''s description, by item';
 
+CREATE FUNCTION medchain.only_object(value jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = medchain, pg_temp
+    RETURN CASE WHEN jsonb_typeof(value) = 'object' THEN value ELSE '{}' END;
+COMMENT ON FUNCTION medchain.only_object(jsonb) IS
+    'internal: itself, and an empty object for what is none: who looks for edits of our tables '
+    'must not fail because of one';
+
 CREATE FUNCTION medchain.role_names(roles jsonb) RETURNS text
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
 AS $$
     -- null if one of them is gone
     SELECT CASE WHEN count(*) = count(n.name)
                 THEN string_agg(n.name, ', ' ORDER BY n.name COLLATE "C") END
-    FROM jsonb_array_elements_text($1) o (role) CROSS JOIN LATERAL (
-        SELECT CASE o.role WHEN '0' THEN 'public'
-                    ELSE (SELECT quote_ident(r.rolname) FROM pg_roles r
+    FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof($1) = 'array' THEN $1 ELSE '[]' END)
+         o (role) CROSS JOIN LATERAL (
+        SELECT CASE WHEN o.role = '0' THEN 'public'
+                    WHEN o.role ~ '^[1-9][0-9]{0,9}$' AND o.role::bigint <= 4294967295
+                    THEN (SELECT quote_ident(r.rolname) FROM pg_roles r
                           WHERE r.oid = o.role::oid) END) n (name)
 $$;
 COMMENT ON FUNCTION medchain.role_names(jsonb) IS 'internal: what these roles are called today';
@@ -275,7 +284,7 @@ COMMENT ON FUNCTION medchain.is_watched(medchain.row_table) IS
 
 CREATE FUNCTION medchain.without_owners(description jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE STRICT SET search_path = medchain, pg_temp
-    AS $$ SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each($1) e
+    AS $$ SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(only_object($1)) e
           WHERE e.key !~ '^owner( on |$)' $$;
 COMMENT ON FUNCTION medchain.without_owners(jsonb) IS
     'internal: a description as a dump without owners restores it';
@@ -332,9 +341,10 @@ ALTER TABLE medchain.row_column ENABLE ALWAYS TRIGGER arrived;
 CREATE FUNCTION medchain.known_description(p_table medchain.row_table) RETURNS jsonb
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
-    SELECT p_table.description
+    SELECT only_object(p_table.description)
            || coalesce(jsonb_object_agg(r.item, r.names) FILTER (WHERE r.names IS NOT NULL), '{}')
-        FROM (SELECT e.key AS item, role_names(e.value) AS names FROM jsonb_each(p_table.roles) e) r
+        FROM (SELECT e.key AS item, role_names(e.value) AS names
+              FROM jsonb_each(only_object(p_table.roles)) e) r
 $$;
 COMMENT ON FUNCTION medchain.known_description(medchain.row_table) IS
     'internal: description of a ledger table to compare its present one with';

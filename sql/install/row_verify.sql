@@ -256,7 +256,8 @@ BEGIN
                         FROM row_set s, row_key_list(s.keys) i WHERE s.relation = $2) k
                         ON k.entry = y.id AND k.place = y.place OFFSET 0) q
                 WHERE q.row_id IS NOT NULL AND q.row_key IS NOT NULL) n
-            WHERE EXISTS (SELECT FROM faults f WHERE f.row_key IS NULL)
+            WHERE n.row_id IN (SELECT f.row_id FROM faults f WHERE f.row_key IS NULL)
+                AND (n.rank = 0 OR is_row_name($3, n.row_id, n.row_key))
             ORDER BY n.row_id, n.rank, n.row_key)
         SELECT coalesce(q.row_key, q.name, encode(q.row_id, 'hex')), q.fault, q.detail
         FROM (SELECT f.*, n.row_key AS name FROM faults f FULL JOIN names n ON n.row_id = f.row_id
@@ -306,6 +307,11 @@ CREATE FUNCTION medchain.row_digests(relation regclass, version int, OUT part re
 COMMENT ON FUNCTION medchain.row_digests(regclass, int) IS
     'internal: all rows of a ledger table: where they are, what stands for them on the ledger, '
     'their primary keys, and the commitments to their content by the columns that version had';
+
+CREATE FUNCTION medchain.is_row_name(relation regclass, row_id bytea, name text) RETURNS boolean
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_is_row_name';
+COMMENT ON FUNCTION medchain.is_row_name(regclass, bytea, text) IS
+    'internal: does a text name the row with that pseudonym? false of what was cut off';
 
 CREATE FUNCTION medchain.row_digest(part regclass, at tid, version int) RETURNS bytea
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_digest';

@@ -87,12 +87,6 @@ row_settings_restore(const RowSettings *saved)
 }
 
 /* The text of a value; NULL: it is null. */
-typedef struct RowText
-{
-	const char *data;
-	size_t		len;
-} RowText;
-
 #define ROW_DIGITS (MAXINT8LEN + 1)
 
 static void
@@ -200,6 +194,31 @@ row_content(const RowTable *table, const RowText *texts, int version, char *at, 
 	return at;
 }
 
+/* What the id of a row with a key is made of; returns what is behind it. */
+static char *
+row_key_write(const RowTable *table, const RowText *texts, char *at)
+{
+	memcpy(at, table->id_prefix, (size_t) table->id_prefix_len);
+	at += table->id_prefix_len;
+	for (int i = 0; i < table->ncolumns; i++)
+		if (texts[i].data != NULL && table->columns[i].is_key)
+			at = row_append(at, &table->columns[i], &texts[i]);
+	return at;
+}
+
+void
+row_id_of_texts(const RowTable *table, const RowText *texts, uint8_t id[HASH_LEN])
+{
+	size_t		room = (size_t) table->id_prefix_len;
+	char	   *key;
+
+	for (int i = 0; i < table->ncolumns; i++)
+		room += ROW_COLUMN_MORE(&table->columns[i]) + texts[i].len;
+	key = palloc(room);
+	pseudonym_of(key, (size_t) (row_key_write(table, texts, key) - key), id);
+	pfree(key);
+}
+
 /*
  * What stands for the row: a pseudonym of "row\n<table>\n<canonical text of the key's columns>".
  * Where there is no key, all that it says, under the table's secret: every member has the
@@ -214,11 +233,7 @@ row_key(const RowTable *table, const RowText *texts, const RowImage *like, char 
 		image->key_len = image->content_len;
 	else
 	{
-		memcpy(at, table->id_prefix, (size_t) table->id_prefix_len);
-		at += table->id_prefix_len;
-		for (int i = 0; i < table->ncolumns; i++)
-			if (texts[i].data != NULL && table->columns[i].is_key)
-				at = row_append(at, &table->columns[i], &texts[i]);
+		at = row_key_write(table, texts, at);
 		image->key_len = (size_t) (at - image->key);
 	}
 	if (like != NULL && like->key_len == image->key_len &&

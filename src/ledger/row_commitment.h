@@ -34,6 +34,19 @@ typedef struct RowImage
 	uint8_t		commitment[HASH_LEN];	/* SHA-256(salt || content) */
 } RowImage;
 
+/* A value, as text. */
+typedef struct RowText
+{
+	const char *data;
+	size_t		len;
+} RowText;
+
+/*
+ * The id of the row whose key's columns have these values: one for each of the table's columns, of
+ * which the others are not read.  Not of a table without a key.
+ */
+extern void row_id_of_texts(const RowTable *table, const RowText *texts, uint8_t id[HASH_LEN]);
+
 /*
  * The image of a row, with the columns that version of the table had; palloc'd.  like: one that
  * probably has the same key, or NULL.

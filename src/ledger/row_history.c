@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/tuplestore.h"
 
 #include "ledger/chain.h"
@@ -18,14 +19,18 @@
 #include "ledger/trusted.h"
 
 /*
- * Of a protected table, that there is a row and when it changed is nothing for everybody who may
- * read the table either.
+ * Where row security decides which rows somebody sees, as it does in a protected table, that there
+ * is a row and when it changed is nothing for everybody who may read the table: where there is no
+ * key, he could try out what others' rows say.
  */
 static void
 row_history_require(const RowKey *key)
 {
+	bool		some_only = key->table->subject != InvalidAttrNumber ||
+		check_enable_rls(RelationGetRelid(key->relation), InvalidOid, true) == RLS_ENABLED;
+
 	if (row_key_may_select(key) &&
-		(key->table->subject == InvalidAttrNumber ||
+		(!some_only ||
 		 is_member_of_role(GetUserId(), get_role_oid("medchain_admin", false)) ||
 		 is_member_of_role(GetUserId(), get_role_oid("medchain_auditor", false))))
 		return;
@@ -33,9 +38,9 @@ row_history_require(const RowKey *key)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied for the history of table \"%s\"",
 					RelationGetRelationName(key->relation)),
-			 key->table->subject == InvalidAttrNumber ? 0 :
-			 errdetail("It is protected: its history is for members of medchain_admin and "
-					   "medchain_auditor who may read the table.")));
+			 !some_only ? 0 :
+			 errdetail("Not everybody sees all of its rows: its history is for members of "
+					   "medchain_admin and medchain_auditor who may read the table.")));
 }
 
 /* What row_words() says about the row that a call names. */

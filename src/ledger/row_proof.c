@@ -84,7 +84,10 @@ row_proof_find(const RowKey *key, MemoryContext context)
 	HeapTupleHeader header = NULL;
 
 	initStringInfo(&query);
-	appendStringInfo(&query, "SELECT %s FROM %s x WHERE", row_table_whole("x", key->relation),
+
+	/* rows of tables that inherit from it are rows of theirs */
+	appendStringInfo(&query, "SELECT %s FROM %s%s x WHERE", row_table_whole("x", key->relation),
+					 key->relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
 					 row_table_sql_name(key->relation));
 	for (int i = 0; i < key->count; i++)
 	{
