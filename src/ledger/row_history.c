@@ -27,7 +27,7 @@ static void
 row_history_require(const RowKey *key)
 {
 	bool		some_only = key->table->subject != InvalidAttrNumber ||
-		check_enable_rls(RelationGetRelid(key->relation), InvalidOid, true) == RLS_ENABLED;
+	check_enable_rls(RelationGetRelid(key->relation), InvalidOid, true) == RLS_ENABLED;
 
 	if (row_key_may_select(key) &&
 		(!some_only ||

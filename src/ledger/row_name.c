@@ -102,7 +102,7 @@ medchain_is_row_name(PG_FUNCTION_ARGS)
 	{
 		int			first = name_key_column(name.table, 0);
 		const char *at = first == name.table->ncolumns ? NULL :
-			name_skip(&name, VARDATA_ANY(text_of), true, first);
+		name_skip(&name, VARDATA_ANY(text_of), true, first);
 
 		name.values = palloc0(sizeof(RowText) * (Size) name.table->ncolumns);
 		is_name = at != NULL && name_matches(&name, first, at);
