@@ -123,6 +123,22 @@ SELECT e.* FROM unnest('{this, that}'::text[]) v, test.error_of(format(
 SELECT operation FROM medchain.row_history('hidden', '{"own": "somebody", "v": "this"}'::text);
 \c - :superuser
 DROP TABLE hidden;
+-- a table without columns
+\c - regress_local
+CREATE TABLE nothing ();
+CREATE TABLE something (id int PRIMARY KEY) INHERITS (nothing);
+SELECT e.* FROM test.error_of($$ SELECT medchain.ledger_table('nothing') $$) e;
+SELECT medchain.ledger_table('something');
+SELECT e.* FROM test.error_of($$ ALTER TABLE something DROP id $$) e;
+CREATE TABLE single (v text);
+SELECT medchain.ledger_table('single');
+SELECT e.* FROM test.error_of($$ ALTER TABLE single DROP v $$) e;
+ALTER TABLE single DROP v, ADD w text;
+INSERT INTO single VALUES ('x');
+SELECT operation, fault FROM single s, medchain.row_history('single', s);
+SELECT * FROM medchain.verify_table('single');
+DROP TABLE something, nothing, single;
+\c - :superuser
 DROP TABLE kept, base, heir, parted, pair;
 DROP FUNCTION test.edited(text);
 REVOKE CREATE ON SCHEMA public FROM regress_local;

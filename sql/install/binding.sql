@@ -45,6 +45,7 @@ DECLARE
     id uuid;
 BEGIN
     PERFORM require_node(NULL, 'bind_role()');
+    PERFORM require_writable();
     IF bind_role.role IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'role must not be null';
     ELSIF role_called(bind_role.role) IS NULL THEN

@@ -213,6 +213,7 @@ CREATE FUNCTION medchain.put_row_table(relation regclass, subject name, append_o
 AS $$
 BEGIN
     PERFORM require_relation(put_row_table.relation);
+    PERFORM require_writable();
     -- with the tables that inherit from it
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', put_row_table.relation);
     IF put_row_table.key IS NULL AND keep_row_table(put_row_table.relation, put_row_table.subject,
@@ -262,6 +263,7 @@ DECLARE
     root regclass := partition_root(end_ledger_table.relation);
     t row_table;
 BEGIN
+    PERFORM require_writable();
     SELECT * INTO t FROM row_table x WHERE x.relation = end_ledger_table.relation;
     IF FOUND AND t.subject_column IS NOT NULL THEN
         RAISE wrong_object_type USING

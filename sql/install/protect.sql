@@ -183,6 +183,7 @@ DECLARE
                                 WHERE t.relation IN (unprotect.relation, root));
     part regclass;
 BEGIN
+    PERFORM require_writable();
     IF EXISTS (SELECT FROM row_table t
                WHERE t.relation = unprotect.relation AND t.subject_column IS NOT NULL) THEN
         PERFORM forget_row_table(unprotect.relation);

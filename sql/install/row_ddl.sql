@@ -117,6 +117,13 @@ BEGIN
                     THEN 'It says whose record a row is.' ELSE 'The ledger names rows by it.' END,
                 HINT = format('Call %s first.',
                     row_ending(p_table.relation, p_table.subject_column));
+        ELSIF c.now IS NULL AND NOT EXISTS (SELECT FROM pg_attribute a
+            WHERE a.attrelid = p_table.relation AND a.attnum > 0 AND NOT a.attisdropped) THEN
+            RAISE feature_not_supported USING
+                MESSAGE = format('the last column of %s cannot be dropped', p_table.relation),
+                DETAIL = 'The ledger would have nothing to say of its rows.',
+                HINT = format('Call %s first.',
+                    row_ending(p_table.relation, p_table.subject_column));
         ELSIF c.now IS NULL THEN
             DELETE FROM row_column r WHERE r.relation = p_table.relation
                 AND r.attribute = c.attribute;

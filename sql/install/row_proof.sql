@@ -13,15 +13,15 @@ CREATE FUNCTION medchain.row_content_values(p_table medchain.row_table, p_conten
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 DECLARE
-    given jsonb;
+    given json;         -- whose strings may be longer than those of jsonb
 BEGIN
     BEGIN
-        given := p_content::jsonb;
+        given := p_content::json;
     EXCEPTION WHEN data_exception THEN
         given := 'null';
     END;
-    IF jsonb_typeof(given) <> 'object'
-       OR EXISTS (SELECT FROM jsonb_object_keys(given) k WHERE NOT EXISTS (
+    IF json_typeof(given) <> 'object'
+       OR EXISTS (SELECT FROM json_object_keys(given) k WHERE NOT EXISTS (
            SELECT FROM row_column c WHERE c.relation = p_table.relation AND c.attribute = k)) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('key does not name columns of %s', p_table.relation),
@@ -94,6 +94,10 @@ CREATE FUNCTION medchain.row_words(relation regclass, id bytea, OUT "time" times
     OUT sealed timestamptz, OUT commitment bytea, OUT fault text) RETURNS SETOF record
     LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
 AS $$
+    WITH s AS MATERIALIZED (
+        SELECT s.* FROM row_table t CROSS JOIN local_node n
+             CROSS JOIN LATERAL table_start(n.node, t.ledger_name) s
+        WHERE t.relation = $1 AND t.key_columns = '{}')
     SELECT e."time", substr(e.kind, 5), e.actor, e.payload::jsonb ->> 'role', e.id, CASE
         WHEN NOT e.late THEN e.seq END,
            (SELECT b.sealed FROM block b WHERE NOT e.late AND b.origin = n.node AND b.size > e.seq
@@ -108,7 +112,7 @@ AS $$
     FROM row_table t CROSS JOIN local_node n
          CROSS JOIN LATERAL row_entries(('x' || encode(substr($2, 1, 8), 'hex'))::bit(64)::bigint,
              t.ledger_name, $2) r
-         LEFT JOIN LATERAL table_start(n.node, t.ledger_name) s ON t.key_columns = '{}'
+         LEFT JOIN s ON true
          CROSS JOIN LATERAL (SELECT r.*, c.counts, CASE WHEN c.counts
              THEN row_more(r.kind) ELSE 0 END AS more
              FROM (SELECT (r.late, r.seq) > (s.late, s.seq) AS counts) c) e

@@ -25,6 +25,7 @@ BEGIN
         RAISE null_value_not_allowed USING MESSAGE = 'relation must not be null';
     END IF;
     PERFORM require_relation(renew_table.relation);
+    PERFORM require_writable();
     PERFORM require_table_owner(renew_table.relation);
     PERFORM require_home();
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', renew_table.relation);

@@ -153,7 +153,20 @@ CREATE FUNCTION medchain.row_entries(p_key bigint, p_relation text, p_row bytea)
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
 BEGIN
+    -- entries are looked for by all of the items at once: of one set there may be many of the row,
+    -- and what is pending has no index
     RETURN QUERY EXECUTE format($query$
+        WITH i AS MATERIALIZED (SELECT * FROM row_set_items($1, $2, $3)),
+        s AS MATERIALIZED (
+            SELECT x.*, r.version
+            FROM (SELECT x.id, x."time", x.actor, x.payload, false AS late, x.seq FROM sealed x
+                  WHERE x.id IN (SELECT i.entry FROM i) AND x.kind = 'row.set'
+                      AND x.origin = (SELECT node FROM local_node)
+                  UNION ALL
+                  SELECT x.id, x."time", x.actor, x.payload, true, x.seq FROM pending x
+                  WHERE x.id IN (SELECT i.entry FROM i) AND x.kind = 'row.set') x,
+                 LATERAL row_set_entry(x.payload) r
+            WHERE r.relation = $2)
         SELECT e.id, e.kind, e."time", e.actor, e.payload, e.late, e.seq, NULL::bigint, r.version,
             r.commitment, r.previous
         FROM (SELECT x.id, x.kind, x."time", x.actor, x.payload, false AS late, x.seq FROM sealed x
@@ -165,17 +178,9 @@ BEGIN
                   LATERAL row_entry(e.payload) r
         WHERE r.relation = $2 AND r.row_id = $3
         UNION ALL
-        SELECT e.id, 'row.' || i.operation, e."time", e.actor, e.payload, e.late, e.seq, i.place,
-            r.version, i.commitment, i.previous
-        FROM row_set_items($1, $2, $3) i,
-             LATERAL (SELECT x.id, x."time", x.actor, x.payload, false AS late, x.seq FROM sealed x
-                      WHERE x.id = i.entry AND x.kind = 'row.set'
-                          AND x.origin = (SELECT node FROM local_node)
-                      UNION ALL
-                      SELECT x.id, x."time", x.actor, x.payload, true, x.seq FROM pending x
-                      WHERE x.id = i.entry AND x.kind = 'row.set') e,
-                          LATERAL row_set_entry(e.payload) r
-        WHERE r.relation = $2$query$, row_kinds()) USING p_key, p_relation, p_row;
+        SELECT s.id, 'row.' || i.operation, s."time", s.actor, s.payload, s.late, s.seq, i.place,
+            s.version, i.commitment, i.previous
+        FROM i JOIN s ON s.id = i.entry$query$, row_kinds()) USING p_key, p_relation, p_row;
 END
 $$;
 COMMENT ON FUNCTION medchain.row_entries(bigint, text, bytea) IS

@@ -264,6 +264,12 @@ BEGIN
         RAISE wrong_object_type USING MESSAGE = format('%s is not a user''s table', relation);
     ELSIF c.relpersistence = 't' THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is a temporary table', relation);
+    ELSIF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+                      AND NOT a.attisdropped) THEN
+        RAISE wrong_object_type USING
+            MESSAGE = format('table %s has no columns', relation),
+            DETAIL = 'The ledger would have nothing to say of its rows.',
+            HINT = 'Tables that inherit from it can be on the ledger themselves.';
     ELSIF c.relispartition THEN
         RAISE wrong_object_type USING
             MESSAGE = format('%s is a partition', relation),

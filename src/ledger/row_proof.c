@@ -266,6 +266,12 @@ row_proof_result(const RowTable *table, const RowImage *image, const RowWord *wo
 	StringInfoData json;
 	char		salt[ENCODE_HEX_SIZE(ROW_SALT_LEN)];
 
+	if (image->content_len > JENTRY_OFFLENMASK)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("row %s of \"%s\" is too long for a proof", image->key_text, table->name),
+				 errdetail("Its text has %zu bytes, a proof holds at most %d.", image->content_len,
+						   JENTRY_OFFLENMASK)));
 	encode_hex(image->salt, ROW_SALT_LEN, salt);
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"type\":\"row_proof\",\"row\":{\"relation\":");

@@ -45,7 +45,8 @@ refused('postgres', "medchain.sign_envelope('application/vnd.medchain.protocol+j
 my $elsewhere = qr/ERROR:  25006: the ledger cannot be written.*HINT:  This server is a standby: ask the primary/s;
 refused('bare', "medchain.found_alliance('west', 'dc', '$certificate', '$anchors')", $elsewhere, 'found_alliance()');
 refused('bare', "medchain.join_alliance('dc', '$certificate', 'dbname=postgres')", $elsewhere, 'join_alliance()');
-refused('postgres', "medchain.$_", $elsewhere) foreach 'take_over()', 'detach_copy()', 'leave_alliance()', q{disconnect_peer('en')}, q{rebuild_tiles('dc')};
+refused('postgres', "medchain.$_", $elsewhere) foreach 'take_over()', 'detach_copy()', 'leave_alliance()', q{disconnect_peer('en')}, q{rebuild_tiles('dc')},
+	map { sprintf $_, q{'pg_description'} } 'ledger_table(%s)', q{protect(%s, 'description')}, 'end_ledger_table(%s)', 'unprotect(%s)', 'renew_table(%s)', q{bind_role('pg_monitor', NULL)};
 
 # all the rest of them that writes says what PostgreSQL says, at once; nothing hangs
 my @calls = split /\n/, $standby->safe_psql('postgres', q{
