@@ -179,7 +179,7 @@ members_add(Members *members, Statement *said)
 	claim->said = said;
 	claim->by = member_party_at(members, said->claim.origin);
 	claim->about = member_party_at(members, said->claim.about);
-	claim->told = (const char *) claim; /* nothing was told yet */
+	claim->told = "";			/* nothing was told yet: no reason is empty */
 	member_judge(claim, "not judged yet");
 	member_list_add(members, &members->claims, claim);
 	reason = member_constant_reason(claim);

@@ -22,7 +22,7 @@ typedef struct MemberClaim
 	Party	   *about;
 	bool		effective;
 	const char *reason;			/* why it has no effect */
-	const char *told;			/* what the store knows: a reason, or this pointer's own place */
+	const char *told;			/* what the store knows: a reason, or NULL; empty: nothing */
 	bool		constant;		/* whatever else is known, it is judged like that */
 } MemberClaim;
 

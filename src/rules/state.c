@@ -147,7 +147,8 @@ state_claim_row(Pool *pool, const Claim *claim, StateRow *row)
 	row->values[6] = state_time(pool, claim->sealed);
 	row->values[7] = claim->about;
 	row->values[8] = claim->has_subject ? state_bytes(pool, claim->subject, HASH_LEN) : NULL;
-	row->values[9] = json_slice_canonical(pool, claim->body, NULL);
+	row->values[9] = claim->canonical != NULL ? claim->canonical :
+		json_slice_canonical(pool, claim->body, NULL);
 	row->values[10] = state_boolean(claim->effective);
 	row->values[11] = claim->effective ? NULL : claim->reason;
 }
