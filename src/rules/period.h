@@ -9,7 +9,7 @@
 
 #include "rules/json_slice.h"
 
-#define PERIOD_TIME_SIZE 40		/* a time as text, terminator included */
+#define PERIOD_TIME_SIZE 48		/* a time as text, terminator included */
 #define PERIOD_SECOND INT64_C(1000000)
 #define PERIOD_EPOCH INT64_C(946684800) /* seconds from 1970 to 2000 */
 
