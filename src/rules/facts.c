@@ -12,6 +12,7 @@
 
 #define FACTS_SIGNED 16384		/* signatures that are remembered */
 #define FACTS_QUESTION_PARTS 4
+#define FACTS_ONCE 512			/* keys of the many that are remembered */
 
 static const char *const reason_unsigned = "no valid signature by the required key";
 
@@ -22,6 +23,13 @@ typedef struct SignedSlot
 	uint8_t		key[HASH_LEN];
 	const char *reason;
 } SignedSlot;
+
+/* One key of the many: reading it costs more than checking a signature with it. */
+typedef struct OnceSlot
+{
+	Pool	   *pool;			/* NULL: empty */
+	KeyFact    *fact;
+} OnceSlot;
 
 struct Facts
 {
@@ -35,6 +43,7 @@ struct Facts
 	Map		   *crls;			/* by the pointers to what they are about */
 	Map		   *revocations;
 	SignedSlot *signatures;
+	OnceSlot	once[FACTS_ONCE];
 };
 
 Facts *
@@ -60,6 +69,8 @@ facts_free(Facts *facts)
 {
 	if (facts == NULL)
 		return;
+	for (int i = 0; i < FACTS_ONCE; i++)
+		pool_free(facts->once[i].pool);
 	pool_free(facts->scratch);
 	pool_free(facts->pool);
 }
@@ -177,8 +188,29 @@ const KeyFact *
 facts_key_once(Facts *facts, Pool *pool, const char *given)
 {
 	const KeyFact *known = given != NULL ? map_get(facts->keys, given, strlen(given)) : NULL;
+	uint8_t		digest[HASH_LEN];
+	uint32_t	place;
+	OnceSlot   *slot;
+	KeyFact    *copy;
 
-	return known != NULL || given == NULL ? known : facts_key_read(pool, given);
+	if (known != NULL || given == NULL)
+		return known;
+	facts_digest(given, digest);
+	memcpy(&place, digest, sizeof(place));
+	slot = &facts->once[place % FACTS_ONCE];
+	if (slot->pool == NULL || memcmp(slot->fact->digest, digest, HASH_LEN) != 0)
+	{
+		pool_free(slot->pool);
+		slot->pool = pool_new();
+		slot->fact = facts_key_read(slot->pool, given);
+	}
+	copy = pool_alloc(pool, sizeof(KeyFact));
+	*copy = *slot->fact;
+	copy->given = pool_text(pool, slot->fact->given);
+	copy->reason = pool_text(pool, slot->fact->reason);
+	copy->pem = pool_text(pool, slot->fact->pem);
+	copy->fingerprint = pool_text(pool, slot->fact->fingerprint);
+	return copy;
 }
 
 /* The intermediates: all but the first, each in its one spelling. */

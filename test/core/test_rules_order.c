@@ -232,11 +232,14 @@ main(void)
 		printf("# %s: %ld with effect, %ld without\n", claim_kind_name((ClaimKind) kind),
 			   reached[kind][1], reached[kind][0]);
 	is_number(failures, 0, "the state has one hash, whatever the order of arrival");
-	for (int kind = 0; kind < CLAIM_KINDS; kind++)
-		if (histories > 50)
-			ok(reached[kind][1] > 0 && reached[kind][0] > 0,
-			   pool_format(world.anchors ? facts_pool(facts_new(NULL, NULL)) : NULL,
-						   "kind %s with effect and without", claim_kind_name((ClaimKind) kind)));
+	for (int kind = 0; kind < CLAIM_KINDS && histories > 200; kind++)
+	{
+		char		name[80];
+
+		snprintf(name, sizeof(name), "there is a %s with effect, and one without",
+				 claim_kind_name((ClaimKind) kind));
+		ok(reached[kind][1] > 0 && reached[kind][0] > 0, name);
+	}
 	world_free(&world);
 	return done_testing();
 }
