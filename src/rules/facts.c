@@ -40,7 +40,8 @@ struct Facts
 	Map		   *texts;
 	Map		   *keys;
 	Map		   *certificates;
-	Map		   *crls;			/* by the pointers to what they are about */
+	Map		   *paths;			/* by the pointers to what they are about, as the next two */
+	Map		   *crls;
 	Map		   *revocations;
 	SignedSlot *signatures;
 	OnceSlot	once[FACTS_ONCE];
@@ -59,6 +60,7 @@ facts_new(const RulesStore *store, void *store_state)
 	facts->texts = map_new(pool);
 	facts->keys = map_new(pool);
 	facts->certificates = map_new(pool);
+	facts->paths = map_new(pool);
 	facts->crls = map_new(pool);
 	facts->revocations = map_new(pool);
 	return facts;
@@ -308,21 +310,46 @@ facts_path_find(Facts *facts, const CertificateFact *certificate, const char *an
 					   period_from_seconds(path[0].not_after));
 }
 
-void
-facts_path(Facts *facts, const CertificateFact *certificate, const char *anchors, int64_t at,
-		   PathFact *path)
+/* The path that a store's answer, or ours, tells. */
+static void
+facts_path_read(Facts *facts, const char *answer, PathFact *path)
 {
+	char	   *rest;
+
+	if (answer[0] == '!')
+	{
+		path->reason = facts_keep(facts, answer + 1);
+		return;
+	}
+	path->term.has_from = path->term.from_inclusive = true;
+	path->term.from = strtoll(answer, &rest, 10);
+	path->term.has_to = path->term.to_inclusive = true;
+	path->term.to = strtoll(rest, NULL, 10);
+	if (path->term.from > path->term.to)
+	{
+		memset(&path->term, 0, sizeof(path->term));
+		path->term.empty = true;
+	}
+}
+
+const PathFact *
+facts_path(Facts *facts, const CertificateFact *certificate, const char *anchors, int64_t at)
+{
+	const void *named[] = {certificate, anchors, (const void *) (uintptr_t) at};
+	void	  **place = map_at(facts->paths, named, sizeof(named));
 	uint8_t		anchors_digest[HASH_LEN];
 	const uint8_t *digests[] = {certificate->digest, anchors_digest};
 	uint8_t		question[HASH_LEN];
+	PathFact   *path = *place;
 	char	   *answer;
-	char	   *rest;
 
-	memset(path, 0, sizeof(*path));
+	if (path != NULL)
+		return path;
+	*place = path = pool_alloc(facts->pool, sizeof(PathFact));
 	if (certificate->reason != NULL)
 	{
 		path->reason = certificate->reason;
-		return;
+		return path;
 	}
 	facts_digest(anchors, anchors_digest);
 	facts_question("path", digests, 2, at, question);
@@ -332,21 +359,9 @@ facts_path(Facts *facts, const CertificateFact *certificate, const char *anchors
 		answer = facts_path_find(facts, certificate, anchors, at);
 		facts_tell_store(facts, question, answer);
 	}
-	if (answer[0] == '!')
-		path->reason = facts_keep(facts, answer + 1);
-	else
-	{
-		path->term.has_from = path->term.from_inclusive = true;
-		path->term.from = strtoll(answer, &rest, 10);
-		path->term.has_to = path->term.to_inclusive = true;
-		path->term.to = strtoll(rest, NULL, 10);
-		if (path->term.from > path->term.to)
-		{
-			memset(&path->term, 0, sizeof(path->term));
-			path->term.empty = true;
-		}
-	}
+	facts_path_read(facts, answer, path);
 	pool_reset(facts->scratch);
+	return path;
 }
 
 /* ----- revocation lists ----- */

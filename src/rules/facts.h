@@ -68,8 +68,8 @@ extern const KeyFact *facts_key_once(Facts *facts, Pool *pool, const char *given
 
 extern Pool *facts_pool(Facts *facts);	/* what stays as long as the facts do */
 
-extern void facts_path(Facts *facts, const CertificateFact *certificate, const char *anchors,
-					   int64_t at, PathFact *path);
+extern const PathFact *facts_path(Facts *facts, const CertificateFact *certificate,
+								  const char *anchors, int64_t at);
 
 /*
  * Why a revocation list is not accepted from one of these CAs (PEM); NULL: it is.  Here and below,

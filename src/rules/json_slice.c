@@ -21,10 +21,19 @@ slice_space(const char *at, const char *end)
 static const char *
 slice_string_end(const char *at, const char *end)
 {
-	for (at++; at < end && *at != '"'; at++)
-		if (*at == '\\')
-			at++;
-	return at < end ? at + 1 : end;
+	const char *first = at + 1;
+	const char *quote = at;
+
+	while (quote + 1 < end && (quote = memchr(quote + 1, '"', (size_t) (end - quote - 1))) != NULL)
+	{
+		const char *slash = quote;
+
+		while (slash > first && slash[-1] == '\\')
+			slash--;
+		if ((quote - slash) % 2 == 0)
+			return quote + 1;
+	}
+	return end;
 }
 
 /* Behind the value that begins here. */

@@ -47,7 +47,7 @@ member_certificate(Members *members, Party *party, MemberClaim *cause, const int
 	row = &now->certificates[now->ncertificates++];
 	memset(row, 0, sizeof(*row));
 	row->certificate = cause->said->certificate;
-	row->period = cause->said->path.term;
+	row->period = cause->said->path->term;
 	row->cause = cause;
 	if (from_seq != NULL)
 	{

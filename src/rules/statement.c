@@ -137,11 +137,11 @@ statement_path(Facts *facts, Statement *said, const char *anchors)
 		return "certificate is not accepted: there are no trust anchors";
 	if (said->path_anchors != anchors)
 	{
-		facts_path(facts, said->certificate, anchors, said->claim.time, &said->path);
+		said->path = facts_path(facts, said->certificate, anchors, said->claim.time);
 		said->path_reason = NULL;
-		if (said->path.reason != NULL)
+		if (said->path->reason != NULL)
 			said->path_reason = pool_format(facts_pool(facts), "certificate is not accepted: %s",
-											said->path.reason);
+											said->path->reason);
 		said->path_anchors = anchors;
 	}
 	return said->path_reason;

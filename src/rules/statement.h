@@ -55,7 +55,7 @@ typedef struct Statement
 
 	/* The certificate under the alliance's anchors: once these are known. */
 	const char *path_anchors;
-	PathFact	path;
+	const PathFact *path;
 	const char *path_reason;	/* "certificate is not accepted: ..." */
 } Statement;
 

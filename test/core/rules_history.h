@@ -74,6 +74,7 @@ typedef struct History
 	char	   *protocol_payloads[IDS_MAX];
 	int			nprotocols;
 	int			nids;
+	bool		peaceful;		/* no suspensions, expulsions and revocation lists */
 } History;
 
 static uint64_t dice_state;
@@ -88,10 +89,12 @@ dice(int sides)
 	return (int) ((dice_state * UINT64_C(0x2545F4914F6CDD1D) >> 33) % (uint64_t) sides);
 }
 
+static bool plain = false;		/* nobody is hostile at this moment */
+
 static inline bool
 once_in(int n)
 {
-	return dice(n) == 0;
+	return dice(n) == 0 && !plain;
 }
 
 static inline void
@@ -575,9 +578,15 @@ do_of_protocol(History *history, int by)
 static inline void
 do_something(History *history)
 {
-	int			by = once_in(3) ? 0 : dice(CAST);
+	int			by = dice(3) == 0 ? 0 : dice(CAST);
 
-	switch (dice(20))
+	int			what = dice(20);
+
+	/* well meant, half of the time */
+	plain = dice(2) == 0;
+	if (history->peaceful && (what == 6 || what == 7 || what == 9))
+		what = 13;
+	switch (what)
 	{
 		case 0:
 		case 1:
@@ -647,6 +656,7 @@ do_something(History *history)
 			do_nonsense(history, by);
 			break;
 	}
+	plain = false;
 }
 
 static inline void
@@ -664,13 +674,19 @@ history_new(History *history, World *world)
 					"\"certificate\":%s,\"trust_anchors\":%s}", once_in(60) ? "west" : "east",
 					quoted(history, world->certificates[0][0]), quoted(history, world->anchors)));
 	/* mostly it begins well */
-	if (!once_in(8))
-		for (int m = 1; m < CAST - 1; m++)
-		{
-			do_contract(history, 0, m);
-			if (history->ncontracts > 0 && !once_in(6))
-				do_acceptance(history, history->ncontracts - 1, m);
-		}
+	history->peaceful = once_in(2);
+	plain = !once_in(8);
+	for (int m = 1; m < CAST - 1; m++)
+	{
+		do_contract(history, 0, m);
+		do_acceptance(history, history->ncontracts - 1, m);
+	}
+	for (int m = 2; m < CAST - 1; m++)
+		if (dice(8) > 0)
+			say(history, 1, "configure",
+				pool_format(history->pool, "{\"member\":\"%s\",\"public_key\":%s}", cast[m],
+							quoted(history, world->public_keys[m][0])));
+	plain = false;
 	while (history->count < entries)
 		do_something(history);
 }

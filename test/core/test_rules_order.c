@@ -81,7 +81,7 @@ static void
 fold_in_random_order(Fold *fold, History *history)
 {
 	int			left = history->count;
-	int			step = 1 + dice(8);
+	int			step = 1 + dice(24);
 	bool		hesitant = once_in(2);
 
 	while (left > 0)
@@ -96,7 +96,7 @@ fold_in_random_order(Fold *fold, History *history)
 			fold_take(fold, history, by, count, true);
 			left -= count;
 		}
-		if (hesitant && fold->taken[by] > 0 && once_in(8))
+		if (hesitant && fold->taken[by] > 0 && once_in(12))
 		{
 			int			first = dice(fold->taken[by]);
 
