@@ -74,7 +74,7 @@ $$;
 
 -- Whoever runs the alliance or audits it reads the ledger; secrets of the place (salts, identities,
 -- passwords in conninfo) nobody.
-GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim,
+GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.fact,
     medchain.member, medchain.contract, medchain.ledger_key, medchain.member_certificate,
         medchain.exclusion,
     medchain.examinee_key, medchain.policies, medchain.revocation_lists, medchain.protocol,
@@ -97,8 +97,8 @@ DECLARE
 BEGIN
     FOR relation IN SELECT c.oid FROM pg_catalog.pg_class c
         WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind = 'r'
-        -- by oid, which means nothing elsewhere
-        AND c.relname NOT IN ('row_part', 'row_index') LOOP
+        -- by oid, which means nothing elsewhere; what is found out anew there
+        AND c.relname NOT IN ('row_part', 'row_index', 'fact', 'rules_state') LOOP
         PERFORM pg_catalog.pg_extension_config_dump(relation, '');
     END LOOP;
 END

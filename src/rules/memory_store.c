@@ -68,7 +68,7 @@ memory_store_free(MemoryStore *store)
 	if (store == NULL)
 		return;
 	for (size_t i = 0; i < store->nrows; i++)
-		free(store->row_list[i]->row);
+		pool_piece_free(store->row_list[i]->row);
 	pool_free(store->scratch);
 	pool_free(store->pool);
 }
@@ -323,9 +323,7 @@ memory_row_copy(const StateRow *row)
 		sizes[i] = row->values[i] != NULL ? strlen(row->values[i]) + 1 : 0;
 		size += sizes[i];
 	}
-	copy = malloc(size);
-	if (copy == NULL)
-		pool_fail();
+	copy = pool_piece(size);
 	memset(copy, 0, sizeof(StateRow));
 	copy->table = row->table;
 	at = (char *) (copy + 1);
@@ -356,7 +354,7 @@ memory_row_put(void *state, const StateRow *row)
 									sizeof(MemoryRow *));
 		store->row_list[store->nrows++] = kept;
 	}
-	free(kept->row);
+	pool_piece_free(kept->row);
 	kept->row = memory_row_copy(row);
 }
 
@@ -370,7 +368,7 @@ memory_row_drop(MemoryStore *store, const StateRow *row)
 
 	if (there)
 	{
-		free(kept->row);
+		pool_piece_free(kept->row);
 		kept->row = NULL;
 	}
 	return there;

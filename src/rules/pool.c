@@ -29,6 +29,8 @@ struct Pool
 
 void		(*pool_no_memory) (void) = NULL;
 
+PoolMemory	pool_memory = {malloc, free};
+
 void
 pool_fail(void)
 {
@@ -38,13 +40,29 @@ pool_fail(void)
 	abort();
 }
 
+void *
+pool_piece(size_t size)
+{
+	void	   *piece = pool_memory.take(size);
+
+	if (piece == NULL)
+		pool_fail();
+	return piece;
+}
+
+void
+pool_piece_free(void *piece)
+{
+	if (piece != NULL)
+		pool_memory.give(piece);
+}
+
 Pool *
 pool_new(void)
 {
-	Pool	   *pool = calloc(1, sizeof(Pool));
+	Pool	   *pool = pool_piece(sizeof(Pool));
 
-	if (pool == NULL)
-		pool_fail();
+	memset(pool, 0, sizeof(Pool));
 	pool->next_size = POOL_BLOCK;
 	return pool;
 }
@@ -56,7 +74,7 @@ pool_release(PoolBlock *block)
 	{
 		PoolBlock  *next = block->next;
 
-		free(block);
+		pool_piece_free(block);
 		block = next;
 	}
 }
@@ -67,7 +85,7 @@ pool_free(Pool *pool)
 	if (pool == NULL)
 		return;
 	pool_release(pool->blocks);
-	free(pool);
+	pool_piece_free(pool);
 }
 
 void
@@ -82,7 +100,7 @@ pool_reset(Pool *pool)
 	/* one huge text must not be held for ever */
 	if (kept->size > POOL_BLOCK_MAX)
 	{
-		free(kept);
+		pool_piece_free(kept);
 		pool->blocks = NULL;
 		pool->total = 0;
 		pool->next_size = POOL_BLOCK;
@@ -111,10 +129,8 @@ pool_take(Pool *pool, size_t size)
 	if (block == NULL || block->size - block->used < need)
 	{
 		size_t		want = need > pool->next_size ? need : pool->next_size;
-		PoolBlock  *fresh = malloc(sizeof(PoolBlock) + want);
+		PoolBlock  *fresh = pool_piece(sizeof(PoolBlock) + want);
 
-		if (fresh == NULL)
-			pool_fail();
 		fresh->size = want;
 		fresh->used = 0;
 		pool->total += want;

@@ -19,6 +19,18 @@ typedef struct Pool Pool;
  */
 extern void (*pool_no_memory) (void);
 
+/*
+ * Where pools take their memory from, and give it back to: malloc() and free(), unless the program
+ * sets others.  take may return NULL if there is none.
+ */
+typedef struct PoolMemory
+{
+	void	   *(*take) (size_t size);
+	void		(*give) (void *memory);
+} PoolMemory;
+
+extern PoolMemory pool_memory;
+
 /* There is none, or OpenSSL fails where it must not. */
 extern void pool_fail(void) __attribute__((noreturn));
 
@@ -26,6 +38,10 @@ extern Pool *pool_new(void);
 extern void pool_free(Pool *pool);	/* NULL is fine */
 extern void pool_reset(Pool *pool); /* keeps one block for use again */
 extern size_t pool_size(const Pool *pool);	/* bytes taken from the system */
+
+/* A piece of memory that is in no pool. */
+extern void *pool_piece(size_t size);	/* not zeroed */
+extern void pool_piece_free(void *piece);	/* NULL is fine */
 
 extern void *pool_alloc(Pool *pool, size_t size);	/* zeroed, aligned */
 extern char *pool_copy(Pool *pool, const void *data, size_t len);	/* terminated */

@@ -163,6 +163,26 @@ rules_take(Rules *rules, const char *payload, size_t len, const char *origin, in
 }
 
 void
+rules_known(Rules *rules, const Claim *claim, const char *payload, size_t len)
+{
+	MemberClaim *added = members_add(rules->members,
+									 statement_new(rules->facts, claim, payload, len));
+
+	added->told = claim->effective ? NULL :
+		facts_keep(rules->facts, claim->reason != NULL ? claim->reason : "");
+}
+
+void
+rules_known_all(Rules *rules)
+{
+	members_settle(rules->members);
+	member_changes(rules, false);
+	for (size_t i = 0; i < rules->members->nparties; i++)
+		rules->members->all[i]->changed_from = INT64_MAX;
+	policy_load(rules);
+}
+
+void
 rules_load(Rules *rules)
 {
 	ClaimQuery	query = {.kinds = CLAIM_SET_MEMBER};
@@ -178,12 +198,8 @@ rules_load(Rules *rules)
 		size_t		len = 0;
 		const char *text = rules->store->entry_text(rules->store_state, pool, claim.origin,
 													claim.seq, &len);
-		MemberClaim *added = members_add(rules->members,
-										 statement_new(rules->facts, &claim,
-													   text != NULL ? text : "", len));
 
-		added->told = claim.effective ? NULL :
-			facts_keep(rules->facts, claim.reason != NULL ? claim.reason : "");
+		rules_known(rules, &claim, text != NULL ? text : "", len);
 		pool_reset(kept);
 		after = claim;
 		after.origin = pool_text(kept, claim.origin);
@@ -192,9 +208,7 @@ rules_load(Rules *rules)
 	}
 	pool_free(kept);
 	pool_free(pool);
-	members_settle(rules->members);
-	member_changes(rules, false);
-	policy_load(rules);
+	rules_known_all(rules);
 }
 
 /* ----- settling ----- */

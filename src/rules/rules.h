@@ -27,6 +27,14 @@ extern void rules_free(Rules *rules);
 extern void rules_load(Rules *rules);
 
 /*
+ * The same step by step: a claim about members, with its entry's text, that the store has, judged
+ * and with its rows, and of each chain in its order; and then, that these were all.  For who has
+ * taken up the others before, what a store has got since from others who write to it.
+ */
+extern void rules_known(Rules *rules, const Claim *claim, const char *payload, size_t len);
+extern void rules_known_all(Rules *rules);
+
+/*
  * The claim of an entry, in the order of its chain, to be settled later; false if the state does not
  * depend on it.  height and sealed are of its block.
  */
