@@ -8,7 +8,9 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -48,6 +50,42 @@ fold_newest(const char *origin)
 	return newest;
 }
 
+char *
+fold_select(const char *columns, const char *condition, const char *order)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %se.seq, e.payload, b.height, b.sealed FROM medchain.entry e "
+					 "CROSS JOIN LATERAL (SELECT x.height, x.sealed FROM medchain.block x "
+					 "WHERE x.origin = e.origin AND x.size > e.seq "
+					 "ORDER BY x.size, x.height LIMIT 1) b "
+					 "WHERE %s AND e.kind = ANY ('{", columns, condition);
+	for (int i = 0; i < CLAIM_KINDS; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? "," : "", claim_kind_name((ClaimKind) i));
+	appendStringInfo(&sql, "}'::text[]) ORDER BY %s", order);
+	return sql.data;
+}
+
+Datum
+fold_texts(const char *const *texts, size_t count)
+{
+	Datum	   *values = palloc(Max(count, 1) * sizeof(Datum));
+	bool	   *nulls = palloc(Max(count, 1) * sizeof(bool));
+	int			dims[1] = {(int) count};
+	int			bounds[1] = {1};
+
+	if (count == 0)
+		return PointerGetDatum(construct_empty_array(TEXTOID));
+	for (size_t i = 0; i < count; i++)
+	{
+		nulls[i] = texts[i] == NULL;
+		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(texts[i]);
+	}
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, bounds, TEXTOID, -1, false,
+											  TYPALIGN_INT));
+}
+
 /* The entries of that range that the state depends on, each with height and time of its block. */
 static Portal
 fold_cursor(const char *origin, int64 first, int64 last)
@@ -58,22 +96,9 @@ fold_cursor(const char *origin, int64 first, int64 last)
 		CStringGetTextDatum(origin), Int64GetDatum(first), Int64GetDatum(last)
 	};
 
-	if (plan == NULL)
-	{
-		StringInfoData sql;
-
-		initStringInfo(&sql);
-		appendStringInfoString(&sql, "SELECT e.seq, e.payload, b.height, b.sealed "
-							   "FROM medchain.entry e CROSS JOIN LATERAL "
-							   "(SELECT x.height, x.sealed FROM medchain.block x "
-							   "WHERE x.origin = e.origin AND x.size > e.seq "
-							   "ORDER BY x.size, x.height LIMIT 1) b "
-							   "WHERE e.origin = $1 AND e.seq BETWEEN $2 AND $3 AND e.kind = ANY ('{");
-		for (int i = 0; i < CLAIM_KINDS; i++)
-			appendStringInfo(&sql, "%s%s", i > 0 ? "," : "", claim_kind_name((ClaimKind) i));
-		appendStringInfoString(&sql, "}'::text[]) ORDER BY e.seq");
-		trusted_plan_anew(&plan, sql.data, 3, types);
-	}
+	trusted_plan_anew(&plan, plan != NULL ? NULL :
+					  fold_select("", "e.origin = $1 AND e.seq BETWEEN $2 AND $3", "e.seq"), 3,
+					  types);
 	return SPI_cursor_open(NULL, plan, values, NULL, false);
 }
 
@@ -154,6 +179,20 @@ fold_forget(const char *origin, int64 first)
 	rulebook_close(book);
 }
 
+PG_FUNCTION_INFO_V1(medchain_fold_forget);
+
+/* fold_forget(origin text, first bigint) -> void */
+Datum
+medchain_fold_forget(PG_FUNCTION_ARGS)
+{
+	TrustedScope scope;
+
+	trusted_begin(&scope);
+	fold_forget(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1));
+	trusted_end(&scope);
+	PG_RETURN_VOID();
+}
+
 bool
 fold_changes_key(const char *kind)
 {
@@ -213,7 +252,7 @@ fold_ledger_terms(const char *origin, ChainTerms *terms)
 bool
 fold_may_seal(const char *origin, int64 first, TimestampTz sealed)
 {
-	Rulebook   *book = rulebook_read();
+	Rulebook   *book = rulebook_read(true);
 	bool		may;
 
 	if (book == NULL)

@@ -110,9 +110,6 @@ extern void store_known(NodeStore *store, const char *origin, int64 seq);
 
 /* ----- node_store_read.c ----- */
 
-/* A text[], NULL for null. */
-extern Datum store_texts(const char *const *texts, size_t count);
-
 /* Claims that all conditions but effective hold for, behind after (or NULL), at most so many. */
 extern void store_read(NodeStore *store, const ClaimQuery *query, const Claim *after, int limit,
 					   Pool *pool, Claim **items, size_t *count);

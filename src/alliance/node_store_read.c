@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "alliance/fold.h"
 #include "alliance/node_store_internal.h"
 #include "core/encode.h"
 #include "ledger/chain.h"
@@ -39,25 +40,6 @@ store_execute(NodeStore *store, SPIPlanPtr *plan, const char *sql, int nargs, Oi
 		(void) trusted_execute(plan, sql, nargs, types, values, NULL, false);
 	else
 		trusted_read(plan, sql, nargs, types, values);
-}
-
-Datum
-store_texts(const char *const *texts, size_t count)
-{
-	Datum	   *values = palloc(Max(count, 1) * sizeof(Datum));
-	bool	   *nulls = palloc(Max(count, 1) * sizeof(bool));
-	int			dims[1] = {(int) count};
-	int			bounds[1] = {1};
-
-	for (size_t i = 0; i < count; i++)
-	{
-		nulls[i] = texts[i] == NULL;
-		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(texts[i]);
-	}
-	if (count == 0)
-		return PointerGetDatum(construct_empty_array(TEXTOID));
-	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, bounds, TEXTOID, -1, false,
-											  TYPALIGN_INT));
 }
 
 /* ----- values of a row ----- */
@@ -165,7 +147,7 @@ read_kinds(uint32 kinds)
 	for (int i = 0; i < CLAIM_KINDS; i++)
 		if ((kinds & CLAIM_SET(i)) != 0)
 			names[count++] = claim_kind_name((ClaimKind) i);
-	return store_texts(names, count);
+	return fold_texts(names, count);
 }
 
 void
@@ -221,7 +203,7 @@ store_read_keys(NodeStore *store, bool subjects, const char *const *keys, size_t
 	static SPIPlanPtr plans[2];
 	MemoryContext old = MemoryContextSwitchTo(store->temp);
 	Oid			types[2] = {TEXTARRAYOID, INT8OID};
-	Datum		values[2] = {store_texts(keys, count), Int64GetDatum(limit)};
+	Datum		values[2] = {fold_texts(keys, count), Int64GetDatum(limit)};
 	Pool	   *pool = pool_new();
 	SPITupleTable *rows;
 	uint64		nrows;
@@ -281,7 +263,7 @@ node_store_follow(NodeStore *store, Rules *rules)
 		origins[count] = chain->origin;
 		seqs[count++] = Int64GetDatum(chain->seq);
 	}
-	values[0] = store_texts(origins, count);
+	values[0] = fold_texts(origins, count);
 	values[1] = PointerGetDatum(construct_array(seqs, (int) count, INT8OID, sizeof(int64),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	trusted_plan_anew(&plan, FOLLOW, 2, types);

@@ -12,7 +12,9 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "alliance/fold.h"
 #include "alliance/node_store_internal.h"
+#include "alliance/state_rows.h"
 #include "core/encode.h"
 #include "ledger/chain.h"
 #include "ledger/trusted.h"
@@ -192,30 +194,6 @@ write_columns(StringInfo sql, const StateTableInfo *info, const char *before, co
 						 after);
 }
 
-/* The names of the columns' types. */
-static char **
-write_types(StateTable table)
-{
-	const StateTableInfo *info = &state_tables[table];
-	char	  **types = palloc(sizeof(char *) * (Size) info->ncolumns);
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT format_type(a.atttypid, NULL) FROM unnest(ARRAY[");
-	for (int i = 0; i < info->ncolumns; i++)
-		appendStringInfo(&sql, "%s'%s'", i > 0 ? ", " : "", info->columns[i]);
-	appendStringInfo(&sql, "]) WITH ORDINALITY n(name, place) JOIN pg_attribute a "
-					 "ON a.attname = n.name AND a.attrelid = 'medchain.%s'::regclass "
-					 "ORDER BY n.place", info->name);
-	SPI_execute(sql.data, true, 0);
-	if (SPI_processed != (uint64) info->ncolumns)
-		elog(ERROR, "table \"medchain.%s\" has other columns than the rules", info->name);
-	for (int i = 0; i < info->ncolumns; i++)
-		types[i] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-	SPI_freetuptable(SPI_tuptable);
-	return types;
-}
-
 /* unnest($1, $2, ...) u(c0, c1, ...) */
 static void
 write_unnest(StringInfo sql, int count)
@@ -233,7 +211,7 @@ static char *
 write_put_statement(StateTable table)
 {
 	const StateTableInfo *info = &state_tables[table];
-	char	  **types = write_types(table);
+	char	  **types = state_rows_types(table);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -259,7 +237,7 @@ static char *
 write_remove_statement(StateTable table)
 {
 	const StateTableInfo *info = &state_tables[table];
-	char	  **types = write_types(table);
+	char	  **types = state_rows_types(table);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -299,7 +277,7 @@ batch_write(NodeStore *store, WriteBatch *batch, SPIPlanPtr *plan, const char *s
 	for (int i = 0; i < batch->ncolumns; i++)
 	{
 		types[i] = TEXTARRAYOID;
-		values[i] = store_texts(batch->columns[i], batch->count);
+		values[i] = fold_texts(batch->columns[i], batch->count);
 	}
 	(void) trusted_execute(plan, sql, batch->ncolumns, types, values, NULL, false);
 	batch->count = 0;

@@ -35,9 +35,13 @@ typedef struct RulebookState
 	int64		generation;
 } RulebookState;
 
+#define NEVER (-1)				/* generation of what was not read */
+
 static MemoryContext memory = NULL;
 static Rulebook *current = NULL;
 static RulebookState known;		/* of current, in its context */
+static int64 members_generation = NEVER;	/* of what is in memory */
+static int64 policies_generation = NEVER;
 static bool in_use = false;
 static bool uncommitted = false;	/* it has folded in this transaction */
 
@@ -84,6 +88,8 @@ rulebook_forget(void)
 	current = NULL;
 	in_use = false;
 	uncommitted = false;
+	members_generation = NEVER;
+	policies_generation = NEVER;
 }
 
 static void
@@ -149,19 +155,6 @@ rulebook_continues(const RulebookState *state)
 		known.generation <= state->generation;
 }
 
-static void
-rulebook_keep_state(const RulebookState *state)
-{
-	MemoryContext context = current->context;
-
-	known.extension = state->extension;
-	known.alliance = MemoryContextStrdup(context, state->alliance);
-	known.data_center = MemoryContextStrdup(context, state->data_center);
-	known.node = MemoryContextStrdup(context, state->node);
-	known.epoch = MemoryContextStrdup(context, state->epoch);
-	known.generation = state->generation;
-}
-
 /* The state has changed in what is kept in memory; gone: not only by what was added. */
 static void
 rulebook_changed(bool gone)
@@ -182,6 +175,8 @@ rulebook_changed(bool gone)
 	known.epoch = MemoryContextStrdup(current->context, epoch);
 	known.generation = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2,
 												   &isnull));
+	members_generation = known.generation;
+	policies_generation = known.generation;
 	SPI_freetuptable(SPI_tuptable);
 	CommandCounterIncrement();
 }
@@ -219,6 +214,11 @@ rulebook_new(const RulebookState *state)
 	current->store = node_store_new();
 	current->rules = rules_new(state->alliance, state->data_center, state->node, NULL,
 							   &node_store, current->store);
+	known = *state;
+	known.alliance = pstrdup(state->alliance);
+	known.data_center = pstrdup(state->data_center);
+	known.node = pstrdup(state->node);
+	known.epoch = pstrdup(state->epoch);
 	MemoryContextSwitchTo(old);
 }
 
@@ -235,10 +235,9 @@ rulebook_install(void)
 }
 
 static Rulebook *
-rulebook_open(bool write)
+rulebook_open(bool write, bool members)
 {
 	RulebookState state;
-	bool		fresh;
 
 	rulebook_install();
 	if (in_use)
@@ -251,19 +250,26 @@ rulebook_open(bool write)
 	}
 	if (current != NULL && !rulebook_continues(&state))
 		rulebook_forget();
-	fresh = current == NULL;
 	in_use = true;
-	if (fresh)
+	if (current == NULL)
 		rulebook_new(&state);
+	else
+		known.generation = state.generation;
 	(void) rulebook_memory(current->context);
 	current->gone = false;
 	current->write = write;
 	current->nestlevel = rulebook_plans();
 	node_store_begin(current->store, write);
-	if (fresh || known.generation != state.generation)
+	if (members && members_generation != state.generation)
 	{
 		node_store_follow(current->store, current->rules);
-		rulebook_keep_state(&state);
+		members_generation = state.generation;
+		policies_generation = state.generation;
+	}
+	else if (policies_generation != state.generation)
+	{
+		rules_known_policies(current->rules);
+		policies_generation = state.generation;
 	}
 	return current;
 }
@@ -272,13 +278,13 @@ Rulebook *
 rulebook_write(void)
 {
 	lock_take(LEDGER_LOCK_FOLD);
-	return rulebook_open(true);
+	return rulebook_open(true, true);
 }
 
 Rulebook *
-rulebook_read(void)
+rulebook_read(bool members)
 {
-	return rulebook_open(false);
+	return rulebook_open(false, members);
 }
 
 void

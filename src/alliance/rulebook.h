@@ -20,11 +20,12 @@ typedef struct Rulebook
 
 /*
  * Open it to fold: nobody else does so until the end of the transaction.  Or to ask it only, by a
- * snapshot of now.  NULL if this database is no node.  Needs a trusted scope; must be closed, but
- * for errors: after one it is made anew.
+ * snapshot of now; members: also what depends on them, which takes a while at the first time.  NULL
+ * if this database is no node.  Needs a trusted scope; must be closed, but for errors: after one it
+ * is made anew.
  */
 extern Rulebook *rulebook_write(void);
-extern Rulebook *rulebook_read(void);
+extern Rulebook *rulebook_read(bool members);
 extern void rulebook_close(Rulebook *book);
 
 /*

@@ -362,9 +362,10 @@ examinee_registrar_signed(Rules *rules, Pool *pool, const Claim *claim, const Ex
  * The terms name the issuer, so that the entry which it was made for is on the same chain.
  * (doc/ledger.md, "Examinees")
  */
-static bool
-examinee_signed_before(Rules *rules, Pool *pool, const Claim *claim, const ExamineeKey *keys)
+bool
+examinee_signed_before(Rules *rules, Pool *pool, const Claim *claim)
 {
+	const ExamineeKey *keys = examinee_keys(rules, pool, claim->subject);
 	ClaimQuery	query = {
 		.kinds = CLAIM_SET(CLAIM_PROTOCOL) | CLAIM_SET(CLAIM_AMENDMENT),
 		.origin = claim->origin, .first = 0, .last = claim->seq - 1, .subject = claim->subject
@@ -396,26 +397,16 @@ examinee_signed_before(Rules *rules, Pool *pool, const Claim *claim, const Exami
 }
 
 /*
- * Rule: where the policy says so, a protocol that gives somebody access needs the signature of an
- * examinee who has a key: of each end node that registered one its newest before the protocol, of
- * another end node any.  (doc/ledger.md, "Examinees")
+ * Rule: an examinee who has keys has signed a protocol if he has for each end node that registered
+ * one: with its newest before the protocol, with any of another end node.  (doc/ledger.md,
+ * "Examinees")
  */
-const char *
-examinee_signed_reason(Rules *rules, Pool *pool, const Claim *claim)
+ExamineeSigned
+examinee_signed(Rules *rules, Pool *pool, const Claim *claim)
 {
-	JsonSlice	grants = rules_field(claim, "grants");
-	const char *next = NULL;
-	const char *policy;
-	JsonSlice	item;
-	ExamineeKey *keys;
+	ExamineeKey *keys = examinee_keys(rules, pool, claim->subject);
 	bool		any = false;
 
-	if (!json_slice_next(grants, &next, NULL, &item))
-		return NULL;
-	policy = policy_at(rules, pool, claim->origin, claim->seq);
-	if (policy == NULL || strcmp(policy, "required") != 0)
-		return NULL;
-	keys = examinee_keys(rules, pool, claim->subject);
 	for (const ExamineeKey *key = keys; key != NULL; key = key->next)
 	{
 		const ExamineeKey *earlier = keys;
@@ -428,9 +419,39 @@ examinee_signed_reason(Rules *rules, Pool *pool, const Claim *claim)
 			continue;			/* that registrar was asked */
 		fine = examinee_registrar_signed(rules, pool, claim, keys, key->origin, &has);
 		if (has && !fine)
-			return "the examinee has a key and has not signed";
+			return EXAMINEE_NOT_SIGNED;
 		any = any || has;
 	}
-	return any && examinee_signed_before(rules, pool, claim, keys) ?
-		"the examinee's signature is that of an earlier entry" : NULL;
+	return any ? EXAMINEE_SIGNED : EXAMINEE_HAS_NO_KEY;
+}
+
+/*
+ * Rule: where the policy says so, a protocol that gives somebody access needs the signature of an
+ * examinee who has a key.  (doc/ledger.md, "Examinees")
+ */
+const char *
+examinee_signed_reason(Rules *rules, Pool *pool, const Claim *claim)
+{
+	JsonSlice	grants = rules_field(claim, "grants");
+	const char *next = NULL;
+	const char *policy;
+	JsonSlice	item;
+
+	if (!json_slice_next(grants, &next, NULL, &item))
+		return NULL;
+	policy = policy_at(rules, pool, claim->origin, claim->seq);
+	if (policy == NULL || strcmp(policy, "required") != 0)
+		return NULL;
+	switch (examinee_signed(rules, pool, claim))
+	{
+		case EXAMINEE_NOT_SIGNED:
+			return "the examinee has a key and has not signed";
+		case EXAMINEE_SIGNED:
+			if (examinee_signed_before(rules, pool, claim))
+				return "the examinee's signature is that of an earlier entry";
+			break;
+		case EXAMINEE_HAS_NO_KEY:
+			break;
+	}
+	return NULL;
 }

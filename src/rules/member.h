@@ -204,6 +204,19 @@ extern const char *member_author_reason(Members *members, const MemberClaim *cla
 extern const char *member_governor_reason(const MemberClaim *claim, const Party *about,
 										  const char *denied);
 
+/* What is wrong with the terms of a contract; NULL: nothing. */
+extern const char *member_terms_reason(Members *members, Statement *said);
+
+/*
+ * The CAs whose lists count in an entry of the data centre's chain: trust anchors, and those that came
+ * with certificates which it took before.
+ */
+extern const char *member_issuers(Members *members, int64_t seq);
+
+/* When a certificate was revoked; NULL: it was not. */
+extern const RevocationFact *member_revocation(Members *members,
+											   const CertificateFact *certificate);
+
 /* The contract with that id that counts, or NULL. */
 extern MemberClaim *member_offer(const Members *members, const char *id);
 

@@ -75,11 +75,9 @@ member_author_reason(Members *members, const MemberClaim *claim)
  * there are, for a time, and with a certificate that the alliance's trust anchors accept.
  * (doc/ledger.md, "Whose entry counts")
  */
-static const char *
-center_terms_reason(Members *members, const MemberClaim *claim)
+const char *
+member_terms_reason(Members *members, Statement *said)
 {
-	const Statement *said = claim->said;
-
 	if (said->alliance == NULL || strcmp(said->alliance, members->alliance) != 0)
 		return "contract is of another alliance";
 	if (said->member == NULL || !entry_name_valid(said->member))
@@ -91,7 +89,7 @@ center_terms_reason(Members *members, const MemberClaim *claim)
 		return "capabilities are admit, configure, issue, query, update and audit";
 	if (!said->timed)
 		return "contract has no valid period";
-	return statement_path(members->facts, claim->said, members->anchors);
+	return statement_path(members->facts, said, members->anchors);
 }
 
 /*
@@ -110,7 +108,7 @@ center_contract_reason(Members *members, const MemberClaim *claim)
 		return center_uncertified;
 	reason = member_author_reason(members, claim);
 	if (reason == NULL)
-		reason = center_terms_reason(members, claim);
+		reason = member_terms_reason(members, claim->said);
 	if (reason == NULL && claim->about->expelled != NULL)
 		reason = "the member was expelled before";
 	return reason;
@@ -188,8 +186,8 @@ center_text_order(const void *a, const void *b)
 }
 
 /* The trust anchors, and the CAs that came with certificates which the data centre took before. */
-static const char *
-center_issuers(Members *members, int64_t seq)
+const char *
+member_issuers(Members *members, int64_t seq)
 {
 	Pool	   *work = members->work[members->current];
 	const char **above = NULL;
@@ -240,7 +238,7 @@ center_crl_reason(Members *members, const MemberClaim *claim)
 		return "there is no revocation list in it";
 	if (!said->points_valid)
 		return "it names no block of a member's chain";
-	reason = facts_crl(members->facts, said->crl, center_issuers(members, said->claim.seq));
+	reason = facts_crl(members->facts, said->crl, member_issuers(members, said->claim.seq));
 	return reason == NULL ? NULL :
 		facts_keep(members->facts, pool_format(members->work[members->current],
 											   "revocation list is not accepted: %s", reason));

@@ -9,7 +9,7 @@
  * Rule: a certificate, or a CA above it, is revoked from the earliest date on that a list on the
  * ledger says.  (doc/ledger.md, "Certificates")
  */
-static const RevocationFact *
+const RevocationFact *
 member_revocation(Members *members, const CertificateFact *certificate)
 {
 	const RevocationFact *earliest = NULL;

@@ -14,6 +14,7 @@ typedef struct MemoryClaim
 	Claim		claim;
 	const char *payload;
 	size_t		payload_len;
+	bool		found;
 } MemoryClaim;
 
 /* Claims in the order of (origin, seq). */
@@ -28,6 +29,7 @@ typedef struct MemoryRow
 	StateRow   *row;			/* one piece of memory with its values; NULL: there is none */
 	const char *key;
 	size_t		key_len;
+	bool		found;
 } MemoryRow;
 
 struct MemoryStore
@@ -44,6 +46,8 @@ struct MemoryStore
 	size_t		nrows;
 	const char *payload;		/* of the claim that comes next */
 	size_t		payload_len;
+	MemoryStoreText fetch;		/* NULL: there are no other texts */
+	void	   *fetch_state;
 };
 
 MemoryStore *
@@ -76,8 +80,15 @@ memory_store_free(MemoryStore *store)
 void
 memory_store_entry(MemoryStore *store, const char *payload, size_t len)
 {
-	store->payload = store->shared ? payload : pool_copy(store->pool, payload, len);
+	store->payload = store->shared || payload == NULL ? payload : pool_copy(store->pool, payload, len);
 	store->payload_len = len;
+}
+
+void
+memory_store_texts(MemoryStore *store, MemoryStoreText fetch, void *state)
+{
+	store->fetch = fetch;
+	store->fetch_state = state;
 }
 
 /* ----- claims ----- */
@@ -281,9 +292,11 @@ memory_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool
 static const char *
 memory_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size_t *len)
 {
-	MemoryClaim *claim = memory_find(state, origin, seq);
+	MemoryStore *store = state;
+	MemoryClaim *claim = memory_find(store, origin, seq);
 
-	(void) pool;
+	if (claim != NULL && claim->payload == NULL && store->fetch != NULL)
+		return store->fetch(store->fetch_state, pool, origin, seq, len);
 	*len = claim != NULL ? claim->payload_len : 0;
 	return claim != NULL ? claim->payload : NULL;
 }
@@ -307,6 +320,16 @@ memory_row_key(MemoryStore *store, const StateRow *row, size_t *len)
 	}
 	*len = key.len;
 	return key.data;
+}
+
+static MemoryRow *
+memory_row(MemoryStore *store, const StateRow *key)
+{
+	size_t		len;
+	const char *text = memory_row_key(store, key, &len);
+	MemoryRow  *kept = map_get(store->rows, text, len);
+
+	return kept != NULL && kept->row != NULL ? kept : NULL;
 }
 
 static StateRow *
@@ -361,17 +384,13 @@ memory_row_put(void *state, const StateRow *row)
 static bool
 memory_row_drop(MemoryStore *store, const StateRow *row)
 {
-	size_t		len;
-	const char *key = memory_row_key(store, row, &len);
-	MemoryRow  *kept = map_get(store->rows, key, len);
-	bool		there = kept != NULL && kept->row != NULL;
+	MemoryRow  *kept = memory_row(store, row);
 
-	if (there)
-	{
-		pool_piece_free(kept->row);
-		kept->row = NULL;
-	}
-	return there;
+	if (kept == NULL)
+		return false;
+	pool_piece_free(kept->row);
+	kept->row = NULL;
+	return true;
 }
 
 static void
@@ -417,8 +436,9 @@ memory_row_order(const void *a, const void *b)
 	return order != 0 ? order : x->key_len < y->key_len ? -1 : x->key_len > y->key_len;
 }
 
-void
-memory_store_rows(MemoryStore *store, MemoryStoreVisit visit, void *state)
+/* All of them, or those that were not found. */
+static void
+memory_visit(MemoryStore *store, bool all, MemoryStoreVisit visit, void *state)
 {
 	Pool	   *pool = pool_new();
 
@@ -426,6 +446,8 @@ memory_store_rows(MemoryStore *store, MemoryStoreVisit visit, void *state)
 	{
 		StateRow	row;
 
+		if (!all && store->all.items[i]->found)
+			continue;
 		state_claim_row(pool, &store->all.items[i]->claim, &row);
 		visit(state, &row);
 		pool_reset(pool);
@@ -433,9 +455,55 @@ memory_store_rows(MemoryStore *store, MemoryStoreVisit visit, void *state)
 	if (store->nrows > 1)
 		qsort(store->row_list, store->nrows, sizeof(MemoryRow *), memory_row_order);
 	for (size_t i = 0; i < store->nrows; i++)
-		if (store->row_list[i]->row != NULL)
+		if (store->row_list[i]->row != NULL && (all || !store->row_list[i]->found))
 			visit(state, store->row_list[i]->row);
 	pool_free(pool);
+}
+
+void
+memory_store_rows(MemoryStore *store, MemoryStoreVisit visit, void *state)
+{
+	memory_visit(store, true, visit, state);
+}
+
+void
+memory_store_unfound(MemoryStore *store, MemoryStoreVisit visit, void *state)
+{
+	memory_visit(store, false, visit, state);
+}
+
+bool
+memory_store_row(MemoryStore *store, const StateRow *key, StateRow *row)
+{
+	const MemoryRow *kept = memory_row(store, key);
+
+	if (kept != NULL)
+		*row = *kept->row;
+	return kept != NULL;
+}
+
+bool
+memory_store_find(MemoryStore *store, Pool *pool, const StateRow *key, StateRow *row)
+{
+	MemoryRow  *kept;
+
+	if (key->table == STATE_CLAIM)
+	{
+		MemoryClaim *claim = memory_find(store, key->values[0],
+										 strtoll(key->values[1], NULL, 10));
+
+		if (claim == NULL)
+			return false;
+		claim->found = true;
+		state_claim_row(pool, &claim->claim, row);
+		return true;
+	}
+	kept = memory_row(store, key);
+	if (kept == NULL)
+		return false;
+	kept->found = true;
+	*row = *kept->row;
+	return true;
 }
 
 void

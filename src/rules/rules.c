@@ -101,9 +101,12 @@ rules_envelope(void *state)
 	RulesEnvelope *wanted = state;
 	const Claim *claim = wanted->claim;
 	size_t		len;
-	const char *text = wanted->rules->store->entry_text(wanted->rules->store_state, wanted->pool,
-														claim->origin, claim->seq, &len);
+	const char *text;
 
+	if (wanted->rules->asked != NULL && claim->seq == INT64_MAX)
+		return wanted->rules->asked;
+	text = wanted->rules->store->entry_text(wanted->rules->store_state, wanted->pool,
+											claim->origin, claim->seq, &len);
 	claim_envelope(wanted->pool, text != NULL ? text : "", text != NULL ? len : 0,
 				   &wanted->envelope);
 	return &wanted->envelope;
@@ -179,6 +182,12 @@ rules_known_all(Rules *rules)
 	member_changes(rules, false);
 	for (size_t i = 0; i < rules->members->nparties; i++)
 		rules->members->all[i]->changed_from = INT64_MAX;
+	policy_load(rules);
+}
+
+void
+rules_known_policies(Rules *rules)
+{
 	policy_load(rules);
 }
 

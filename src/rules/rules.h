@@ -34,6 +34,9 @@ extern void rules_load(Rules *rules);
 extern void rules_known(Rules *rules, const Claim *claim, const char *payload, size_t len);
 extern void rules_known_all(Rules *rules);
 
+/* The policies that the store has: they are known without members, too. */
+extern void rules_known_policies(Rules *rules);
+
 /*
  * The claim of an entry, in the order of its chain, to be settled later; false if the state does not
  * depend on it.  height and sealed are of its block.

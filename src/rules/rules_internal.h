@@ -4,7 +4,7 @@
 #ifndef MEDCHAIN_RULES_RULES_INTERNAL_H
 #define MEDCHAIN_RULES_RULES_INTERNAL_H
 
-#include "rules/rules.h"
+#include "rules/ask.h"
 #include "rules/standing.h"
 
 /* A policy that has effect, newest first in the list. */
@@ -30,6 +30,7 @@ struct Rules
 	Members    *members;
 	bool		members_new;	/* there are claims about them that are not judged yet */
 	Policy	   *policies;
+	const SignedText *asked;	/* the envelope of a claim that is asked for: see ask.h */
 };
 
 /* Write what has changed for members since they were judged before; write: tell the store. */
@@ -65,6 +66,8 @@ extern void examinee_settle(Rules *rules, const uint8_t subject[HASH_LEN]);
 /* One of no examinee. */
 extern void examinee_settle_nobody(Rules *rules, const Claim *claim);
 extern const char *examinee_signed_reason(Rules *rules, Pool *pool, const Claim *claim);
+extern ExamineeSigned examinee_signed(Rules *rules, Pool *pool, const Claim *claim);
+extern bool examinee_signed_before(Rules *rules, Pool *pool, const Claim *claim);
 
 /* ----- protocols ----- */
 
