@@ -155,7 +155,7 @@ memory_claim_add(void *state, const Claim *claim)
 	{
 		kept->claim.origin = pool_text(store->pool, claim->origin);
 		kept->claim.about = pool_text(store->pool, claim->about);
-		kept->claim.body.at = pool_copy(store->pool, claim->body.at, claim->body.len);
+		kept->claim.body = json_slice_keep(store->pool, claim->body);
 	}
 	kept->claim.effective = false;
 	kept->claim.reason = "not judged yet";

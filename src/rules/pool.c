@@ -20,9 +20,17 @@ typedef struct PoolBlock
 	size_t		unused_pad;		/* what follows is aligned */
 } PoolBlock;
 
+typedef struct PoolOwned
+{
+	struct PoolOwned *next;
+	void	   *thing;
+	void		(*release) (void *thing);
+} PoolOwned;
+
 struct Pool
 {
 	PoolBlock  *blocks;			/* the current one first */
+	PoolOwned  *owned;			/* in these blocks */
 	size_t		total;
 	size_t		next_size;
 };
@@ -61,11 +69,20 @@ pool_release(PoolBlock *block)
 	}
 }
 
+static void
+pool_disown(Pool *pool)
+{
+	for (PoolOwned *owned = pool->owned; owned != NULL; owned = owned->next)
+		owned->release(owned->thing);
+	pool->owned = NULL;
+}
+
 void
 pool_free(Pool *pool)
 {
 	if (pool == NULL)
 		return;
+	pool_disown(pool);
 	pool_release(pool->blocks);
 	free(pool);
 }
@@ -75,6 +92,7 @@ pool_reset(Pool *pool)
 {
 	PoolBlock  *kept = pool->blocks;
 
+	pool_disown(pool);
 	if (kept == NULL)
 		return;
 	pool_release(kept->next);
@@ -187,6 +205,17 @@ pool_grow(Pool *pool, void *items, size_t count, size_t item_size)
 }
 
 void
+pool_own(Pool *pool, void *thing, void (*release) (void *thing))
+{
+	PoolOwned  *owned = pool_take(pool, sizeof(PoolOwned));
+
+	owned->thing = thing;
+	owned->release = release;
+	owned->next = pool->owned;
+	pool->owned = owned;
+}
+
+void
 pool_text_begin(PoolText *text, Pool *pool)
 {
 	text->pool = pool;
@@ -202,7 +231,7 @@ pool_text_add(PoolText *text, const void *data, size_t len)
 	if (text->size - text->len <= len)
 	{
 		size_t		size = 2 * text->size > text->len + len + 1 ? 2 * text->size :
-			text->len + len + 1;
+		text->len + len + 1;
 		char	   *moved = pool_take(text->pool, size);
 
 		memcpy(moved, text->data, text->len);

@@ -38,6 +38,9 @@ extern char *pool_format(Pool *pool, const char *fmt,...) __attribute__((format(
  */
 extern void *pool_grow(Pool *pool, void *items, size_t count, size_t item_size);
 
+/* What is released with the pool: not its memory, but something that it refers to. */
+extern void pool_own(Pool *pool, void *thing, void (*release) (void *thing));
+
 /* A text that is written piece by piece; always terminated. */
 typedef struct PoolText
 {

@@ -68,7 +68,7 @@ extern const char *examinee_signed_reason(Rules *rules, Pool *pool, const Claim 
 
 /* ----- protocols ----- */
 
-extern const char *protocol_terms_reason(Pool *pool, JsonSlice terms);
+extern const char *protocol_terms_reason(JsonSlice terms);
 extern const char *protocol_reason(Rules *rules, Pool *pool, const Claim *claim);
 extern const char *revocation_reason(Rules *rules, Pool *pool, const Claim *claim);
 extern const char *note_reason(Rules *rules, Pool *pool, const Claim *claim);

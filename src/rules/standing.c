@@ -19,8 +19,8 @@ standing_certified(const Party *party, int64_t time)
 }
 
 /*
- * Rule: what stands in a part of a chain that the data centre excluded, or is dated into the time of
- * a suspension, has no effect whatever it says.  (doc/ledger.md, "Excluded parts of chains")
+ * Rule: what stands in a part of a chain that the data centre excluded, or is dated into the time
+ * of a suspension, has no effect whatever it says.  (doc/ledger.md, "Excluded parts of chains")
  */
 const char *
 standing_excluded(const Party *party, int64_t seq, int64_t time)
@@ -87,11 +87,12 @@ standing_valid(const Standing *standing, int64_t seq, int64_t time)
 }
 
 /*
- * Rule: an author uses a capability in an entry if the newest contract that he countersigned before
- * it has it, was not ended before it and is valid at the times of the entry and of its block, and if
- * he has a certificate for these times that was not revoked before; the data centre, which has no
- * contract, if it has a certificate for the entry's time.  Without a capability: is his contract in
- * force there?  denied: the words for a contract without it.  (doc/ledger.md, "Whose entry counts")
+ * Rule: an author uses a capability in an entry if the newest contract that he countersigned
+ * before it has it, was not ended before it and is valid at the times of the entry and of its
+ * block, and if he has a certificate for these times that was not revoked before; the data centre,
+ * which has no contract, if it has a certificate for the entry's time.  Without a capability: is
+ * his contract in force there?  denied: the words for a contract without it.  (doc/ledger.md,
+ * "Whose entry counts")
  */
 const char *
 standing_reason(const Party *party, int64_t seq, int64_t time, int64_t sealed,
@@ -148,8 +149,8 @@ standing_may_seal(const Party *party, int64_t first, int64_t sealed)
 }
 
 /*
- * Rule: by the newest state, a member takes part with a capability at a time within its contract and
- * certificate, if that contract has the capability.  (doc/ledger.md, "Whose entry counts")
+ * Rule: by the newest state, a member takes part with a capability at a time within its contract
+ * and certificate, if that contract has the capability.  (doc/ledger.md, "Whose entry counts")
  */
 bool
 standing_member_may(const Party *party, unsigned capability, int64_t time)

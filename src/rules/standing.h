@@ -1,12 +1,12 @@
 /*
  * standing.h: what a member may say at a point of its own chain.
  *
- * Authority is judged by position first and by time second.  A chain has one order, which its author
- * cannot change once it is signed and sent, while the times in it are his own word.  So each event
- * that changes what a member may do is tied to an entry or a block of that member's chain: the
- * countersignature of a contract and a new key by where they stand on it; what the data centre
- * decides by the last block of it that the data centre had verified by then, which its entry names.
- * Whoever has the entries comes to the same result, in whatever order they came.
+ * Authority is judged by position first and by time second.  A chain has one order, which its
+ * author cannot change once it is signed and sent, while the times in it are his own word.  So
+ * each event that changes what a member may do is tied to an entry or a block of that member's
+ * chain: the countersignature of a contract and a new key by where they stand on it; what the data
+ * centre decides by the last block of it that the data centre had verified by then, which its
+ * entry names. Whoever has the entries comes to the same result, in whatever order they came.
  */
 #ifndef MEDCHAIN_RULES_STANDING_H
 #define MEDCHAIN_RULES_STANDING_H

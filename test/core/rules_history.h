@@ -100,6 +100,7 @@ once_in(int n)
 static inline void
 world_new(World *world)
 {
+	static const long listed[LISTS][3] = {{14, 22}, {2, 18}, {17, 25, 13}, {10}};
 	X509	   *ca;
 	X509	   *middle;
 	long		serial = 10;
@@ -144,11 +145,10 @@ world_new(World *world)
 			X509_free(made[c]);
 	}
 	/* serial numbers: 10 + 4 * member + certificate */
-	world->lists[0] = pki_crl(ca, world->ca_key, (long[]) {14, 22}, 2, "20260120000000Z");
-	world->lists[1] = pki_crl(ca, world->ca_key, (long[]) {2, 18}, 2, "20260210000000Z");
-	world->lists[2] = pki_crl(middle, world->middle_key, (long[]) {17, 25, 13}, 3,
-							  "20260115000000Z");
-	world->lists[3] = pki_crl(ca, world->ca_key, (long[]) {10}, 1, "20260301000000Z");
+	world->lists[0] = pki_crl(ca, world->ca_key, listed[0], 2, "20260120000000Z");
+	world->lists[1] = pki_crl(ca, world->ca_key, listed[1], 2, "20260210000000Z");
+	world->lists[2] = pki_crl(middle, world->middle_key, listed[2], 3, "20260115000000Z");
+	world->lists[3] = pki_crl(ca, world->ca_key, listed[3], 1, "20260301000000Z");
 	for (int e = 0; e < EXAMINEES; e++)
 		for (int k = 0; k < 2; k++)
 		{
@@ -156,8 +156,8 @@ world_new(World *world)
 			world->examinee_public[e][k] = pki_public(world->examinee_keys[e][k]);
 		}
 	world->bad_keys[0] = strdup("no key");
-	world->bad_keys[1] = strdup("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAA"
-								"AAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n");
+	world->bad_keys[1] = strdup("-----BEGIN PUBLIC KEY-----\n"
+	  "MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n");
 	X509_free(middle);
 	X509_free(ca);
 }
@@ -328,7 +328,7 @@ say_as(History *history, int by, const char *kind, const char *id, int examinee,
 	payload = pool_format(history->pool, "{\"kind\":\"%s\",\"origin\":\"%s\",\"id\":\"%s\","
 						  "\"time\":\"%s\",\"actor\":\"%s\"%s,\"body\":%s}", kind, cast[by], id,
 						  moment(history, time), cast[by], examinee < 0 ? "" :
-						  pool_format(history->pool, ",\"subject\":\"%064d\"", examinee + 1), body);
+						pool_format(history->pool, ",\"subject\":\"%064d\"", examinee + 1), body);
 	pki_must(claim_read(history->pool, payload, strlen(payload), cast[by], chain->count,
 						chain->height, chain->sealed, &step->claim), payload);
 	step->claim.canonical = json_slice_canonical(history->pool, step->claim.body, NULL);
@@ -397,9 +397,10 @@ do_acceptance(History *history, int contract, int by)
 	const char *payload = history->contract_payloads[once_in(20) ? dice(history->ncontracts) :
 													 contract];
 
-	say(history, by, "acceptance", pool_format(history->pool, "{\"contract\":\"%s\",\"envelope\":%s}",
-											   history->contracts[contract],
-											   envelope(history, "contract", payload, &key, 1)));
+	say(history, by, "acceptance",
+		pool_format(history->pool, "{\"contract\":\"%s\",\"envelope\":%s}",
+					history->contracts[contract],
+					envelope(history, "contract", payload, &key, 1)));
 }
 
 static inline void
@@ -439,8 +440,8 @@ do_terms(History *history, int by, int examinee, const char *protocol)
 		"[{\"grantee\":\"e2\",\"operations\":[\"query\"]}]"
 	};
 
-	return pool_format(history->pool, "{\"alliance\":\"east\",\"issuer\":\"%s\",\"subject\":\"%064d\","
-					   "\"text\":\"t%d\",\"grants\":%s,\"data_index\":[{\"holder\":\"dc\","
+	return pool_format(history->pool, "{\"alliance\":\"east\",\"issuer\":\"%s\","
+		"\"subject\":\"%064d\",\"text\":\"t%d\",\"grants\":%s,\"data_index\":[{\"holder\":\"dc\","
 					   "\"relation\":\"r\",\"key\":{\"b\":1.0,\"a\":%d}}],\"valid\":%s%s}",
 					   cast[once_in(30) ? dice(CAST) : by], examinee + 1, dice(3),
 					   grants[once_in(8) ? 3 : dice(5)], dice(3), period(history),
@@ -516,7 +517,8 @@ do_nonsense(History *history, int by)
 		"{}", "null", "[]", "{\"member\":5,\"last\":7}", "{\"member\":\"e1\",\"member\":\"e2\"}",
 		"{\"protocol\":{\"a\":[1e3]},\"reason\":[]}", "{\"payloadType\":5,\"payload\":\"\"}",
 		"{\"member\":\"h1\",\"contract\":null,\"public_key\":\"x\",\"last\":{\"height\":1}}",
-		"{\"role\":\"r\",\"member\":\"h1\",\"replaces\":\"x\"}", "{\"policy\":\"examinee_signature\"}",
+		"{\"role\":\"r\",\"member\":\"h1\",\"replaces\":\"x\"}",
+		"{\"policy\":\"examinee_signature\"}",
 		"{\"member\":\"dc\",\"reason\":\"r\",\"last\":{\"height\":-1,\"size\":0}}"
 	};
 
@@ -670,7 +672,8 @@ history_new(History *history, World *world)
 	history->pool = pool_new();
 	pki_must(period_time("2026-01-05T00:00:00.000000Z", &history->now), "no time");
 	say(history, 0, "genesis",
-		pool_format(history->pool, "{\"alliance\":\"%s\",\"member\":\"dc\",\"kind\":\"data_center\","
+		pool_format(history->pool, "{\"alliance\":\"%s\",\"member\":\"dc\","
+					"\"kind\":\"data_center\","
 					"\"certificate\":%s,\"trust_anchors\":%s}", once_in(60) ? "west" : "east",
 					quoted(history, world->certificates[0][0]), quoted(history, world->anchors)));
 	/* mostly it begins well */

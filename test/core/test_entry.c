@@ -239,6 +239,18 @@ limits(void)
 	memcpy(text + head + 6 * 16000, "]}", 2);
 	judge(text, head + 6 * 16000 + 2, NULL);
 
+	/* an array of n values has n - 1 commas */
+	for (int more = 0; more <= 1; more++)
+	{
+		size_t		count = JSON_TEXT_VALUES_MAX - 6 + (size_t) more;
+
+		memcpy(text + head, "[0", 2);
+		for (size_t i = 1; i < count; i++)
+			memcpy(text + head + 2 * i, ",0", 2);
+		memcpy(text + head + 2 * count, "]}", 2);
+		judge(text, head + 2 * count + 2, more ? "payload has more than 500000 values" : NULL);
+	}
+
 	ok(entry_read(HEAD ",\"subject\":\"" SUBJECT "f\",\"body\":[1] }",
 				  strlen(HEAD ",\"subject\":\"" SUBJECT "f\",\"body\":[1] }"), &entry, &error) &&
 	   entry.has_subject, "fields");

@@ -1,7 +1,7 @@
 /*
- * Any bytes as entries of an alliance, one a line: of the data centre's chain and of others in turn.
- * Whatever they say, they are folded, in bounded time and memory, and in another order to the same
- * state.
+ * Any bytes as entries of an alliance, one a line: of the data centre's chain and of others in
+ * turn. Whatever they say, they are folded, in bounded time and memory, and in another order to
+ * the same state.
  */
 #include "fuzz.h"
 #include "rules/memory_store.h"
