@@ -4,6 +4,9 @@
  * The outermost object is taken apart here, as what an entry's fields are is needed as it stands in
  * the text, and what jansson builds of a whole object has forgotten it; also which names were there
  * twice.
+ *
+ * Nothing here may call jansson's json_object(): in a server, PostgreSQL's function of that name
+ * would answer.  jansson's own calls stay within it (it is linked with -Bsymbolic-functions).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +186,7 @@ json_text_object(const char *text, size_t len, JsonTextRules rules,
 	if (rules >= JSON_TEXT_UNIQUE)
 	{
 		reader.flags = JSON_REJECT_DUPLICATES;
-		reader.names = json_object();
+		reader.names = json_loadb("{}", 2, 0, NULL);
 	}
 	fine = rules >= JSON_TEXT_UNIQUE && reader.names == NULL ? json_no_memory(&reader) :
 		json_fields(&reader, text, &scan, field, state);

@@ -74,6 +74,7 @@ typedef struct History
 	char	   *protocol_payloads[IDS_MAX];
 	int			nprotocols;
 	int			nids;
+	bool		suspended[CAST];	/* by who means it well */
 	bool		peaceful;		/* no suspensions, expulsions and revocation lists */
 } History;
 
@@ -439,12 +440,13 @@ do_terms(History *history, int by, int examinee, const char *protocol)
 		"[{\"grantee\":\"h2\",\"operations\":[\"destroy\"]}]",
 		"[{\"grantee\":\"e2\",\"operations\":[\"query\"]}]"
 	};
+	static const int good[] = {0, 1, 2, 4};
 
 	return pool_format(history->pool, "{\"alliance\":\"east\",\"issuer\":\"%s\","
 		"\"subject\":\"%064d\",\"text\":\"t%d\",\"grants\":%s,\"data_index\":[{\"holder\":\"dc\","
 					   "\"relation\":\"r\",\"key\":{\"b\":1.0,\"a\":%d}}],\"valid\":%s%s}",
 					   cast[once_in(30) ? dice(CAST) : by], examinee + 1, dice(3),
-					   grants[once_in(8) ? 3 : dice(5)], dice(3), period(history),
+					   grants[once_in(8) ? 3 : good[dice(4)]], dice(3), period(history),
 					   protocol == NULL ? "" : pool_format(history->pool, ",\"protocol\":\"%s\"",
 														   protocol));
 }
@@ -529,10 +531,14 @@ do_nonsense(History *history, int by)
 static inline void
 do_discipline(History *history, int by)
 {
-	static const char *const kinds[] = {"suspend", "reinstate", "suspend", "reinstate", "expel"};
-	int			about = 1 + dice(CAST - 1);
+	static const char *const kinds[] = {"suspend", "reinstate", "expel"};
+	int			about = 1 + dice(once_in(10) ? CAST - 1 : CAST - 2);
+	int			kind = history->suspended[about] ? 1 : dice(5) == 0 ? 2 : 0;
 
-	say(history, by, kinds[dice(once_in(3) ? 5 : 4)],
+	if (once_in(3))
+		kind = dice(3);
+	history->suspended[about] = kind == 0;
+	say(history, by, kinds[kind],
 		pool_format(history->pool, "{\"member\":\"%s\",\"reason\":\"w%d\",\"last\":%s}",
 					cast[once_in(20) ? 0 : about], dice(3), point(history, about)));
 }
@@ -567,12 +573,12 @@ do_of_protocol(History *history, int by)
 {
 	int			protocol = dice(history->nprotocols);
 
-	if (once_in(3))
+	if (!once_in(4) && dice(6) > 0)
 		by = history->protocol_by[protocol];
-	if (once_in(4))
+	if (dice(2) == 0)
 		do_amendment(history, by, protocol);
 	else
-		say(history, by, once_in(2) ? "revocation" : "note",
+		say(history, by, dice(3) == 0 ? "revocation" : "note",
 			pool_format(history->pool, "{\"protocol\":\"%s\",\"reason\":\"q%d\",\"note\":1}",
 						history->protocols[protocol], dice(3)));
 }
@@ -612,7 +618,7 @@ do_something(History *history)
 			do_discipline(history, once_in(6) ? by : 0);
 			break;
 		case 7:
-			if (history->ncontracts > 0)
+			if (history->ncontracts > 0 && dice(2) == 0)
 				do_ending(history, by);
 			break;
 		case 8:

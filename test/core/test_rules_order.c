@@ -19,6 +19,7 @@ typedef struct Fold
 	MemoryStore *store;
 	Rules	   *rules;
 	int			taken[CAST];
+	int			settled[CAST];
 } Fold;
 
 static long settles = 0;
@@ -42,10 +43,8 @@ fold_end(Fold *fold)
 
 /* So many more entries of a chain. */
 static void
-fold_take(Fold *fold, History *history, int by, int count, bool settle)
+fold_take(Fold *fold, History *history, int by, int count)
 {
-	int			first = fold->taken[by];
-
 	for (int i = 0; i < count; i++)
 	{
 		Step	   *step = &history->steps[history->chains[by].steps[fold->taken[by]++]];
@@ -53,9 +52,24 @@ fold_take(Fold *fold, History *history, int by, int count, bool settle)
 		memory_store_entry(fold->store, step->claim.reason, strlen(step->claim.reason));
 		rules_take_claim(fold->rules, &step->claim, step->said);
 	}
-	if (settle && count > 0)
-		rules_settle(fold->rules, cast[by], first, fold->taken[by] - 1);
-	settles += settle;
+}
+
+/* What was taken since the last time: a block, or a piece of one, of one chain or of several. */
+static void
+fold_settle(Fold *fold)
+{
+	int			start = dice(CAST);
+
+	for (int i = 0; i < CAST; i++)
+	{
+		int			by = (start + i) % CAST;
+
+		if (fold->settled[by] == fold->taken[by])
+			continue;
+		rules_settle(fold->rules, cast[by], fold->settled[by], fold->taken[by] - 1);
+		fold->settled[by] = fold->taken[by];
+		settles++;
+	}
 }
 
 /* The way verify() does it: all claims, and then all of it. */
@@ -63,7 +77,7 @@ static void
 fold_at_once(Fold *fold, History *history)
 {
 	for (int by = 0; by < CAST; by++)
-		fold_take(fold, history, by, history->chains[by].count, false);
+		fold_take(fold, history, by, history->chains[by].count);
 	for (int by = 0; by < CAST; by++)
 		rules_settle(fold->rules, cast[by], 0, INT64_MAX);
 }
@@ -93,19 +107,22 @@ fold_in_random_order(Fold *fold, History *history)
 		{
 			int			count = 1 + dice(there < step ? there : step);
 
-			fold_take(fold, history, by, count, true);
+			fold_take(fold, history, by, count);
 			left -= count;
 		}
+		if (left > 0 && once_in(5))
+			continue;
+		fold_settle(fold);
 		if (hesitant && fold->taken[by] > 0 && once_in(12))
 		{
 			int			first = dice(fold->taken[by]);
 
 			rules_forget(fold->rules, cast[by], first);
 			left += fold->taken[by] - first;
-			fold->taken[by] = first;
+			fold->taken[by] = fold->settled[by] = first;
 			taken_back++;
 		}
-		if (once_in(40))
+		if (once_in(100))
 			fold_restart(fold, history);
 	}
 }
@@ -163,6 +180,26 @@ setting(const char *name, long otherwise)
 
 /* What the histories are made of: a test that reaches nothing shows nothing. */
 static long reached[CLAIM_KINDS][2];
+static Map *reasons;
+static long nreasons = 0;
+static long rows[STATE_TABLES];
+
+/* What became of it, in columns that are null otherwise. */
+static const struct
+{
+	StateTable	table;
+	int			column;
+}			turns[] = {
+	{STATE_MEMBER, 10}, {STATE_MEMBER, 11}, {STATE_MEMBER, 12}, {STATE_MEMBER, 13},
+	{STATE_MEMBER, 14}, {STATE_CONTRACT, 8}, {STATE_CONTRACT, 10}, {STATE_LEDGER_KEY, 3},
+	{STATE_MEMBER_CERTIFICATE, 5}, {STATE_MEMBER_CERTIFICATE, 6}, {STATE_EXCLUSION, 3},
+	{STATE_EXAMINEE_KEY, 5}, {STATE_PROTOCOL, 6}, {STATE_PROTOCOL_GRANT, 5},
+	{STATE_PROTOCOL_GRANT, 6}
+};
+
+#define TURNS (sizeof(turns) / sizeof(turns[0]))
+
+static long turned[TURNS];
 
 static void
 count_row(void *state, const StateRow *row)
@@ -170,14 +207,54 @@ count_row(void *state, const StateRow *row)
 	ClaimKind	kind;
 
 	(void) state;
-	if (row->table == STATE_CLAIM && claim_kind_from_name(row->values[3], &kind))
-		reached[kind][strcmp(row->values[10], "true") == 0]++;
+	rows[row->table]++;
+	for (size_t i = 0; i < TURNS; i++)
+		turned[i] += turns[i].table == row->table && row->values[turns[i].column] != NULL;
+	if (row->table != STATE_CLAIM || !claim_kind_from_name(row->values[3], &kind))
+		return;
+	reached[kind][strcmp(row->values[10], "true") == 0]++;
+	if (row->values[11] != NULL)
+	{
+		void	  **place = map_at(reasons, row->values[11], strlen(row->values[11]));
+
+		nreasons += *place == NULL;
+		*place = reasons;
+	}
+}
+
+/* Each kind with and without effect, each table of state, each turn that members' lives take. */
+static void
+check_reached(void)
+{
+	char		name[120];
+
+	for (int kind = 0; kind < CLAIM_KINDS; kind++)
+	{
+		snprintf(name, sizeof(name), "there is a %s with effect, and one without",
+				 claim_kind_name((ClaimKind) kind));
+		ok(reached[kind][1] > 0 && reached[kind][0] > 0, name);
+	}
+	for (int table = 0; table < STATE_TABLES; table++)
+	{
+		snprintf(name, sizeof(name), "there are rows of %s", state_tables[table].name);
+		ok(rows[table] > 0, name);
+	}
+	for (size_t i = 0; i < TURNS; i++)
+	{
+		const StateTableInfo *info = &state_tables[turns[i].table];
+
+		printf("# %s.%s: %ld of %ld\n", info->name, info->columns[turns[i].column],
+			   turned[i], rows[turns[i].table]);
+		snprintf(name, sizeof(name), "%s.%s is there", info->name, info->columns[turns[i].column]);
+		ok(turned[i] > 0, name);
+	}
 }
 
 int
 main(void)
 {
 	World		world = {0};
+	Pool	   *pool = pool_new();
 	long		wanted = setting("RULES_INTERLEAVINGS", 100000);
 	long		orders = setting("RULES_ORDERS", 200);
 	uint64_t	seed = (uint64_t) setting("RULES_SEED", (long) time(NULL));
@@ -187,6 +264,7 @@ main(void)
 	int			failures = 0;
 
 	world_new(&world);
+	reasons = map_new(pool);
 	while (done < wanted && failures < 3)
 	{
 		History    *history = malloc(sizeof(History));
@@ -231,15 +309,11 @@ main(void)
 	for (int kind = 0; kind < CLAIM_KINDS; kind++)
 		printf("# %s: %ld with effect, %ld without\n", claim_kind_name((ClaimKind) kind),
 			   reached[kind][1], reached[kind][0]);
+	printf("# %ld reasons why something has no effect\n", nreasons);
 	is_number(failures, 0, "the state has one hash, whatever the order of arrival");
-	for (int kind = 0; kind < CLAIM_KINDS && histories > 200; kind++)
-	{
-		char		name[80];
-
-		snprintf(name, sizeof(name), "there is a %s with effect, and one without",
-				 claim_kind_name((ClaimKind) kind));
-		ok(reached[kind][1] > 0 && reached[kind][0] > 0, name);
-	}
+	if (histories > 200)
+		check_reached();
+	pool_free(pool);
 	world_free(&world);
 	return done_testing();
 }
