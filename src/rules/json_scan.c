@@ -208,8 +208,9 @@ scan_replace(Scanner *scanner, const char *start)
 	there = scan_copy(scanner, start);
 	if (there == NULL)
 		return false;
-	memset(there, ' ', len);
-	there[0] = '0';
+	/* as long: three characters at least, of which one is an E, or many digits */
+	memset(there, '0', len);
+	there[1] = '.';
 	return true;
 }
 

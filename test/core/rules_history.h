@@ -575,7 +575,15 @@ do_of_protocol(History *history, int by)
 
 	if (!once_in(4) && dice(6) > 0)
 		by = history->protocol_by[protocol];
-	if (dice(2) == 0)
+	if (dice(4) == 0)
+	{
+		/* by the examinee's other end node, which may not be that yet */
+		by = 1 + dice(2);
+		say(history, by, "revocation",
+			pool_format(history->pool, "{\"protocol\":\"%s\",\"reason\":\"other\"}",
+						history->protocols[protocol]));
+	}
+	else if (dice(2) == 0)
 		do_amendment(history, by, protocol);
 	else
 		say(history, by, dice(3) == 0 ? "revocation" : "note",
