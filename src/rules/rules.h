@@ -28,7 +28,8 @@ extern void rules_load(Rules *rules);
 
 /*
  * The claim of an entry, in the order of its chain, to be settled later; false if the state does
- * not depend on it.  height and sealed are of its block.
+ * not depend on it.  height and sealed are of its block.  No entry is taken again unless it was
+ * forgotten.
  */
 extern bool rules_take(Rules *rules, const char *payload, size_t len, const char *origin,
 					   int64_t seq, int64_t height, int64_t sealed);
