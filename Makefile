@@ -32,7 +32,7 @@ PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
 PG_CFLAGS = -Wall -Wextra -Wdeclaration-after-statement -Wno-unused-parameter -Wno-sign-compare \
          -Wno-missing-field-initializers
 SHLIB_LINK_INTERNAL = $(libpq)
-SHLIB_LINK = -lcrypto
+SHLIB_LINK = -ljansson -lcrypto
 
 PG_CONFIG ?= pg_config
 

@@ -145,6 +145,15 @@ CREATE FUNCTION medchain.fold_forget(origin text, first bigint) RETURNS void
 COMMENT ON FUNCTION medchain.fold_forget(text, bigint) IS
     'internal: the state without the entries of that chain from this one on';
 
+CREATE FUNCTION medchain.explain_entry(entry uuid, OUT condition text, OUT holds boolean,
+    OUT judged_by text)
+    RETURNS SETOF record
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_explain_entry';
+COMMENT ON FUNCTION medchain.explain_entry(uuid) IS
+    'what the rules say of an entry: its conditions in the order in which they are judged, whether '
+    'each holds (null: not asked, as one before it does not) and what it was judged by; the last '
+    'one is that it has effect';
+
 CREATE FUNCTION medchain.state_hash() RETURNS bytea
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'medchain_state_hash';
 COMMENT ON FUNCTION medchain.state_hash() IS

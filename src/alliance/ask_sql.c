@@ -66,16 +66,13 @@ asking_answer(MemoryContext context, const char *answer)
 	} while (0)
 
 static JsonSlice
-asking_json(Jsonb *value)
+asking_json(Asking *asking, Jsonb *value)
 {
-	JsonSlice	slice;
 	StringInfoData json;
 
 	initStringInfo(&json);
 	(void) JsonbToCString(&json, &value->root, VARSIZE(value));
-	slice.at = json.data;
-	slice.len = (size_t) json.len;
-	return slice;
+	return json_slice_read(asking->pool, json.data, (size_t) json.len, JSON_TEXT_UNIQUE);
 }
 
 /* The subject that is the argument of that number; false: it is none. */
@@ -172,7 +169,6 @@ Datum
 medchain_examinee_signed(PG_FUNCTION_ARGS)
 {
 	char	   *member = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	JsonSlice	envelope = asking_json(PG_GETARG_JSONB_P(2));
 	ExamineeSigned is_signed = EXAMINEE_HAS_NO_KEY;
 	uint8_t		subject[HASH_LEN];
 	Asking		asking;
@@ -181,7 +177,7 @@ medchain_examinee_signed(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (asking_begin(&asking, false))
 		is_signed = ask_examinee_signed(asking.book->rules, asking.pool, member, subject,
-										envelope);
+										asking_json(&asking, PG_GETARG_JSONB_P(2)));
 	asking_end(&asking);
 	if (is_signed == EXAMINEE_HAS_NO_KEY)
 		PG_RETURN_NULL();
@@ -195,7 +191,6 @@ Datum
 medchain_examinee_signed_before(PG_FUNCTION_ARGS)
 {
 	char	   *member = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	JsonSlice	terms = asking_json(PG_GETARG_JSONB_P(2));
 	uint8_t		subject[HASH_LEN];
 	Asking		asking;
 	bool		before = false;
@@ -204,7 +199,7 @@ medchain_examinee_signed_before(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	if (asking_begin(&asking, false))
 		before = ask_examinee_signed_before(asking.book->rules, asking.pool, member, subject,
-											terms);
+											asking_json(&asking, PG_GETARG_JSONB_P(2)));
 	asking_end(&asking);
 	PG_RETURN_BOOL(before);
 }
@@ -215,14 +210,15 @@ PG_FUNCTION_INFO_V1(medchain_contract_terms_reason);
 Datum
 medchain_contract_terms_reason(PG_FUNCTION_ARGS)
 {
-	JsonSlice	terms = asking_json(PG_GETARG_JSONB_P(0));
 	MemoryContext context = CurrentMemoryContext;
 	Asking		asking;
 	text	   *answer = NULL;
 
 	if (asking_begin(&asking, true))
-		answer = asking_answer(context, ask_contract_terms(asking.book->rules, terms,
-														   PG_GETARG_TIMESTAMPTZ(1)));
+		answer = asking_answer(context,
+							   ask_contract_terms(asking.book->rules, asking.pool,
+												  asking_json(&asking, PG_GETARG_JSONB_P(0)),
+												  PG_GETARG_TIMESTAMPTZ(1)));
 	asking_end(&asking);
 	RETURN_ANSWER(answer);
 }

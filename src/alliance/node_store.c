@@ -16,6 +16,7 @@
 
 #define STORE_TOGETHER 64		/* claims about one thing that are kept together */
 #define STORE_BYTES (32 * 1024 * 1024)	/* of claims in memory, after which they are forgotten */
+#define STORE_PARSED 4			/* times the memory of a text that what is read from it takes */
 #define STORE_WAITING 20000		/* rows and claims that wait, after which they are written */
 #define STORE_KEYS 500			/* that are asked for at once */
 #define STREAM_FIRST 16			/* claims that are read at first, and then */
@@ -135,7 +136,7 @@ typedef struct StoreCount
 } StoreCount;
 
 static void
-store_keep(NodeStore *store, const char *key, const Claim *claim, void *state)
+store_keep(NodeStore *store, const char *key, const Claim *claim, size_t bytes, void *state)
 {
 	StoreCount *count = state;
 	Claim		kept;
@@ -157,7 +158,7 @@ store_keep(NodeStore *store, const char *key, const Claim *claim, void *state)
 	memory_store.claim_judge(store->cache, claim->origin, claim->seq,
 							 claim->effective ? NULL :
 							 claim->reason != NULL ? claim->reason : "");
-	store->bytes += sizeof(Claim) + claim->body.len;
+	store->bytes += bytes;
 }
 
 static void
@@ -354,7 +355,7 @@ node_claim_add(void *state, const Claim *claim)
 
 	memory_store_entry(store->cache, store->payload, store->payload_len);
 	memory_store.claim_add(store->cache, claim);
-	store->bytes += sizeof(Claim) + claim->body.len + store->payload_len;
+	store->bytes += sizeof(Claim) + STORE_PARSED * store->payload_len;
 	store->kinds |= CLAIM_SET(claim->kind);
 	store_waiting_claim(store, claim->origin, claim->seq)->fresh = true;
 	if ((CLAIM_SET(claim->kind) & CLAIM_SET_MEMBER) != 0)
@@ -460,7 +461,7 @@ node_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool *
 	*claim = found;
 	claim->origin = pool_text(pool, found.origin);
 	claim->about = pool_text(pool, found.about);
-	claim->body.at = pool_copy(pool, found.body.at, found.body.len);
+	claim->body = json_slice_keep(pool, found.body);
 	claim->reason = pool_text(pool, found.reason);
 	claim->canonical = NULL;
 	return true;

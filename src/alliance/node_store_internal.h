@@ -114,8 +114,12 @@ extern void store_known(NodeStore *store, const char *origin, int64 seq);
 extern void store_read(NodeStore *store, const ClaimQuery *query, const Claim *after, int limit,
 					   Pool *pool, Claim **items, size_t *count);
 
-/* What is said about each of these (subjects: in hex), one after the other, at most so much of it. */
-typedef void (*StoreVisit) (NodeStore *store, const char *key, const Claim *claim, void *state);
+/*
+ * What is said about each of these (subjects: in hex), one after the other, at most so much of it.
+ * bytes: about as much memory as the claim needs.
+ */
+typedef void (*StoreVisit) (NodeStore *store, const char *key, const Claim *claim, size_t bytes,
+							void *state);
 
 extern void store_read_keys(NodeStore *store, bool subjects, const char *const *keys, size_t count,
 							int limit, StoreVisit visit, void *state);

@@ -82,6 +82,7 @@ store_claim(Pool *pool, HeapTuple row, TupleDesc desc, int column, Claim *claim)
 {
 	char	   *id = SPI_getvalue(row, desc, column + 3);
 	char	   *kind = SPI_getvalue(row, desc, column + 4);
+	char	   *body;
 
 	memset(claim, 0, sizeof(*claim));
 	if (kind == NULL || !claim_kind_from_name(kind, &claim->kind))
@@ -94,8 +95,8 @@ store_claim(Pool *pool, HeapTuple row, TupleDesc desc, int column, Claim *claim)
 	claim->sealed = DatumGetTimestampTz(store_value(row, desc, column + 7));
 	claim->about = store_text(pool, row, desc, column + 8);
 	claim->has_subject = store_hash(row, desc, column + 9, claim->subject);
-	claim->body.at = store_text(pool, row, desc, column + 10);
-	claim->body.len = strlen(claim->body.at);
+	body = SPI_getvalue(row, desc, column + 10);
+	claim->body = json_slice_read(pool, body, strlen(body), JSON_TEXT_UNIQUE);
 	claim->effective = DatumGetBool(store_value(row, desc, column + 11));
 	claim->reason = store_text(pool, row, desc, column + 12);
 	(void) store_hash(row, desc, column + 13, claim->leaf);
@@ -218,7 +219,8 @@ store_read_keys(NodeStore *store, bool subjects, const char *const *keys, size_t
 		Claim		claim;
 
 		if (store_claim(pool, rows->vals[i], rows->tupdesc, 1, &claim))
-			visit(store, SPI_getvalue(rows->vals[i], rows->tupdesc, 1), &claim, state);
+			visit(store, SPI_getvalue(rows->vals[i], rows->tupdesc, 1), &claim,
+				  sizeof(Claim) + 4 * rows->vals[i]->t_len, state);
 		pool_reset(pool);
 	}
 	SPI_freetuptable(rows);

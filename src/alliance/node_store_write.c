@@ -330,7 +330,6 @@ write_claims(NodeStore *store)
 		{
 			if (!memory_store.claim_next(store->cache, &query, NULL, NULL, &claim))
 				elog(ERROR, "a claim of chain \"%s\" got lost", waiting->origin);
-			claim.canonical = pool_copy(pool, claim.body.at, claim.body.len);
 			state_claim_row(pool, &claim, &row);
 			row.values[2] = pool_text(pool, claim.id);	/* it stands in the claim */
 			batch_add(store, STATE_CLAIM, &fresh, &row);

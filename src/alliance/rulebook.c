@@ -21,6 +21,7 @@
 #include "utils/uuid.h"
 
 #include "alliance/rulebook.h"
+#include "alliance/rules_memory.h"
 #include "ledger/lock.h"
 #include "ledger/trusted.h"
 
@@ -37,48 +38,12 @@ typedef struct RulebookState
 
 #define NEVER (-1)				/* generation of what was not read */
 
-static MemoryContext memory = NULL;
 static Rulebook *current = NULL;
 static RulebookState known;		/* of current, in its context */
 static int64 members_generation = NEVER;	/* of what is in memory */
 static int64 policies_generation = NEVER;
 static bool in_use = false;
 static bool uncommitted = false;	/* it has folded in this transaction */
-
-/* ----- memory ----- */
-
-static void *
-rulebook_take(size_t size)
-{
-	return MemoryContextAllocExtended(memory, size, MCXT_ALLOC_HUGE);
-}
-
-static void
-rulebook_give(void *memory)
-{
-	pfree(memory);
-}
-
-static void
-rulebook_no_memory(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OUT_OF_MEMORY),
-			 errmsg("out of memory"),
-			 errdetail("The rules, or OpenSSL, could not go on.")));
-}
-
-MemoryContext
-rulebook_memory(MemoryContext context)
-{
-	MemoryContext before = memory;
-
-	pool_memory.take = rulebook_take;
-	pool_memory.give = rulebook_give;
-	pool_no_memory = rulebook_no_memory;
-	memory = context;
-	return before;
-}
 
 static void
 rulebook_forget(void)
@@ -204,13 +169,11 @@ rulebook_plans(void)
 static void
 rulebook_new(const RulebookState *state)
 {
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "medchain rules",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = rules_memory_new(TopMemoryContext, "between transactions");
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	current = palloc0(sizeof(Rulebook));
 	current->context = context;
-	(void) rulebook_memory(context);
 	current->store = node_store_new();
 	current->rules = rules_new(state->alliance, state->data_center, state->node, NULL,
 							   &node_store, current->store);
@@ -255,7 +218,7 @@ rulebook_open(bool write, bool members)
 		rulebook_new(&state);
 	else
 		known.generation = state.generation;
-	(void) rulebook_memory(current->context);
+	rules_memory_use(current->context);
 	current->gone = false;
 	current->write = write;
 	current->nestlevel = rulebook_plans();

@@ -28,10 +28,4 @@ extern Rulebook *rulebook_write(void);
 extern Rulebook *rulebook_read(bool members);
 extern void rulebook_close(Rulebook *book);
 
-/*
- * Where the rules take their memory from now on, in this process: for rules of one's own.  Returns
- * where it was before.
- */
-extern MemoryContext rulebook_memory(MemoryContext context);
-
 #endif

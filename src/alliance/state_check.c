@@ -19,12 +19,13 @@
 #include "utils/tuplestore.h"
 
 #include "alliance/fold.h"
-#include "alliance/rulebook.h"
+#include "alliance/rules_memory.h"
 #include "alliance/state_rows.h"
 #include "core/encode.h"
 #include "ledger/chain.h"
 #include "ledger/trusted.h"
 #include "rules/memory_store.h"
+#include "rules/rules.h"
 
 #define CHECK_FETCH 200
 #define CHECK_FACTS 1000		/* that are compared at once */
@@ -330,22 +331,20 @@ PG_FUNCTION_INFO_V1(medchain_state_faults);
 Datum
 medchain_state_faults(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain state check",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context;
 	StateCheck *check;
-	MemoryContext before;
 	TrustedScope scope;
 	Facts	   *facts;
 	Rules	   *rules;
 
 	InitMaterializedSRF(fcinfo, 0);
+	context = rules_memory_new(CurrentMemoryContext, "verify");
 	check = MemoryContextAllocZero(context, sizeof(StateCheck));
 	check->context = context;
 	check->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	trusted_begin(&scope);
 	if (chain_local_node(&check->node))
 	{
-		before = rulebook_memory(context);
 		/* entries and rows of one moment */
 		PushActiveSnapshot(GetTransactionSnapshot());
 		check->pool = pool_new();
@@ -360,7 +359,6 @@ medchain_state_faults(PG_FUNCTION_ARGS)
 			state_rows_each((StateTable) table, check_here, check);
 		memory_store_unfound(check->store, check_missing, check);
 		PopActiveSnapshot();
-		rulebook_memory(before);
 	}
 	trusted_end(&scope);
 	MemoryContextDelete(context);

@@ -20,7 +20,7 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-#include "alliance/rulebook.h"
+#include "alliance/rules_memory.h"
 #include "alliance/state_rows.h"
 #include "compat.h"
 #include "ledger/chain.h"
@@ -201,9 +201,7 @@ PG_FUNCTION_INFO_V1(medchain_state_hash);
 Datum
 medchain_state_hash(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain state hash",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext before = rulebook_memory(context);
+	MemoryContext context = rules_memory_new(CurrentMemoryContext, "state hash");
 	RowHashes	hashes = {.size = 1024};
 	uint8_t		hash[HASH_LEN];
 	TrustedScope scope;
@@ -215,7 +213,6 @@ medchain_state_hash(PG_FUNCTION_ARGS)
 		state_rows_each((StateTable) table, rows_hash, &hashes);
 	trusted_end(&scope);
 	state_hash(hashes.items, hashes.count, hash);
-	rulebook_memory(before);
 	MemoryContextDelete(context);
 	return chain_bytea(hash, HASH_LEN);
 }

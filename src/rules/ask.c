@@ -8,13 +8,15 @@
 
 /* A claim behind all others of its chain, about something. */
 static Claim
-ask_claim(const char *member, ClaimKind kind, const char *about, int64_t time)
+ask_claim(Pool *pool, const char *member, ClaimKind kind, const char *about, int64_t time)
 {
+	static const char *const said = "{\"protocol\": \"\"}";
 	Claim		claim = {
 		.origin = member, .seq = INT64_MAX, .kind = kind, .time = time, .height = INT64_MAX,
-		.sealed = time, .about = about, .body = {"{\"protocol\": \"\"}", 16}
+		.sealed = time, .about = about
 	};
 
+	claim.body = json_slice_read(pool, said, strlen(said), JSON_TEXT_UNIQUE);
 	return claim;
 }
 
@@ -27,7 +29,7 @@ ask_excluded(const Rules *rules, const char *member, int64_t seq, int64_t time)
 const char *
 ask_revocation(Rules *rules, Pool *pool, const char *member, const char *protocol, int64_t time)
 {
-	Claim		claim = ask_claim(member, CLAIM_REVOCATION, protocol, time);
+	Claim		claim = ask_claim(pool, member, CLAIM_REVOCATION, protocol, time);
 
 	return revocation_reason(rules, pool, &claim);
 }
@@ -35,7 +37,7 @@ ask_revocation(Rules *rules, Pool *pool, const char *member, const char *protoco
 const char *
 ask_note(Rules *rules, Pool *pool, const char *member, const char *protocol, int64_t time)
 {
-	Claim		claim = ask_claim(member, CLAIM_NOTE, protocol, time);
+	Claim		claim = ask_claim(pool, member, CLAIM_NOTE, protocol, time);
 
 	return note_reason(rules, pool, &claim);
 }
@@ -51,15 +53,18 @@ ExamineeSigned
 ask_examinee_signed(Rules *rules, Pool *pool, const char *member, const uint8_t subject[HASH_LEN],
 					JsonSlice envelope)
 {
-	Claim		claim = ask_claim(member, CLAIM_PROTOCOL, "", 0);
+	Claim		claim = ask_claim(pool, member, CLAIM_PROTOCOL, "", 0);
 	SignedText	read;
 	ExamineeSigned is_signed;
+	const char *text;
+	size_t		len;
 
 	claim.has_subject = true;
 	memcpy(claim.subject, subject, HASH_LEN);
 	signed_text_read(pool, envelope, "application/vnd.medchain.protocol+json", &read);
 	/* facts about it are told by its text, as it has no entry */
-	if (!hash_sha256(envelope.at, envelope.len, claim.leaf))
+	text = json_slice_canonical(pool, envelope, &len);
+	if (!hash_sha256(text, len, claim.leaf))
 		pool_fail();
 	rules->asked = &read;
 	is_signed = examinee_signed(rules, pool, &claim);
@@ -71,7 +76,7 @@ bool
 ask_examinee_signed_before(Rules *rules, Pool *pool, const char *member,
 						   const uint8_t subject[HASH_LEN], JsonSlice terms)
 {
-	Claim		claim = ask_claim(member, CLAIM_PROTOCOL, "", 0);
+	Claim		claim = ask_claim(pool, member, CLAIM_PROTOCOL, "", 0);
 
 	claim.has_subject = true;
 	memcpy(claim.subject, subject, HASH_LEN);
@@ -80,9 +85,9 @@ ask_examinee_signed_before(Rules *rules, Pool *pool, const char *member,
 }
 
 const char *
-ask_contract_terms(Rules *rules, JsonSlice terms, int64_t time)
+ask_contract_terms(Rules *rules, Pool *pool, JsonSlice terms, int64_t time)
 {
-	Claim		claim = ask_claim(rules->data_center, CLAIM_CONTRACT, "", time);
+	Claim		claim = ask_claim(pool, rules->data_center, CLAIM_CONTRACT, "", time);
 
 	claim.body = terms;
 	return member_terms_reason(rules->members, statement_new(rules->facts, &claim, "", 0));

@@ -35,7 +35,7 @@ extern bool ask_examinee_signed_before(Rules *rules, Pool *pool, const char *mem
 									   const uint8_t subject[HASH_LEN], JsonSlice terms);
 
 /* What is wrong with the terms of a contract that the data centre would offer then; NULL: nothing. */
-extern const char *ask_contract_terms(Rules *rules, JsonSlice terms, int64_t time);
+extern const char *ask_contract_terms(Rules *rules, Pool *pool, JsonSlice terms, int64_t time);
 
 /* Is a certificate (PEM) made out to the name in one of that member's contracts? */
 extern bool ask_certificate_is_of(Rules *rules, const char *certificate, const char *member);

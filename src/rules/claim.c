@@ -34,8 +34,6 @@ static const struct
 	[CLAIM_BIND_ROLE] = {"bind_role", NULL}
 };
 
-static const JsonSlice nothing = {"{}", 2};
-
 const char *
 claim_kind_name(ClaimKind kind)
 {
@@ -110,19 +108,13 @@ claim_about(Pool *pool, const Claim *claim)
  * entry".
  */
 static JsonSlice
-claim_object(const char *text, size_t len, bool strict)
+claim_object(Pool *pool, const char *text, size_t len, bool strict)
 {
-	JsonSlice	object = {text, len};
+	JsonSlice	object = {NULL};
 
-	if (text == NULL || !json_text_object(text, len, strict ? JSON_TEXT_STRICT : JSON_TEXT_UNIQUE,
-										  NULL, NULL, NULL))
-		return nothing;
-	while (object.len > 0 && strchr(" \t\n\r", *object.at) != NULL)
-	{
-		object.at++;
-		object.len--;
-	}
-	return object;
+	if (text != NULL)
+		object = json_slice_read(pool, text, len, strict ? JSON_TEXT_STRICT : JSON_TEXT_UNIQUE);
+	return object.value != NULL ? object : json_slice_read(pool, "{}", 2, JSON_TEXT_STRICT);
 }
 
 static void
@@ -151,7 +143,7 @@ claim_read(Pool *pool, const char *payload, size_t len, const char *origin, int6
 
 	memset(claim, 0, sizeof(*claim));
 	if (entry_read(payload, len, &entry, NULL))
-		body = pool_copy(pool, entry.body, entry.body_len);
+		body = entry.body;
 	else if (!entry_read_old(payload, len, &entry, NULL))
 		return false;
 	if (!claim_kind_from_name(entry.kind, &claim->kind) || !period_time(entry.time, &claim->time) ||
@@ -165,13 +157,13 @@ claim_read(Pool *pool, const char *payload, size_t len, const char *origin, int6
 	claim->sealed = sealed;
 	claim->has_subject = entry.has_subject;
 	memcpy(claim->subject, entry.subject, HASH_LEN);
-	claim->body = claim_object(body, entry.body_len, strict);
+	claim->body = claim_object(pool, body, entry.body_len, strict);
 	if (kinds[claim->kind].type != NULL)
 	{
 		SignedText	envelope;
 
 		signed_text_read(pool, claim->body, kinds[claim->kind].type, &envelope);
-		claim->body = claim_object(envelope.payload, envelope.payload_len, strict);
+		claim->body = claim_object(pool, envelope.payload, envelope.payload_len, strict);
 	}
 	claim->about = claim_about(pool, claim);
 	claim->reason = "not judged yet";
@@ -183,12 +175,12 @@ claim_envelope(Pool *pool, const char *payload, size_t len, SignedText *envelope
 {
 	Entry		entry;
 	ClaimKind	kind;
-	JsonSlice	body = {NULL, 0};
+	JsonSlice	body = {NULL};
 	const char *type = "";
 
 	if (entry_read(payload, len, &entry, NULL) && claim_kind_from_name(entry.kind, &kind))
 	{
-		body = claim_object(entry.body, entry.body_len, false);
+		body = claim_object(pool, entry.body, entry.body_len, false);
 		type = kind == CLAIM_ACCEPTANCE ? kinds[CLAIM_CONTRACT].type : kinds[kind].type;
 		if (kind == CLAIM_ACCEPTANCE)
 			body = json_slice_get(body, "envelope");
@@ -199,10 +191,10 @@ claim_envelope(Pool *pool, const char *payload, size_t len, SignedText *envelope
 bool
 claim_is_empty(const Claim *claim)
 {
-	const char *next = NULL;
+	JsonSliceStep step = {0};
 	JsonSlice	value;
 
-	return !json_slice_next(claim->body, &next, NULL, &value);
+	return !json_slice_next(claim->body, &step, NULL, &value);
 }
 
 /* Digits only, at most 18 of them. */
@@ -232,7 +224,7 @@ claim_point(Pool *pool, JsonSlice value, ClaimPoint *point)
 	if (strcmp(height, "-1") == 0)
 	{
 		point->height = -1;
-		point->valid = strcmp(size, "0") == 0 && hash.at == NULL;
+		point->valid = strcmp(size, "0") == 0 && hash.value == NULL;
 		return;
 	}
 	point->has_hash = hex != NULL && strlen(hex) == 2 * HASH_LEN &&
@@ -250,11 +242,11 @@ claim_point_size(Pool *pool, JsonSlice value, int64_t *size)
 bool
 claim_points_valid(Pool *pool, JsonSlice object)
 {
-	const char *next = NULL;
+	JsonSliceStep step = {0};
 	JsonSlice	value;
 	ClaimPoint	point;
 
-	while (json_slice_next(object, &next, NULL, &value))
+	while (json_slice_next(object, &step, NULL, &value))
 	{
 		claim_point(pool, value, &point);
 		if (!point.valid)

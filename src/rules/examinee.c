@@ -69,8 +69,7 @@ policy_load(Rules *rules)
 		JsonSlice	last = json_slice_get(claim.body, "last");
 
 		policy->value = json_slice_text(rules->policy_pool, json_slice_get(claim.body, "value"));
-		policy->last.at = pool_copy(rules->policy_pool, last.at, last.len);
-		policy->last.len = last.len;
+		policy->last = json_slice_keep(rules->policy_pool, last);
 		policy->next = rules->policies;
 		rules->policies = policy;
 		after = claim;
@@ -433,11 +432,11 @@ const char *
 examinee_signed_reason(Rules *rules, Pool *pool, const Claim *claim)
 {
 	JsonSlice	grants = rules_field(claim, "grants");
-	const char *next = NULL;
+	JsonSliceStep step = {0};
 	const char *policy;
 	JsonSlice	item;
 
-	if (!json_slice_next(grants, &next, NULL, &item))
+	if (!json_slice_next(grants, &step, NULL, &item))
 		return NULL;
 	policy = policy_at(rules, pool, claim->origin, claim->seq);
 	if (policy == NULL || strcmp(policy, "required") != 0)

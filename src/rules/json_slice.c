@@ -1,168 +1,130 @@
 /*
- * json_slice.c: reading values out of a JSON text, where they stand.
+ * json_slice.c: reading values out of what jansson has built, and printing them as jsonb does.
+ *
+ * jansson's own printing is of no use here: it does not order fields as jsonb does, and knows
+ * numbers as C's types only.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
+#include "rules/json_scan.h"
 #include "rules/json_slice.h"
 
-#define NAME_PLAIN_MAX 64		/* names that we look for are shorter */
+/* ----- reading ----- */
 
-static const char *
-slice_space(const char *at, const char *end)
+static void
+slice_release(void *value)
 {
-	while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
-		at++;
-	return at;
+	json_decref(value);
 }
 
-/* Behind the string that begins here. */
-static const char *
-slice_string_end(const char *at, const char *end)
+JsonSlice
+json_slice_read(Pool *pool, const char *text, size_t len, JsonTextRules rules)
 {
-	const char *first = at + 1;
-	const char *quote = at;
+	Pool	   *scratch = pool_new();
+	JsonSlice	read = {NULL};
+	JsonScan	scan;
+	json_error_t why;
 
-	while (quote + 1 < end && (quote = memchr(quote + 1, '"', (size_t) (end - quote - 1))) != NULL)
+	/* what is no object is none in here either; NUL is before numbers only */
+	if (json_scan_numbers(scratch, text, len, rules, &scan))
 	{
-		const char *slash = quote;
-
-		while (slash > first && slash[-1] == '\\')
-			slash--;
-		if ((quote - slash) % 2 == 0)
-			return quote + 1;
+		read.value = json_loadb(scan.text, scan.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL,
+								&why);
+		if (read.value == NULL && json_error_code(&why) == json_error_out_of_memory)
+			pool_fail();
 	}
-	return end;
+	pool_free(scratch);
+	if (read.value != NULL)
+		pool_own(pool, read.value, slice_release);
+	if (!json_is_object(read.value))
+		read.value = NULL;
+	return read;
 }
 
-/* Behind the value that begins here. */
-static const char *
-slice_end(const char *at, const char *end)
+JsonSlice
+json_slice_keep(Pool *pool, JsonSlice value)
 {
-	int			depth = 0;
-
-	if (at < end && *at == '"')
-		return slice_string_end(at, end);
-	if (at < end && *at != '{' && *at != '[')
-	{
-		while (at < end && strchr(",]} \t\n\r", *at) == NULL)
-			at++;
-		return at;
-	}
-	while (at < end)
-	{
-		if (*at == '"')
-		{
-			at = slice_string_end(at, end);
-			continue;
-		}
-		if (*at == '{' || *at == '[')
-			depth++;
-		else if ((*at == '}' || *at == ']') && --depth == 0)
-			return at + 1;
-		at++;
-	}
-	return end;
+	if (value.value != NULL)
+		pool_own(pool, json_incref(value.value), slice_release);
+	return value;
 }
 
 JsonSliceType
 json_slice_type(JsonSlice value)
 {
-	if (value.at == NULL || value.len == 0)
+	if (value.value == NULL)
 		return JSON_SLICE_MISSING;
-	switch (*value.at)
+	switch (json_typeof(value.value))
 	{
-		case '{':
+		case JSON_OBJECT:
 			return JSON_SLICE_OBJECT;
-		case '[':
+		case JSON_ARRAY:
 			return JSON_SLICE_ARRAY;
-		case '"':
-			return JSON_SLICE_STRING;
-		case 't':
-		case 'f':
-			return JSON_SLICE_BOOLEAN;
-		case 'n':
+		case JSON_STRING:
+			return json_string_length(value.value) > 0 &&
+				json_string_value(value.value)[0] == JSON_SCAN_NUMBER ?
+				JSON_SLICE_NUMBER : JSON_SLICE_STRING;
+		case JSON_NULL:
 			return JSON_SLICE_NULL;
 		default:
-			return JSON_SLICE_NUMBER;
+			return JSON_SLICE_BOOLEAN;
 	}
 }
 
 bool
-json_slice_next(JsonSlice container, const char **next, JsonSlice *name, JsonSlice *value)
+json_slice_next(JsonSlice container, JsonSliceStep *step, const char **name, JsonSlice *value)
 {
-	JsonSliceType type = json_slice_type(container);
-	const char *end = container.at + container.len;
-	const char *at;
-
-	if (type != JSON_SLICE_OBJECT && type != JSON_SLICE_ARRAY)
-		return false;
-	at = slice_space(*next == NULL ? container.at + 1 : *next, end);
-	if (at < end && *at == ',')
-		at = slice_space(at + 1, end);
-	if (at >= end || *at == '}' || *at == ']')
-		return false;
-	if (type == JSON_SLICE_OBJECT)
+	switch (json_slice_type(container))
 	{
-		const char *name_end = slice_string_end(at, end);
-
-		if (name != NULL)
-		{
-			name->at = at;
-			name->len = (size_t) (name_end - at);
-		}
-		at = slice_space(name_end, end);
-		if (at < end)
-			at = slice_space(at + 1, end);	/* the colon */
+		case JSON_SLICE_ARRAY:
+			value->value = json_array_get(container.value, step->index++);
+			return value->value != NULL;
+		case JSON_SLICE_OBJECT:
+			if (!step->begun)
+				step->field = json_object_iter(container.value);
+			else if (step->field != NULL)
+				step->field = json_object_iter_next(container.value, step->field);
+			step->begun = true;
+			if (step->field == NULL)
+				return false;
+			if (name != NULL)
+				*name = json_object_iter_key(step->field);
+			value->value = json_object_iter_value(step->field);
+			return true;
+		default:
+			return false;
 	}
-	value->at = at;
-	*next = slice_end(at, end);
-	value->len = (size_t) (*next - at);
-	return value->len > 0;
 }
 
 bool
 json_slice_is(JsonSlice value, const char *text)
 {
-	size_t		len = strlen(text);
-	char		plain[NAME_PLAIN_MAX * 2];
+	return json_slice_type(value) == JSON_SLICE_STRING &&
+		strcmp(json_string_value(value.value), text) == 0;
+}
 
-	if (json_slice_type(value) != JSON_SLICE_STRING)
+bool
+json_slice_string(JsonSlice value, char *out, size_t size)
+{
+	if (json_slice_type(value) != JSON_SLICE_STRING || json_string_length(value.value) >= size)
 		return false;
-	if (memchr(value.at, '\\', value.len) == NULL)
-		return value.len == len + 2 && memcmp(value.at + 1, text, len) == 0;
-	return len < sizeof(plain) && json_text_string(value.at, value.len, plain, sizeof(plain)) &&
-		strcmp(plain, text) == 0;
+	strcpy(out, json_string_value(value.value));
+	return true;
 }
 
 JsonSlice
 json_slice_get(JsonSlice object, const char *name)
 {
-	JsonSlice	missing = {NULL, 0};
-	JsonSlice	found;
-	JsonSlice	value;
-	const char *next = NULL;
+	JsonSlice	found = {json_object_get(object.value, name)};
 
-	if (json_slice_type(object) != JSON_SLICE_OBJECT)
-		return missing;
-	while (json_slice_next(object, &next, &found, &value))
-		if (json_slice_is(found, name))
-			return value;
-	return missing;
+	return found;
 }
 
 /* ----- as jsonb prints it ----- */
-
-static char *
-slice_plain(Pool *pool, JsonSlice string)
-{
-	char	   *plain = pool_alloc(pool, string.len + 1);
-
-	if (!json_text_string(string.at, string.len, plain, string.len + 1))
-		plain[0] = '\0';
-	return plain;
-}
 
 static void
 slice_put_string(PoolText *out, const char *plain)
@@ -219,8 +181,8 @@ slice_put_string(PoolText *out, const char *plain)
 static void
 slice_put_number(PoolText *out, JsonSlice number, bool comparable)
 {
-	const char *at = number.at;
-	const char *end = number.at + number.len;
+	const char *at = json_string_value(number.value) + 1;
+	const char *end = at + json_string_length(number.value) - 1;
 	char		digits[2 * JSON_TEXT_DIGITS_MAX];
 	long		count = 0;		/* of the digits */
 	long		point = 0;		/* how many of them are before the point */
@@ -300,8 +262,8 @@ slice_field_order(const void *a, const void *b)
 static void
 slice_put(PoolText *out, JsonSlice value, bool comparable)
 {
-	const char *next = NULL;
-	JsonSlice	name;
+	JsonSliceStep step = {0};
+	const char *name;
 	JsonSlice	item;
 	SliceField *fields = NULL;
 	size_t		count = 0;
@@ -309,14 +271,14 @@ slice_put(PoolText *out, JsonSlice value, bool comparable)
 	switch (json_slice_type(value))
 	{
 		case JSON_SLICE_STRING:
-			slice_put_string(out, slice_plain(out->pool, value));
+			slice_put_string(out, json_string_value(value.value));
 			break;
 		case JSON_SLICE_NUMBER:
 			slice_put_number(out, value, comparable);
 			break;
 		case JSON_SLICE_ARRAY:
 			pool_text_char(out, '[');
-			while (json_slice_next(value, &next, NULL, &item))
+			while (json_slice_next(value, &step, NULL, &item))
 			{
 				if (count++ > 0)
 					pool_text_puts(out, ", ");
@@ -325,11 +287,11 @@ slice_put(PoolText *out, JsonSlice value, bool comparable)
 			pool_text_char(out, ']');
 			break;
 		case JSON_SLICE_OBJECT:
-			while (json_slice_next(value, &next, &name, &item))
+			while (json_slice_next(value, &step, &name, &item))
 			{
 				fields = pool_grow(out->pool, fields, count, sizeof(SliceField));
-				fields[count].name = slice_plain(out->pool, name);
-				fields[count].len = strlen(fields[count].name);
+				fields[count].name = name;
+				fields[count].len = strlen(name);
 				fields[count++].value = item;
 			}
 			if (count > 1)
@@ -345,8 +307,11 @@ slice_put(PoolText *out, JsonSlice value, bool comparable)
 			}
 			pool_text_char(out, '}');
 			break;
+		case JSON_SLICE_BOOLEAN:
+			pool_text_puts(out, json_is_true(value.value) ? "true" : "false");
+			break;
 		default:
-			pool_text_add(out, value.at, value.len);
+			pool_text_puts(out, "null");
 			break;
 	}
 }
@@ -384,7 +349,7 @@ json_slice_text(Pool *pool, JsonSlice value)
 		case JSON_SLICE_NULL:
 			return NULL;
 		case JSON_SLICE_STRING:
-			return slice_plain(pool, value);
+			return pool_text(pool, json_string_value(value.value));
 		default:
 			return json_slice_canonical(pool, value, NULL);
 	}

@@ -1,11 +1,9 @@
 /*
- * json_slice.h: reading values out of a JSON text, where they stand.
+ * json_slice.h: reading values out of an object that decides something.
  *
- * Nothing is built in memory: a value is a part of the text, and looking for a field is a walk
- * through it.  So what a hostile entry costs is bounded by its size, and numbers keep all their
- * digits, as PostgreSQL's jsonb does and C's types do not.
- *
- * The text must have been found good by json_text_object() with JSON_TEXT_UNIQUE or stricter.
+ * A value is a part of what jansson has built, for as long as the pool is there that it was read
+ * into; what that costs is bounded by json_text.h's limits.  Numbers are kept as they stand in the
+ * text: PostgreSQL's jsonb keeps all their digits, and C's types do not.
  */
 #ifndef MEDCHAIN_RULES_JSON_SLICE_H
 #define MEDCHAIN_RULES_JSON_SLICE_H
@@ -13,10 +11,11 @@
 #include "rules/json_text.h"
 #include "rules/pool.h"
 
+struct json_t;
+
 typedef struct JsonSlice
 {
-	const char *at;				/* NULL: there is no such value */
-	size_t		len;
+	struct json_t *value;		/* NULL: there is no such value */
 } JsonSlice;
 
 typedef enum JsonSliceType
@@ -24,6 +23,12 @@ typedef enum JsonSliceType
 	JSON_SLICE_MISSING, JSON_SLICE_NULL, JSON_SLICE_BOOLEAN, JSON_SLICE_NUMBER, JSON_SLICE_STRING,
 	JSON_SLICE_ARRAY, JSON_SLICE_OBJECT
 } JsonSliceType;
+
+/* The object that a text is, by rules that take no field twice; missing if it is none. */
+extern JsonSlice json_slice_read(Pool *pool, const char *text, size_t len, JsonTextRules rules);
+
+/* The same value, for as long as another pool is there. */
+extern JsonSlice json_slice_keep(Pool *pool, JsonSlice value);
 
 extern JsonSliceType json_slice_type(JsonSlice value);
 
@@ -33,11 +38,21 @@ extern JsonSlice json_slice_get(JsonSlice object, const char *name);
 /* Is that a string of this text? */
 extern bool json_slice_is(JsonSlice value, const char *text);
 
+/* The string that it is, if that has at most size - 1 bytes, terminated; false if not. */
+extern bool json_slice_string(JsonSlice value, char *out, size_t size);
+
 /*
- * Going through an array or object: false at the end.  name (or NULL): of a field, with its quotes
- * and escapes.  Start with the value and *next NULL.
+ * Going through an array or object: false at the end.  name (or NULL): of a field, its text.  Start
+ * with the value and an empty step.
  */
-extern bool json_slice_next(JsonSlice container, const char **next, JsonSlice *name,
+typedef struct JsonSliceStep
+{
+	bool		begun;
+	size_t		index;
+	void	   *field;
+} JsonSliceStep;
+
+extern bool json_slice_next(JsonSlice container, JsonSliceStep *step, const char **name,
 							JsonSlice *value);
 
 /*

@@ -108,7 +108,7 @@ map_enlarge(Map *map)
 	map->size = size;
 }
 
-void **
+void	  **
 map_at(Map *map, const void *key, size_t len)
 {
 	uint64_t	hash = map_hash(key, len);

@@ -1,6 +1,6 @@
 /*
- * map.h: from bytes to a pointer.  Hashed with a key of the process, so that nobody can choose names
- * that meet in one place.
+ * map.h: from bytes to a pointer.  Hashed with a key of the process, so that nobody can choose
+ * names that meet in one place.
  */
 #ifndef MEDCHAIN_RULES_MAP_H
 #define MEDCHAIN_RULES_MAP_H

@@ -71,8 +71,8 @@ member_author_reason(Members *members, const MemberClaim *claim)
 }
 
 /*
- * Rule: a contract is with a member of that name, an end node or a chain node, for capabilities that
- * there are, for a time, and with a certificate that the alliance's trust anchors accept.
+ * Rule: a contract is with a member of that name, an end node or a chain node, for capabilities
+ * that there are, for a time, and with a certificate that the alliance's trust anchors accept.
  * (doc/ledger.md, "Whose entry counts")
  */
 const char *
@@ -143,8 +143,8 @@ center_discipline_reason(const MemberClaim *claim)
 
 /*
  * Rule: after the loss of a member's key the data centre names another one: that of a certificate
- * which is made out to the name in one of its contracts, which has signed as well, and from behind a
- * block of its chain on, which does not go back.  (doc/ledger.md, "Keys")
+ * which is made out to the name in one of its contracts, which has signed as well, and from behind
+ * a block of its chain on, which does not go back.  (doc/ledger.md, "Keys")
  */
 static const char *
 center_lost_reason(Members *members, const MemberClaim *claim)

@@ -166,7 +166,7 @@ contract_ending_reason(const Members *members, const MemberClaim *claim)
 		static const Party nobody = {.name = ""};
 
 		reason = member_governor_reason(claim, about != NULL ? about : &nobody,
-							  "only the data centre and the member itself end its contract");
+								   "only the data centre and the member itself end its contract");
 		if (reason != NULL)
 			return reason;
 		if (!said->last.valid)

@@ -98,8 +98,8 @@ member_reason_of(Members *members, const char *what, const char *reason)
 /*
  * Rule: a change of key follows the key in force, which has signed it as well as the new key and
  * that of the certificate, which the trust anchors accept.  key: the one in force; NULL: it was
- * lost.  It is judged by what is on the member's own chain alone, as the blocks behind it have to be
- * judged by it at once, whatever else has arrived.  (doc/ledger.md, "Keys")
+ * lost.  It is judged by what is on the member's own chain alone, as the blocks behind it have to
+ * be judged by it at once, whatever else has arrived.  (doc/ledger.md, "Keys")
  */
 const char *
 member_rekey_reason(Members *members, const MemberClaim *claim, const KeyFact *key)
@@ -150,9 +150,10 @@ member_key_add(Members *members, Party *party, int64_t from_height, const KeyFac
 }
 
 /*
- * Rule: the blocks of a chain are signed with the key that its ledger was configured with; behind a
- * change of key by the member with the new one; and behind the block that the data centre named after
- * a loss with that.  Of two changes at one place the data centre's counts.  (doc/ledger.md, "Keys")
+ * Rule: the blocks of a chain are signed with the key that its ledger was configured with; behind
+ * a change of key by the member with the new one; and behind the block that the data centre named
+ * after a loss with that.  Of two changes at one place the data centre's counts.  (doc/ledger.md,
+ * "Keys")
  */
 void
 member_keys(Members *members, Party *party, const KeyFact *first)

@@ -123,7 +123,8 @@ ledger_vouched(const MemberClaim *claim)
 	{
 		const Statement *offer = about->contracts[i].offer->said;
 
-		if (ledger_began(&about->contracts[i]) && strcmp(offer->certificate->key->pem, key->pem) == 0)
+		if (ledger_began(&about->contracts[i]) &&
+			strcmp(offer->certificate->key->pem, key->pem) == 0)
 			return offer->claim.seq;
 	}
 	return INT64_MAX;
@@ -173,11 +174,11 @@ ledger_position(const Configuration *all, size_t count, const MemberClaim *claim
 }
 
 /*
- * Rule: a ledger is configured once: the first end node's by its contract, any other by the first of
- * the configurations that count, one at a time in an order that does not depend on arrival: those
- * with a key for which the CA vouches in one of the member's contracts come first, in the order of
- * these, and then by their times.  (Times are their authors' word, so an end node could be before
- * any other.)  A ledger that is configured may let its end node configure further ones.
+ * Rule: a ledger is configured once: the first end node's by its contract, any other by the first
+ * of the configurations that count, one at a time in an order that does not depend on arrival:
+ * those with a key for which the CA vouches in one of the member's contracts come first, in the
+ * order of these, and then by their times.  (Times are their authors' word, so an end node could
+ * be before any other.)  A ledger that is configured may let its end node configure further ones.
  * (doc/ledger.md, "Keys")
  */
 static void
@@ -302,8 +303,8 @@ ledger_in_force(Members *members)
 /*
  * A countersignature may be by a key that its ledger has got, and lets an end node configure
  * ledgers.  Each round takes at least one more countersignature, or one less; who makes them take
- * turns (that needs a data centre that helps) gets the state after a number of rounds that all nodes
- * come to.
+ * turns (that needs a data centre that helps) gets the state after a number of rounds that all
+ * nodes come to.
  */
 void
 member_settle_ledgers(Members *members)

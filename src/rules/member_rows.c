@@ -1,6 +1,6 @@
 /*
- * member_rows.c: what has changed for members: rows of state, and from where on their chains have to
- * be judged again.
+ * member_rows.c: what has changed for members: rows of state, and from where on their chains have
+ * to be judged again.
  */
 #include <string.h>
 
@@ -318,8 +318,8 @@ rows_changed(const Party *party, const Standing *one, const Standing *other, int
 			rows_earlier(from, one->exclusions[i].from_seq);
 
 	/*
-	 * a key that the member took itself is for what stands behind; where the data centre's word puts
-	 * another on the chain is its word only
+	 * a key that the member took itself is for what stands behind; where the data centre's word
+	 * puts another on the chain is its word only
 	 */
 	for (size_t i = 0; i < one->nkeys; i++)
 		if (!rows_known_key(other->keys, other->nkeys, &one->keys[i]))

@@ -72,7 +72,7 @@ memory_store_free(MemoryStore *store)
 	if (store == NULL)
 		return;
 	for (size_t i = 0; i < store->nrows; i++)
-		pool_piece_free(store->row_list[i]->row);
+		pool_piece_free(store->pool, store->row_list[i]->row);
 	pool_free(store->scratch);
 	pool_free(store->pool);
 }
@@ -166,7 +166,7 @@ memory_claim_add(void *state, const Claim *claim)
 	{
 		kept->claim.origin = pool_text(store->pool, claim->origin);
 		kept->claim.about = pool_text(store->pool, claim->about);
-		kept->claim.body.at = pool_copy(store->pool, claim->body.at, claim->body.len);
+		kept->claim.body = json_slice_keep(store->pool, claim->body);
 	}
 	kept->claim.effective = false;
 	kept->claim.reason = "not judged yet";
@@ -333,7 +333,7 @@ memory_row(MemoryStore *store, const StateRow *key)
 }
 
 static StateRow *
-memory_row_copy(const StateRow *row)
+memory_row_copy(MemoryStore *store, const StateRow *row)
 {
 	int			ncolumns = state_tables[row->table].ncolumns;
 	size_t		sizes[STATE_COLUMNS_MAX] = {0};
@@ -346,7 +346,7 @@ memory_row_copy(const StateRow *row)
 		sizes[i] = row->values[i] != NULL ? strlen(row->values[i]) + 1 : 0;
 		size += sizes[i];
 	}
-	copy = pool_piece(size);
+	copy = pool_piece(store->pool, size);
 	memset(copy, 0, sizeof(StateRow));
 	copy->table = row->table;
 	at = (char *) (copy + 1);
@@ -377,8 +377,8 @@ memory_row_put(void *state, const StateRow *row)
 									sizeof(MemoryRow *));
 		store->row_list[store->nrows++] = kept;
 	}
-	pool_piece_free(kept->row);
-	kept->row = memory_row_copy(row);
+	pool_piece_free(store->pool, kept->row);
+	kept->row = memory_row_copy(store, row);
 }
 
 static bool
@@ -388,7 +388,7 @@ memory_row_drop(MemoryStore *store, const StateRow *row)
 
 	if (kept == NULL)
 		return false;
-	pool_piece_free(kept->row);
+	pool_piece_free(store->pool, kept->row);
 	kept->row = NULL;
 	return true;
 }

@@ -163,7 +163,7 @@ period_bound(JsonSlice value, bool *there, int64_t *time)
 
 	*there = type != JSON_SLICE_MISSING && type != JSON_SLICE_NULL;
 	return !*there || (type == JSON_SLICE_STRING &&
-					   json_text_string(value.at, value.len, text, sizeof(text)) &&
+					   json_slice_string(value, text, sizeof(text)) &&
 					   strlen(text) == strlen("0000-00-00T00:00:00.000000Z") &&
 					   period_time(text, time));
 }
@@ -173,8 +173,8 @@ period_read(JsonSlice value, Period *period)
 {
 	static const Period always = {0};
 	JsonSliceType type = json_slice_type(value);
-	const char *next = NULL;
-	JsonSlice	name;
+	JsonSliceStep step = {0};
+	const char *name;
 	JsonSlice	field;
 	int64_t		from = 0;
 	int64_t		to = 0;
@@ -186,14 +186,14 @@ period_read(JsonSlice value, Period *period)
 		return true;
 	if (type != JSON_SLICE_OBJECT)
 		return false;
-	while (json_slice_next(value, &next, &name, &field))
+	while (json_slice_next(value, &step, &name, &field))
 	{
-		if (json_slice_is(name, "from"))
+		if (strcmp(name, "from") == 0)
 		{
 			if (!period_bound(field, &has_from, &from))
 				return false;
 		}
-		else if (!json_slice_is(name, "to") || !period_bound(field, &has_to, &to))
+		else if (strcmp(name, "to") != 0 || !period_bound(field, &has_to, &to))
 			return false;
 	}
 	if (has_from && has_to && from > to)

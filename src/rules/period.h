@@ -25,9 +25,9 @@ typedef struct Period
 } Period;
 
 /*
- * A time in the ledger's spelling, to the microsecond or as blocks have it to the millisecond; false
- * if there is no such time.  24:00 is the next day, and second 60 the next minute, as PostgreSQL
- * takes them.
+ * A time in the ledger's spelling, to the microsecond or as blocks have it to the millisecond;
+ * false if there is no such time.  24:00 is the next day, and second 60 the next minute, as
+ * PostgreSQL takes them.
  */
 extern bool period_time(const char *text, int64_t *time);
 
@@ -42,8 +42,8 @@ extern int64_t period_from_seconds(int64_t seconds);
 extern Period period_between(const int64_t *from, const int64_t *to);
 
 /*
- * {"from": time, "to": time}, each of them missing or null where it is open; missing or null itself:
- * all times.  False if it is none.  doc/ledger.md, "Kinds, and what their bodies say".
+ * {"from": time, "to": time}, each of them missing or null where it is open; missing or null
+ * itself: all times.  False if it is none.  doc/ledger.md, "Kinds, and what their bodies say".
  */
 extern bool period_read(JsonSlice value, Period *period);
 

@@ -20,16 +20,42 @@ typedef struct PoolBlock
 	size_t		unused_pad;		/* what follows is aligned */
 } PoolBlock;
 
+typedef struct PoolOwned
+{
+	struct PoolOwned *next;
+	void	   *thing;
+	void		(*release) (void *thing);
+} PoolOwned;
+
 struct Pool
 {
+	PoolMemory *memory;
+	Pool	   *previous;
+	Pool	   *next;
 	PoolBlock  *blocks;			/* the current one first */
+	PoolOwned  *owned;			/* in these blocks */
 	size_t		total;
 	size_t		next_size;
 };
 
-void		(*pool_no_memory) (void) = NULL;
+static void *
+pool_malloc(PoolMemory *memory, size_t size)
+{
+	(void) memory;
+	return malloc(size);
+}
 
-PoolMemory	pool_memory = {malloc, free};
+static void
+pool_give_back(PoolMemory *memory, void *piece)
+{
+	(void) memory;
+	free(piece);
+}
+
+PoolMemory	pool_standard = {pool_malloc, pool_give_back, NULL};
+
+void		(*pool_no_memory) (void) = NULL;
+PoolMemory *pool_memory = &pool_standard;
 
 void
 pool_fail(void)
@@ -40,43 +66,63 @@ pool_fail(void)
 	abort();
 }
 
-void *
-pool_piece(size_t size)
+static void *
+pool_get(PoolMemory *memory, size_t size)
 {
-	void	   *piece = pool_memory.take(size);
+	void	   *piece = memory->take(memory, size);
 
 	if (piece == NULL)
 		pool_fail();
 	return piece;
 }
 
+void *
+pool_piece(Pool *pool, size_t size)
+{
+	return pool_get(pool->memory, size);
+}
+
 void
-pool_piece_free(void *piece)
+pool_piece_free(Pool *pool, void *piece)
 {
 	if (piece != NULL)
-		pool_memory.give(piece);
+		pool->memory->give(pool->memory, piece);
 }
 
 Pool *
 pool_new(void)
 {
-	Pool	   *pool = pool_piece(sizeof(Pool));
+	PoolMemory *memory = pool_memory;
+	Pool	   *pool = pool_get(memory, sizeof(Pool));
 
 	memset(pool, 0, sizeof(Pool));
+	pool->memory = memory;
 	pool->next_size = POOL_BLOCK;
+	pool->next = memory->pools;
+	if (pool->next != NULL)
+		pool->next->previous = pool;
+	memory->pools = pool;
 	return pool;
 }
 
 static void
-pool_release(PoolBlock *block)
+pool_release(Pool *pool, PoolBlock *block)
 {
 	while (block != NULL)
 	{
 		PoolBlock  *next = block->next;
 
-		pool_piece_free(block);
+		pool_piece_free(pool, block);
 		block = next;
 	}
+}
+
+static void
+pool_disown(Pool *pool)
+{
+	for (PoolOwned *owned = pool->owned; owned != NULL; owned = owned->next)
+		owned->release(owned->thing);
+	pool->owned = NULL;
 }
 
 void
@@ -84,8 +130,22 @@ pool_free(Pool *pool)
 {
 	if (pool == NULL)
 		return;
-	pool_release(pool->blocks);
-	pool_piece_free(pool);
+	pool_disown(pool);
+	pool_release(pool, pool->blocks);
+	if (pool->previous != NULL)
+		pool->previous->next = pool->next;
+	else
+		pool->memory->pools = pool->next;
+	if (pool->next != NULL)
+		pool->next->previous = pool->previous;
+	pool_piece_free(pool, pool);
+}
+
+void
+pool_free_all(PoolMemory *memory)
+{
+	while (memory->pools != NULL)
+		pool_free(memory->pools);
 }
 
 void
@@ -93,14 +153,15 @@ pool_reset(Pool *pool)
 {
 	PoolBlock  *kept = pool->blocks;
 
+	pool_disown(pool);
 	if (kept == NULL)
 		return;
-	pool_release(kept->next);
+	pool_release(pool, kept->next);
 	kept->next = NULL;
 	/* one huge text must not be held for ever */
 	if (kept->size > POOL_BLOCK_MAX)
 	{
-		pool_piece_free(kept);
+		pool_piece_free(pool, kept);
 		pool->blocks = NULL;
 		pool->total = 0;
 		pool->next_size = POOL_BLOCK;
@@ -129,7 +190,7 @@ pool_take(Pool *pool, size_t size)
 	if (block == NULL || block->size - block->used < need)
 	{
 		size_t		want = need > pool->next_size ? need : pool->next_size;
-		PoolBlock  *fresh = pool_piece(sizeof(PoolBlock) + want);
+		PoolBlock  *fresh = pool_piece(pool, sizeof(PoolBlock) + want);
 
 		fresh->size = want;
 		fresh->used = 0;
@@ -203,6 +264,17 @@ pool_grow(Pool *pool, void *items, size_t count, size_t item_size)
 }
 
 void
+pool_own(Pool *pool, void *thing, void (*release) (void *thing))
+{
+	PoolOwned  *owned = pool_take(pool, sizeof(PoolOwned));
+
+	owned->thing = thing;
+	owned->release = release;
+	owned->next = pool->owned;
+	pool->owned = owned;
+}
+
+void
 pool_text_begin(PoolText *text, Pool *pool)
 {
 	text->pool = pool;
@@ -218,7 +290,7 @@ pool_text_add(PoolText *text, const void *data, size_t len)
 	if (text->size - text->len <= len)
 	{
 		size_t		size = 2 * text->size > text->len + len + 1 ? 2 * text->size :
-			text->len + len + 1;
+		text->len + len + 1;
 		char	   *moved = pool_take(text->pool, size);
 
 		memcpy(moved, text->data, text->len);

@@ -20,16 +20,22 @@ typedef struct Pool Pool;
 extern void (*pool_no_memory) (void);
 
 /*
- * Where pools take their memory from, and give it back to: malloc() and free(), unless the program
- * sets others.  take may return NULL if there is none.
+ * Where pools take their memory from, and give it back to, and which pools there are: malloc() and
+ * free(), unless the program sets another one.  A pool stays with that in which it was made.  take
+ * may return NULL if there is no memory.
  */
 typedef struct PoolMemory
 {
-	void	   *(*take) (size_t size);
-	void		(*give) (void *memory);
+	void	   *(*take) (struct PoolMemory *memory, size_t size);
+	void		(*give) (struct PoolMemory *memory, void *piece);
+	Pool	   *pools;
 } PoolMemory;
 
-extern PoolMemory pool_memory;
+extern PoolMemory pool_standard;	/* malloc() and free() */
+extern PoolMemory *pool_memory;
+
+/* Free all pools in there: for who was left in the middle of something. */
+extern void pool_free_all(PoolMemory *memory);
 
 /* There is none, or OpenSSL fails where it must not. */
 extern void pool_fail(void) __attribute__((noreturn));
@@ -39,9 +45,9 @@ extern void pool_free(Pool *pool);	/* NULL is fine */
 extern void pool_reset(Pool *pool); /* keeps one block for use again */
 extern size_t pool_size(const Pool *pool);	/* bytes taken from the system */
 
-/* A piece of memory that is in no pool. */
-extern void *pool_piece(size_t size);	/* not zeroed */
-extern void pool_piece_free(void *piece);	/* NULL is fine */
+/* A piece of memory that is in no pool, in the memory of one. */
+extern void *pool_piece(Pool *pool, size_t size);	/* not zeroed */
+extern void pool_piece_free(Pool *pool, void *piece);	/* NULL is fine */
 
 extern void *pool_alloc(Pool *pool, size_t size);	/* zeroed, aligned */
 extern char *pool_copy(Pool *pool, const void *data, size_t len);	/* terminated */
@@ -53,6 +59,9 @@ extern char *pool_format(Pool *pool, const char *fmt,...) __attribute__((format(
  * is a power of two from 4 on.
  */
 extern void *pool_grow(Pool *pool, void *items, size_t count, size_t item_size);
+
+/* What is released with the pool: not its memory, but something that it refers to. */
+extern void pool_own(Pool *pool, void *thing, void (*release) (void *thing));
 
 /* A text that is written piece by piece; always terminated. */
 typedef struct PoolText

@@ -68,10 +68,10 @@ protocol_amends(Rules *rules, Pool *pool, const Claim *claim)
 }
 
 /*
- * Rule: a protocol, or an amendment of one's own, counts if its author may issue protocols there and
- * his ledger's key signed it, if it is of this alliance, author and subject, its id is free (or of an
- * earlier protocol of his about that subject), its terms are in order, and the examinee has signed
- * where that is needed.  (doc/ledger.md, "Protocols")
+ * Rule: a protocol, or an amendment of one's own, counts if its author may issue protocols there
+ * and his ledger's key signed it, if it is of this alliance, author and subject, its id is free
+ * (or of an earlier protocol of his about that subject), its terms are in order, and the examinee
+ * has signed where that is needed.  (doc/ledger.md, "Protocols")
  */
 const char *
 protocol_reason(Rules *rules, Pool *pool, const Claim *claim)
@@ -101,7 +101,7 @@ protocol_reason(Rules *rules, Pool *pool, const Claim *claim)
 	}
 	else if (!protocol_amends(rules, pool, claim))
 		return "there is no protocol of this issuer with this id and subject";
-	reason = protocol_terms_reason(pool, claim->body);
+	reason = protocol_terms_reason(claim->body);
 	return reason != NULL ? reason : examinee_signed_reason(rules, pool, claim);
 }
 
@@ -165,10 +165,10 @@ protocol_grants(Rules *rules, Pool *pool, const char *about, const char *grantee
 
 	while (protocol_next(rules, &query, &begun, pool, &claim))
 	{
-		const char *next = NULL;
+		JsonSliceStep step = {0};
 		JsonSlice	item;
 
-		while (json_slice_next(rules_field(&claim, "grants"), &next, NULL, &item))
+		while (json_slice_next(rules_field(&claim, "grants"), &step, NULL, &item))
 			if (json_slice_is(json_slice_get(item, "grantee"), grantee))
 				return true;
 	}
@@ -176,8 +176,9 @@ protocol_grants(Rules *rules, Pool *pool, const char *about, const char *grantee
 }
 
 /*
- * Rule: who has a part in a protocol, its issuer and those it grants something, writes into its log,
- * and an auditor into every one, while his contract is in force.  (doc/ledger.md, "Protocols")
+ * Rule: who has a part in a protocol, its issuer and those it grants something, writes into its
+ * log, and an auditor into every one, while his contract is in force.  (doc/ledger.md,
+ * "Protocols")
  */
 const char *
 note_reason(Rules *rules, Pool *pool, const Claim *claim)

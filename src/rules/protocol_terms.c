@@ -8,12 +8,12 @@
 static bool
 terms_are(JsonSlice list, const char *one, const char *other)
 {
-	const char *next = NULL;
+	JsonSliceStep step = {0};
 	JsonSlice	item;
 
 	if (json_slice_type(list) != JSON_SLICE_ARRAY)
 		return false;
-	while (json_slice_next(list, &next, NULL, &item))
+	while (json_slice_next(list, &step, NULL, &item))
 		if (!json_slice_is(item, one) && !json_slice_is(item, other))
 			return false;
 	return true;
@@ -34,40 +34,38 @@ terms_name(JsonSlice value)
 {
 	char		name[ENTRY_NAME_MAX + 1];
 
-	return json_slice_type(value) == JSON_SLICE_STRING &&
-		json_text_string(value.at, value.len, name, sizeof(name)) && entry_name_valid(name);
+	return json_slice_string(value, name, sizeof(name)) && entry_name_valid(name);
 }
 
 /*
- * Rule: a protocol has a text, a period, grants (a member's name, operations among query and update,
- * a period, and maybe a purpose and records) and a data index (holder and relation).  Users' spelling
- * is normalised before it is signed.  (doc/ledger.md, "Protocols")
+ * Rule: a protocol has a text, a period, grants (a member's name, operations among query and
+ * update, a period, and maybe a purpose and records) and a data index (holder and relation).
+ * Users' spelling is normalised before it is signed.  (doc/ledger.md, "Protocols")
  */
 const char *
-protocol_terms_reason(Pool *pool, JsonSlice terms)
+protocol_terms_reason(JsonSlice terms)
 {
 	JsonSlice	grants = json_slice_get(terms, "grants");
 	JsonSlice	index = json_slice_get(terms, "data_index");
-	const char *next = NULL;
+	JsonSliceStep grant = {0};
+	JsonSliceStep indexed = {0};
 	JsonSlice	item;
 	Period		period;
 
-	(void) pool;
 	if (json_slice_type(json_slice_get(terms, "text")) != JSON_SLICE_STRING)
 		return "protocol has no text";
 	if (json_slice_type(grants) != JSON_SLICE_ARRAY || json_slice_type(index) != JSON_SLICE_ARRAY)
 		return "grants and data index must be arrays";
 	if (!period_read(json_slice_get(terms, "valid"), &period) || period.empty)
 		return "protocol has no valid period";
-	while (json_slice_next(grants, &next, NULL, &item))
+	while (json_slice_next(grants, &grant, NULL, &item))
 		if (!terms_name(json_slice_get(item, "grantee")) ||
 			!terms_are(json_slice_get(item, "operations"), "query", "update") ||
 			!period_read(json_slice_get(item, "valid"), &period) || period.empty ||
 			!terms_may_be(json_slice_get(item, "purpose"), JSON_SLICE_STRING) ||
 			!terms_may_be(json_slice_get(item, "records"), JSON_SLICE_ARRAY))
 			return "malformed grant";
-	next = NULL;
-	while (json_slice_next(index, &next, NULL, &item))
+	while (json_slice_next(index, &indexed, NULL, &item))
 		if (json_slice_type(json_slice_get(item, "holder")) != JSON_SLICE_STRING ||
 			json_slice_type(json_slice_get(item, "relation")) != JSON_SLICE_STRING)
 			return "malformed data index";
@@ -80,11 +78,11 @@ static int64_t
 terms_grants(Rules *rules, Pool *pool, const Claim *base, const char *subject, JsonSlice terms,
 			 const Period *term)
 {
-	const char *next = NULL;
+	JsonSliceStep step = {0};
 	JsonSlice	item;
 	int64_t		ordinal = 0;
 
-	while (json_slice_next(json_slice_get(terms, "grants"), &next, NULL, &item))
+	while (json_slice_next(json_slice_get(terms, "grants"), &step, NULL, &item))
 	{
 		StateRow	row = {.table = STATE_PROTOCOL_GRANT};
 		JsonSlice	records = json_slice_get(item, "records");
@@ -98,7 +96,7 @@ terms_grants(Rules *rules, Pool *pool, const Claim *base, const char *subject, J
 		row.values[3] = json_slice_text(pool, json_slice_get(item, "grantee"));
 		row.values[4] = state_json_array(pool, json_slice_get(item, "operations"));
 		row.values[5] = json_slice_text(pool, json_slice_get(item, "purpose"));
-		row.values[6] = records.at != NULL ? state_json_array(pool, records) : NULL;
+		row.values[6] = records.value != NULL ? state_json_array(pool, records) : NULL;
 		row.values[7] = period_text(pool, &period);
 		rules->store->row_put(rules->store_state, &row);
 	}
@@ -108,11 +106,11 @@ terms_grants(Rules *rules, Pool *pool, const Claim *base, const char *subject, J
 static int64_t
 terms_index(Rules *rules, Pool *pool, const Claim *base, const char *subject, JsonSlice terms)
 {
-	const char *next = NULL;
+	JsonSliceStep step = {0};
 	JsonSlice	item;
 	int64_t		ordinal = 0;
 
-	while (json_slice_next(json_slice_get(terms, "data_index"), &next, NULL, &item))
+	while (json_slice_next(json_slice_get(terms, "data_index"), &step, NULL, &item))
 	{
 		StateRow	row = {.table = STATE_DATA_INDEX};
 		JsonSlice	key = json_slice_get(item, "key");
@@ -122,7 +120,7 @@ terms_index(Rules *rules, Pool *pool, const Claim *base, const char *subject, Js
 		row.values[2] = subject;
 		row.values[3] = json_slice_text(pool, json_slice_get(item, "holder"));
 		row.values[4] = json_slice_text(pool, json_slice_get(item, "relation"));
-		row.values[5] = key.at != NULL ? json_slice_canonical(pool, key, NULL) : NULL;
+		row.values[5] = key.value != NULL ? json_slice_canonical(pool, key, NULL) : NULL;
 		rules->store->row_put(rules->store_state, &row);
 	}
 	return ordinal;
@@ -139,7 +137,7 @@ terms_newest(Rules *rules, Pool *pool, const char *about)
 		.kinds = CLAIM_SET(CLAIM_PROTOCOL) | CLAIM_SET(CLAIM_AMENDMENT), .about = about,
 		.effective = true
 	};
-	JsonSlice	terms = {NULL, 0};
+	JsonSlice	terms = {NULL};
 	int64_t		newest = -1;
 	Claim		claim;
 	Claim		after;

@@ -21,22 +21,22 @@ typedef struct Binding
 static bool
 role_replaces(JsonSlice replaces, const char *entry)
 {
-	const char *next = NULL;
+	JsonSliceStep step = {0};
 	JsonSlice	item;
 
 	if (json_slice_is(replaces, entry))
 		return true;
 	if (json_slice_type(replaces) != JSON_SLICE_ARRAY)
 		return false;
-	while (json_slice_next(replaces, &next, NULL, &item))
+	while (json_slice_next(replaces, &step, NULL, &item))
 		if (json_slice_is(item, entry))
 			return true;
 	return false;
 }
 
 /*
- * Rule: a binding names those that end with it; one that does not say so ends what the name was bound
- * to.  (doc/ledger.md, "Kinds, and what their bodies say")
+ * Rule: a binding names those that end with it; one that does not say so ends what the name was
+ * bound to.  (doc/ledger.md, "Kinds, and what their bodies say")
  */
 static void
 role_bind(Pool *pool, Binding **bindings, const Claim *claim)
@@ -47,7 +47,7 @@ role_bind(Pool *pool, Binding **bindings, const Claim *claim)
 	Binding    *fresh;
 
 	while (*place != NULL)
-		if (replaces.at != NULL ? role_replaces(replaces, (*place)->entry) :
+		if (replaces.value != NULL ? role_replaces(replaces, (*place)->entry) :
 			strcmp((*place)->role, claim->about) == 0)
 			*place = (*place)->next;
 		else if (strcmp((*place)->entry, claim->id) == 0)

@@ -1,10 +1,10 @@
 /*
  * rules.h: from entries to state: who may say what, and what follows from it.
  *
- * Chains arrive in any order relative to each other, and every node has to derive the same state, so
- * the state is a function of the set of claims: whenever something becomes known, whatever depends
- * on it is judged again.  Members are judged as a whole each time, in memory (member.h); protocols,
- * of which there may be millions, one by one through the store, by what depends on what.
+ * Chains arrive in any order relative to each other, and every node has to derive the same state,
+ * so the state is a function of the set of claims: whenever something becomes known, whatever
+ * depends on it is judged again.  Members are judged as a whole each time, in memory (member.h);
+ * protocols, of which there may be millions, one by one through the store, by what depends on what.
  *
  * Nothing here fails because of what an entry says.
  */
@@ -16,8 +16,8 @@
 typedef struct Rules Rules;
 
 /*
- * node: whose roles are bound (bind_role), or NULL.  facts: shared with others, or NULL: of its own,
- * kept in the store if that keeps any.
+ * node: whose roles are bound (bind_role), or NULL.  facts: shared with others, or NULL: of its
+ * own, kept in the store if that keeps any.
  */
 extern Rules *rules_new(const char *alliance, const char *data_center, const char *node,
 						Facts *facts, const RulesStore *store, void *store_state);
@@ -38,8 +38,9 @@ extern void rules_known_all(Rules *rules);
 extern void rules_known_policies(Rules *rules);
 
 /*
- * The claim of an entry, in the order of its chain, to be settled later; false if the state does not
- * depend on it.  height and sealed are of its block.
+ * The claim of an entry, in the order of its chain, to be settled later; false if the state does
+ * not depend on it.  height and sealed are of its block.  No entry is taken again unless it was
+ * forgotten.
  */
 extern bool rules_take(Rules *rules, const char *payload, size_t len, const char *origin,
 					   int64_t seq, int64_t height, int64_t sealed);

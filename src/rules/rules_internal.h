@@ -71,7 +71,7 @@ extern bool examinee_signed_before(Rules *rules, Pool *pool, const Claim *claim)
 
 /* ----- protocols ----- */
 
-extern const char *protocol_terms_reason(Pool *pool, JsonSlice terms);
+extern const char *protocol_terms_reason(JsonSlice terms);
 extern const char *protocol_reason(Rules *rules, Pool *pool, const Claim *claim);
 extern const char *revocation_reason(Rules *rules, Pool *pool, const Claim *claim);
 extern const char *note_reason(Rules *rules, Pool *pool, const Claim *claim);

@@ -30,7 +30,7 @@ void
 signed_text_read(Pool *pool, JsonSlice envelope, const char *type, SignedText *out)
 {
 	JsonSlice	signatures = json_slice_get(envelope, "signatures");
-	const char *next = NULL;
+	JsonSliceStep step = {0};
 	JsonSlice	item;
 
 	memset(out, 0, sizeof(*out));
@@ -46,7 +46,7 @@ signed_text_read(Pool *pool, JsonSlice envelope, const char *type, SignedText *o
 		out->reason = "payload of the envelope is not UTF-8 text";
 	else if (json_slice_type(signatures) != JSON_SLICE_ARRAY)
 		out->reason = "envelope has no signatures";
-	while (out->reason == NULL && json_slice_next(signatures, &next, NULL, &item))
+	while (out->reason == NULL && json_slice_next(signatures, &step, NULL, &item))
 	{
 		size_t		len = 0;
 		uint8_t    *bytes = NULL;

@@ -19,8 +19,8 @@ standing_certified(const Party *party, int64_t time)
 }
 
 /*
- * Rule: what stands in a part of a chain that the data centre excluded, or is dated into the time of
- * a suspension, has no effect whatever it says.  (doc/ledger.md, "Excluded parts of chains")
+ * Rule: what stands in a part of a chain that the data centre excluded, or is dated into the time
+ * of a suspension, has no effect whatever it says.  (doc/ledger.md, "Excluded parts of chains")
  */
 const char *
 standing_excluded(const Party *party, int64_t seq, int64_t time)
@@ -38,8 +38,7 @@ standing_excluded(const Party *party, int64_t seq, int64_t time)
 	return NULL;
 }
 
-/* The newest contract that its member had countersigned before that entry. */
-static const ContractRow *
+const ContractRow *
 standing_contract(const Standing *standing, int64_t seq)
 {
 	for (size_t i = standing->ncontracts; i > 0; i--)
@@ -52,9 +51,8 @@ standing_contract(const Standing *standing, int64_t seq)
 	return NULL;
 }
 
-/* Was the certificate that is in force at that entry revoked before these times? */
-static bool
-standing_revoked(const Standing *standing, int64_t seq, int64_t time, int64_t sealed)
+const CertificateRow *
+standing_certificate(const Standing *standing, int64_t seq)
 {
 	const CertificateRow *newest = NULL;
 
@@ -68,6 +66,15 @@ standing_revoked(const Standing *standing, int64_t seq, int64_t time, int64_t se
 			  row->cause->said->claim.seq > newest->cause->said->claim.seq)))
 			newest = row;
 	}
+	return newest;
+}
+
+/* Was the certificate that is in force at that entry revoked before these times? */
+static bool
+standing_revoked(const Standing *standing, int64_t seq, int64_t time, int64_t sealed)
+{
+	const CertificateRow *newest = standing_certificate(standing, seq);
+
 	return newest != NULL && newest->revocation != NULL &&
 		(newest->revocation->since <= time || newest->revocation->since <= sealed);
 }
@@ -87,11 +94,12 @@ standing_valid(const Standing *standing, int64_t seq, int64_t time)
 }
 
 /*
- * Rule: an author uses a capability in an entry if the newest contract that he countersigned before
- * it has it, was not ended before it and is valid at the times of the entry and of its block, and if
- * he has a certificate for these times that was not revoked before; the data centre, which has no
- * contract, if it has a certificate for the entry's time.  Without a capability: is his contract in
- * force there?  denied: the words for a contract without it.  (doc/ledger.md, "Whose entry counts")
+ * Rule: an author uses a capability in an entry if the newest contract that he countersigned
+ * before it has it, was not ended before it and is valid at the times of the entry and of its
+ * block, and if he has a certificate for these times that was not revoked before; the data centre,
+ * which has no contract, if it has a certificate for the entry's time.  Without a capability: is
+ * his contract in force there?  denied: the words for a contract without it.  (doc/ledger.md,
+ * "Whose entry counts")
  */
 const char *
 standing_reason(const Party *party, int64_t seq, int64_t time, int64_t sealed,
@@ -148,8 +156,8 @@ standing_may_seal(const Party *party, int64_t first, int64_t sealed)
 }
 
 /*
- * Rule: by the newest state, a member takes part with a capability at a time within its contract and
- * certificate, if that contract has the capability.  (doc/ledger.md, "Whose entry counts")
+ * Rule: by the newest state, a member takes part with a capability at a time within its contract
+ * and certificate, if that contract has the capability.  (doc/ledger.md, "Whose entry counts")
  */
 bool
 standing_member_may(const Party *party, unsigned capability, int64_t time)

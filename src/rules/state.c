@@ -11,45 +11,45 @@
 
 const StateTableInfo state_tables[STATE_TABLES] = {
 	[STATE_CLAIM] = {"claim", 2, {0, 1}, 12, {
-			"origin", "seq", "id", "kind", "time", "height", "sealed", "about", "subject", "body",
-			"effective", "reason"
+		"origin", "seq", "id", "kind", "time", "height", "sealed", "about", "subject", "body",
+		"effective", "reason"
 	}},
 	[STATE_MEMBER] = {"member", 1, {0}, 18, {
-			"name", "kind", "certificate", "fingerprint", "contract", "capabilities", "valid",
-			"accepted", "ledger_key", "configured_by", "suspended", "revoked", "ended", "expelled",
-			"departure", "last_height", "last_hash", "takes_part"
+		"name", "kind", "certificate", "fingerprint", "contract", "capabilities", "valid",
+		"accepted", "ledger_key", "configured_by", "suspended", "revoked", "ended", "expelled",
+		"departure", "last_height", "last_hash", "takes_part"
 	}},
 	[STATE_CONTRACT] = {"contract", 1, {0}, 14, {
-			"id", "member", "kind", "certificate", "capabilities", "valid", "offered",
-			"offered_seq", "accepted", "accepted_seq", "ended", "ended_seq", "ended_by",
-			"end_reason"
+		"id", "member", "kind", "certificate", "capabilities", "valid", "offered",
+		"offered_seq", "accepted", "accepted_seq", "ended", "ended_seq", "ended_by",
+		"end_reason"
 	}},
 	[STATE_LEDGER_KEY] = {"ledger_key", 2, {0, 1}, 4, {
-			"member", "from_height", "public_key", "follows"
+		"member", "from_height", "public_key", "follows"
 	}},
 	[STATE_MEMBER_CERTIFICATE] = {"member_certificate", 2, {8, 9}, 10, {
-			"member", "fingerprint", "certificate", "period", "valid", "from_seq", "revoked",
-			"revoke_reason", "cause_origin", "cause_seq"
+		"member", "fingerprint", "certificate", "period", "valid", "from_seq", "revoked",
+		"revoke_reason", "cause_origin", "cause_seq"
 	}},
 	[STATE_EXCLUSION] = {"exclusion", 2, {0, 1}, 6, {
-			"member", "cause", "from_seq", "to_seq", "during", "reason"
+		"member", "cause", "from_seq", "to_seq", "during", "reason"
 	}},
 	[STATE_EXAMINEE_KEY] = {"examinee_key", 2, {0, 1}, 7, {
-			"origin", "seq", "subject", "public_key", "registered", "withdrawn", "withdrawn_at"
+		"origin", "seq", "subject", "public_key", "registered", "withdrawn", "withdrawn_at"
 	}},
 	[STATE_PROTOCOL] = {"protocol", 1, {0}, 9, {
-			"id", "issuer", "subject", "protocol_text", "valid", "issued", "revoked", "revoked_by",
-			"revoke_reason"
+		"id", "issuer", "subject", "protocol_text", "valid", "issued", "revoked", "revoked_by",
+		"revoke_reason"
 	}},
 	[STATE_PROTOCOL_GRANT] = {"protocol_grant", 2, {0, 1}, 8, {
-			"protocol", "ordinal", "subject", "grantee", "operations", "purpose", "records",
-			"valid"
+		"protocol", "ordinal", "subject", "grantee", "operations", "purpose", "records",
+		"valid"
 	}},
 	[STATE_DATA_INDEX] = {"data_index", 2, {0, 1}, 6, {
-			"protocol", "ordinal", "subject", "holder", "relation", "key"
+		"protocol", "ordinal", "subject", "holder", "relation", "key"
 	}},
 	[STATE_ROLE_BINDING] = {"role_binding", 1, {3}, 4, {
-			"role", "member", "seq", "entry"
+		"role", "member", "seq", "entry"
 	}}
 };
 
@@ -122,12 +122,12 @@ const char *
 state_json_array(Pool *pool, JsonSlice array)
 {
 	PoolText	out;
-	const char *next = NULL;
+	JsonSliceStep step = {0};
 	JsonSlice	item;
 
 	pool_text_begin(&out, pool);
 	pool_text_char(&out, '{');
-	while (json_slice_next(array, &next, NULL, &item))
+	while (json_slice_next(array, &step, NULL, &item))
 		state_array_element(&out, json_slice_text(pool, item));
 	pool_text_char(&out, '}');
 	return out.data;

@@ -26,11 +26,11 @@ static void
 statement_capabilities(Facts *facts, Statement *said)
 {
 	JsonSlice	list = json_slice_get(said->claim.body, "capabilities");
-	const char *next = NULL;
+	JsonSliceStep step = {0};
 	JsonSlice	item;
 
 	said->capable = json_slice_type(list) == JSON_SLICE_ARRAY;
-	while (json_slice_next(list, &next, NULL, &item))
+	while (json_slice_next(list, &step, NULL, &item))
 	{
 		bool		known = false;
 
@@ -56,22 +56,20 @@ statement_points(Facts *facts, Statement *said)
 	Pool	   *pool = facts_pool(facts);
 	JsonSlice	last = json_slice_get(said->claim.body, "last");
 	StatementPoint *points = NULL;
-	const char *next = NULL;
-	JsonSlice	name;
+	JsonSliceStep step = {0};
+	const char *name;
 	JsonSlice	value;
 	ClaimPoint	point;
 
 	said->last_is_object = json_slice_type(last) == JSON_SLICE_OBJECT;
 	said->points_valid = claim_points_valid(pool, last);
-	while (said->points_valid && json_slice_next(last, &next, &name, &value))
+	while (said->points_valid && json_slice_next(last, &step, &name, &value))
 	{
-		char		plain[ENTRY_NAME_MAX + 1];
-
-		if (!json_text_string(name.at, name.len, plain, sizeof(plain)))
+		if (strlen(name) > ENTRY_NAME_MAX)
 			continue;
 		claim_point(pool, value, &point);
 		points = pool_grow(pool, points, said->npoints, sizeof(StatementPoint));
-		points[said->npoints].member = pool_text(pool, plain);
+		points[said->npoints].member = pool_text(pool, name);
 		points[said->npoints++].size = point.size;
 	}
 	said->points = points;
@@ -87,7 +85,7 @@ statement_new(Facts *facts, const Claim *claim, const char *payload, size_t len)
 	*copy = *claim;
 	copy->origin = facts_keep(facts, claim->origin);
 	copy->about = facts_keep(facts, claim->about);
-	copy->body.at = pool_copy(pool, claim->body.at, claim->body.len);
+	copy->body = json_slice_keep(pool, claim->body);
 	said->empty = claim_is_empty(copy);
 	said->member = facts_keep(facts, statement_text(facts, copy, "member"));
 	said->alliance = statement_text(facts, copy, "alliance");

@@ -36,7 +36,8 @@ typedef struct RulesStore
 	/*
 	 * The next claim in the order of (origin in byte order, seq) behind after (NULL: from the
 	 * beginning); false if there is none.  What it points to is in the pool, or stays as long as
-	 * the claim does.  Claims may have been judged anew, not added or removed, since the last call.
+	 * the claim does.  Claims may have been judged anew, not added or removed, since the last
+	 * call.
 	 */
 	bool		(*claim_next) (void *store, const ClaimQuery *query, const Claim *after,
 							   Pool *pool, Claim *claim);
@@ -53,8 +54,9 @@ typedef struct RulesStore
 	void		(*rows_trim) (void *store, StateTable table, const char *protocol, int64_t first);
 
 	/*
-	 * Facts, which never change: the answer (a text) to a question (a hash over all that it depends
-	 * on).  Both may be NULL: nothing is kept.  fact_get returns NULL where there is no answer.
+	 * Facts, which never change: the answer (a text) to a question (a hash over all that it
+	 * depends on).  Both may be NULL: nothing is kept.  fact_get returns NULL where there is no
+	 * answer.
 	 */
 	char	   *(*fact_get) (void *store, Pool *pool, const uint8_t question[HASH_LEN]);
 	void		(*fact_put) (void *store, const uint8_t question[HASH_LEN], const char *answer);

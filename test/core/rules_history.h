@@ -74,6 +74,7 @@ typedef struct History
 	char	   *protocol_payloads[IDS_MAX];
 	int			nprotocols;
 	int			nids;
+	bool		suspended[CAST];	/* by who means it well */
 	bool		peaceful;		/* no suspensions, expulsions and revocation lists */
 } History;
 
@@ -100,6 +101,7 @@ once_in(int n)
 static inline void
 world_new(World *world)
 {
+	static const long listed[LISTS][3] = {{14, 22}, {2, 18}, {17, 25, 13}, {10}};
 	X509	   *ca;
 	X509	   *middle;
 	long		serial = 10;
@@ -144,11 +146,10 @@ world_new(World *world)
 			X509_free(made[c]);
 	}
 	/* serial numbers: 10 + 4 * member + certificate */
-	world->lists[0] = pki_crl(ca, world->ca_key, (long[]) {14, 22}, 2, "20260120000000Z");
-	world->lists[1] = pki_crl(ca, world->ca_key, (long[]) {2, 18}, 2, "20260210000000Z");
-	world->lists[2] = pki_crl(middle, world->middle_key, (long[]) {17, 25, 13}, 3,
-							  "20260115000000Z");
-	world->lists[3] = pki_crl(ca, world->ca_key, (long[]) {10}, 1, "20260301000000Z");
+	world->lists[0] = pki_crl(ca, world->ca_key, listed[0], 2, "20260120000000Z");
+	world->lists[1] = pki_crl(ca, world->ca_key, listed[1], 2, "20260210000000Z");
+	world->lists[2] = pki_crl(middle, world->middle_key, listed[2], 3, "20260115000000Z");
+	world->lists[3] = pki_crl(ca, world->ca_key, listed[3], 1, "20260301000000Z");
 	for (int e = 0; e < EXAMINEES; e++)
 		for (int k = 0; k < 2; k++)
 		{
@@ -156,8 +157,8 @@ world_new(World *world)
 			world->examinee_public[e][k] = pki_public(world->examinee_keys[e][k]);
 		}
 	world->bad_keys[0] = strdup("no key");
-	world->bad_keys[1] = strdup("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAA"
-								"AAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n");
+	world->bad_keys[1] = strdup("-----BEGIN PUBLIC KEY-----\n"
+	  "MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n");
 	X509_free(middle);
 	X509_free(ca);
 }
@@ -328,7 +329,7 @@ say_as(History *history, int by, const char *kind, const char *id, int examinee,
 	payload = pool_format(history->pool, "{\"kind\":\"%s\",\"origin\":\"%s\",\"id\":\"%s\","
 						  "\"time\":\"%s\",\"actor\":\"%s\"%s,\"body\":%s}", kind, cast[by], id,
 						  moment(history, time), cast[by], examinee < 0 ? "" :
-						  pool_format(history->pool, ",\"subject\":\"%064d\"", examinee + 1), body);
+						pool_format(history->pool, ",\"subject\":\"%064d\"", examinee + 1), body);
 	pki_must(claim_read(history->pool, payload, strlen(payload), cast[by], chain->count,
 						chain->height, chain->sealed, &step->claim), payload);
 	step->claim.canonical = json_slice_canonical(history->pool, step->claim.body, NULL);
@@ -397,9 +398,10 @@ do_acceptance(History *history, int contract, int by)
 	const char *payload = history->contract_payloads[once_in(20) ? dice(history->ncontracts) :
 													 contract];
 
-	say(history, by, "acceptance", pool_format(history->pool, "{\"contract\":\"%s\",\"envelope\":%s}",
-											   history->contracts[contract],
-											   envelope(history, "contract", payload, &key, 1)));
+	say(history, by, "acceptance",
+		pool_format(history->pool, "{\"contract\":\"%s\",\"envelope\":%s}",
+					history->contracts[contract],
+					envelope(history, "contract", payload, &key, 1)));
 }
 
 static inline void
@@ -438,12 +440,13 @@ do_terms(History *history, int by, int examinee, const char *protocol)
 		"[{\"grantee\":\"h2\",\"operations\":[\"destroy\"]}]",
 		"[{\"grantee\":\"e2\",\"operations\":[\"query\"]}]"
 	};
+	static const int good[] = {0, 1, 2, 4};
 
-	return pool_format(history->pool, "{\"alliance\":\"east\",\"issuer\":\"%s\",\"subject\":\"%064d\","
-					   "\"text\":\"t%d\",\"grants\":%s,\"data_index\":[{\"holder\":\"dc\","
+	return pool_format(history->pool, "{\"alliance\":\"east\",\"issuer\":\"%s\","
+		"\"subject\":\"%064d\",\"text\":\"t%d\",\"grants\":%s,\"data_index\":[{\"holder\":\"dc\","
 					   "\"relation\":\"r\",\"key\":{\"b\":1.0,\"a\":%d}}],\"valid\":%s%s}",
 					   cast[once_in(30) ? dice(CAST) : by], examinee + 1, dice(3),
-					   grants[once_in(8) ? 3 : dice(5)], dice(3), period(history),
+					   grants[once_in(8) ? 3 : good[dice(4)]], dice(3), period(history),
 					   protocol == NULL ? "" : pool_format(history->pool, ",\"protocol\":\"%s\"",
 														   protocol));
 }
@@ -516,7 +519,8 @@ do_nonsense(History *history, int by)
 		"{}", "null", "[]", "{\"member\":5,\"last\":7}", "{\"member\":\"e1\",\"member\":\"e2\"}",
 		"{\"protocol\":{\"a\":[1e3]},\"reason\":[]}", "{\"payloadType\":5,\"payload\":\"\"}",
 		"{\"member\":\"h1\",\"contract\":null,\"public_key\":\"x\",\"last\":{\"height\":1}}",
-		"{\"role\":\"r\",\"member\":\"h1\",\"replaces\":\"x\"}", "{\"policy\":\"examinee_signature\"}",
+		"{\"role\":\"r\",\"member\":\"h1\",\"replaces\":\"x\"}",
+		"{\"policy\":\"examinee_signature\"}",
 		"{\"member\":\"dc\",\"reason\":\"r\",\"last\":{\"height\":-1,\"size\":0}}"
 	};
 
@@ -527,10 +531,14 @@ do_nonsense(History *history, int by)
 static inline void
 do_discipline(History *history, int by)
 {
-	static const char *const kinds[] = {"suspend", "reinstate", "suspend", "reinstate", "expel"};
-	int			about = 1 + dice(CAST - 1);
+	static const char *const kinds[] = {"suspend", "reinstate", "expel"};
+	int			about = 1 + dice(once_in(10) ? CAST - 1 : CAST - 2);
+	int			kind = history->suspended[about] ? 1 : dice(5) == 0 ? 2 : 0;
 
-	say(history, by, kinds[dice(once_in(3) ? 5 : 4)],
+	if (once_in(3))
+		kind = dice(3);
+	history->suspended[about] = kind == 0;
+	say(history, by, kinds[kind],
 		pool_format(history->pool, "{\"member\":\"%s\",\"reason\":\"w%d\",\"last\":%s}",
 					cast[once_in(20) ? 0 : about], dice(3), point(history, about)));
 }
@@ -565,12 +573,20 @@ do_of_protocol(History *history, int by)
 {
 	int			protocol = dice(history->nprotocols);
 
-	if (once_in(3))
+	if (!once_in(4) && dice(6) > 0)
 		by = history->protocol_by[protocol];
-	if (once_in(4))
+	if (dice(4) == 0)
+	{
+		/* by the examinee's other end node, which may not be that yet */
+		by = 1 + dice(2);
+		say(history, by, "revocation",
+			pool_format(history->pool, "{\"protocol\":\"%s\",\"reason\":\"other\"}",
+						history->protocols[protocol]));
+	}
+	else if (dice(2) == 0)
 		do_amendment(history, by, protocol);
 	else
-		say(history, by, once_in(2) ? "revocation" : "note",
+		say(history, by, dice(3) == 0 ? "revocation" : "note",
 			pool_format(history->pool, "{\"protocol\":\"%s\",\"reason\":\"q%d\",\"note\":1}",
 						history->protocols[protocol], dice(3)));
 }
@@ -610,7 +626,7 @@ do_something(History *history)
 			do_discipline(history, once_in(6) ? by : 0);
 			break;
 		case 7:
-			if (history->ncontracts > 0)
+			if (history->ncontracts > 0 && dice(2) == 0)
 				do_ending(history, by);
 			break;
 		case 8:
@@ -670,7 +686,8 @@ history_new(History *history, World *world)
 	history->pool = pool_new();
 	pki_must(period_time("2026-01-05T00:00:00.000000Z", &history->now), "no time");
 	say(history, 0, "genesis",
-		pool_format(history->pool, "{\"alliance\":\"%s\",\"member\":\"dc\",\"kind\":\"data_center\","
+		pool_format(history->pool, "{\"alliance\":\"%s\",\"member\":\"dc\","
+					"\"kind\":\"data_center\","
 					"\"certificate\":%s,\"trust_anchors\":%s}", once_in(60) ? "west" : "east",
 					quoted(history, world->certificates[0][0]), quoted(history, world->anchors)));
 	/* mostly it begins well */

@@ -1,6 +1,6 @@
 /*
- * rules_pki.h: keys, certificates, revocation lists and signatures for the test of the rules, made in
- * memory, always the same ones.
+ * rules_pki.h: keys, certificates, revocation lists and signatures for the test of the rules, made
+ * in memory, always the same ones.
  */
 #ifndef MEDCHAIN_TEST_RULES_PKI_H
 #define MEDCHAIN_TEST_RULES_PKI_H

@@ -4,9 +4,9 @@
  *
  *	rules_state [node] < ledger
  *
- * The ledger is what medchain.export() writes, or lines with "origin", "seq", "height", "sealed" and
- * "payload" behind a first one with "alliance" and "data_center", as test/lib/dump-ledger.sql makes
- * them of the tables.  node: whose roles are bound.
+ * The ledger is what medchain.export() writes, or lines with "origin", "seq", "height", "sealed"
+ * and "payload" behind a first one with "alliance" and "data_center", as test/lib/dump-ledger.sql
+ * makes them of the tables.  node: whose roles are bound.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,7 +116,7 @@ entry(JsonSlice line)
 	const char *origin = field(line, "origin");
 
 	fresh.payload = payload_of(line, &fresh.len);
-	if (json_slice_get(line, "height").at == NULL)
+	if (json_slice_get(line, "height").value == NULL)
 	{
 		waiting = pool_grow(pool, waiting, nwaiting, sizeof(Waiting));
 		waiting[nwaiting++] = fresh;
@@ -181,12 +181,11 @@ main(int argc, char **argv)
 	store = memory_store_new(false);
 	while ((len = getline(&text, &size, stdin)) > 0)
 	{
-		JsonSlice	line = {text, (size_t) len};
-		CoreError	error = {0};
+		JsonSlice	line = json_slice_read(pool, text, (size_t) len, JSON_TEXT_UNIQUE);
 
 		line_number++;
-		if (!json_text_object(text, (size_t) len, JSON_TEXT_UNIQUE, NULL, NULL, &error))
-			fail(error.message);
+		if (line.value == NULL)
+			fail("no JSON object");
 		if (rules == NULL)
 		{
 			const char *alliance = field(line, "alliance");
@@ -199,7 +198,7 @@ main(int argc, char **argv)
 		}
 		else if (json_slice_is(json_slice_get(line, "type"), "block"))
 			block(line);
-		else if (json_slice_get(line, "seq").at != NULL)
+		else if (json_slice_get(line, "seq").value != NULL)
 			entry(line);
 	}
 	memory_store_rows(store, print_row, NULL);
