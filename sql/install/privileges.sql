@@ -76,7 +76,8 @@ $$;
 
 -- Whoever runs the alliance or audits it reads the ledger; secrets of the place (salts, identities,
 -- passwords in conninfo) nobody.
-GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim, medchain.fact,
+GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim,
+    medchain.fact,
     medchain.member, medchain.contract, medchain.ledger_key, medchain.member_certificate,
         medchain.exclusion,
     medchain.examinee_key, medchain.policies, medchain.revocation_lists, medchain.protocol,

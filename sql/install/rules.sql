@@ -1,6 +1,6 @@
 /*
- * rules.sql: faces of the rules, which are in src/rules: what calls ask before they say something that
- * nobody would take; what an auditor asks; and how the ledger spells times.
+ * rules.sql: faces of the rules, which are in src/rules: what calls ask before they say something
+ * that nobody would take; what an auditor asks; and how the ledger spells times.
  */
 
 CREATE FUNCTION medchain.fold_kinds() RETURNS text[]
@@ -165,8 +165,8 @@ CREATE FUNCTION medchain.state_faults(OUT origin text, OUT detail text) RETURNS 
 COMMENT ON FUNCTION medchain.state_faults() IS
     'internal: derive the state from the ledger again, aside, and tell where it differs';
 
--- What verify() says of the state, in an order that neither plans nor collations decide.  A row made
--- up of a chain that there is not is told of ours.
+-- What verify() says of the state, in an order that neither plans nor collations decide.  A row
+-- that was made up, of a chain that there is not, is told of ours.
 CREATE FUNCTION medchain.fold_faults() RETURNS TABLE (origin text, detail text)
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$

@@ -1,11 +1,11 @@
 /*
  * state.sql: the tables that are a fold of the ledger.  Nobody writes them
- * but the fold (fold.sql); verify() recomputes them from the entries.
+ * but the fold (src/alliance/fold.c); verify() recomputes them from the entries.
  *
  * Chains arrive in any order relative to each other, and every node has to
  * derive the same state.  So the fold is a function of the *set* of entries: each
  * governance entry is kept as a claim, and what a claim is worth is judged again
- * whenever something it depends on becomes known (settle, in fold.sql).
+ * whenever something it depends on becomes known (src/rules/rules.c).
  */
 
 CREATE TYPE medchain.member_kind AS ENUM ('data_center', 'end_node', 'chain_node');
@@ -28,12 +28,13 @@ CREATE TABLE medchain.claim (
     reason    text,                 -- why it has no effect
     PRIMARY KEY (origin, seq)
 );
--- claims are judged in the order of (origin in byte order, seq), whatever collation the database has
+-- claims are judged in the order of (origin in byte order, seq), whatever the database's collation
 CREATE INDEX claim_about ON medchain.claim (about, origin COLLATE "C", seq);
 CREATE INDEX claim_subject ON medchain.claim (subject, origin COLLATE "C", seq)
     WHERE subject IS NOT NULL;
 CREATE INDEX claim_member ON medchain.claim (origin COLLATE "C", seq)
-    WHERE kind = ANY ('{genesis,contract,acceptance,configure,suspend,reinstate,expel,ending,rekey,crl}');
+    WHERE kind = ANY ('{genesis,contract,acceptance,configure,suspend,reinstate,expel,ending,rekey,'
+        'crl}');
 CREATE INDEX claim_examinee_key ON medchain.claim (origin COLLATE "C", seq)
     WHERE kind = 'examinee_key';
 CREATE INDEX claim_refused ON medchain.claim (origin) WHERE NOT effective;

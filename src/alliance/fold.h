@@ -9,9 +9,9 @@
 #include "ledger/chain.h"
 
 /*
- * The statement that reads the entries which the state depends on, of those for which the condition
- * holds, with height and time of their blocks, in that order.  Palloc'd.  Its columns: those that are
- * given, and then seq, payload, height, sealed.
+ * The statement that reads the entries which the state depends on, of those for which the
+ * condition holds, with height and time of their blocks, in that order.  Palloc'd.  Its columns:
+ * those that are given, and then seq, payload, height, sealed.
  */
 extern char *fold_select(const char *columns, const char *condition, const char *order);
 

@@ -1,10 +1,10 @@
 /*
  * node_store.c: what the store of the rules keeps in memory, and for how long (see node_store.h).
  *
- * Claims are kept by what they are about: a protocol, an examinee.  All claims about it are read at
- * once, those of many protocols in one statement, and are in the memory store of the rules from
- * then on.  Where there are too many about one thing, and for chains as a whole, they are read piece
- * by piece as they are asked for.
+ * Claims are kept by what they are about: a protocol, an examinee.  All claims about it are read
+ * at once, those of many protocols in one statement, and are in the memory store of the rules from
+ * then on.  Where there are too many about one thing, and for chains as a whole, they are read
+ * piece by piece as they are asked for.
  */
 #include "postgres.h"
 
@@ -471,10 +471,10 @@ static const char *
 node_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size_t *len)
 {
 	NodeStore  *store = state;
-	const char *text = memory_store.entry_text(store->cache, NULL, origin, seq, len);
+	const char *payload = memory_store.entry_text(store->cache, NULL, origin, seq, len);
 
-	if (text != NULL)
-		return pool_copy(pool, text, *len);
+	if (payload != NULL)
+		return pool_copy(pool, payload, *len);
 	return store_entry_text(store, pool, origin, seq, len);
 }
 

@@ -2,8 +2,8 @@
  * node_store.h: the store of the rules over this node's tables.
  *
  * What is read stays in memory for a while, and what is written waits there to be written in bulk:
- * a statement for each claim would cost more than all that is judged.  How much that is has an upper
- * bound, whatever a chain has in it.  Everything runs inside a trusted scope.
+ * a statement for each claim would cost more than all that is judged.  How much that is has an
+ * upper bound, whatever a chain has in it.  Everything runs inside a trusted scope.
  */
 #ifndef MEDCHAIN_ALLIANCE_NODE_STORE_H
 #define MEDCHAIN_ALLIANCE_NODE_STORE_H

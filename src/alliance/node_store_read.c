@@ -56,9 +56,9 @@ store_value(HeapTuple row, TupleDesc desc, int column)
 static char *
 store_text(Pool *pool, HeapTuple row, TupleDesc desc, int column)
 {
-	char	   *text = SPI_getvalue(row, desc, column);
+	char	   *value = SPI_getvalue(row, desc, column);
 
-	return text != NULL ? pool_text(pool, text) : NULL;
+	return value != NULL ? pool_text(pool, value) : NULL;
 }
 
 static bool
@@ -162,9 +162,9 @@ store_read(NodeStore *store, const ClaimQuery *query, const Claim *after, int li
 	MemoryContext old = MemoryContextSwitchTo(store->temp);
 	bool		any = query->about == NULL && query->subject == NULL && query->origin == NULL;
 	int			conditions = (query->about != NULL ? READ_ABOUT : 0) |
-		(query->subject != NULL ? READ_SUBJECT : 0) | (query->origin != NULL ? READ_ORIGIN : 0) |
-		(after != NULL ? READ_AFTER : 0) |
-		(any && query->kinds == CLAIM_SET(CLAIM_EXAMINEE_KEY) ? READ_EXAMINEES : 0);
+	(query->subject != NULL ? READ_SUBJECT : 0) | (query->origin != NULL ? READ_ORIGIN : 0) |
+	(after != NULL ? READ_AFTER : 0) |
+	(any && query->kinds == CLAIM_SET(CLAIM_EXAMINEE_KEY) ? READ_EXAMINEES : 0);
 	Datum		values[9];
 
 	/* what a statement has no condition for is any value */
@@ -308,18 +308,18 @@ store_entry_text(NodeStore *store, Pool *pool, const char *origin, int64 seq, si
 	MemoryContext old = MemoryContextSwitchTo(store->temp);
 	Oid			types[2] = {TEXTOID, INT8OID};
 	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(seq)};
-	char	   *text = NULL;
+	char	   *payload = NULL;
 
 	store_execute(store, &plan,
 				  "SELECT payload FROM medchain.entry WHERE origin = $1 AND seq = $2", 2, types,
 				  values);
 	if (SPI_processed > 0)
-		text = store_text(pool, SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	*len = text != NULL ? strlen(text) : 0;
+		payload = store_text(pool, SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	*len = payload != NULL ? strlen(payload) : 0;
 	SPI_freetuptable(SPI_tuptable);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(store->temp);
-	return text;
+	return payload;
 }
 
 char *

@@ -310,8 +310,8 @@ write_claims(NodeStore *store)
 {
 	static SPIPlanPtr judge = NULL;
 	static const char *const sql = "UPDATE medchain.claim c SET effective = u.reason IS NULL, "
-		"reason = u.reason FROM unnest($1, $2, $3) u(origin, seq, reason) "
-		"WHERE c.origin = u.origin AND c.seq = u.seq::bigint";
+	"reason = u.reason FROM unnest($1, $2, $3) u(origin, seq, reason) "
+	"WHERE c.origin = u.origin AND c.seq = u.seq::bigint";
 	ClaimQuery	query = {.kinds = CLAIM_SET_ALL};
 	Pool	   *pool = pool_new();
 	WriteBatch	fresh;
@@ -410,8 +410,8 @@ write_facts(NodeStore *store)
 {
 	static SPIPlanPtr plan = NULL;
 	static const char *const sql = "INSERT INTO medchain.fact (question, answer) "
-		"SELECT decode(u.question, 'hex'), u.answer FROM unnest($1, $2) u(question, answer) "
-		"ON CONFLICT DO NOTHING";
+	"SELECT decode(u.question, 'hex'), u.answer FROM unnest($1, $2) u(question, answer) "
+	"ON CONFLICT DO NOTHING";
 	WriteBatch	batch;
 
 	batch_begin(&batch, 2);

@@ -1,9 +1,9 @@
 /*
  * state_check.c: is the state what the ledger says?  For verify().
  *
- * The rules derive it once more, in memory, from what is in blocks, without asking for any fact that
- * was found out before; and each row of the tables is compared with theirs.  It writes nothing, so
- * that a standby can do it, too.
+ * The rules derive it once more, in memory, from what is in blocks, without asking for any fact
+ * that was found out before; and each row of the tables is compared with theirs.  It writes
+ * nothing, so that a standby can do it, too.
  */
 #include "postgres.h"
 
@@ -112,18 +112,18 @@ check_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size_
 				 types, values);
 	if (SPI_processed > 0)
 	{
-		char	   *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		char	   *payload = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 
-		*len = strlen(text);
-		copy = pool_copy(pool, text, *len);
-		pfree(text);
+		*len = strlen(payload);
+		copy = pool_copy(pool, payload, *len);
+		pfree(payload);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	pfree(DatumGetPointer(values[0]));
 	return copy;
 }
 
-/* All claims first, so that members are settled before what they say, and little is judged twice. */
+/* All claims first: members are settled before what they say, and little is judged twice. */
 static void
 check_derive(StateCheck *check, Rules *rules)
 {
@@ -247,7 +247,7 @@ check_values(StateCheck *check, const char *column, const char *type, const char
 	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
 	Datum		values[3];
 	char		nulls[4] = "   ";
-	const char *text;
+	const char *words;
 
 	nulls[0] = here == NULL ? 'n' : ' ';
 	nulls[1] = ledger == NULL ? 'n' : ' ';
@@ -255,9 +255,9 @@ check_values(StateCheck *check, const char *column, const char *type, const char
 	values[1] = ledger != NULL ? CStringGetTextDatum(ledger) : (Datum) 0;
 	values[2] = CStringGetTextDatum(column);
 	SPI_execute_with_args(sql, 3, types, values, nulls, true, 1);
-	text = pool_text(check->pool, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	words = pool_text(check->pool, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
 	SPI_freetuptable(SPI_tuptable);
-	return text;
+	return words;
 }
 
 static int

@@ -2,8 +2,8 @@
  * state_rows.c: rows of the state's tables, as the rules write them: doc/ledger.md, "The state's
  * hash".
  *
- * What PostgreSQL prints of a value is not it: a time has several spellings, an array quotes what it
- * has to.  So values are written by the functions of the rules.
+ * What PostgreSQL prints of a value is not it: a time has several spellings, an array quotes what
+ * it has to.  So values are written by the functions of the rules.
  */
 #include "postgres.h"
 
@@ -28,7 +28,7 @@
 
 #define ROWS_FETCH 200
 
-char **
+char	  **
 state_rows_types(StateTable table)
 {
 	const StateTableInfo *info = &state_tables[table];

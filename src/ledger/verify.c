@@ -4,7 +4,7 @@
  * The walk through blocks and entries is verify_segment()'s, in parallel.  Here is what frames it:
  * from which block on; what the walk has to arrive at (medchain.chain, the pinned genesis block,
  * checkpoints that were kept elsewhere, the one that was remembered); and the state, which is
- * derived anew and compared (fold_faults(), in fold.sql).
+ * derived anew and compared (fold_faults(), in rules.sql).
  */
 #include "postgres.h"
 

@@ -34,7 +34,7 @@ extern ExamineeSigned ask_examinee_signed(Rules *rules, Pool *pool, const char *
 extern bool ask_examinee_signed_before(Rules *rules, Pool *pool, const char *member,
 									   const uint8_t subject[HASH_LEN], JsonSlice terms);
 
-/* What is wrong with the terms of a contract that the data centre would offer then; NULL: nothing. */
+/* What is wrong with the terms of a contract that the data centre offers then; NULL: nothing. */
 extern const char *ask_contract_terms(Rules *rules, Pool *pool, JsonSlice terms, int64_t time);
 
 /* Is a certificate (PEM) made out to the name in one of that member's contracts? */

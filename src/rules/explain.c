@@ -2,8 +2,8 @@
  * explain.c: what the rules say of one entry, condition by condition (see explain.h).
  *
  * Most kinds share the first conditions: the entry can be read, stands in no excluded part of its
- * chain, its author had standing there, and his ledger's key signed it.  What is particular to a kind
- * is one condition, told as its rule says it.
+ * chain, its author had standing there, and his ledger's key signed it.  What is particular to a
+ * kind is one condition, told as its rule says it.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -24,37 +24,51 @@ static const struct
 	bool		envelope;		/* signed by a key of its author's ledger */
 	const char *rule;			/* doc/ledger.md */
 }			kinds[CLAIM_KINDS] = {
+
 	[CLAIM_GENESIS] = {AUTHOR_ANYBODY, false,
-	"it is the first entry of the data centre's chain, of this alliance, with trust anchors that accept its certificate"},
+		"it is the first entry of the data centre's chain, of this alliance, with trust "
+	"anchors that accept its certificate"},
 	[CLAIM_CONTRACT] = {AUTHOR_CENTER, true,
-	"it is with another member that was not expelled before, and its terms and certificate are in order"},
+		"it is with another member that was not expelled before, and its terms and "
+	"certificate are in order"},
 	[CLAIM_ACCEPTANCE] = {AUTHOR_ANYBODY, false,
-	"it countersigns a contract with its author, with the contract's certificate or a key of his ledger"},
+		"it countersigns a contract with its author, with the contract's certificate or "
+	"a key of his ledger"},
 	[CLAIM_CONFIGURE] = {AUTHOR_CONFIGURES, false,
-	"it is the first for that member's ledger, which is not configured by a contract, with a public key"},
+		"it is the first for that member's ledger, which is not configured by a "
+	"contract, with a public key"},
 	[CLAIM_SUSPEND] = {AUTHOR_CENTER, false,
-	"the member is not suspended, and the block that it names is not before that of the last such entry"},
+		"the member is not suspended, and the block that it names is not before that of "
+	"the last such entry"},
 	[CLAIM_REINSTATE] = {AUTHOR_CENTER, false,
-	"the member is suspended, and the block that it names is not before that of its suspension"},
+		"the member is suspended, and the block that it names is not before that of its "
+	"suspension"},
 	[CLAIM_EXPEL] = {AUTHOR_CENTER, false,
-	"it is about a member that was not expelled before, and names a block of its chain"},
+		"it is about a member that was not expelled before, and names a block of its "
+	"chain"},
 	[CLAIM_ENDING] = {AUTHOR_ANYBODY, false,
-	"it ends a contract of its author, or is the data centre's and names a block of the member's chain"},
+		"it ends a contract of its author, or is the data centre's and names a block of "
+	"the member's chain"},
 	[CLAIM_REKEY] = {AUTHOR_ANYBODY, false,
-	"it is signed by the key before, or is the data centre's after a loss; by the new key and that of a certificate that is accepted"},
+		"it is signed by the key before, or is the data centre's after a loss; by the "
+	"new key and that of a certificate that is accepted"},
 	[CLAIM_CRL] = {AUTHOR_CENTER, false, "the revocation list is signed by a CA of the alliance"},
 	[CLAIM_POLICY] = {AUTHOR_CENTER, false,
 	"there is that policy and value, and it names blocks of the members' chains"},
 	[CLAIM_EXAMINEE_KEY] = {AUTHOR_ISSUES, false,
-	"the new key has signed it, and the one before, unless the data centre withdrew that"},
+		"the new key has signed it, and the one before, unless the data centre withdrew "
+	"that"},
 	[CLAIM_EXAMINEE_WITHDRAWAL] = {AUTHOR_CENTER, false,
 	"it is about an examinee, and names blocks of the members' chains"},
 	[CLAIM_PROTOCOL] = {AUTHOR_ISSUES, true,
-	"its alliance, author, subject and terms are in order, no earlier protocol has its id, and the examinee has signed where that is needed"},
+		"its alliance, author, subject and terms are in order, no earlier protocol has "
+	"its id, and the examinee has signed where that is needed"},
 	[CLAIM_AMENDMENT] = {AUTHOR_ISSUES, true,
-	"it amends an earlier protocol of its author about that subject, its terms are in order, and the examinee has signed where that is needed"},
+		"it amends an earlier protocol of its author about that subject, its terms are "
+	"in order, and the examinee has signed where that is needed"},
 	[CLAIM_REVOCATION] = {AUTHOR_ANYBODY, false,
-	"there is that protocol, and it is the author's, or he is the data centre or the examinee's end node"},
+		"there is that protocol, and it is the author's, or he is the data centre or the "
+	"examinee's end node"},
 	[CLAIM_NOTE] = {AUTHOR_CONTRACT, false,
 	"there is that protocol, and its author has a part in it, or is an auditor"},
 	[CLAIM_BIND_ROLE] = {AUTHOR_ANYBODY, false, "it is of effect on its own node alone"}
@@ -136,7 +150,8 @@ explain_author(Explain *explain, ExplainAuthor author)
 	static const char *const conditions[] = {
 		[AUTHOR_CENTER] = "the data centre says it, with a certificate for that time",
 		[AUTHOR_CONTRACT] = "its author's contract and certificate are in force there",
-		[AUTHOR_CONFIGURES] = "its author is an end node whose contract lets it configure ledgers there",
+		[AUTHOR_CONFIGURES] = "its author is an end node whose contract lets it configure ledgers "
+		"there",
 		[AUTHOR_ISSUES] = "its author's contract lets him issue protocols there"
 	};
 	const Claim *claim = explain->claim;
@@ -211,7 +226,7 @@ rules_explain(Rules *rules, const char *origin, int64_t seq, ExplainVisit visit,
 	if (found)
 	{
 		const char *worth = claim.effective ? "every condition holds" :
-			claim.reason != NULL ? claim.reason : "";
+		claim.reason != NULL ? claim.reason : "";
 
 		explain.claim = &claim;
 		explain.author = rules_author(rules, &claim);

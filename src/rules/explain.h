@@ -17,8 +17,8 @@ typedef void (*ExplainVisit) (void *state, const char *condition, ExplainResult 
 							  const char *judged_by);
 
 /*
- * The conditions for an entry to have effect, in the order in which they are asked, the last one being
- * that it has.  False if the state does not depend on that entry.
+ * The conditions for an entry to have effect, in the order in which they are asked, the last one
+ * being that it has.  False if the state does not depend on that entry.
  */
 extern bool rules_explain(Rules *rules, const char *origin, int64_t seq, ExplainVisit visit,
 						  void *state);

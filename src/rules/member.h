@@ -208,8 +208,8 @@ extern const char *member_governor_reason(const MemberClaim *claim, const Party 
 extern const char *member_terms_reason(Members *members, Statement *said);
 
 /*
- * The CAs whose lists count in an entry of the data centre's chain: trust anchors, and those that came
- * with certificates which it took before.
+ * The CAs whose lists count in an entry of the data centre's chain: trust anchors, and those that
+ * came with certificates which it took before.
  */
 extern const char *member_issuers(Members *members, int64_t seq);
 

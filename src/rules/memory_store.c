@@ -80,7 +80,8 @@ memory_store_free(MemoryStore *store)
 void
 memory_store_entry(MemoryStore *store, const char *payload, size_t len)
 {
-	store->payload = store->shared || payload == NULL ? payload : pool_copy(store->pool, payload, len);
+	store->payload = store->shared || payload == NULL ? payload :
+		pool_copy(store->pool, payload, len);
 	store->payload_len = len;
 }
 
