@@ -247,6 +247,10 @@ scan_number(Scanner *scanner)
 		exponent = scan_exponent(scanner, &digits);
 		fine = digits > 0;
 	}
+	/* what stands there instead must not become one with what follows */
+	if (scanner->at < scanner->end && *scanner->at != '\0' &&
+		strchr("0123456789.eE+-", *scanner->at) != NULL)
+		fine = false;
 	if (!fine)
 		return scan_fail(scanner, "payload is not a JSON object");
 	written_before = (long) before + exponent > 1 ? (long) before + exponent : 1;

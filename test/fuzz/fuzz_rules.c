@@ -8,7 +8,6 @@
 #include "rules/rules.h"
 
 #define ENTRIES_MAX 100
-#define FACTS_INPUTS 200
 
 typedef struct FuzzEntry
 {
@@ -44,19 +43,12 @@ read_entry(Pool *pool, FuzzEntry *out)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static Facts *facts = NULL;
-	static unsigned long inputs = 0;
 	Pool	   *pool = pool_new();
 	FuzzEntry	entries[ENTRIES_MAX];
 	size_t		count = 0;
+	Facts	   *facts = facts_new(NULL, NULL);
 	uint8_t		hashes[2][HASH_LEN];
 
-	/* they depend on bytes alone, and cryptography is slow */
-	if (inputs++ % FACTS_INPUTS == 0)
-	{
-		facts_free(facts);
-		facts = facts_new(NULL, NULL);
-	}
 	for (size_t at = 0; at < size && count < ENTRIES_MAX;)
 	{
 		const uint8_t *end = memchr(data + at, '\n', size - at);
@@ -107,6 +99,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memory_store_free(store);
 	}
 	MUST(memcmp(hashes[0], hashes[1], HASH_LEN) == 0);
+	facts_free(facts);
 	pool_free(pool);
 	return 0;
 }
