@@ -137,6 +137,32 @@ SELECT member, state FROM medchain.members ORDER BY 1;
 SELECT DISTINCT kind FROM medchain.diagnosis_log('P0001') ORDER BY 1;
 SELECT origin, ok, fault, detail FROM medchain.verify() ORDER BY 1;
 
+-- what an auditor is told of an entry: each condition, and what it was judged by
+SELECT condition, holds, test.masked(judged_by) AS judged_by FROM medchain.explain_entry(:'p1');
+SELECT condition, holds, test.masked(judged_by) AS judged_by FROM medchain.explain_entry((
+    SELECT contract FROM medchain.members WHERE member = 'hospital-a'));
+SELECT c.kind, x.condition, x.holds, test.masked(x.judged_by) AS judged_by FROM (
+    SELECT DISTINCT ON (kind) kind, entry FROM medchain.rejections WHERE origin = 'hospital-a'
+    ORDER BY kind, seq) c CROSS JOIN LATERAL medchain.explain_entry(c.entry) x;
+SELECT content FROM test.error_of($$ SELECT medchain.explain_entry((
+    SELECT id FROM medchain.entry WHERE kind = 'remark' LIMIT 1)) $$);
+SELECT content FROM test.error_of(
+    $$ SELECT medchain.explain_entry('00000000-0000-4000-8000-000000000000') $$);
+-- the last condition is what the state says
+SELECT count(*) > 50 AS many, bool_and(x.holds = c.effective) AS "as in the state"
+FROM medchain.claim c CROSS JOIN LATERAL (SELECT x.holds FROM medchain.explain_entry(c.id)
+    WITH ORDINALITY x(condition, holds, judged_by, place)
+    WHERE x.condition = 'it has effect') x
+WHERE (SELECT count(*) FROM medchain.claim o WHERE o.id = c.id) = 1;
+
+-- the state has a hash, which a row that was edited changes
+SELECT medchain.state_hash() AS hash \gset
+SELECT medchain.state_hash() = :'hash' AS same, octet_length(:'hash'::bytea);
+BEGIN;
+UPDATE medchain.protocol SET protocol_text = protocol_text || '.' WHERE id = :'p1';
+SELECT medchain.state_hash() = :'hash' AS same;
+ROLLBACK;
+
 -- a chain that is taken back from its first block on: so is the countersignature in it
 \c :data_centre
 BEGIN;

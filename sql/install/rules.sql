@@ -140,6 +140,11 @@ CREATE FUNCTION medchain.examinee_signed_before(member text, subject bytea, term
 COMMENT ON FUNCTION medchain.examinee_signed_before(text, bytea, jsonb) IS
     'internal: is there an earlier entry of these very terms with the examinee''s signature?';
 
+CREATE FUNCTION medchain.fold_entries(origin text, first bigint, last bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_fold_entries';
+COMMENT ON FUNCTION medchain.fold_entries(text, bigint, bigint) IS
+    'internal: fold the governance entries of this range into the state';
+
 CREATE FUNCTION medchain.fold_forget(origin text, first bigint) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_fold_forget';
 COMMENT ON FUNCTION medchain.fold_forget(text, bigint) IS

@@ -179,6 +179,20 @@ fold_forget(const char *origin, int64 first)
 	rulebook_close(book);
 }
 
+PG_FUNCTION_INFO_V1(medchain_fold_entries);
+
+/* fold_entries(origin text, first bigint, last bigint) -> void */
+Datum
+medchain_fold_entries(PG_FUNCTION_ARGS)
+{
+	TrustedScope scope;
+
+	trusted_begin(&scope);
+	fold_entries(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2));
+	trusted_end(&scope);
+	PG_RETURN_VOID();
+}
+
 PG_FUNCTION_INFO_V1(medchain_fold_forget);
 
 /* fold_forget(origin text, first bigint) -> void */

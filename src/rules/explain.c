@@ -238,7 +238,8 @@ rules_explain(Rules *rules, const char *origin, int64_t seq, ExplainVisit visit,
 		explain_author(&explain, kinds[claim.kind].author);
 		if (kinds[claim.kind].envelope)
 			explain_signature(&explain);
-		explain_tell(&explain, kinds[claim.kind].rule, claim.effective, worth);
+		explain_tell(&explain, kinds[claim.kind].rule, claim.effective, claim.effective ?
+					 "the entry, and those that it depends on" : worth);
 		visit(state, "it has effect", claim.effective ? EXPLAIN_HOLDS : EXPLAIN_FAILS, worth);
 	}
 	pool_free(pool);

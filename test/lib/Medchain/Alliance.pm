@@ -617,8 +617,8 @@ sub check_logs
 my @state_tables = qw(claim member contract ledger_key member_certificate exclusion examinee_key protocol protocol_grant data_index
   role_binding);
 
-# What the rules in C (src/rules) derive from a node's ledger, compared with its own tables: each row that only one of the two
-# has, as text; empty if they are the same.
+# What the rules (src/rules) derive from a node's ledger in a program of their own, compared with its tables: each row that only
+# one of the two has, as text, and whether the state has another hash; empty if they are the same.
 sub state_differences
 {
 	my ($self, $name) = @_;
@@ -629,6 +629,7 @@ sub state_differences
 	my $ledger = $self->sql($name, PostgreSQL::Test::Utils::slurp_file('test/lib/dump-ledger.sql'));
 	return '' if $ledger eq '';
 	IPC::Run::run([$program], '<', \"$ledger\n", '>', \$derived, '2>', \$err) or return "$name: rules_state failed: $err";
+	chomp($err);
 	foreach my $row (split /\n/, $derived)
 	{
 		my ($table, $values) = split /\t/, $row, 2;
@@ -647,6 +648,8 @@ sub state_differences
 		  } [ 'only by the rules', "derived_$table", "medchain.$table" ], [ 'only in the table', "medchain.$table", "derived_$table" ])
 		  . ") x ORDER BY 1;\n";
 	}
+	# the same hash means the same rows, written in the same way
+	$script .= "SELECT '$name: its state''s hash is another one' WHERE encode(medchain.state_hash(), 'hex') <> '$err';\n";
 	return $self->sql($name, $script);
 }
 
