@@ -174,3 +174,30 @@ CREATE FUNCTION pg_temp.fold_forget(text, bigint) RETURNS void LANGUAGE sql SECU
 SELECT pg_temp.fold_forget('hospital-a', 0);
 SELECT accepted, takes_part FROM medchain.member WHERE name = 'hospital-a';
 ROLLBACK;
+-- and comes again; what this session has in memory goes with what its tables forget
+CREATE FUNCTION pg_temp.fold_again(origin text) RETURNS void LANGUAGE sql SECURITY DEFINER
+    SET search_path = pg_catalog, medchain, pg_temp AS $$
+    SELECT medchain.fold_entries($1, 0, (SELECT c.size - 1 FROM medchain.chain c
+        WHERE c.origin = $1)) $$;
+CREATE FUNCTION pg_temp.has_contract() RETURNS boolean LANGUAGE sql SECURITY DEFINER
+    SET search_path = pg_catalog, medchain, pg_temp AS $$
+    SELECT x.holds FROM medchain.explain_entry((SELECT contract FROM medchain.member
+        WHERE name = 'hospital-a')) x WHERE x.condition = 'it has effect' $$;
+BEGIN;
+CREATE FUNCTION pg_temp.fold_forget(text, bigint) RETURNS void LANGUAGE sql SECURITY DEFINER
+    SET search_path = pg_catalog, medchain, pg_temp AS 'SELECT medchain.fold_forget($1, $2)';
+SAVEPOINT before;
+SELECT pg_temp.fold_forget('data-centre', 0);
+SELECT count(*) AS members FROM medchain.member;
+ROLLBACK TO before;
+SELECT pg_temp.has_contract();
+SELECT pg_temp.fold_forget('data-centre', 0);
+SELECT pg_temp.fold_forget('hospital-a', 0);
+SELECT pg_temp.fold_again('hospital-a');
+SELECT count(*) AS members FROM medchain.member;
+SELECT pg_temp.fold_again('data-centre');
+SELECT pg_temp.has_contract();
+SELECT medchain.state_hash() = :'hash' AS "the same state";
+COMMIT;
+SELECT pg_temp.has_contract();
+SELECT origin, ok, detail FROM medchain.verify() ORDER BY 1;

@@ -244,7 +244,7 @@ BEGIN
                     'protocol',
                 HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same '
                     'arguments; give the signature in base64.';
-        ELSIF policy_at('examinee_signature', local.node) = 'required'
+        ELSIF policy_at('examinee_signature', local.node) IS NOT DISTINCT FROM 'required'
               AND examinee_signed_before(local.node, decode(terms::jsonb ->> 'subject', 'hex'),
                   terms::jsonb) THEN
             RAISE invalid_parameter_value USING
@@ -255,7 +255,7 @@ BEGIN
         END IF;
     END IF;
     IF terms::jsonb -> 'grants' <> '[]'
-       AND policy_at('examinee_signature', local.node) = 'required'
+       AND policy_at('examinee_signature', local.node) IS NOT DISTINCT FROM 'required'
        AND NOT examinee_signed(local.node, decode(terms::jsonb ->> 'subject', 'hex'), envelope)
        THEN
         RAISE insufficient_privilege USING

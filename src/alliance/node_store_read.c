@@ -233,7 +233,7 @@ store_read_keys(NodeStore *store, bool subjects, const char *const *keys, size_t
 
 #define FOLLOW \
 	"SELECT * FROM (SELECT " CLAIM_COLUMNS ", e.payload " \
-	"FROM unnest($1, $2) k(origin, seq) CROSS JOIN LATERAL (SELECT * FROM medchain.claim x " \
+	"FROM unnest($1, $2::bigint[]) k(origin, seq) CROSS JOIN LATERAL (SELECT * FROM medchain.claim x " \
 	"WHERE x.origin " BYTES " = k.origin AND x.seq > k.seq AND x.kind = " MEMBER_KINDS ") c " \
 	CLAIM_ENTRY "UNION ALL " \
 	"SELECT " CLAIM_COLUMNS ", e.payload FROM medchain.claim c " CLAIM_ENTRY \
@@ -246,13 +246,13 @@ void
 node_store_follow(NodeStore *store, Rules *rules)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {TEXTARRAYOID, INT8ARRAYOID};
+	Oid			types[2] = {TEXTARRAYOID, TEXTARRAYOID};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain rules follow",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Pool	   *pool = pool_new();
 	const char **origins = NULL;
-	Datum	   *seqs = NULL;
+	const char **seqs = NULL;
 	size_t		count = 0;
 	Datum		values[2];
 	Portal		portal;
@@ -261,13 +261,12 @@ node_store_follow(NodeStore *store, Rules *rules)
 	for (const KnownChain *chain = store->known_list; chain != NULL; chain = chain->next)
 	{
 		origins = pool_grow(pool, origins, count, sizeof(char *));
-		seqs = pool_grow(pool, seqs, count, sizeof(Datum));
+		seqs = pool_grow(pool, seqs, count, sizeof(char *));
 		origins[count] = chain->origin;
-		seqs[count++] = Int64GetDatum(chain->seq);
+		seqs[count++] = state_number(pool, chain->seq);
 	}
 	values[0] = fold_texts(origins, count);
-	values[1] = PointerGetDatum(construct_array(seqs, (int) count, INT8OID, sizeof(int64),
-												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[1] = fold_texts(seqs, count);
 	trusted_plan_anew(&plan, FOLLOW, 2, types);
 	portal = SPI_cursor_open(NULL, plan, values, NULL, !store->write);
 	do
