@@ -1,7 +1,6 @@
 /*
  * period.c: times and periods, as the ledger spells them.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "rules/period.h"
@@ -76,6 +75,18 @@ period_time(const char *text, int64_t *time)
 	return true;
 }
 
+static char *
+period_put(char *at, int64_t value, int width, char then)
+{
+	for (int i = width - 1; i >= 0; i--)
+	{
+		at[i] = (char) ('0' + value % 10);
+		value /= 10;
+	}
+	at[width] = then;
+	return at + width + 1;
+}
+
 void
 period_time_text(int64_t time, char out[PERIOD_TIME_SIZE])
 {
@@ -103,12 +114,14 @@ period_time_text(int64_t time, char out[PERIOD_TIME_SIZE])
 	year = year_of_era + era * 400 + (month >= 10);
 	if (year < 1)
 		year = 1 - year;		/* before Christ, as to_char() has it */
-	(void) snprintf(out, PERIOD_TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", (int) year,
-					(int) (month < 10 ? month + 3 : month - 9),
-					(int) (of_year - (153 * month + 2) / 5 + 1),
-					(int) (rest / (3600 * PERIOD_SECOND)),
-					(int) (rest / (60 * PERIOD_SECOND) % 60),
-					(int) (rest / PERIOD_SECOND % 60), (int) (rest % PERIOD_SECOND));
+	out = period_put(out, year, 4 + (year > 9999) + (year > 99999), '-');
+	out = period_put(out, month < 10 ? month + 3 : month - 9, 2, '-');
+	out = period_put(out, of_year - (153 * month + 2) / 5 + 1, 2, 'T');
+	out = period_put(out, rest / (3600 * PERIOD_SECOND), 2, ':');
+	out = period_put(out, rest / (60 * PERIOD_SECOND) % 60, 2, ':');
+	out = period_put(out, rest / PERIOD_SECOND % 60, 2, '.');
+	out = period_put(out, rest % PERIOD_SECOND, 6, 'Z');
+	*out = '\0';
 }
 
 int64_t

@@ -25,32 +25,47 @@ protocol_base(Rules *rules, Pool *pool, const char *about, Claim *base)
 	return rules->store->claim_next(rules->store_state, &query, NULL, pool, base);
 }
 
+static int
+protocol_order(const Claim *a, const Claim *b)
+{
+	int			order = a->time < b->time ? -1 : a->time > b->time;
+
+	if (order == 0)
+		order = strcmp(a->origin, b->origin);
+	return order != 0 ? order : a->seq < b->seq ? -1 : a->seq > b->seq;
+}
+
 /*
  * Rule: ids are their authors' choice: of several protocols with one id by authors who may issue
- * protocols there, the earliest has it.  (doc/ledger.md, "Protocols")
+ * protocols there, the earliest has it.  False if there is none; of first, only the place and the
+ * time count.  (doc/ledger.md, "Protocols")
  */
 static bool
-protocol_id_taken(Rules *rules, Pool *pool, const Claim *claim)
+protocol_has_id(Rules *rules, Pool *pool, const char *about, Claim *first)
 {
-	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_PROTOCOL), .about = claim->about};
-	Claim		other;
+	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_PROTOCOL), .about = about};
+	Claim		claim;
 	bool		begun = false;
+	bool		found = false;
 
-	while (protocol_next(rules, &query, &begun, pool, &other))
+	while (protocol_next(rules, &query, &begun, pool, &claim))
 	{
-		Party	   *author = rules_author(rules, &other);
-		int			order = other.time < claim->time ? -1 : other.time > claim->time;
+		Party	   *author = rules_author(rules, &claim);
 
-		if (order == 0)
-			order = strcmp(other.origin, claim->origin);
-		if (order == 0)
-			order = other.seq < claim->seq ? -1 : other.seq > claim->seq;
-		if (order < 0 && standing_excluded(author, other.seq, other.time) == NULL &&
-			standing_reason(author, other.seq, other.time, other.sealed, CAPABILITY_ISSUE,
-							"") == NULL)
-			return true;
+		/* nobody of whom nothing is known may issue any */
+		if (author == NULL)
+			continue;
+		claim.origin = author->name;
+		pool_reset(pool);
+		if ((found && protocol_order(&claim, first) > 0) ||
+			standing_excluded(author, claim.seq, claim.time) != NULL ||
+			standing_reason(author, claim.seq, claim.time, claim.sealed, CAPABILITY_ISSUE,
+							"") != NULL)
+			continue;
+		*first = claim;
+		found = true;
 	}
-	return false;
+	return found;
 }
 
 /* Has it amended a protocol of its own that has effect, about the same subject? */
@@ -71,10 +86,10 @@ protocol_amends(Rules *rules, Pool *pool, const Claim *claim)
  * Rule: a protocol, or an amendment of one's own, counts if its author may issue protocols there
  * and his ledger's key signed it, if it is of this alliance, author and subject, its id is free
  * (or of an earlier protocol of his about that subject), its terms are in order, and the examinee
- * has signed where that is needed.  (doc/ledger.md, "Protocols")
+ * has signed where that is needed.  first: whose the id is, or NULL.  (doc/ledger.md, "Protocols")
  */
-const char *
-protocol_reason(Rules *rules, Pool *pool, const Claim *claim)
+static const char *
+protocol_reason(Rules *rules, Pool *pool, const Claim *claim, const Claim *first)
 {
 	Party	   *author = rules_author(rules, claim);
 	const char *reason;
@@ -96,7 +111,7 @@ protocol_reason(Rules *rules, Pool *pool, const Claim *claim)
 		return "protocol is about another subject";
 	if (claim->kind == CLAIM_PROTOCOL)
 	{
-		if (protocol_id_taken(rules, pool, claim))
+		if (first != NULL && protocol_order(first, claim) < 0)
 			return "there is a protocol with this id already";
 	}
 	else if (!protocol_amends(rules, pool, claim))
@@ -208,9 +223,9 @@ note_reason(Rules *rules, Pool *pool, const Claim *claim)
 
 /* ----- what depends on what ----- */
 
-/* Judge a claim about a protocol; did it gain or lose its effect? */
+/* Judge a claim about a protocol; did it gain or lose its effect?  first: as above. */
 static bool
-protocol_judge(Rules *rules, Pool *pool, const Claim *claim)
+protocol_judge(Rules *rules, Pool *pool, const Claim *claim, const Claim *first)
 {
 	switch (claim->kind)
 	{
@@ -219,7 +234,7 @@ protocol_judge(Rules *rules, Pool *pool, const Claim *claim)
 		case CLAIM_NOTE:
 			return rules_judge(rules, claim, note_reason(rules, pool, claim));
 		default:
-			return rules_judge(rules, claim, protocol_reason(rules, pool, claim));
+			return rules_judge(rules, claim, protocol_reason(rules, pool, claim, first));
 	}
 }
 
@@ -243,7 +258,7 @@ protocol_settle_rights(Rules *rules, const char *origin, const uint8_t subject[H
 		bool		changed = false;
 
 		while (protocol_next(rules, &revocations, &inner_begun, inner, &revocation))
-			if (protocol_judge(rules, inner, &revocation))
+			if (protocol_judge(rules, inner, &revocation, NULL))
 				changed = true;
 		if (changed)
 			protocol_rows(rules, target.about);
@@ -260,15 +275,19 @@ protocol_judge_all(Rules *rules, const char *about, ClaimKind kind)
 	ClaimQuery	query = {.kinds = CLAIM_SET(kind), .about = about};
 	Pool	   *pool = pool_new();
 	Pool	   *kept = pool_new();
+	Pool	   *first_pool = pool_new();
+	Claim		first;
 	Claim		claim;
 	Claim		after;
 	bool		begun = false;
 	bool		changed = false;
+	bool		has_id = kind == CLAIM_PROTOCOL &&
+	protocol_has_id(rules, first_pool, about, &first);
 
 	while (rules->store->claim_next(rules->store_state, &query, begun ? &after : NULL, pool,
 									&claim))
 	{
-		bool		now = protocol_judge(rules, pool, &claim);
+		bool		now = protocol_judge(rules, pool, &claim, has_id ? &first : NULL);
 
 		changed = changed || now;
 
@@ -282,6 +301,7 @@ protocol_judge_all(Rules *rules, const char *about, ClaimKind kind)
 		begun = true;
 		pool_reset(pool);
 	}
+	pool_free(first_pool);
 	pool_free(kept);
 	pool_free(pool);
 	return changed;
@@ -309,7 +329,7 @@ protocol_settle_claim(Rules *rules, const Claim *claim)
 	}
 	/* nothing depends on these but the protocol's own row */
 	pool = pool_new();
-	if (protocol_judge(rules, pool, claim) && claim->kind == CLAIM_REVOCATION)
+	if (protocol_judge(rules, pool, claim, NULL) && claim->kind == CLAIM_REVOCATION)
 		protocol_rows(rules, claim->about);
 	pool_free(pool);
 }

@@ -17,6 +17,7 @@ rules_new(const char *alliance, const char *data_center, const char *node, Facts
 	rules->pool = pool;
 	rules->policy_pool = pool_new();
 	rules->scratch = pool_new();
+	rules->visit_pool = pool_new();
 	rules->alliance = pool_text(pool, alliance);
 	rules->data_center = pool_text(pool, data_center);
 	rules->node = pool_text(pool, node);
@@ -39,6 +40,7 @@ rules_free(Rules *rules)
 		facts_free(rules->facts);
 	pool_free(rules->policy_pool);
 	pool_free(rules->scratch);
+	pool_free(rules->visit_pool);
 	pool_free(rules->pool);
 }
 
@@ -287,6 +289,27 @@ rules_each_touched(Rules *rules, const RulesRange *range, uint32_t kinds, RulesV
 }
 
 static void
+rules_visits_begin(Rules *rules)
+{
+	pool_reset(rules->visit_pool);
+	rules->visited = map_new(rules->visit_pool);
+}
+
+/*
+ * Whoever says the same thing about one protocol or examinee fifty thousand times has it looked at
+ * once: what is looked at is all that there is about it.
+ */
+static bool
+rules_visited(Rules *rules, const void *what, size_t len)
+{
+	void	  **place = map_at(rules->visited, what, len);
+	bool		before = *place != NULL;
+
+	*place = rules;
+	return before;
+}
+
+static void
 rules_visit_policy(Rules *rules, const Claim *claim, void *state)
 {
 	if (rules_judge(rules, claim, policy_reason(rules, rules->scratch, claim)))
@@ -295,10 +318,20 @@ rules_visit_policy(Rules *rules, const Claim *claim, void *state)
 }
 
 static void
+rules_visit_terms(Rules *rules, const Claim *claim, void *state)
+{
+	(void) state;
+	protocol_settle(rules, claim->about);
+}
+
+static void
 rules_visit_protocol(Rules *rules, const Claim *claim, void *state)
 {
 	(void) state;
-	protocol_settle_claim(rules, claim);
+	/* the others are looked at one by one */
+	if ((claim->kind != CLAIM_PROTOCOL && claim->kind != CLAIM_AMENDMENT) ||
+		!rules_visited(rules, claim->about, strlen(claim->about)))
+		protocol_settle_claim(rules, claim);
 }
 
 /* Protocols and amendments for an examinee, where a signature may be needed or have come. */
@@ -309,7 +342,7 @@ rules_settle_subject(Rules *rules, const uint8_t subject[HASH_LEN])
 		.kinds = CLAIM_SET(CLAIM_PROTOCOL) | CLAIM_SET(CLAIM_AMENDMENT), .subject = subject
 	};
 
-	rules_each(rules, &query, rules_visit_protocol, NULL);
+	rules_each(rules, &query, rules_visit_terms, NULL);
 }
 
 static void
@@ -318,7 +351,7 @@ rules_visit_examinee(Rules *rules, const Claim *claim, void *state)
 	(void) state;
 	if (!claim->has_subject)
 		examinee_settle_nobody(rules, claim);
-	else
+	else if (!rules_visited(rules, claim->subject, HASH_LEN))
 		examinee_settle(rules, claim->subject);
 }
 
@@ -326,7 +359,7 @@ static void
 rules_visit_subject(Rules *rules, const Claim *claim, void *state)
 {
 	(void) state;
-	if (claim->has_subject)
+	if (claim->has_subject && !rules_visited(rules, claim->subject, HASH_LEN))
 		rules_settle_subject(rules, claim->subject);
 }
 
@@ -346,11 +379,14 @@ rules_settle(Rules *rules, const char *origin, int64_t first, int64_t last)
 	rules_each_touched(rules, &range, CLAIM_SET(CLAIM_POLICY), rules_visit_policy, &policies);
 	if (policies)
 		policy_load(rules);
+	rules_visits_begin(rules);
 	rules_each_touched(rules, &range, CLAIM_SET_EXAMINEE, rules_visit_examinee, NULL);
+	rules_visits_begin(rules);
 	if (policies)
 		rules_each(rules, &keys, rules_visit_subject, NULL);
 	else
 		rules_each_touched(rules, &range, CLAIM_SET_EXAMINEE, rules_visit_subject, NULL);
+	rules_visits_begin(rules);
 	rules_each_touched(rules, &range, CLAIM_SET_PROTOCOL, rules_visit_protocol, NULL);
 	role_settle(rules, origin, first, last);
 	for (size_t i = 0; i < rules->members->nparties; i++)
@@ -416,7 +452,7 @@ rules_gone_examinee(Rules *rules, const char *origin, const Gone *gone)
 		rules->store->row_remove(rules->store_state, &key);
 		pool_reset(rules->scratch);
 	}
-	if (gone->has_subject)
+	if (gone->has_subject && !rules_visited(rules, gone->subject, HASH_LEN))
 		examinee_settle(rules, gone->subject);
 }
 
@@ -445,22 +481,27 @@ rules_forget(Rules *rules, const char *origin, int64_t first)
 	rules_each_touched(rules, &none, CLAIM_SET(CLAIM_POLICY), rules_visit_policy, &policies);
 	if (policies)
 		policy_load(rules);
+	rules_visits_begin(rules);
 	for (const Gone *gone = list.first; gone != NULL; gone = gone->next)
 		if ((CLAIM_SET(gone->kind) & CLAIM_SET_EXAMINEE) != 0)
 			rules_gone_examinee(rules, origin, gone);
 	rules_each_touched(rules, &none, CLAIM_SET_EXAMINEE, rules_visit_examinee, NULL);
+	rules_visits_begin(rules);
 	if (policies)
 		rules_each(rules, &keys, rules_visit_subject, NULL);
 	else
 		rules_each_touched(rules, &none, CLAIM_SET_EXAMINEE, rules_visit_subject, NULL);
 	for (const Gone *gone = list.first; gone != NULL; gone = gone->next)
-		if ((CLAIM_SET(gone->kind) & CLAIM_SET_EXAMINEE) != 0 && gone->has_subject)
+		if ((CLAIM_SET(gone->kind) & CLAIM_SET_EXAMINEE) != 0 && gone->has_subject &&
+			!rules_visited(rules, gone->subject, HASH_LEN))
 			rules_settle_subject(rules, gone->subject);
+	rules_visits_begin(rules);
 	rules_each_touched(rules, &none, CLAIM_SET_PROTOCOL, rules_visit_protocol, NULL);
 	for (const Gone *gone = list.first; gone != NULL; gone = gone->next)
 		if ((CLAIM_SET(gone->kind) & CLAIM_SET_PROTOCOL) != 0)
 		{
-			protocol_settle(rules, gone->about);
+			if (!rules_visited(rules, gone->about, strlen(gone->about)))
+				protocol_settle(rules, gone->about);
 			if (gone->kind == CLAIM_PROTOCOL && gone->effective && gone->has_subject)
 				protocol_settle_rights(rules, origin, gone->subject);
 		}

@@ -20,6 +20,8 @@ struct Rules
 	Pool	   *pool;
 	Pool	   *policy_pool;
 	Pool	   *scratch;		/* of one step */
+	Pool	   *visit_pool;
+	Map		   *visited;		/* what this settling has looked at already */
 	char	   *alliance;
 	char	   *data_center;
 	char	   *node;			/* whose roles are bound; NULL: nobody's */
@@ -72,7 +74,6 @@ extern bool examinee_signed_before(Rules *rules, Pool *pool, const Claim *claim)
 /* ----- protocols ----- */
 
 extern const char *protocol_terms_reason(JsonSlice terms);
-extern const char *protocol_reason(Rules *rules, Pool *pool, const Claim *claim);
 extern const char *revocation_reason(Rules *rules, Pool *pool, const Claim *claim);
 extern const char *note_reason(Rules *rules, Pool *pool, const Claim *claim);
 

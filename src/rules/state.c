@@ -1,8 +1,6 @@
 /*
  * state.c: the state that is folded from the ledger, as rows of text, and its hash.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +54,18 @@ const StateTableInfo state_tables[STATE_TABLES] = {
 const char *
 state_number(Pool *pool, int64_t number)
 {
-	return pool_format(pool, "%" PRId64, number);
+	char		digits[24];
+	char	   *at = digits + sizeof(digits) - 1;
+	uint64_t	rest = number < 0 ? 0 - (uint64_t) number : (uint64_t) number;
+
+	/* printf() would be much of what a row costs */
+	*at = '\0';
+	do
+		*--at = (char) ('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (number < 0)
+		*--at = '-';
+	return pool_text(pool, at);
 }
 
 const char *
@@ -156,15 +165,13 @@ state_claim_row(Pool *pool, const Claim *claim, StateRow *row)
 static void
 state_put(PoolText *out, const char *value)
 {
-	char		length[24];
-
 	if (value == NULL)
 	{
 		pool_text_char(out, '-');
 		return;
 	}
-	(void) snprintf(length, sizeof(length), "%zu:", strlen(value));
-	pool_text_puts(out, length);
+	pool_text_puts(out, state_number(out->pool, (int64_t) strlen(value)));
+	pool_text_char(out, ':');
 	pool_text_puts(out, value);
 }
 

@@ -521,11 +521,12 @@ do_nonsense(History *history, int by)
 		"{\"member\":\"h1\",\"contract\":null,\"public_key\":\"x\",\"last\":{\"height\":1}}",
 		"{\"role\":\"r\",\"member\":\"h1\",\"replaces\":\"x\"}",
 		"{\"policy\":\"examinee_signature\"}",
-		"{\"member\":\"dc\",\"reason\":\"r\",\"last\":{\"height\":-1,\"size\":0}}"
+		"{\"member\":\"dc\",\"reason\":\"r\",\"last\":{\"height\":-1,\"size\":0}}",
+		"1e400000", "\"\\ud800\"", "{\"member\":\"h1\",\"n\":1234567890123456789}"
 	};
 
 	say_as(history, by, claim_kind_name((ClaimKind) dice(CLAIM_KINDS)), NULL,
-		   once_in(2) ? dice(EXAMINEES) : -1, bodies[dice(11)]);
+		   once_in(2) ? dice(EXAMINEES) : -1, bodies[dice(14)]);
 }
 
 static inline void

@@ -154,6 +154,14 @@ fold_is_as_at_once(Fold *fold, History *history)
 	same = memcmp(hashes[0], hashes[1], HASH_LEN) == 0;
 	if (!same)
 		show_difference(&other, fold);
+	for (int by = 0; by < CAST; by++)
+		for (int first = 0; first <= fold->taken[by]; first++)
+			if (rules_may_seal(fold->rules, cast[by], first, history->chains[by].sealed) !=
+				rules_may_seal(other.rules, cast[by], first, history->chains[by].sealed))
+			{
+				printf("# %s may seal a block from entry %d on, or may not\n", cast[by], first);
+				same = false;
+			}
 	fold_end(&other);
 	compared++;
 	return same;
