@@ -140,6 +140,7 @@ $alliance->verify_ok;
 # an auditor's read-only transaction can't fold, and says so
 is($alliance->sql('ha', q{BEGIN READ ONLY; SELECT bool_and(ok), bool_and(detail ~ 'read-only') FROM medchain.verify(); COMMIT}), 't|t',
 	'verify() in a read-only transaction does what it can');
+$alliance->check_state;
 $alliance->check_logs;
 
 done_testing();
