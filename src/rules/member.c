@@ -160,9 +160,10 @@ member_file(Members *members, MemberClaim *claim)
 			{
 				member_list_add(members, &claim->by->rekeys, claim);
 				member_list_add(members, &members->rekeys, claim);
-				break;
 			}
-			/* FALLTHROUGH */
+			else if (claim->by->center)
+				member_file_center(members, claim);
+			break;
 		default:
 			if (claim->by->center)
 				member_file_center(members, claim);
