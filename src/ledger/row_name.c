@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "core/hash.h"
 #include "ledger/row_commitment.h"
 #include "ledger/row_table.h"
