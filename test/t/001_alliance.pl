@@ -137,9 +137,8 @@ foreach my $name (@all)
 		"$name: view stat");
 }
 $alliance->verify_ok;
-# an auditor's read-only transaction can't fold, and says so
-is($alliance->sql('ha', q{BEGIN READ ONLY; SELECT bool_and(ok), bool_and(detail ~ 'read-only') FROM medchain.verify(); COMMIT}), 't|t',
-	'verify() in a read-only transaction does what it can');
+is($alliance->sql('ha', q{BEGIN READ ONLY; SELECT bool_and(ok), count(detail) FROM medchain.verify(); COMMIT}), 't|0',
+	'verify() in a read-only transaction of an auditor does all of it');
 $alliance->check_state;
 $alliance->check_logs;
 
