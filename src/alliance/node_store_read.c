@@ -233,7 +233,8 @@ store_read_keys(NodeStore *store, bool subjects, const char *const *keys, size_t
 
 #define FOLLOW \
 	"SELECT * FROM (SELECT " CLAIM_COLUMNS ", e.payload " \
-	"FROM unnest($1, $2::bigint[]) k(origin, seq) CROSS JOIN LATERAL (SELECT * FROM medchain.claim x " \
+	"FROM unnest($1, $2::bigint[]) k(origin, seq) " \
+	"CROSS JOIN LATERAL (SELECT * FROM medchain.claim x " \
 	"WHERE x.origin " BYTES " = k.origin AND x.seq > k.seq AND x.kind = " MEMBER_KINDS ") c " \
 	CLAIM_ENTRY "UNION ALL " \
 	"SELECT " CLAIM_COLUMNS ", e.payload FROM medchain.claim c " CLAIM_ENTRY \

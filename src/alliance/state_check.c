@@ -349,6 +349,7 @@ medchain_state_faults(PG_FUNCTION_ARGS)
 		PushActiveSnapshot(GetTransactionSnapshot());
 		check->pool = pool_new();
 		check->store = memory_store_new(false);
+		memory_store_compact(check->store);
 		memory_store_texts(check->store, check_entry_text, check);
 		facts = facts_new(&check_facts_store, check);
 		rules = rules_new(check->node.alliance, check->node.data_center, check->node.node, facts,

@@ -8,7 +8,7 @@
 
 #include "core/certificate.h"
 #include "core/crl.h"
-#include "rules/facts.h"
+#include "rules/fact_read.h"
 
 #define FACTS_SIGNED 16384		/* signatures that are remembered */
 #define FACTS_QUESTION_PARTS 4
@@ -96,13 +96,6 @@ facts_keep(Facts *facts, const char *text)
 	return *place;
 }
 
-static void
-facts_digest(const char *text, uint8_t digest[HASH_LEN])
-{
-	if (!hash_sha256(text, strlen(text), digest))
-		pool_fail();
-}
-
 /* ----- questions, as the store keeps them ----- */
 
 static void
@@ -136,42 +129,19 @@ facts_tell_store(Facts *facts, const uint8_t question[HASH_LEN], const char *ans
 		facts->store->fact_put(facts->store_state, question, answer);
 }
 
+/* The same for what is said of one text. */
+static char *
+facts_ask_text(Facts *facts, const char *what, const char *text, uint8_t question[HASH_LEN])
+{
+	uint8_t		digest[HASH_LEN];
+	const uint8_t *digests[] = {digest};
+
+	fact_digest(text, digest);
+	facts_question(what, digests, 1, 0, question);
+	return facts_ask_store(facts, question);
+}
+
 /* ----- keys and certificates ----- */
-
-/* What is told to others as it is; running out of memory is not. */
-static const char *
-facts_reason(Pool *pool, const CoreError *error)
-{
-	if (error->code == CORE_INTERNAL)
-		pool_fail();
-	return pool_text(pool, error->message);
-}
-
-static KeyFact *
-facts_key_read(Pool *pool, const char *given)
-{
-	KeyFact    *fact = pool_alloc(pool, sizeof(KeyFact));
-	CoreError	error = {0};
-	Key		   *key = key_from_pem(given, strlen(given), &error);
-	char		fingerprint[65];
-	char	   *pem;
-
-	fact->given = pool_text(pool, given);
-	facts_digest(given, fact->digest);
-	if (key == NULL)
-	{
-		fact->reason = facts_reason(pool, &error);
-		return fact;
-	}
-	pem = key_to_pem(key, &error);
-	if (pem == NULL || !key_fingerprint(key, fingerprint))
-		pool_fail();
-	fact->pem = pool_text(pool, pem);
-	fact->fingerprint = pool_text(pool, fingerprint);
-	key_free_text(pem);
-	key_free(key);
-	return fact;
-}
 
 const KeyFact *
 facts_key(Facts *facts, const char *given)
@@ -182,7 +152,21 @@ facts_key(Facts *facts, const char *given)
 		return NULL;
 	place = map_at(facts->keys, given, strlen(given));
 	if (*place == NULL)
-		*place = facts_key_read(facts->pool, given);
+	{
+		KeyFact    *fact = NULL;
+		uint8_t		question[HASH_LEN];
+		char	   *answer = facts_ask_text(facts, "key", given, question);
+
+		if (answer != NULL)
+			fact = fact_key_parse(facts->pool, given, answer);
+		if (fact == NULL)
+		{
+			fact = fact_key_read(facts->pool, given);
+			facts_tell_store(facts, question, fact_key_text(facts->scratch, fact));
+		}
+		*place = fact;
+		pool_reset(facts->scratch);
+	}
 	return *place;
 }
 
@@ -197,14 +181,14 @@ facts_key_once(Facts *facts, Pool *pool, const char *given)
 
 	if (known != NULL || given == NULL)
 		return known;
-	facts_digest(given, digest);
+	fact_digest(given, digest);
 	memcpy(&place, digest, sizeof(place));
 	slot = &facts->once[place % FACTS_ONCE];
 	if (slot->pool == NULL || memcmp(slot->fact->digest, digest, HASH_LEN) != 0)
 	{
 		pool_free(slot->pool);
 		slot->pool = pool_new();
-		slot->fact = facts_key_read(slot->pool, given);
+		slot->fact = fact_key_read(slot->pool, given);
 	}
 	copy = pool_alloc(pool, sizeof(KeyFact));
 	*copy = *slot->fact;
@@ -215,59 +199,31 @@ facts_key_once(Facts *facts, Pool *pool, const char *given)
 	return copy;
 }
 
-/* The intermediates: all but the first, each in its one spelling. */
-static void
-facts_above(Facts *facts, CertificateFact *fact)
-{
-	static const char end[] = "-----END CERTIFICATE-----\n";
-	char	   *all = certificate_to_pem(fact->given, strlen(fact->given), NULL);
-	const char **above = NULL;
-
-	for (char *at = all; at != NULL && *at != '\0';)
-	{
-		char	   *found = strstr(at, end);
-
-		if (found == NULL)
-			break;
-		found += strlen(end);
-		if (at != all)
-		{
-			above = pool_grow(facts->pool, above, (size_t) fact->nabove, sizeof(char *));
-			above[fact->nabove++] = pool_copy(facts->pool, at, (size_t) (found - at));
-		}
-		at = found;
-	}
-	fact->above = above;
-	key_free_text(all);
-}
-
 const CertificateFact *
 facts_certificate(Facts *facts, const char *given)
 {
 	void	  **place;
-	CertificateFact *fact;
-	CertificateInfo info;
-	CoreError	error = {0};
 
 	if (given == NULL)
 		return NULL;
 	place = map_at(facts->certificates, given, strlen(given));
-	if (*place != NULL)
-		return *place;
-	*place = fact = pool_alloc(facts->pool, sizeof(CertificateFact));
-	fact->given = pool_text(facts->pool, given);
-	facts_digest(given, fact->digest);
-	if (!certificate_info(given, strlen(given), &info, &error))
+	if (*place == NULL)
 	{
-		fact->reason = facts_reason(facts->pool, &error);
-		return fact;
+		CertificateFact *fact = NULL;
+		uint8_t		question[HASH_LEN];
+		char	   *answer = facts_ask_text(facts, "certificate", given, question);
+
+		if (answer != NULL)
+			fact = fact_certificate_parse(facts->pool, given, answer);
+		if (fact == NULL)
+		{
+			fact = fact_certificate_read(facts->pool, given);
+			facts_tell_store(facts, question, fact_certificate_text(facts->scratch, fact));
+		}
+		*place = fact;
+		pool_reset(facts->scratch);
 	}
-	fact->key = facts_key_read(facts->pool, given);
-	fact->reason = fact->key->reason;
-	fact->subject = pool_text(facts->pool, info.subject);
-	memcpy(fact->fingerprint, info.fingerprint, HASH_LEN);
-	facts_above(facts, fact);
-	return fact;
+	return *place;
 }
 
 /* ----- paths ----- */
@@ -290,14 +246,14 @@ facts_path_find(Facts *facts, const CertificateFact *certificate, const char *an
 		case CERTIFICATE_INVALID:
 			return pool_format(facts->scratch, "!%s", reason);
 		case CERTIFICATE_ERROR:
-			return pool_format(facts->scratch, "!%s", facts_reason(facts->scratch, &error));
+			return pool_format(facts->scratch, "!%s", fact_reason(facts->scratch, &error));
 		case CERTIFICATE_VALID:
 			break;
 	}
 	count = certificate_path(certificate->given, len, anchors, strlen(anchors), seconds, path,
 							 &anchored, &error);
 	if (count == 0)
-		return pool_format(facts->scratch, "!%s", facts_reason(facts->scratch, &error));
+		return pool_format(facts->scratch, "!%s", fact_reason(facts->scratch, &error));
 	for (int i = 1; i < count; i++)
 	{
 		if (path[i].not_before > path[0].not_before)
@@ -351,7 +307,7 @@ facts_path(Facts *facts, const CertificateFact *certificate, const char *anchors
 		path->reason = certificate->reason;
 		return path;
 	}
-	facts_digest(anchors, anchors_digest);
+	fact_digest(anchors, anchors_digest);
 	facts_question("path", digests, 2, at, question);
 	answer = facts_ask_store(facts, question);
 	if (answer == NULL)
@@ -380,15 +336,15 @@ facts_crl(Facts *facts, const char *crl, const char *issuers)
 
 	if (*place == NULL)
 	{
-		facts_digest(crl, digest[0]);
-		facts_digest(issuers, digest[1]);
+		fact_digest(crl, digest[0]);
+		fact_digest(issuers, digest[1]);
 		facts_question("crl", digests, 2, 0, question);
 		answer = facts_ask_store(facts, question);
 		if (answer == NULL)
 		{
 			answer = "";
 			if (!crl_info(crl, strlen(crl), issuers, strlen(issuers), &info, &error))
-				answer = pool_text(facts->scratch, facts_reason(facts->scratch, &error));
+				answer = pool_text(facts->scratch, fact_reason(facts->scratch, &error));
 			facts_tell_store(facts, question, answer);
 		}
 		*place = (void *) facts_keep(facts, answer);
@@ -415,8 +371,8 @@ facts_revocation(Facts *facts, const char *crl, const CertificateFact *certifica
 	if (*place != NULL)
 		return *place;
 	*place = fact = pool_alloc(facts->pool, sizeof(RevocationFact));
-	facts_digest(crl, digest[0]);
-	facts_digest(anchors, digest[1]);
+	fact_digest(crl, digest[0]);
+	fact_digest(anchors, digest[1]);
 	facts_question("revocation", digests, 3, 0, question);
 	answer = facts_ask_store(facts, question);
 	if (answer == NULL)

@@ -1,54 +1,9 @@
 /*
  * memory_store.c: claims and state in memory, for the offline verifier and tests.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "rules/map.h"
-#include "rules/memory_store.h"
-
-typedef struct MemoryClaim
-{
-	Claim		claim;
-	const char *payload;
-	size_t		payload_len;
-	bool		found;
-} MemoryClaim;
-
-/* Claims in the order of (origin, seq). */
-typedef struct MemoryList
-{
-	MemoryClaim **items;
-	size_t		count;
-} MemoryList;
-
-typedef struct MemoryRow
-{
-	StateRow   *row;			/* one piece of memory with its values; NULL: there is none */
-	const char *key;
-	size_t		key_len;
-	bool		found;
-} MemoryRow;
-
-struct MemoryStore
-{
-	Pool	   *pool;
-	Pool	   *scratch;
-	bool		shared;
-	MemoryList	all;
-	Map		   *by_origin;
-	Map		   *by_about;
-	Map		   *by_subject;
-	Map		   *rows;
-	MemoryRow **row_list;
-	size_t		nrows;
-	const char *payload;		/* of the claim that comes next */
-	size_t		payload_len;
-	MemoryStoreText fetch;		/* NULL: there are no other texts */
-	void	   *fetch_state;
-};
+#include "rules/memory_internal.h"
 
 MemoryStore *
 memory_store_new(bool shared)
@@ -73,8 +28,16 @@ memory_store_free(MemoryStore *store)
 		return;
 	for (size_t i = 0; i < store->nrows; i++)
 		pool_piece_free(store->pool, store->row_list[i]->row);
+	for (int i = 0; i < MEMORY_READ; i++)
+		pool_free(store->bodies[i].pool);
 	pool_free(store->scratch);
 	pool_free(store->pool);
+}
+
+void
+memory_store_compact(MemoryStore *store)
+{
+	store->compact = true;
 }
 
 void
@@ -104,7 +67,7 @@ memory_order(const char *origin, int64_t seq, const Claim *claim)
 
 /* Where in a list the first is that does not come before that place. */
 static size_t
-memory_position(const MemoryList *list, const char *origin, int64_t seq)
+memory_position(const MemoryList * list, const char *origin, int64_t seq)
 {
 	size_t		low = 0;
 	size_t		high = list->count;
@@ -122,14 +85,14 @@ memory_position(const MemoryList *list, const char *origin, int64_t seq)
 }
 
 static bool
-memory_at(const MemoryList *list, size_t position, const char *origin, int64_t seq)
+memory_at(const MemoryList * list, size_t position, const char *origin, int64_t seq)
 {
 	return position < list->count &&
 		memory_order(origin, seq, &list->items[position]->claim) == 0;
 }
 
 static void
-memory_insert(MemoryStore *store, MemoryList *list, MemoryClaim *claim)
+memory_insert(MemoryStore *store, MemoryList * list, MemoryClaim * claim)
 {
 	size_t		position = memory_position(list, claim->claim.origin, claim->claim.seq);
 
@@ -167,7 +130,15 @@ memory_claim_add(void *state, const Claim *claim)
 	{
 		kept->claim.origin = pool_text(store->pool, claim->origin);
 		kept->claim.about = pool_text(store->pool, claim->about);
-		kept->claim.body = json_slice_keep(store->pool, claim->body);
+		if (store->compact)
+		{
+			kept->claim.canonical = pool_text(store->pool, json_slice_canonical(store->scratch,
+																			  claim->body, NULL));
+			pool_reset(store->scratch);
+			memset(&kept->claim.body, 0, sizeof(JsonSlice));
+		}
+		else
+			kept->claim.body = json_slice_keep(store->pool, claim->body);
 	}
 	kept->claim.effective = false;
 	kept->claim.reason = "not judged yet";
@@ -181,7 +152,7 @@ memory_claim_add(void *state, const Claim *claim)
 					  kept);
 }
 
-static MemoryClaim *
+MemoryClaim *
 memory_find(MemoryStore *store, const char *origin, int64_t seq)
 {
 	size_t		position = memory_position(&store->all, origin, seq);
@@ -204,7 +175,7 @@ memory_claim_judge(void *state, const char *origin, int64_t seq, const char *rea
 }
 
 static void
-memory_remove(MemoryList *list, const MemoryClaim *claim)
+memory_remove(MemoryList * list, const MemoryClaim * claim)
 {
 	size_t		position = memory_position(list, claim->claim.origin, claim->claim.seq);
 
@@ -248,15 +219,33 @@ memory_matches(const ClaimQuery *query, const Claim *claim)
 									memcmp(claim->subject, query->subject, HASH_LEN) == 0));
 }
 
+/* What a claim says, for as long as the pool is there. */
+static JsonSlice
+memory_body(MemoryStore *store, Pool *pool, const MemoryClaim * claim)
+{
+	MemoryBody *read = &store->bodies[(size_t) claim->claim.seq % MEMORY_READ];
+	const char *text = claim->claim.canonical;
+
+	if (read->claim != claim)
+	{
+		if (read->pool == NULL)
+			read->pool = pool_new();
+		read->claim = NULL;
+		pool_reset(read->pool);
+		read->body = json_slice_read(read->pool, text, strlen(text), JSON_TEXT_UNIQUE);
+		read->claim = claim;
+	}
+	return json_slice_keep(pool, read->body);
+}
+
 static bool
 memory_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool *pool,
 				  Claim *claim)
 {
 	MemoryStore *store = state;
-	const MemoryList *list = &store->all;
+	const		MemoryList *list = &store->all;
 	size_t		position = 0;
 
-	(void) pool;
 	if (query->about != NULL)
 		list = map_get(store->by_about, query->about, strlen(query->about));
 	else if (query->subject != NULL)
@@ -284,6 +273,8 @@ memory_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool
 		if (memory_matches(query, found))
 		{
 			*claim = *found;
+			if (store->compact)
+				claim->body = memory_body(store, pool, list->items[position]);
 			return true;
 		}
 	}
@@ -302,117 +293,6 @@ memory_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size
 	return claim != NULL ? claim->payload : NULL;
 }
 
-/* ----- rows ----- */
-
-static const char *
-memory_row_key(MemoryStore *store, const StateRow *row, size_t *len)
-{
-	const StateTableInfo *info = &state_tables[row->table];
-	PoolText	key;
-
-	pool_reset(store->scratch);
-	pool_text_begin(&key, store->scratch);
-	pool_text_char(&key, (char) ('a' + row->table));
-	for (int i = 0; i < info->nkeys; i++)
-	{
-		/* with its terminator: no value has one in it */
-		pool_text_puts(&key, row->values[info->keys[i]]);
-		pool_text_char(&key, '\0');
-	}
-	*len = key.len;
-	return key.data;
-}
-
-static MemoryRow *
-memory_row(MemoryStore *store, const StateRow *key)
-{
-	size_t		len;
-	const char *text = memory_row_key(store, key, &len);
-	MemoryRow  *kept = map_get(store->rows, text, len);
-
-	return kept != NULL && kept->row != NULL ? kept : NULL;
-}
-
-static StateRow *
-memory_row_copy(MemoryStore *store, const StateRow *row)
-{
-	int			ncolumns = state_tables[row->table].ncolumns;
-	size_t		sizes[STATE_COLUMNS_MAX] = {0};
-	size_t		size = sizeof(StateRow);
-	StateRow   *copy;
-	char	   *at;
-
-	for (int i = 0; i < ncolumns; i++)
-	{
-		sizes[i] = row->values[i] != NULL ? strlen(row->values[i]) + 1 : 0;
-		size += sizes[i];
-	}
-	copy = pool_piece(store->pool, size);
-	memset(copy, 0, sizeof(StateRow));
-	copy->table = row->table;
-	at = (char *) (copy + 1);
-	for (int i = 0; i < ncolumns; i++)
-		if (row->values[i] != NULL)
-		{
-			copy->values[i] = memcpy(at, row->values[i], sizes[i]);
-			at += sizes[i];
-		}
-	return copy;
-}
-
-static void
-memory_row_put(void *state, const StateRow *row)
-{
-	MemoryStore *store = state;
-	size_t		len;
-	const char *key = memory_row_key(store, row, &len);
-	void	  **place = map_at(store->rows, key, len);
-	MemoryRow  *kept = *place;
-
-	if (kept == NULL)
-	{
-		kept = *place = pool_alloc(store->pool, sizeof(MemoryRow));
-		kept->key = pool_copy(store->pool, key, len);
-		kept->key_len = len;
-		store->row_list = pool_grow(store->pool, store->row_list, store->nrows,
-									sizeof(MemoryRow *));
-		store->row_list[store->nrows++] = kept;
-	}
-	pool_piece_free(store->pool, kept->row);
-	kept->row = memory_row_copy(store, row);
-}
-
-static bool
-memory_row_drop(MemoryStore *store, const StateRow *row)
-{
-	MemoryRow  *kept = memory_row(store, row);
-
-	if (kept == NULL)
-		return false;
-	pool_piece_free(store->pool, kept->row);
-	kept->row = NULL;
-	return true;
-}
-
-static void
-memory_row_remove(void *state, const StateRow *key)
-{
-	(void) memory_row_drop(state, key);
-}
-
-static void
-memory_rows_trim(void *state, StateTable table, const char *protocol, int64_t first)
-{
-	char		ordinal[24];
-	StateRow	key = {.table = table};
-
-	key.values[0] = protocol;
-	key.values[1] = ordinal;
-	do
-		(void) snprintf(ordinal, sizeof(ordinal), "%" PRId64, first++);
-	while (memory_row_drop(state, &key));
-}
-
 const RulesStore memory_store = {
 	.claim_add = memory_claim_add,
 	.claim_judge = memory_claim_judge,
@@ -423,113 +303,3 @@ const RulesStore memory_store = {
 	.row_remove = memory_row_remove,
 	.rows_trim = memory_rows_trim
 };
-
-/* ----- all of it ----- */
-
-static int
-memory_row_order(const void *a, const void *b)
-{
-	const MemoryRow *x = *(const MemoryRow *const *) a;
-	const MemoryRow *y = *(const MemoryRow *const *) b;
-	size_t		len = x->key_len < y->key_len ? x->key_len : y->key_len;
-	int			order = memcmp(x->key, y->key, len);
-
-	return order != 0 ? order : x->key_len < y->key_len ? -1 : x->key_len > y->key_len;
-}
-
-/* All of them, or those that were not found. */
-static void
-memory_visit(MemoryStore *store, bool all, MemoryStoreVisit visit, void *state)
-{
-	Pool	   *pool = pool_new();
-
-	for (size_t i = 0; i < store->all.count; i++)
-	{
-		StateRow	row;
-
-		if (!all && store->all.items[i]->found)
-			continue;
-		state_claim_row(pool, &store->all.items[i]->claim, &row);
-		visit(state, &row);
-		pool_reset(pool);
-	}
-	if (store->nrows > 1)
-		qsort(store->row_list, store->nrows, sizeof(MemoryRow *), memory_row_order);
-	for (size_t i = 0; i < store->nrows; i++)
-		if (store->row_list[i]->row != NULL && (all || !store->row_list[i]->found))
-			visit(state, store->row_list[i]->row);
-	pool_free(pool);
-}
-
-void
-memory_store_rows(MemoryStore *store, MemoryStoreVisit visit, void *state)
-{
-	memory_visit(store, true, visit, state);
-}
-
-void
-memory_store_unfound(MemoryStore *store, MemoryStoreVisit visit, void *state)
-{
-	memory_visit(store, false, visit, state);
-}
-
-bool
-memory_store_row(MemoryStore *store, const StateRow *key, StateRow *row)
-{
-	const MemoryRow *kept = memory_row(store, key);
-
-	if (kept != NULL)
-		*row = *kept->row;
-	return kept != NULL;
-}
-
-bool
-memory_store_find(MemoryStore *store, Pool *pool, const StateRow *key, StateRow *row)
-{
-	MemoryRow  *kept;
-
-	if (key->table == STATE_CLAIM)
-	{
-		MemoryClaim *claim = memory_find(store, key->values[0],
-										 strtoll(key->values[1], NULL, 10));
-
-		if (claim == NULL)
-			return false;
-		claim->found = true;
-		state_claim_row(pool, &claim->claim, row);
-		return true;
-	}
-	kept = memory_row(store, key);
-	if (kept == NULL)
-		return false;
-	kept->found = true;
-	*row = *kept->row;
-	return true;
-}
-
-void
-memory_store_hash(MemoryStore *store, uint8_t hash[HASH_LEN])
-{
-	Pool	   *pool = pool_new();
-	Pool	   *row_pool = pool_new();
-	uint8_t		(*rows)[HASH_LEN] = pool_alloc(pool, (store->all.count + store->nrows) * HASH_LEN);
-	size_t		count = 0;
-
-	for (size_t i = 0; i < store->all.count; i++)
-	{
-		StateRow	row;
-
-		state_claim_row(row_pool, &store->all.items[i]->claim, &row);
-		state_row_hash(row_pool, &row, rows[count++]);
-		pool_reset(row_pool);
-	}
-	for (size_t i = 0; i < store->nrows; i++)
-		if (store->row_list[i]->row != NULL)
-		{
-			state_row_hash(row_pool, store->row_list[i]->row, rows[count++]);
-			pool_reset(row_pool);
-		}
-	state_hash(rows, count, hash);
-	pool_free(row_pool);
-	pool_free(pool);
-}
