@@ -35,7 +35,8 @@ struct MemoryStore
 	Pool	   *pool;
 	Pool	   *scratch;
 	bool		shared;
-	MemoryList	all;
+	MemoryList	all;			/* in its order once memory_all() was called */
+	bool		all_ordered;
 	Map		   *by_origin;
 	Map		   *by_about;
 	Map		   *by_subject;
@@ -138,14 +139,43 @@ memory_list(MemoryStore *store, Map *map, const void *key, size_t len)
 	return *place;
 }
 
+static MemoryClaim *
+memory_find(MemoryStore *store, const char *origin, int64_t seq)
+{
+	const MemoryList *list = map_get(store->by_origin, origin, strlen(origin));
+	size_t		position = list != NULL ? memory_position(list, origin, seq) : 0;
+
+	return list != NULL && memory_at(list, position, origin, seq) ? list->items[position] : NULL;
+}
+
+static int
+memory_claim_order(const void *a, const void *b)
+{
+	const Claim *x = &(*(MemoryClaim *const *) a)->claim;
+
+	return memory_order(x->origin, x->seq, &(*(MemoryClaim *const *) b)->claim);
+}
+
+/*
+ * All claims in their order.  It is made when it is asked for: chains come in any order, and to put
+ * each claim where it belongs at once would take a time that grows with their square.
+ */
+static const MemoryList *
+memory_all(MemoryStore *store)
+{
+	if (!store->all_ordered && store->all.count > 1)
+		qsort(store->all.items, store->all.count, sizeof(MemoryClaim *), memory_claim_order);
+	store->all_ordered = true;
+	return &store->all;
+}
+
 static void
 memory_claim_add(void *state, const Claim *claim)
 {
 	MemoryStore *store = state;
 	MemoryClaim *kept;
 
-	if (memory_at(&store->all, memory_position(&store->all, claim->origin, claim->seq),
-				  claim->origin, claim->seq))
+	if (memory_find(store, claim->origin, claim->seq) != NULL)
 		return;
 	kept = pool_alloc(store->pool, sizeof(MemoryClaim));
 	kept->claim = *claim;
@@ -159,7 +189,10 @@ memory_claim_add(void *state, const Claim *claim)
 	}
 	kept->claim.effective = false;
 	kept->claim.reason = "not judged yet";
-	memory_insert(store, &store->all, kept);
+	store->all.items = pool_grow(store->pool, store->all.items, store->all.count,
+								 sizeof(MemoryClaim *));
+	store->all.items[store->all.count++] = kept;
+	store->all_ordered = false;
 	memory_insert(store, memory_list(store, store->by_origin, kept->claim.origin,
 									 strlen(kept->claim.origin)), kept);
 	memory_insert(store, memory_list(store, store->by_about, kept->claim.about,
@@ -167,14 +200,6 @@ memory_claim_add(void *state, const Claim *claim)
 	if (kept->claim.has_subject)
 		memory_insert(store, memory_list(store, store->by_subject, kept->claim.subject, HASH_LEN),
 					  kept);
-}
-
-static MemoryClaim *
-memory_find(MemoryStore *store, const char *origin, int64_t seq)
-{
-	size_t		position = memory_position(&store->all, origin, seq);
-
-	return memory_at(&store->all, position, origin, seq) ? store->all.items[position] : NULL;
 }
 
 static void
@@ -207,21 +232,23 @@ static void
 memory_claims_remove(void *state, const char *origin, int64_t first)
 {
 	MemoryStore *store = state;
-	size_t		position;
+	MemoryList *list = map_get(store->by_origin, origin, strlen(origin));
+	size_t		from = list != NULL ? memory_position(list, origin, first) : 0;
 
-	while (position = memory_position(&store->all, origin, first),
-		   position < store->all.count &&
-		   strcmp(store->all.items[position]->claim.origin, origin) == 0)
+	if (list == NULL || from == list->count)
+		return;
+	(void) memory_all(store);
+	for (size_t i = list->count; i > from; i--)
 	{
-		MemoryClaim *claim = store->all.items[position];
+		const MemoryClaim *claim = list->items[i - 1];
 
-		memory_remove(map_get(store->by_origin, origin, strlen(origin)), claim);
 		memory_remove(map_get(store->by_about, claim->claim.about, strlen(claim->claim.about)),
 					  claim);
 		if (claim->claim.has_subject)
 			memory_remove(map_get(store->by_subject, claim->claim.subject, HASH_LEN), claim);
 		memory_remove(&store->all, claim);
 	}
+	list->count = from;
 }
 
 static bool
@@ -241,7 +268,7 @@ memory_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool
 				  Claim *claim)
 {
 	MemoryStore *store = state;
-	const MemoryList *list = &store->all;
+	const MemoryList *list;
 	size_t		position = 0;
 
 	(void) pool;
@@ -251,6 +278,8 @@ memory_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool
 		list = map_get(store->by_subject, query->subject, HASH_LEN);
 	else if (query->origin != NULL)
 		list = map_get(store->by_origin, query->origin, strlen(query->origin));
+	else
+		list = memory_all(store);
 	if (list == NULL)
 		return false;
 	if (query->origin != NULL)
@@ -408,15 +437,47 @@ const RulesStore memory_store = {
 
 /* ----- all of it ----- */
 
+/* Is a part of a key a number? */
+static bool
+memory_is_number(const char *part, size_t len)
+{
+	return len > 0 && strspn(part, "0123456789") == len;
+}
+
+/* Keys part by part: numbers first, by their size, and then other texts in byte order. */
+static int
+memory_key_order(const char *x, const char *x_end, const char *y, const char *y_end)
+{
+	while (x < x_end && y < y_end)
+	{
+		size_t		x_len = strlen(x);
+		size_t		y_len = strlen(y);
+		bool		x_number = memory_is_number(x, x_len);
+		bool		y_number = memory_is_number(y, y_len);
+		int			order;
+
+		if (x_number != y_number)
+			return x_number ? -1 : 1;
+		if (x_number && x_len != y_len)
+			return x_len < y_len ? -1 : 1;
+		order = strcmp(x, y);
+		if (order != 0)
+			return order;
+		x += x_len + 1;
+		y += y_len + 1;
+	}
+	return x < x_end ? 1 : y < y_end ? -1 : 0;
+}
+
 static int
 memory_row_order(const void *a, const void *b)
 {
 	const MemoryRow *x = *(const MemoryRow *const *) a;
 	const MemoryRow *y = *(const MemoryRow *const *) b;
-	size_t		len = x->key_len < y->key_len ? x->key_len : y->key_len;
-	int			order = memcmp(x->key, y->key, len);
 
-	return order != 0 ? order : x->key_len < y->key_len ? -1 : x->key_len > y->key_len;
+	/* the first character says of which table it is */
+	return x->key[0] != y->key[0] ? (x->key[0] < y->key[0] ? -1 : 1) :
+		memory_key_order(x->key + 1, x->key + x->key_len, y->key + 1, y->key + y->key_len);
 }
 
 void
@@ -424,6 +485,7 @@ memory_store_rows(MemoryStore *store, MemoryStoreVisit visit, void *state)
 {
 	Pool	   *pool = pool_new();
 
+	(void) memory_all(store);
 	for (size_t i = 0; i < store->all.count; i++)
 	{
 		StateRow	row;
