@@ -1,7 +1,7 @@
 /*
  * medchain-verify.c: the offline verifier: its arguments.
  *
- * It knows OpenSSL, JSON and src/core, and nothing of PostgreSQL: what it says
+ * It knows OpenSSL, JSON, src/core and src/rules, and nothing of PostgreSQL: what it says
  * does not depend on any database's word.
  */
 #include <errno.h>
@@ -34,6 +34,17 @@ static const char help[] =
 "                          a receipt be of it; may be given more than once\n"
 "  -j, --json              write the result as one JSON object (see the manual, "
 "medchain-verify(1))\n"
+"  -s, --state             of an export, show the state that follows from it: members, contracts, "
+"keys, certificates,\n"
+"                          what is excluded, protocols with grants and data index, examinees' "
+"keys\n"
+"  -r, --rejections        of an export, show the entries that have no effect, with the reason\n"
+"  -t, --as-of=TIME        --state or --rejections as of then: by what had been sealed, and as was "
+"valid; else\n"
+"                          as of the newest block; like 2026-01-31T23:59:59Z, with or without a "
+"fraction\n"
+"  -n, --node=MEMBER       with the login roles that are bound to members in this member's "
+"database\n"
 "  -q, --quiet             show no progress; it is shown when standard error is a terminal\n"
 "  -h, --help              show this help\n"
 "  -V, --version           show the version of this program, and of OpenSSL\n"
@@ -105,6 +116,64 @@ main_add_checkpoint(Options *options, const char *path)
 	options->checkpoints[options->ncheckpoints++].len = len;
 }
 
+/*
+ * The date and the time of day, in the ledger's spelling, and then the fraction and the zone: at
+ * most microseconds, and at most a day.
+ */
+static bool
+main_read_time(const char *text, int64_t *time)
+{
+	char		spelled[ENTRY_TIME_LEN + 1] = "0000-00-00T00:00:00.000000Z";
+	const char *at = text + 19;
+	long		offset = 0;
+	int			hours;
+	int			minutes;
+	int			read = 0;
+
+	if (strlen(text) < 20)
+		return false;
+	memcpy(spelled, text, 19);
+	if (text[10] == 't' || text[10] == ' ')
+		spelled[10] = 'T';
+	if (*at == '.')
+	{
+		size_t		digits = strspn(at + 1, "0123456789");
+
+		if (digits < 1 || digits > 9)
+			return false;
+		memcpy(spelled + 20, at + 1, digits < 6 ? digits : 6);
+		at += digits + 1;
+	}
+	if (strcmp(at, "Z") != 0 && strcmp(at, "z") != 0)
+	{
+		if ((*at != '+' && *at != '-') || strspn(at + 1, "0123456789:") != 5 ||
+			sscanf(at + 1, "%2d:%2d%n", &hours, &minutes, &read) != 2 || read != 5 ||
+			at[6] != '\0' || hours > 23 || minutes > 59)
+			return false;
+		offset = (*at == '-' ? -1 : 1) * (hours * 60L + minutes) * 60;
+	}
+	if (!period_time(spelled, time))
+		return false;
+	*time -= offset * PERIOD_SECOND;
+	return true;
+}
+
+/*
+ * A time in RFC 3339's spelling, with whatever fraction and zone; exits with 2 if it is none.
+ */
+static int64_t
+main_time(const char *text)
+{
+	int64_t		time;
+
+	if (!main_read_time(text, &time))
+	{
+		fprintf(stderr, "medchain-verify: \"%s\" is no time like 2026-01-31T23:59:59Z\n", text);
+		exit(UNUSABLE);
+	}
+	return time;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -112,19 +181,24 @@ main(int argc, char **argv)
 		{"anchors", required_argument, NULL, 'a'},
 		{"checkpoint", required_argument, NULL, 'c'},
 		{"json", no_argument, NULL, 'j'},
+		{"state", no_argument, NULL, 's'},
+		{"rejections", no_argument, NULL, 'r'},
+		{"as-of", required_argument, NULL, 't'},
+		{"node", required_argument, NULL, 'n'},
 		{"quiet", no_argument, NULL, 'q'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0}
 	};
 	Options		options = {.progress = isatty(STDERR_FILENO)};
+	Derived		derived = {.as_of = INT64_MIN};
 	Input		input = {.file = stdin};
 	CoreError	error = {0};
-	json_t	   *result = json_object();
+	json_t	   *result;
 	int			option;
 	Verdict		verdict;
 
-	while ((option = getopt_long(argc, argv, "a:c:jqhV", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "a:c:jsrt:n:qhV", long_options, NULL)) != -1)
 		switch (option)
 		{
 			case 'a':
@@ -135,6 +209,19 @@ main(int argc, char **argv)
 				break;
 			case 'j':
 				options.json = true;
+				break;
+			case 's':
+				derived.state = true;
+				break;
+			case 'r':
+				derived.rejections = true;
+				break;
+			case 't':
+				derived.as_of = main_time(optarg);
+				derived.as_of_given = true;
+				break;
+			case 'n':
+				derived.node = optarg;
 				break;
 			case 'q':
 				options.progress = false;
@@ -161,8 +248,14 @@ main(int argc, char **argv)
 				strerror(errno));
 		return UNUSABLE;
 	}
+	derived.state = derived.state || derived.node != NULL ||
+		(derived.as_of_given && !derived.rejections);
+	if (derived.state || derived.rejections)
+		options.derived = &derived;
+	result = json_object();
 	verdict = report_verify(&input, &options, result, &error);
-	report_write(verdict, result, &error, options.json);
+	report_write(verdict, result, &error, &options);
+	derived_free(&derived);
 	input_free(&input);
 	json_decref(result);
 	free(options.anchors);

@@ -47,20 +47,6 @@ payload_is_of(Payload *payload, const char *origin)
 		strcmp(payload->entry.origin, origin) == 0;
 }
 
-json_t *
-payload_claim(const char *text, size_t len)
-{
-	Entry		entry;
-	json_t	   *body;
-
-	if (!entry_read(text, len, &entry, NULL) ||
-		!json_text_object(entry.body, entry.body_len, JSON_TEXT_STRICT, NULL, NULL, NULL))
-		return json_object();
-	body = json_loadb(entry.body, entry.body_len, 0, NULL);
-	return json_pack("{s:s, s:s, s:o}", "kind", entry.kind, "time", entry.time, "body",
-					 body != NULL ? body : json_object());
-}
-
 void
 payload_free(Payload *payload)
 {

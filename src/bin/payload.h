@@ -33,12 +33,6 @@ extern bool payload_load(json_t *line, Payload *payload, CoreError *error);
  */
 extern bool payload_is_of(Payload *payload, const char *origin);
 
-/*
- * What a readable entry that decides something says, for evidence_learn(): kind, time and body.
- * Without fields if the body can be taken in more than one way, which has no effect.
- */
-extern json_t *payload_claim(const char *text, size_t len);
-
 extern void payload_free(Payload *payload);
 
 #endif

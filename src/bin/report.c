@@ -1,6 +1,7 @@
 /*
  * report.c: whatever the input is, verify it and say what came out.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "report.h"
@@ -89,18 +90,38 @@ report_write_found(json_t *result)
 		printf("%s\n", report_text(result, "fault"));
 }
 
-void
-report_write(Verdict verdict, json_t *result, const CoreError *error, bool json)
+/* One object, the state in it row by row. */
+static void
+report_write_json(json_t *result, const Derived *derived)
 {
+	char	   *text = json_dumps(result, JSON_SORT_KEYS);
+
+	if (text == NULL)
+		return;
+	if (derived == NULL)
+		puts(text);
+	else
+	{
+		text[strlen(text) - 1] = '\0';
+		fputs(text, stdout);
+		derived_write_json(derived);
+		puts("}");
+	}
+	free(text);
+}
+
+void
+report_write(Verdict verdict, json_t *result, const CoreError *error, const Options *options)
+{
+	const Derived *derived = verdict == VERIFIED ? options->derived : NULL;
 	json_t	   *receipts = json_object_get(result, "receipts");
 	size_t		i;
 	json_t	   *receipt;
 
 	report_conclude(verdict, result, error);
-	if (json)
+	if (options->json)
 	{
-		json_dumpf(result, stdout, JSON_SORT_KEYS);
-		putchar('\n');
+		report_write_json(result, derived);
 		return;
 	}
 	json_array_foreach(receipts, i, receipt)
@@ -113,6 +134,8 @@ report_write(Verdict verdict, json_t *result, const CoreError *error, bool json)
 	else if (verdict != VERIFIED)
 		printf("%s\n", report_text(result, "fault"));
 	printf("%s\n", report_text(result, "verdict"));
+	if (derived != NULL)
+		derived_show(derived);
 }
 
 static bool
@@ -198,6 +221,8 @@ report_verify(Input *input, const Options *options, json_t *result, CoreError *e
 		;
 	else if (strcmp(type, "export") == 0)
 		verdict = verify_export(input, first, options, result, error);
+	else if (options->derived != NULL)
+		error_set(error, CORE_UNSUPPORTED, "the state follows from an export, and this is none");
 	else if (strcmp(type, "receipt") == 0 || strcmp(type, "row_proof") == 0)
 		verdict = report_receipts(input, first, options, result, error);
 	else

@@ -4,8 +4,9 @@
 #ifndef MEDCHAIN_BIN_REPORT_H
 #define MEDCHAIN_BIN_REPORT_H
 
+#include "core/certificate.h"
 #include "core/chain_check.h"
-#include "evidence.h"
+#include "derived.h"
 #include "input.h"
 
 /* Exit status, and the verdict. */
@@ -27,6 +28,7 @@ typedef struct Options
 	int			ncheckpoints;
 	bool		json;
 	bool		progress;
+	Derived    *derived;		/* what is asked of the state; NULL: nothing */
 } Options;
 
 /* Parse checkpoint i, and hash its text; false, with an error, if it is none. */
@@ -37,8 +39,12 @@ extern bool report_read_checkpoint(const Options *options, int i, NoteBlock *blo
 extern Verdict report_verify(Input *input, const Options *options, json_t *result,
 							 CoreError *error);
 
-/* Write the verdict to standard output, with what was checked, and what is wrong. */
-extern void report_write(Verdict verdict, json_t *result, const CoreError *error, bool json);
+/*
+ * Write the verdict to standard output, with what was checked, and what is wrong; and what was
+ * asked of the state, if it is verified.
+ */
+extern void report_write(Verdict verdict, json_t *result, const CoreError *error,
+						 const Options *options);
 
 /*
  * A whole export, or a receipt; first: its first line, parsed.  Fills result with what was checked.

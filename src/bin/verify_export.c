@@ -1,5 +1,5 @@
 /*
- * verify_export.c: walk the chains of an export, in constant memory.
+ * verify_export.c: walk the chains of an export, in constant memory but for what the rules keep.
  *
  * The data centre's chain comes first, and each other one behind that of the end
  * node which configured it, so that its key is known when its first block arrives.
@@ -8,12 +8,16 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "core/keycache.h"
+#include "derived.h"
 #include "payload.h"
 #include "report.h"
+#include "rules/block.h"
+#include "signers.h"
 
 #define EXPORT_PROGRESS 100000	/* entries between lines on the terminal */
 #define EXPORT_UNREADABLE_MAX 100	/* of which the result tells */
-#define EXPORT_LEARNED_MAX (64 * 1024 * 1024)	/* bytes of governance entries that one block may
+#define EXPORT_WAITING_MAX (64 * 1024 * 1024)	/* bytes of entries about members that one block may
 												 * close over */
 
 /* A checkpoint that was kept elsewhere. */
@@ -24,18 +28,30 @@ typedef struct Kept
 	bool		seen;
 } Kept;
 
+/* An entry that the rules want, while its block is still to come. */
+typedef struct Waiting
+{
+	const char *text;
+	size_t		len;
+	uint64_t	seq;
+} Waiting;
+
 /* A chain of the export; only the current one is walked. */
 typedef struct Walk
 {
 	const Options *options;
-	Evidence	evidence;
+	char	   *alliance;
+	char	   *data_center;
+	Facts	   *facts;
+	Signers    *signers;
 	ChainCheck	check;
 	char	   *origin;			/* NULL: before the first chain */
 	uint8_t		genesis[HASH_LEN];	/* hash of the first block */
 	bool		has_genesis;
-	json_t	   *learned;		/* entries since the last block that evidence_learn() wants, [seq,
-								 * text of payload] */
-	size_t		learned_bytes;
+	Pool	   *block_pool;		/* of the block that is to come */
+	Waiting    *waiting;
+	size_t		nwaiting;
+	size_t		waiting_bytes;
 	uint64_t	chain_entries;
 	uint64_t	entries;
 	uint64_t	blocks;
@@ -62,7 +78,7 @@ walk_end_chain(Walk *walk, CoreError *error)
 
 	if (walk->origin == NULL)
 		return VERIFIED;
-	if (walk->learned_bytes > 0 || walk->chain_entries != walk->check.range.size ||
+	if (walk->nwaiting > 0 || walk->chain_entries != walk->check.range.size ||
 		walk->check.height < 0)
 	{
 		error_set(error, CORE_MALFORMED, "the chain does not end with a block");
@@ -97,7 +113,7 @@ walk_start_chain(Walk *walk, const char *origin, CoreError *error)
 {
 	static const uint8_t zero[HASH_LEN] = {0};
 	char		name[NOTE_NAME_MAX + 1];
-	bool		center = strcmp(origin, walk->evidence.data_center) == 0;
+	bool		center = strcmp(origin, walk->data_center) == 0;
 	Verdict		verdict = walk_end_chain(walk, error);
 
 	if (verdict != VERIFIED)
@@ -110,26 +126,40 @@ walk_start_chain(Walk *walk, const char *origin, CoreError *error)
 				  "the data centre's chain must come first, and each chain once");
 		return walk_fail(walk, UNUSABLE, "start of chain", error);
 	}
-	snprintf(name, sizeof(name), "%s/%s", walk->evidence.alliance, origin);
+	snprintf(name, sizeof(name), "%s/%s", walk->alliance, origin);
 	chain_check_init(&walk->check, name, center ? zero : walk->genesis);
 	walk->chain_entries = 0;
+	if (walk->options->derived != NULL)
+		derived_chain(walk->options->derived, origin);
+	if (!signers_begin(walk->signers, origin, error))
+		return walk_fail(walk, NOT_VERIFIED, "start of chain", error);
 	return VERIFIED;
 }
 
-/* Keep an entry that may say something about members and keys until its block is verified. */
+/*
+ * Keep an entry that the rules want until its block is verified: about members, as they say who
+ * signs; all others if the state is asked for.
+ */
 static bool
 walk_keep(Walk *walk, const Payload *payload, uint64_t seq, CoreError *error)
 {
-	if (!payload->readable ||
-		!evidence_wants(payload->entry.kind,
-						strcmp(walk->origin, walk->evidence.data_center) == 0))
+	bool		all = walk->options->derived != NULL;
+	size_t		max = all ? BLOCK_BYTES_MAX : EXPORT_WAITING_MAX;
+	ClaimKind	kind;
+	Waiting    *kept;
+
+	if (!claim_kind_from_name(payload->entry.kind, &kind) ||
+		(!all && (CLAIM_SET(kind) & CLAIM_SET_MEMBER) == 0))
 		return true;
-	walk->learned_bytes += payload->len;
-	if (walk->learned_bytes > EXPORT_LEARNED_MAX)
-		return error_set(error, CORE_UNSUPPORTED,
-					"more than %d bytes about members before the next block", EXPORT_LEARNED_MAX);
-	json_array_append_new(walk->learned, json_pack("[I, s%]", (json_int_t) seq, payload->text,
-												   payload->len));
+	walk->waiting_bytes += payload->len;
+	if (walk->waiting_bytes > max)
+		return error_set(error, CORE_UNSUPPORTED, "more than %zu bytes about %s before the next "
+						 "block", max, all ? "members and protocols" : "members");
+	walk->waiting = pool_grow(walk->block_pool, walk->waiting, walk->nwaiting, sizeof(Waiting));
+	kept = &walk->waiting[walk->nwaiting++];
+	kept->text = pool_copy(walk->block_pool, payload->text, payload->len);
+	kept->len = payload->len;
+	kept->seq = seq;
 	return true;
 }
 
@@ -206,33 +236,51 @@ walk_entry(Walk *walk, json_t *line, CoreError *error)
 	return verdict;
 }
 
-/* An entry that was kept. */
-static json_t *
-walk_learned(const Walk *walk, size_t i)
+/* The claim of an entry that was kept; false if it makes none. */
+static bool
+walk_claim(const Walk *walk, Pool *pool, size_t i, int64_t sealed, Claim *claim)
 {
-	json_t	   *text = json_array_get(json_array_get(walk->learned, i), 1);
+	const Waiting *kept = &walk->waiting[i];
 
-	return payload_claim(json_string_value(text), json_string_length(text));
+	return claim_read(pool, kept->text, kept->len, walk->origin, (int64_t) kept->seq,
+					  walk->check.height, sealed, claim);
 }
 
-/* What the verified block's entries say about members and keys. */
+/* What the verified block's entries say. */
 static bool
-walk_learn(Walk *walk, CoreError *error)
+walk_learn(Walk *walk, const NoteBlock *block, CoreError *error)
 {
-	bool		fine = true;
+	Derived    *derived = walk->options->derived;
+	Pool	   *pool = pool_new();
+	int64_t		sealed;
+	bool		counts = false;
 
-	for (size_t i = 0; i < json_array_size(walk->learned) && fine; i++)
+	if (!period_time(block->sealed, &sealed))
+		return error_set(error, CORE_MALFORMED, "there is no such time as it was sealed at");
+	if (derived != NULL)
+		counts = derived_block(derived, sealed);
+	for (size_t i = 0; i < walk->nwaiting; i++)
 	{
-		json_t	   *seq = json_array_get(json_array_get(walk->learned, i), 0);
-		json_t	   *payload = walk_learned(walk, i);
+		Statement  *said = NULL;
+		Claim		claim;
 
-		fine = evidence_learn(&walk->evidence, walk->origin, (uint64_t) json_integer_value(seq),
-							  walk->check.height, payload, error);
-		json_decref(payload);
+		if (walk_claim(walk, pool, i, sealed, &claim))
+		{
+			if ((CLAIM_SET(claim.kind) & CLAIM_SET_MEMBER) != 0)
+				said = statement_new(walk->facts, &claim, walk->waiting[i].text,
+									 walk->waiting[i].len);
+			signers_take(walk->signers, &claim, said);
+			if (counts)
+				derived_take(derived, &claim, said, walk->waiting[i].text, walk->waiting[i].len);
+		}
+		pool_reset(pool);
 	}
-	json_array_clear(walk->learned);
-	walk->learned_bytes = 0;
-	return fine;
+	pool_free(pool);
+	pool_reset(walk->block_pool);
+	walk->waiting = NULL;
+	walk->nwaiting = 0;
+	walk->waiting_bytes = 0;
+	return signers_block(walk->signers, walk->check.height, walk->check.head, error);
 }
 
 /* Is this a height at which somebody kept a checkpoint?  Then it must be the same block. */
@@ -260,6 +308,20 @@ walk_compare_checkpoints(Walk *walk, const NoteBlock *block, const Key *key, Cor
 	return true;
 }
 
+/* The key of the next block; the first block of all brings its own. */
+static const Key *
+walk_key(Walk *walk, int64_t height, CoreError *error)
+{
+	Pool	   *pool = pool_new();
+	Claim		genesis;
+	bool		first = !walk->has_genesis && walk->nwaiting > 0 &&
+		walk_claim(walk, pool, 0, 0, &genesis);
+	const Key  *key = signers_key(walk->signers, height, first ? &genesis : NULL, error);
+
+	pool_free(pool);
+	return key;
+}
+
 static Verdict
 walk_block(Walk *walk, json_t *line, CoreError *error)
 {
@@ -269,13 +331,8 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	size_t		len;
 	uint64_t	height;
 	NoteBlock	block;
-	Key		   *genesis_key = NULL;
 	const Key  *key;
-	const LedgerKey *known;
-	const uint8_t *named;
-	Member	   *member;
 	ChainFault	fault;
-	bool		fine;
 	char		where[64];
 
 	if (!input_fields(line, fields, error) || !input_string(line, "origin", &origin, NULL, error) ||
@@ -289,46 +346,14 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 		error_set(error, CORE_MALFORMED, "another block was expected here");
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	}
-	member = evidence_member(&walk->evidence, origin);
-	if (!walk->has_genesis && json_array_size(walk->learned) > 0)
-	{
-		json_t	   *genesis = walk_learned(walk, 0);
-
-		genesis_key = evidence_genesis_key(genesis, error);
-		json_decref(genesis);
-	}
-	if (member != NULL && member->expelled && (int64_t) height > member->last_height)
-	{
-		error_set(error, CORE_MALFORMED, "\"%.60s\" was expelled; its last block is %lld", origin,
-				  (long long) member->last_height);
-		return walk_fail(walk, NOT_VERIFIED, where, error);
-	}
-	if (member != NULL && !evidence_reach(member, (int64_t) height, error))
-		return UNUSABLE;
-	known = member ? evidence_key(member, (int64_t) height) : NULL;
-	named = member ? evidence_named(member, (int64_t) height) : NULL;
-	key = genesis_key != NULL ? genesis_key : known != NULL ? known->key : NULL;
+	key = walk_key(walk, (int64_t) height, error);
 	if (key == NULL)
-	{
-		if (error->code == CORE_OK)
-			error_set(error, CORE_MALFORMED, "the ledger of \"%.60s\" is not configured", origin);
 		return walk_fail(walk, NOT_VERIFIED, where, error);
-	}
-	if (member != NULL)
-		member->used = true;
 	fault = chain_check_block(&walk->check, note, len, key, &block, error);
-	if (fault == CHAIN_FINE && named != NULL && !hash_equal(walk->check.head, named))
-	{
-		error_set(error, CORE_MALFORMED,
-				  "the data centre names another block as the last before a new key");
-		return walk_fail(walk, NOT_VERIFIED, where, error);
-	}
-	fine = fault == CHAIN_FINE && walk_compare_checkpoints(walk, &block, key, error) &&
-		walk_learn(walk, error);
-	key_free(genesis_key);
 	if (fault == CHAIN_FAILED)
 		return UNUSABLE;
-	if (!fine)
+	if (fault != CHAIN_FINE || !walk_compare_checkpoints(walk, &block, key, error) ||
+		!walk_learn(walk, &block, error))
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	if (!walk->has_genesis)
 	{
@@ -344,9 +369,9 @@ static void
 walk_missing_checkpoint(const Walk *walk, int number, CoreError *error)
 {
 	const NoteBlock *block = &walk->kept[number].block;
-	size_t		prefix = strlen(walk->evidence.alliance);
-	const Member *member = NULL;
-	const LedgerKey *known;
+	size_t		prefix = strlen(walk->alliance);
+	const char *pem = NULL;
+	const Key  *key;
 	const char *slash = strrchr(block->name, '/');
 	char		where[64];
 
@@ -354,15 +379,15 @@ walk_missing_checkpoint(const Walk *walk, int number, CoreError *error)
 	snprintf(where, sizeof(where), "block %llu", (unsigned long long) block->height);
 	json_object_set_new(walk->result, "chain", json_string(slash ? slash + 1 : block->name));
 	json_object_set_new(walk->result, "where", json_string(where));
-	if (strncmp(block->name, walk->evidence.alliance, prefix) == 0 && block->name[prefix] == '/')
-		member = evidence_member(&walk->evidence, block->name + prefix + 1);
-	known = member != NULL ? evidence_key(member, (int64_t) block->height) : NULL;
-	if (known == NULL)
+	if (strncmp(block->name, walk->alliance, prefix) == 0 && block->name[prefix] == '/')
+		pem = signers_key_of(walk->signers, block->name + prefix + 1, (int64_t) block->height);
+	key = pem != NULL ? keycache_get(pem, strlen(pem), NULL) : NULL;
+	if (key == NULL)
 		error_set(error, CORE_MALFORMED,
 				  "a checkpoint was kept of \"%.100s\", of which nothing is there", block->name);
 	else if (note_verify(walk->options->checkpoints[number].note,
 						 walk->options->checkpoints[number].len,
-						 block->name, known->key, NULL) != KEY_VALID)
+						 block->name, key, NULL) != KEY_VALID)
 		error_set(error, CORE_MALFORMED,
 			"the checkpoint of \"%.100s\" that was kept is not signed with its key", block->name);
 	else
@@ -397,6 +422,8 @@ walk_end(Walk *walk, json_t *line, CoreError *error)
 				  (unsigned long long) blocks);
 		return walk_fail(walk, NOT_VERIFIED, "end of export", error);
 	}
+	if (!signers_end(walk->signers, error))
+		return walk_fail(walk, NOT_VERIFIED, "end of export", error);
 	for (int i = 0; i < walk->options->ncheckpoints; i++)
 		if (!walk->kept[i].seen)
 		{
@@ -417,13 +444,12 @@ walk_start(Walk *walk, json_t *first, CoreError *error)
 		!input_string(first, "alliance", &alliance, NULL, error) ||
 		!input_string(first, "data_center", &center, NULL, error))
 		return UNUSABLE;
-	walk->evidence.alliance = strdup(alliance);
-	walk->evidence.data_center = strdup(center);
-	if (walk->options->anchors != NULL)
-	{
-		walk->evidence.anchors = strdup(walk->options->anchors);
-		walk->evidence.own_anchors = true;
-	}
+	walk->alliance = strdup(alliance);
+	walk->data_center = strdup(center);
+	walk->facts = facts_new(NULL, NULL);
+	walk->signers = signers_new(alliance, center, walk->options->anchors, walk->facts);
+	if (walk->options->derived != NULL)
+		derived_begin(walk->options->derived, alliance, center, walk->facts);
 	walk->kept = calloc((size_t) walk->options->ncheckpoints + 1, sizeof(Kept));
 	for (int i = 0; i < walk->options->ncheckpoints; i++)
 		if (!report_read_checkpoint(walk->options, i, &walk->kept[i].block, walk->kept[i].hash,
@@ -440,7 +466,7 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 	bool		ended = false;
 	json_t	   *line;
 
-	walk.learned = json_array();
+	walk.block_pool = pool_new();
 	json_object_set_new(result, "chains", json_array());
 	while (verdict == VERIFIED && (line = input_next(input, error)) != NULL)
 	{
@@ -469,11 +495,16 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 				  (unsigned long long) input->number);
 	if (options->progress)
 		fprintf(stderr, "\r%40s\r", "");
-	json_object_set_new(result, "trust_anchors", json_string(walk.evidence.own_anchors ? "given" :
+	json_object_set_new(result, "trust_anchors", json_string(options->anchors != NULL ? "given" :
 															 "those of the genesis block"));
-	json_decref(walk.learned);
+	if (options->derived != NULL)
+		derived_end(options->derived);
+	signers_free(walk.signers);
+	facts_free(walk.facts);
+	pool_free(walk.block_pool);
+	free(walk.alliance);
+	free(walk.data_center);
 	free(walk.origin);
 	free(walk.kept);
-	evidence_free(&walk.evidence);
 	return verdict;
 }

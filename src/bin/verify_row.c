@@ -10,6 +10,7 @@
 #include "core/proof.h"
 #include "core/row_item.h"
 #include "report.h"
+#include "rules/json_slice.h"
 
 #define ROW_SALT_LEN 16
 
@@ -131,36 +132,36 @@ row_read_set(json_t *set, RowInSet *in_set, CoreError *error)
 
 /* Is the item, with this commitment, in the set that the entry is about? */
 static bool
-row_is_in_set(RowInSet *in_set, json_t *entry, const uint8_t commitment[HASH_LEN])
+row_is_in_set(RowInSet *in_set, Pool *pool, JsonSlice entry, const uint8_t commitment[HASH_LEN])
 {
-	json_t	   *body = json_object_get(entry, "body");
-	const char *kind = json_string_value(json_object_get(entry, "kind"));
-	json_t	   *number = json_object_get(body, "number");
-	const char *root_hex = json_string_value(json_object_get(body, "root"));
+	JsonSlice	body = json_slice_get(entry, "body");
+	JsonSlice	number = json_slice_get(body, "number");
+	const char *digits = json_slice_text(pool, number);
+	char		root_hex[ENCODE_HEX_SIZE(HASH_LEN)];
 	uint8_t		root[HASH_LEN];
 	uint8_t		bytes[ROW_ITEM_MAX];
 	uint8_t		leaf[HASH_LEN];
 
-	if (kind == NULL || strcmp(kind, "row.set") != 0 || !json_is_integer(number) ||
-		json_integer_value(number) < 0 || root_hex == NULL ||
+	if (!json_slice_is(json_slice_get(entry, "kind"), "row.set") ||
+		json_slice_type(number) != JSON_SLICE_NUMBER || strlen(digits) > 18 ||
+		strspn(digits, "0123456789") != strlen(digits) ||
+		!json_slice_string(json_slice_get(body, "root"), root_hex, sizeof(root_hex)) ||
 		strlen(root_hex) != 2 * HASH_LEN || !decode_hex(root_hex, 2 * HASH_LEN, root))
 		return false;
 	memcpy(in_set->item.commitment, commitment, HASH_LEN);
 	return hash_leaf(bytes, row_item_write(&in_set->item, bytes), leaf) &&
-		proof_check_inclusion(leaf, in_set->index, (uint64_t) json_integer_value(number),
+		proof_check_inclusion(leaf, in_set->index, strtoull(digits, NULL, 10),
 							  in_set->hashes[0], in_set->nhashes, root) == PROOF_VALID;
 }
 
 /* Is it what an entry about this row alone commits to? */
 static bool
-row_is_alone(json_t *entry, const uint8_t commitment[HASH_LEN])
+row_is_alone(JsonSlice entry, const uint8_t commitment[HASH_LEN])
 {
-	const char *committed = json_string_value(json_object_get(json_object_get(entry, "body"),
-															  "commitment"));
 	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
 
 	encode_hex(commitment, HASH_LEN, hex);
-	return committed != NULL && strcmp(committed, hex) == 0;
+	return json_slice_is(json_slice_get(json_slice_get(entry, "body"), "commitment"), hex);
 }
 
 bool
@@ -175,8 +176,8 @@ verify_row(json_t *row, const char *payload, size_t len, json_t *result, CoreErr
 	const char *relation;
 	size_t		content_len;
 	uint8_t		commitment[HASH_LEN];
-	json_t	   *entry;
-	const char *about;
+	Pool	   *pool;
+	JsonSlice	entry;
 	json_t	   *columns;
 	bool		same;
 
@@ -190,12 +191,12 @@ verify_row(json_t *row, const char *payload, size_t len, json_t *result, CoreErr
 		!row_commitment(salt, content, content_len, commitment, error))
 		return false;
 
-	entry = json_loadb(payload, len, JSON_REJECT_DUPLICATES, NULL);
-	about = json_string_value(json_object_get(json_object_get(entry, "body"), "relation"));
-	same = about != NULL && strcmp(about, relation) == 0 &&
-		(set != NULL ? row_is_in_set(&in_set, entry, commitment) :
+	pool = pool_new();
+	entry = json_slice_read(pool, payload, len, JSON_TEXT_UNIQUE);
+	same = json_slice_is(json_slice_get(json_slice_get(entry, "body"), "relation"), relation) &&
+		(set != NULL ? row_is_in_set(&in_set, pool, entry, commitment) :
 		 row_is_alone(entry, commitment));
-	json_decref(entry);
+	pool_free(pool);
 	if (!same)
 		return error_set(error, CORE_MALFORMED, "the row is not what the entry commits to");
 	columns = row_columns(content, content_len);

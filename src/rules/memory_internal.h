@@ -45,7 +45,8 @@ struct MemoryStore
 	Pool	   *pool;
 	Pool	   *scratch;
 	bool		shared;
-	MemoryList	all;
+	MemoryList	all;			/* in its order once memory_all() was called */
+	bool		all_ordered;
 	Map		   *by_origin;
 	Map		   *by_about;
 	Map		   *by_subject;
@@ -59,6 +60,9 @@ struct MemoryStore
 	bool		compact;
 	MemoryBody	bodies[MEMORY_READ];
 };
+
+/* All claims in their order. */
+extern const MemoryList *memory_all(MemoryStore *store);
 
 /* NULL: there is no such claim. */
 extern MemoryClaim *memory_find(MemoryStore *store, const char *origin, int64_t seq);

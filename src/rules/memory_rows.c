@@ -121,15 +121,47 @@ memory_rows_trim(void *state, StateTable table, const char *protocol, int64_t fi
 
 /* ----- all of it ----- */
 
+/* Is a part of a key a number? */
+static bool
+memory_is_number(const char *part, size_t len)
+{
+	return len > 0 && strspn(part, "0123456789") == len;
+}
+
+/* Keys part by part: numbers first, by their size, and then other texts in byte order. */
+static int
+memory_key_order(const char *x, const char *x_end, const char *y, const char *y_end)
+{
+	while (x < x_end && y < y_end)
+	{
+		size_t		x_len = strlen(x);
+		size_t		y_len = strlen(y);
+		bool		x_number = memory_is_number(x, x_len);
+		bool		y_number = memory_is_number(y, y_len);
+		int			order;
+
+		if (x_number != y_number)
+			return x_number ? -1 : 1;
+		if (x_number && x_len != y_len)
+			return x_len < y_len ? -1 : 1;
+		order = strcmp(x, y);
+		if (order != 0)
+			return order;
+		x += x_len + 1;
+		y += y_len + 1;
+	}
+	return x < x_end ? 1 : y < y_end ? -1 : 0;
+}
+
 static int
 memory_row_order(const void *a, const void *b)
 {
 	const MemoryRow *x = *(const MemoryRow *const *) a;
 	const MemoryRow *y = *(const MemoryRow *const *) b;
-	size_t		len = x->key_len < y->key_len ? x->key_len : y->key_len;
-	int			order = memcmp(x->key, y->key, len);
 
-	return order != 0 ? order : x->key_len < y->key_len ? -1 : x->key_len > y->key_len;
+	/* the first character says of which table it is */
+	return x->key[0] != y->key[0] ? (x->key[0] < y->key[0] ? -1 : 1) :
+		memory_key_order(x->key + 1, x->key + x->key_len, y->key + 1, y->key + y->key_len);
 }
 
 /* All of them, or those that were not found. */
@@ -138,6 +170,7 @@ memory_visit(MemoryStore *store, bool all, MemoryStoreVisit visit, void *state)
 {
 	Pool	   *pool = pool_new();
 
+	(void) memory_all(store);
 	for (size_t i = 0; i < store->all.count; i++)
 	{
 		StateRow	row;

@@ -1,6 +1,7 @@
 /*
  * memory_store.c: claims and state in memory, for the offline verifier and tests.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "rules/memory_internal.h"
@@ -113,14 +114,43 @@ memory_list(MemoryStore *store, Map *map, const void *key, size_t len)
 	return *place;
 }
 
+MemoryClaim *
+memory_find(MemoryStore *store, const char *origin, int64_t seq)
+{
+	const		MemoryList *list = map_get(store->by_origin, origin, strlen(origin));
+	size_t		position = list != NULL ? memory_position(list, origin, seq) : 0;
+
+	return list != NULL && memory_at(list, position, origin, seq) ? list->items[position] : NULL;
+}
+
+static int
+memory_claim_order(const void *a, const void *b)
+{
+	const Claim *x = &(*(MemoryClaim *const *) a)->claim;
+
+	return memory_order(x->origin, x->seq, &(*(MemoryClaim *const *) b)->claim);
+}
+
+/*
+ * It is made when it is asked for: chains come in any order, and to put each claim where it belongs
+ * at once would take a time that grows with their square.
+ */
+const MemoryList *
+memory_all(MemoryStore *store)
+{
+	if (!store->all_ordered && store->all.count > 1)
+		qsort(store->all.items, store->all.count, sizeof(MemoryClaim *), memory_claim_order);
+	store->all_ordered = true;
+	return &store->all;
+}
+
 static void
 memory_claim_add(void *state, const Claim *claim)
 {
 	MemoryStore *store = state;
 	MemoryClaim *kept;
 
-	if (memory_at(&store->all, memory_position(&store->all, claim->origin, claim->seq),
-				  claim->origin, claim->seq))
+	if (memory_find(store, claim->origin, claim->seq) != NULL)
 		return;
 	kept = pool_alloc(store->pool, sizeof(MemoryClaim));
 	kept->claim = *claim;
@@ -142,7 +172,10 @@ memory_claim_add(void *state, const Claim *claim)
 	}
 	kept->claim.effective = false;
 	kept->claim.reason = "not judged yet";
-	memory_insert(store, &store->all, kept);
+	store->all.items = pool_grow(store->pool, store->all.items, store->all.count,
+								 sizeof(MemoryClaim *));
+	store->all.items[store->all.count++] = kept;
+	store->all_ordered = false;
 	memory_insert(store, memory_list(store, store->by_origin, kept->claim.origin,
 									 strlen(kept->claim.origin)), kept);
 	memory_insert(store, memory_list(store, store->by_about, kept->claim.about,
@@ -150,14 +183,6 @@ memory_claim_add(void *state, const Claim *claim)
 	if (kept->claim.has_subject)
 		memory_insert(store, memory_list(store, store->by_subject, kept->claim.subject, HASH_LEN),
 					  kept);
-}
-
-MemoryClaim *
-memory_find(MemoryStore *store, const char *origin, int64_t seq)
-{
-	size_t		position = memory_position(&store->all, origin, seq);
-
-	return memory_at(&store->all, position, origin, seq) ? store->all.items[position] : NULL;
 }
 
 static void
@@ -190,21 +215,23 @@ static void
 memory_claims_remove(void *state, const char *origin, int64_t first)
 {
 	MemoryStore *store = state;
-	size_t		position;
+	MemoryList *list = map_get(store->by_origin, origin, strlen(origin));
+	size_t		from = list != NULL ? memory_position(list, origin, first) : 0;
 
-	while (position = memory_position(&store->all, origin, first),
-		   position < store->all.count &&
-		   strcmp(store->all.items[position]->claim.origin, origin) == 0)
+	if (list == NULL || from == list->count)
+		return;
+	(void) memory_all(store);
+	for (size_t i = list->count; i > from; i--)
 	{
-		MemoryClaim *claim = store->all.items[position];
+		const MemoryClaim *claim = list->items[i - 1];
 
-		memory_remove(map_get(store->by_origin, origin, strlen(origin)), claim);
 		memory_remove(map_get(store->by_about, claim->claim.about, strlen(claim->claim.about)),
 					  claim);
 		if (claim->claim.has_subject)
 			memory_remove(map_get(store->by_subject, claim->claim.subject, HASH_LEN), claim);
 		memory_remove(&store->all, claim);
 	}
+	list->count = from;
 }
 
 static bool
@@ -243,7 +270,7 @@ memory_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool
 				  Claim *claim)
 {
 	MemoryStore *store = state;
-	const		MemoryList *list = &store->all;
+	const		MemoryList *list;
 	size_t		position = 0;
 
 	if (query->about != NULL)
@@ -252,6 +279,8 @@ memory_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool
 		list = map_get(store->by_subject, query->subject, HASH_LEN);
 	else if (query->origin != NULL)
 		list = map_get(store->by_origin, query->origin, strlen(query->origin));
+	else
+		list = memory_all(store);
 	if (list == NULL)
 		return false;
 	if (query->origin != NULL)

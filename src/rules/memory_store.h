@@ -39,7 +39,10 @@ extern void memory_store_texts(MemoryStore *store, MemoryStoreText fetch, void *
 /* The state's hash, over claims and rows: doc/ledger.md, "The state's hash". */
 extern void memory_store_hash(MemoryStore *store, uint8_t hash[HASH_LEN]);
 
-/* Each row, claims too, by table and in the order of their keys; it is visit's for the call. */
+/*
+ * Each row, claims too, by table and in the order of their keys, numbers by their size.  A claim is
+ * visit's for the call, other rows stay as they are until the store changes.
+ */
 typedef void (*MemoryStoreVisit) (void *state, const StateRow *row);
 
 extern void memory_store_rows(MemoryStore *store, MemoryStoreVisit visit, void *state);

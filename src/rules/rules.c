@@ -510,6 +510,12 @@ rules_forget(Rules *rules, const char *origin, int64_t first)
 	pool_free(list.pool);
 }
 
+const Party *
+rules_party(const Rules *rules, const char *name)
+{
+	return members_party(rules->members, name);
+}
+
 bool
 rules_may_seal(const Rules *rules, const char *origin, int64_t first, int64_t sealed)
 {

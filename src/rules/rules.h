@@ -54,6 +54,9 @@ extern void rules_settle(Rules *rules, const char *origin, int64_t first, int64_
 /* The state without the claims of that chain from this one on. */
 extern void rules_forget(Rules *rules, const char *origin, int64_t first);
 
+/* What follows for a name (member.h), as it was settled; NULL: nothing is known of it. */
+extern const struct Party *rules_party(const Rules *rules, const char *name);
+
 /* May this member have sealed a block then that begins with that entry? */
 extern bool rules_may_seal(const Rules *rules, const char *origin, int64_t first, int64_t sealed);
 
