@@ -81,7 +81,7 @@ signers_standing(const Signers *signers, const char *origin)
 static void
 signers_settle(Signers *signers)
 {
-	rules_settle(signers->rules, signers->data_center, 0, INT64_MAX);
+	rules_settle(signers->rules, NULL, 0, INT64_MAX);
 }
 
 /* The last of the keys that begin at that height or before; NULL: none. */

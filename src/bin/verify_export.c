@@ -130,7 +130,7 @@ walk_start_chain(Walk *walk, const char *origin, CoreError *error)
 	chain_check_init(&walk->check, name, center ? zero : walk->genesis);
 	walk->chain_entries = 0;
 	if (walk->options->derived != NULL)
-		derived_chain(walk->options->derived, origin);
+		derived_chain(walk->options->derived);
 	if (!signers_begin(walk->signers, origin, error))
 		return walk_fail(walk, NOT_VERIFIED, "start of chain", error);
 	return VERIFIED;
