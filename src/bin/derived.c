@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "derived.h"
-#include "rules/member.h"
 
 void
 derived_begin(Derived *derived, const char *alliance, const char *data_center, Facts *facts)
@@ -21,10 +20,8 @@ derived_begin(Derived *derived, const char *alliance, const char *data_center, F
 }
 
 void
-derived_chain(Derived *derived, const char *origin)
+derived_chain(Derived *derived)
 {
-	derived->chains = pool_grow(derived->pool, derived->chains, derived->nchains, sizeof(char *));
-	derived->chains[derived->nchains++] = pool_text(derived->pool, origin);
 	derived->passed = false;
 }
 
@@ -65,19 +62,8 @@ derived_end(Derived *derived)
 	if (derived->rules == NULL)
 		return;
 
-	/*
-	 * Once, over all: whoever's ledger is configured has a key that was none before, and so
-	 * everything on it is judged.  As of a time, there may be others.
-	 */
-	rules_settle(derived->rules, derived->node != NULL ? derived->node : derived->data_center, 0,
-				 INT64_MAX);
-	for (size_t i = 0; i < derived->nchains; i++)
-	{
-		const Party *party = rules_party(derived->rules, derived->chains[i]);
-
-		if (party == NULL || party->now->nkeys == 0)
-			rules_settle(derived->rules, derived->chains[i], 0, INT64_MAX);
-	}
+	/* once, over all, in whatever order they came */
+	rules_settle(derived->rules, NULL, 0, INT64_MAX);
 	rules_free(derived->rules);
 	derived->rules = NULL;
 	memory_store_rows(derived->store, derived_keep, derived);

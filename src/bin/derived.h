@@ -23,8 +23,6 @@ typedef struct Derived
 	Pool	   *pool;
 	MemoryStore *store;
 	Rules	   *rules;			/* until it is complete */
-	const char **chains;
-	size_t		nchains;
 	bool		passed;			/* a block of the current chain was sealed later than that */
 	Map		   *contracts;		/* by member: the one that its standing is by */
 	const StateRow **rows[STATE_TABLES];	/* all but claims, in the order of their keys */
@@ -35,7 +33,7 @@ extern void derived_begin(Derived *derived, const char *alliance, const char *da
 						  Facts *facts);
 
 /* The next chain begins. */
-extern void derived_chain(Derived *derived, const char *origin);
+extern void derived_chain(Derived *derived);
 
 /* Its next block, which was verified: do its claims count for the state as of that time? */
 extern bool derived_block(Derived *derived, int64_t sealed);

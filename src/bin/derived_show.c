@@ -204,27 +204,29 @@ static const struct
 	void		(*add) (const Derived *derived, Table *table, const StateRow *row);
 	const char *headers[TABLE_COLUMNS_MAX + 1];
 }			show_tables[] = {
+
 	{STATE_MEMBER, "Members", show_members, {
-		"member", "kind", "state", "capabilities", "valid", "ledger key", "configured by", "reason"
+			"member", "kind", "state", "capabilities", "valid", "ledger key", "configured by",
+			"reason"
 	}},
 	{STATE_CONTRACT, "Contracts", show_contracts, {
-		"contract", "member", "kind", "state", "capabilities", "valid", "offered", "accepted",
-		"ended"
+			"contract", "member", "kind", "state", "capabilities", "valid", "offered", "accepted",
+			"ended"
 	}},
 	{STATE_LEDGER_KEY, "Keys", show_keys, {
-		"member", "from block", "key", "follows"
+			"member", "from block", "key", "follows"
 	}},
 	{STATE_MEMBER_CERTIFICATE, "Certificates", show_certificates, {
-		"member", "certificate", "from entry", "valid", "revoked", "reason", "subject"
+			"member", "certificate", "from entry", "valid", "revoked", "reason", "subject"
 	}},
 	{STATE_EXCLUSION, "Excluded parts of chains", show_exclusions, {
-		"member", "from entry", "to entry", "and dated", "reason"
+			"member", "from entry", "to entry", "and dated", "reason"
 	}},
 	{STATE_EXAMINEE_KEY, "Examinees' keys", show_examinee_keys, {
-		"subject", "key", "registered by", "registered", "withdrawn"
+			"subject", "key", "registered by", "registered", "withdrawn"
 	}},
 	{STATE_ROLE_BINDING, "Login roles", show_roles, {
-		"role", "member", "entry"
+			"role", "member", "entry"
 	}}
 };
 

@@ -22,7 +22,7 @@ typedef struct SignedChain
 	int64_t		height;			/* of the last block; -1: none yet */
 	SignedPart *parts;
 	size_t		nparts;
-	int64_t    *named;			/* heights of blocks that have the hash which the data centre names */
+	int64_t    *named;			/* heights of blocks whose hash the data centre names rightly */
 	size_t		nnamed;
 	bool		rekeyed;		/* the block that was taken last has a change of key in it */
 } SignedChain;
@@ -81,7 +81,7 @@ signers_standing(const Signers *signers, const char *origin)
 static void
 signers_settle(Signers *signers)
 {
-	rules_settle(signers->rules, signers->data_center, 0, INT64_MAX);
+	rules_settle(signers->rules, NULL, 0, INT64_MAX);
 }
 
 /* The last of the keys that begin at that height or before; NULL: none. */

@@ -12,9 +12,9 @@ table_character(const char *at, size_t *len)
 {
 	const unsigned char *bytes = (const unsigned char *) at;
 	size_t		n = bytes[0] < 0x80 ? 1 : bytes[0] < 0xc2 ? 0 : bytes[0] < 0xe0 ? 2 :
-		bytes[0] < 0xf0 ? 3 : bytes[0] < 0xf5 ? 4 : 0;
+	bytes[0] < 0xf0 ? 3 : bytes[0] < 0xf5 ? 4 : 0;
 	uint32_t	code = n == 1 ? bytes[0] : n == 2 ? bytes[0] & 0x1f : n == 3 ? bytes[0] & 0x0f :
-		bytes[0] & 0x07;
+	bytes[0] & 0x07;
 
 	for (size_t i = 1; i < n; i++)
 	{

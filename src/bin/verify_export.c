@@ -17,8 +17,8 @@
 
 #define EXPORT_PROGRESS 100000	/* entries between lines on the terminal */
 #define EXPORT_UNREADABLE_MAX 100	/* of which the result tells */
-#define EXPORT_WAITING_MAX (64 * 1024 * 1024)	/* bytes of entries about members that one block may
-												 * close over */
+#define EXPORT_WAITING_MAX (64 * 1024 * 1024)	/* bytes of entries about members that one block
+												 * may close over */
 
 /* A checkpoint that was kept elsewhere. */
 typedef struct Kept
@@ -130,7 +130,7 @@ walk_start_chain(Walk *walk, const char *origin, CoreError *error)
 	chain_check_init(&walk->check, name, center ? zero : walk->genesis);
 	walk->chain_entries = 0;
 	if (walk->options->derived != NULL)
-		derived_chain(walk->options->derived, origin);
+		derived_chain(walk->options->derived);
 	if (!signers_begin(walk->signers, origin, error))
 		return walk_fail(walk, NOT_VERIFIED, "start of chain", error);
 	return VERIFIED;
@@ -315,7 +315,7 @@ walk_key(Walk *walk, int64_t height, CoreError *error)
 	Pool	   *pool = pool_new();
 	Claim		genesis;
 	bool		first = !walk->has_genesis && walk->nwaiting > 0 &&
-		walk_claim(walk, pool, 0, 0, &genesis);
+	walk_claim(walk, pool, 0, 0, &genesis);
 	const Key  *key = signers_key(walk->signers, height, first ? &genesis : NULL, error);
 
 	pool_free(pool);

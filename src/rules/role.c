@@ -136,7 +136,9 @@ role_settle(Rules *rules, const char *origin, int64_t first, int64_t last)
 		after = claim;
 		begun = true;
 	}
-	if (begun && rules->node != NULL && strcmp(origin, rules->node) == 0)
+	if (begun && rules->node != NULL && origin == NULL)
+		role_write(rules, pool, NULL, role_bindings(rules, pool, INT64_MAX));
+	else if (begun && rules->node != NULL && strcmp(origin, rules->node) == 0)
 		role_write(rules, pool, role_bindings(rules, pool, first),
 				   role_bindings(rules, pool, last == INT64_MAX ? last : last + 1));
 	pool_free(pool);

@@ -263,6 +263,13 @@ rules_each_touched(Rules *rules, const RulesRange *range, uint32_t kinds, RulesV
 {
 	bool		covered = false;
 
+	if (range->origin == NULL)
+	{
+		ClaimQuery	query = {.kinds = kinds};
+
+		rules_each(rules, &query, visit, state);
+		return;
+	}
 	for (size_t i = 0; i < rules->members->nparties; i++)
 	{
 		const Party *party = rules->members->all[i];

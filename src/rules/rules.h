@@ -48,7 +48,10 @@ extern bool rules_take(Rules *rules, const char *payload, size_t len, const char
 /* The same of a claim that was read before; said: if it is about members. */
 extern void rules_take_claim(Rules *rules, const Claim *claim, Statement *said);
 
-/* Derive the state that depends on the claims of a chain in this range. */
+/*
+ * Derive the state that depends on the claims of a chain in this range; origin NULL: on all that
+ * there are.
+ */
 extern void rules_settle(Rules *rules, const char *origin, int64_t first, int64_t last);
 
 /* The state without the claims of that chain from this one on. */

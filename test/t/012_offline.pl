@@ -16,7 +16,7 @@ my ($bindir, $mandir) = map { chomp(my $is = `$ENV{PG_CONFIG} --$_`); $is } qw(b
 my $program = "$bindir/medchain-verify";
 
 ok(-x $program && -s "$mandir/man1/medchain-verify.1", 'program and manual are installed');
-like(slurp_file("$mandir/man1/medchain-verify.1"), qr/\\-\\-\Q$_\E\b/, "the manual tells of --$_") foreach qw(anchors checkpoint json quiet help version);
+like(slurp_file("$mandir/man1/medchain-verify.1"), qr/\\-\\-\Q${\ s{-}{\\-}r }\E\b/, "the manual tells of --$_") foreach qw(anchors checkpoint json state rejections as-of node quiet help version);
 unlike(`ldd $program`, qr/libpq|not found/, 'it needs nothing of PostgreSQL');
 $alliance->establish;
 $alliance->sql('ha', q{SELECT medchain.append('visit', json_build_object('n', i, 'text', E'\u00e9\n"'), 'P' || i) FROM generate_series(1, 50) i});
@@ -78,7 +78,7 @@ verifies_ok($export, [ @given, '-c', "$dir/kept.note", '-c', "$dir/kept-dc.note"
 my $json = decode_json((verify($export, @given, '--json'))[1]);
 is_deeply([ $json->{verdict}, $json->{trust_anchors}, map { $_->{origin} } @{ $json->{chains} } ], [ 'verified', 'given', 'dc', 'en', 'ha' ], '--json');
 is($json->{chains}[2]{head}, $head, 'it has the heads');
-like((verify('', '--help'))[1], qr/--\Q$_\E\b/, "--help tells of --$_") foreach qw(anchors checkpoint json quiet help version);
+like((verify('', '--help'))[1], qr/--\Q$_\E\b/, "--help tells of --$_") foreach qw(anchors checkpoint json state rejections as-of node quiet help version);
 like((verify('', '--version'))[1], qr/^medchain-verify \d+\.\d+ \(OpenSSL 3/, '--version');
 refuses_ok($alliance->sql('en', q{SELECT medchain.export('en')}) . "\n", [ @given, '-c', "$dir/kept.note" ], 1, qr/^ha, block \d+: .*east\/ha/m,
 	'a checkpoint of a chain that is not there: the chain is named, whichever was the last');
