@@ -37,6 +37,8 @@ struct Signers
 	Rules	   *rules;
 	SignedChain **chains;		/* the current one last */
 	size_t		nchains;
+	bool		unsettled;		/* others' keys may follow from claims that came since it was
+								 * settled */
 };
 
 Signers *
@@ -82,6 +84,7 @@ static void
 signers_settle(Signers *signers)
 {
 	rules_settle(signers->rules, NULL, 0, INT64_MAX);
+	signers->unsettled = false;
 }
 
 /* The last of the keys that begin at that height or before; NULL: none. */
@@ -158,7 +161,8 @@ signers_begin(Signers *signers, const char *origin, CoreError *error)
 	signers->chains = pool_grow(signers->pool, signers->chains, signers->nchains,
 								sizeof(SignedChain *));
 	signers->chains[signers->nchains++] = chain;
-	signers_settle(signers);
+	if (signers->unsettled)
+		signers_settle(signers);
 	return signers_accepted(signers, error);
 }
 
@@ -233,6 +237,13 @@ signers_take(Signers *signers, const Claim *claim, Statement *said)
 	if (said == NULL)
 		return;
 	rules_take_claim(signers->rules, claim, said);
+
+	/*
+	 * Each of a thousand members countersigns its contract.  What that lets it do for others'
+	 * keys, it does by further claims.
+	 */
+	if (claim->kind != CLAIM_ACCEPTANCE)
+		signers->unsettled = true;
 	if (claim->kind == CLAIM_GENESIS ||
 		(claim->kind == CLAIM_REKEY && said->member != NULL && said->previous != NULL &&
 		 strcmp(said->member, chain->origin) == 0 && signers_follows_key(signers, said->previous)))
