@@ -219,12 +219,15 @@ signers_key(Signers *signers, int64_t height, const Claim *genesis, CoreError *e
 	return keycache_get(pem, strlen(pem), error);
 }
 
-/* Is that the fingerprint of the newest key of the current chain?  No other one is changed. */
+/*
+ * Is that the fingerprint of the key that the block which is taken was signed with?  No other one
+ * is changed by an entry in it.
+ */
 static bool
 signers_follows_key(const Signers *signers, const char *fingerprint)
 {
-	const KeyRow *row = signers_row(signers_standing(signers, signers_current(signers)->origin),
-									INT64_MAX);
+	const SignedChain *chain = signers_current(signers);
+	const KeyRow *row = signers_row(signers_standing(signers, chain->origin), chain->height + 1);
 
 	return row != NULL && strcmp(row->key->fingerprint, fingerprint) == 0;
 }
