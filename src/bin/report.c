@@ -6,23 +6,6 @@
 
 #include "report.h"
 
-bool
-report_read_checkpoint(const Options *options, int i, NoteBlock *block, uint8_t hash[HASH_LEN],
-					   CoreError *error)
-{
-	const char *note = options->checkpoints[i].note;
-	size_t		len = options->checkpoints[i].len;
-	size_t		textlen;
-	CoreError	reason = {0};
-
-	if (note_parse_block(note, len, block, &reason) &&
-		note_text_length(note, len, &textlen, &reason) &&
-		hash_sha256(note, textlen, hash))
-		return true;
-	return error_set(error, CORE_MALFORMED, "checkpoint %d of those given is none: %.180s", i + 1,
-					 reason.message);
-}
-
 /* The verdict, and what is wrong where that is not known more exactly. */
 static void
 report_conclude(Verdict verdict, json_t *result, const CoreError *error)

@@ -31,10 +31,6 @@ typedef struct Options
 	Derived    *derived;		/* what is asked of the state; NULL: nothing */
 } Options;
 
-/* Parse checkpoint i, and hash its text; false, with an error, if it is none. */
-extern bool report_read_checkpoint(const Options *options, int i, NoteBlock *block,
-								   uint8_t hash[HASH_LEN], CoreError *error);
-
 /* Verify what the first line says the input is. */
 extern Verdict report_verify(Input *input, const Options *options, json_t *result,
 							 CoreError *error);

@@ -37,6 +37,8 @@ struct Signers
 	Rules	   *rules;
 	SignedChain **chains;		/* the current one last */
 	size_t		nchains;
+	bool		unsettled;		/* others' keys may follow from claims that came since it was
+								 * settled */
 };
 
 Signers *
@@ -82,6 +84,7 @@ static void
 signers_settle(Signers *signers)
 {
 	rules_settle(signers->rules, NULL, 0, INT64_MAX);
+	signers->unsettled = false;
 }
 
 /* The last of the keys that begin at that height or before; NULL: none. */
@@ -158,7 +161,8 @@ signers_begin(Signers *signers, const char *origin, CoreError *error)
 	signers->chains = pool_grow(signers->pool, signers->chains, signers->nchains,
 								sizeof(SignedChain *));
 	signers->chains[signers->nchains++] = chain;
-	signers_settle(signers);
+	if (signers->unsettled)
+		signers_settle(signers);
 	return signers_accepted(signers, error);
 }
 
@@ -215,12 +219,15 @@ signers_key(Signers *signers, int64_t height, const Claim *genesis, CoreError *e
 	return keycache_get(pem, strlen(pem), error);
 }
 
-/* Is that the fingerprint of the newest key of the current chain?  No other one is changed. */
+/*
+ * Is that the fingerprint of the key that the block which is taken was signed with?  No other one
+ * is changed by an entry in it.
+ */
 static bool
 signers_follows_key(const Signers *signers, const char *fingerprint)
 {
-	const KeyRow *row = signers_row(signers_standing(signers, signers_current(signers)->origin),
-									INT64_MAX);
+	const SignedChain *chain = signers_current(signers);
+	const KeyRow *row = signers_row(signers_standing(signers, chain->origin), chain->height + 1);
 
 	return row != NULL && strcmp(row->key->fingerprint, fingerprint) == 0;
 }
@@ -233,6 +240,13 @@ signers_take(Signers *signers, const Claim *claim, Statement *said)
 	if (said == NULL)
 		return;
 	rules_take_claim(signers->rules, claim, said);
+
+	/*
+	 * Each of a thousand members countersigns its contract.  What that lets it do for others'
+	 * keys, it does by further claims.
+	 */
+	if (claim->kind != CLAIM_ACCEPTANCE)
+		signers->unsettled = true;
 	if (claim->kind == CLAIM_GENESIS ||
 		(claim->kind == CLAIM_REKEY && said->member != NULL && said->previous != NULL &&
 		 strcmp(said->member, chain->origin) == 0 && signers_follows_key(signers, said->previous)))

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "core/encode.h"
-#include "core/keycache.h"
 #include "derived.h"
+#include "kept.h"
 #include "payload.h"
 #include "report.h"
 #include "rules/block.h"
@@ -19,14 +19,6 @@
 #define EXPORT_UNREADABLE_MAX 100	/* of which the result tells */
 #define EXPORT_WAITING_MAX (64 * 1024 * 1024)	/* bytes of entries about members that one block
 												 * may close over */
-
-/* A checkpoint that was kept elsewhere. */
-typedef struct Kept
-{
-	NoteBlock	block;
-	uint8_t		hash[HASH_LEN];
-	bool		seen;
-} Kept;
 
 /* An entry that the rules want, while its block is still to come. */
 typedef struct Waiting
@@ -56,7 +48,7 @@ typedef struct Walk
 	uint64_t	entries;
 	uint64_t	blocks;
 	uint64_t	chains;
-	Kept	   *kept;			/* one for each of options->checkpoints */
+	Kept	   *kept;			/* checkpoints that were kept elsewhere */
 	json_t	   *result;
 } Walk;
 
@@ -283,31 +275,6 @@ walk_learn(Walk *walk, const NoteBlock *block, CoreError *error)
 	return signers_block(walk->signers, walk->check.height, walk->check.head, error);
 }
 
-/* Is this a height at which somebody kept a checkpoint?  Then it must be the same block. */
-static bool
-walk_compare_checkpoints(Walk *walk, const NoteBlock *block, const Key *key, CoreError *error)
-{
-	for (int i = 0; i < walk->options->ncheckpoints; i++)
-	{
-		Kept	   *kept = &walk->kept[i];
-
-		if (strcmp(kept->block.name, block->name) != 0 || kept->block.height != block->height)
-			continue;
-		kept->seen = true;
-		if (hash_equal(walk->check.head, kept->hash))
-			continue;
-		if (note_verify(walk->options->checkpoints[i].note, walk->options->checkpoints[i].len,
-						block->name, key, NULL) != KEY_VALID)
-			return error_set(error, CORE_MALFORMED,
-							 "the checkpoint kept elsewhere is another block, and not signed with "
-							 "this chain's key");
-		return error_set(error, CORE_MALFORMED,
-						 "the checkpoint kept elsewhere is another block, signed with the same "
-						 "key: the chain was rewritten");
-	}
-	return true;
-}
-
 /* The key of the next block; the first block of all brings its own. */
 static const Key *
 walk_key(Walk *walk, int64_t height, CoreError *error)
@@ -352,7 +319,7 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	fault = chain_check_block(&walk->check, note, len, key, &block, error);
 	if (fault == CHAIN_FAILED)
 		return UNUSABLE;
-	if (fault != CHAIN_FINE || !walk_compare_checkpoints(walk, &block, key, error) ||
+	if (fault != CHAIN_FINE || !kept_compare(walk->kept, &block, walk->check.head, key, error) ||
 		!walk_learn(walk, &block, error))
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	if (!walk->has_genesis)
@@ -366,12 +333,11 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 
 /* The export has no block where somebody kept a checkpoint of one.  Whose word is it? */
 static void
-walk_missing_checkpoint(const Walk *walk, int number, CoreError *error)
+walk_missing_checkpoint(const Walk *walk, CoreError *error)
 {
-	const NoteBlock *block = &walk->kept[number].block;
+	const NoteBlock *block = kept_block(walk->kept, kept_missing(walk->kept));
 	size_t		prefix = strlen(walk->alliance);
 	const char *pem = NULL;
-	const Key  *key;
 	const char *slash = strrchr(block->name, '/');
 	char		where[64];
 
@@ -381,20 +347,7 @@ walk_missing_checkpoint(const Walk *walk, int number, CoreError *error)
 	json_object_set_new(walk->result, "where", json_string(where));
 	if (strncmp(block->name, walk->alliance, prefix) == 0 && block->name[prefix] == '/')
 		pem = signers_key_of(walk->signers, block->name + prefix + 1, (int64_t) block->height);
-	key = pem != NULL ? keycache_get(pem, strlen(pem), NULL) : NULL;
-	if (key == NULL)
-		error_set(error, CORE_MALFORMED,
-				  "a checkpoint was kept of \"%.100s\", of which nothing is there", block->name);
-	else if (note_verify(walk->options->checkpoints[number].note,
-						 walk->options->checkpoints[number].len,
-						 block->name, key, NULL) != KEY_VALID)
-		error_set(error, CORE_MALFORMED,
-			"the checkpoint of \"%.100s\" that was kept is not signed with its key", block->name);
-	else
-		error_set(error, CORE_MALFORMED,
-				  "block %llu of \"%.100s\", of which a checkpoint was kept elsewhere, is not "
-				  "there: the chain was cut off",
-				  (unsigned long long) block->height, block->name);
+	kept_accuse(walk->kept, kept_missing(walk->kept), pem, error);
 }
 
 /* The last line says how much there was: an export that was cut off is noticed. */
@@ -424,12 +377,11 @@ walk_end(Walk *walk, json_t *line, CoreError *error)
 	}
 	if (!signers_end(walk->signers, error))
 		return walk_fail(walk, NOT_VERIFIED, "end of export", error);
-	for (int i = 0; i < walk->options->ncheckpoints; i++)
-		if (!walk->kept[i].seen)
-		{
-			walk_missing_checkpoint(walk, i, error);
-			return NOT_VERIFIED;
-		}
+	if (kept_missing(walk->kept) >= 0)
+	{
+		walk_missing_checkpoint(walk, error);
+		return NOT_VERIFIED;
+	}
 	return VERIFIED;
 }
 
@@ -450,12 +402,8 @@ walk_start(Walk *walk, json_t *first, CoreError *error)
 	walk->signers = signers_new(alliance, center, walk->options->anchors, walk->facts);
 	if (walk->options->derived != NULL)
 		derived_begin(walk->options->derived, alliance, center, walk->facts);
-	walk->kept = calloc((size_t) walk->options->ncheckpoints + 1, sizeof(Kept));
-	for (int i = 0; i < walk->options->ncheckpoints; i++)
-		if (!report_read_checkpoint(walk->options, i, &walk->kept[i].block, walk->kept[i].hash,
-									error))
-			return UNUSABLE;
-	return VERIFIED;
+	walk->kept = kept_load(walk->options, error);
+	return walk->kept != NULL ? VERIFIED : UNUSABLE;
 }
 
 Verdict
@@ -505,6 +453,6 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 	free(walk.alliance);
 	free(walk.data_center);
 	free(walk.origin);
-	free(walk.kept);
+	kept_free(walk.kept);
 	return verdict;
 }

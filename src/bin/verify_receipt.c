@@ -8,6 +8,7 @@
 
 #include "core/encode.h"
 #include "core/proof.h"
+#include "kept.h"
 #include "payload.h"
 #include "report.h"
 
@@ -115,7 +116,7 @@ receipt_compare_checkpoints(const Receipt *receipt, const NoteBlock *block, cons
 		NoteBlock	kept;
 		uint8_t		hash[HASH_LEN];
 
-		if (!report_read_checkpoint(options, i, &kept, hash, error))
+		if (!kept_read(options, i, &kept, hash, error))
 			return UNUSABLE;
 		if (strcmp(kept.name, block->name) != 0 || kept.height != block->height)
 		{

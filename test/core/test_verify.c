@@ -18,19 +18,26 @@ slurp(const char *path, size_t *len)
 	return text;
 }
 
+static bool with_state = false;
+
 static Verdict
 verify(const char *text, size_t len, const Options *options)
 {
+	Derived		derived = {.state = true, .rejections = true, .as_of = INT64_MIN};
+	Options		asked = *options;
 	Input		input = {.file = fmemopen((void *) text, len, "rb")};
 	CoreError	error = {0};
 	json_t	   *result = json_object();
-	Verdict		verdict = report_verify(&input, options, result, &error);
+	Verdict		verdict;
 
+	asked.derived = with_state ? &derived : NULL;
+	verdict = report_verify(&input, &asked, result, &error);
 	if (verdict != VERIFIED && error.message[0] == '\0')
 		verdict = VERIFIED;		/* without a reason it fails the test */
 	fclose(input.file);
 	input_free(&input);
 	json_decref(result);
+	derived_free(&derived);
 	return verdict;
 }
 
@@ -99,6 +106,9 @@ main(void)
 
 	every_byte("evidence/receipt", &options);
 	every_byte("evidence/export", &options);
+	with_state = true;
+	every_byte("evidence/export", &options);
+	with_state = false;
 	several_receipts("evidence/receipt", &options);
 	free(options.anchors);
 	return done_testing();

@@ -22,6 +22,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static Options options;
 	static char *accepted[2];
+	static const char export[] = "{\"type\": \"export\"";
+	Derived		derived = {.state = true, .rejections = true, .as_of = INT64_MIN};
 	Input		input = {0};
 	CoreError	error = {0};
 	json_t	   *result = json_object();
@@ -35,6 +37,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	input.file = size > 0 ? fmemopen((void *) data, size, "rb") : fopen("/dev/null", "rb");
 	MUST(input.file != NULL && result != NULL);
+	options.derived = size >= sizeof(export) && memcmp(data, export, sizeof(export) - 1) == 0 ?
+		&derived : NULL;
 	verdict = report_verify(&input, &options, result, &error);
 	if (verdict == VERIFIED)
 		MUST((size == strlen(accepted[0]) && memcmp(data, accepted[0], size) == 0) ||
@@ -44,5 +48,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fclose(input.file);
 	input_free(&input);
 	json_decref(result);
+	derived_free(&derived);
 	return 0;
 }
