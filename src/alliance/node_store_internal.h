@@ -108,6 +108,15 @@ struct NodeStore
 
 extern void store_known(NodeStore *store, const char *origin, int64 seq);
 
+/* ----- node_store_stream.c ----- */
+
+/* A claim in what was read ahead; NULL: it is not there. */
+extern Claim *stream_find(const ClaimStream *stream, const char *origin, int64 seq);
+
+/* The next claim, as RulesStore's claim_next; it stays until the next call. */
+extern bool stream_next(NodeStore *store, const ClaimQuery *query, const Claim *after,
+						Claim *claim);
+
 /* ----- node_store_read.c ----- */
 
 /* Claims that all conditions but effective hold for, behind after (or NULL), at most so many. */

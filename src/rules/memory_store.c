@@ -67,7 +67,7 @@ memory_order(const char *origin, int64_t seq, const Claim *claim)
 
 /* Where in a list the first is that does not come before that place. */
 static size_t
-memory_position(const MemoryList * list, const char *origin, int64_t seq)
+memory_position(const MemoryList *list, const char *origin, int64_t seq)
 {
 	size_t		low = 0;
 	size_t		high = list->count;
@@ -85,14 +85,14 @@ memory_position(const MemoryList * list, const char *origin, int64_t seq)
 }
 
 static bool
-memory_at(const MemoryList * list, size_t position, const char *origin, int64_t seq)
+memory_at(const MemoryList *list, size_t position, const char *origin, int64_t seq)
 {
 	return position < list->count &&
 		memory_order(origin, seq, &list->items[position]->claim) == 0;
 }
 
 static void
-memory_insert(MemoryStore *store, MemoryList * list, MemoryClaim * claim)
+memory_insert(MemoryStore *store, MemoryList *list, MemoryClaim *claim)
 {
 	size_t		position = memory_position(list, claim->claim.origin, claim->claim.seq);
 
@@ -175,7 +175,7 @@ memory_claim_judge(void *state, const char *origin, int64_t seq, const char *rea
 }
 
 static void
-memory_remove(MemoryList * list, const MemoryClaim * claim)
+memory_remove(MemoryList *list, const MemoryClaim *claim)
 {
 	size_t		position = memory_position(list, claim->claim.origin, claim->claim.seq);
 
@@ -221,7 +221,7 @@ memory_matches(const ClaimQuery *query, const Claim *claim)
 
 /* What a claim says, for as long as the pool is there. */
 static JsonSlice
-memory_body(MemoryStore *store, Pool *pool, const MemoryClaim * claim)
+memory_body(MemoryStore *store, Pool *pool, const MemoryClaim *claim)
 {
 	MemoryBody *read = &store->bodies[(size_t) claim->claim.seq % MEMORY_READ];
 	const char *text = claim->claim.canonical;
@@ -243,7 +243,7 @@ memory_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool
 				  Claim *claim)
 {
 	MemoryStore *store = state;
-	const		MemoryList *list = &store->all;
+	const MemoryList *list = &store->all;
 	size_t		position = 0;
 
 	if (query->about != NULL)
