@@ -96,9 +96,11 @@ UPDATE medchain.row_set SET keys = decode(replace(encode(keys, 'hex'), encode('i
 UPDATE medchain.row_key SET row_key = 'id=2' WHERE row_key = 'id=1';
 UPDATE medchain.row_key SET row_key = 'a=x, b=y, b=z' WHERE row_key = 'a=1, b=2';
 SELECT CASE WHEN row_key ~ '^[0-9a-f]{64}$' THEN 'its pseudonym' ELSE row_key END AS row_key, fault
-    FROM medchain.verify_table('kept') ORDER BY 1 COLLATE "C";
+    FROM medchain.verify_table('kept')
+    ORDER BY row_key ~ '^[0-9a-f]{64}$', row_key COLLATE "C";
 SELECT CASE WHEN row_key ~ '^[0-9a-f]{64}$' THEN 'its pseudonym' ELSE row_key END AS row_key, fault
-    FROM medchain.verify_table('pair') ORDER BY 1 COLLATE "C";
+    FROM medchain.verify_table('pair')
+    ORDER BY row_key ~ '^[0-9a-f]{64}$', row_key COLLATE "C";
 ROLLBACK;
 -- rows of tables that inherit from it are none of a table's own
 INSERT INTO base VALUES (1, 'base'), (2, 'base');

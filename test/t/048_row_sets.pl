@@ -139,7 +139,7 @@ $source->safe_psql('postgres', q{
 	CREATE TABLE beside (id int PRIMARY KEY);
 	CREATE TABLE theirs (id int PRIMARY KEY, patient text NOT NULL);
 	INSERT INTO arriving SELECT i, 'first' FROM generate_series(1, 3000) i;
-	INSERT INTO theirs SELECT i, 'P' || i % 7 FROM generate_series(1, 100) i;
+	INSERT INTO theirs SELECT i, 'Q' || i % 7 FROM generate_series(1, 100) i;
 	CREATE PUBLICATION out FOR TABLE arriving, beside, theirs});
 $alliance->sql('dc', q{
 	CREATE TABLE arriving (id int PRIMARY KEY, v text, other int);
@@ -169,7 +169,7 @@ $source->safe_psql('postgres', q{
 	DELETE FROM beside WHERE id < 5;
 	COMMIT;
 	UPDATE arriving SET id = id + 10000 WHERE id > 2990;
-	INSERT INTO theirs SELECT i, 'P' || i % 9 FROM generate_series(101, 200) i});
+	INSERT INTO theirs SELECT i, 'Q' || i % 9 FROM generate_series(101, 200) i});
 $source->wait_for_catchup('arrives');
 is($alliance->sql('dc', q{SELECT count(*), count(*) FILTER (WHERE other = 4) FROM arriving}),
 	$source->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE other = 4) FROM arriving}), 'changes arrive');
