@@ -19,8 +19,8 @@ OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/rules/*.c src/ledger/*.c \
 
 # The order in which the parts of the install script need each other.
 INSTALL_PARTS = roles ledger home state pure entry append verify proofs export row_set row_table \
-         row_identity ledger_table row_verify row_proof crl authority standing examinee_standing await \
-         fold_member fold contract discipline rekey member examinee protocol identity binding access \
+         row_identity ledger_table row_verify row_proof crl rules await \
+         contract discipline rekey member examinee protocol identity binding access \
          protect row_description row_heirs row_partition row_ddl row_renew apply peer fetch local_verify shortage \
          leave join copy wait views settings privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))
@@ -32,7 +32,7 @@ PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
 PG_CFLAGS = -Wall -Wextra -Wdeclaration-after-statement -Wno-unused-parameter -Wno-sign-compare \
          -Wno-missing-field-initializers
 SHLIB_LINK_INTERNAL = $(libpq)
-SHLIB_LINK = -lcrypto
+SHLIB_LINK = -ljansson -lcrypto
 
 PG_CONFIG ?= pg_config
 

@@ -137,6 +137,32 @@ SELECT member, state FROM medchain.members ORDER BY 1;
 SELECT DISTINCT kind FROM medchain.diagnosis_log('P0001') ORDER BY 1;
 SELECT origin, ok, fault, detail FROM medchain.verify() ORDER BY 1;
 
+-- what an auditor is told of an entry: each condition, and what it was judged by
+SELECT condition, holds, test.masked(judged_by) AS judged_by FROM medchain.explain_entry(:'p1');
+SELECT condition, holds, test.masked(judged_by) AS judged_by FROM medchain.explain_entry((
+    SELECT contract FROM medchain.members WHERE member = 'hospital-a'));
+SELECT c.kind, x.condition, x.holds, test.masked(x.judged_by) AS judged_by FROM (
+    SELECT DISTINCT ON (kind) kind, entry FROM medchain.rejections WHERE origin = 'hospital-a'
+    ORDER BY kind, seq) c CROSS JOIN LATERAL medchain.explain_entry(c.entry) x;
+SELECT content FROM test.error_of($$ SELECT medchain.explain_entry((
+    SELECT id FROM medchain.entry WHERE kind = 'remark' LIMIT 1)) $$);
+SELECT content FROM test.error_of(
+    $$ SELECT medchain.explain_entry('00000000-0000-4000-8000-000000000000') $$);
+-- the last condition is what the state says
+SELECT count(*) > 50 AS many, bool_and(x.holds = c.effective) AS "as in the state"
+FROM medchain.claim c CROSS JOIN LATERAL (SELECT x.holds FROM medchain.explain_entry(c.id)
+    WITH ORDINALITY x(condition, holds, judged_by, place)
+    WHERE x.condition = 'it has effect') x
+WHERE (SELECT count(*) FROM medchain.claim o WHERE o.id = c.id) = 1;
+
+-- the state has a hash, which a row that was edited changes
+SELECT medchain.state_hash() AS hash \gset
+SELECT medchain.state_hash() = :'hash' AS same, octet_length(:'hash'::bytea);
+BEGIN;
+UPDATE medchain.protocol SET protocol_text = protocol_text || '.' WHERE id = :'p1';
+SELECT medchain.state_hash() = :'hash' AS same;
+ROLLBACK;
+
 -- a chain that is taken back from its first block on: so is the countersignature in it
 \c :data_centre
 BEGIN;
@@ -148,3 +174,30 @@ CREATE FUNCTION pg_temp.fold_forget(text, bigint) RETURNS void LANGUAGE sql SECU
 SELECT pg_temp.fold_forget('hospital-a', 0);
 SELECT accepted, takes_part FROM medchain.member WHERE name = 'hospital-a';
 ROLLBACK;
+-- and comes again; what this session has in memory goes with what its tables forget
+CREATE FUNCTION pg_temp.fold_again(origin text) RETURNS void LANGUAGE sql SECURITY DEFINER
+    SET search_path = pg_catalog, medchain, pg_temp AS $$
+    SELECT medchain.fold_entries($1, 0, (SELECT c.size - 1 FROM medchain.chain c
+        WHERE c.origin = $1)) $$;
+CREATE FUNCTION pg_temp.has_contract() RETURNS boolean LANGUAGE sql SECURITY DEFINER
+    SET search_path = pg_catalog, medchain, pg_temp AS $$
+    SELECT x.holds FROM medchain.explain_entry((SELECT contract FROM medchain.member
+        WHERE name = 'hospital-a')) x WHERE x.condition = 'it has effect' $$;
+BEGIN;
+CREATE FUNCTION pg_temp.fold_forget(text, bigint) RETURNS void LANGUAGE sql SECURITY DEFINER
+    SET search_path = pg_catalog, medchain, pg_temp AS 'SELECT medchain.fold_forget($1, $2)';
+SAVEPOINT before;
+SELECT pg_temp.fold_forget('data-centre', 0);
+SELECT count(*) AS members FROM medchain.member;
+ROLLBACK TO before;
+SELECT pg_temp.has_contract();
+SELECT pg_temp.fold_forget('data-centre', 0);
+SELECT pg_temp.fold_forget('hospital-a', 0);
+SELECT pg_temp.fold_again('hospital-a');
+SELECT count(*) AS members FROM medchain.member;
+SELECT pg_temp.fold_again('data-centre');
+SELECT pg_temp.has_contract();
+SELECT medchain.state_hash() = :'hash' AS "the same state";
+COMMIT;
+SELECT pg_temp.has_contract();
+SELECT origin, ok, detail FROM medchain.verify() ORDER BY 1;

@@ -247,8 +247,6 @@ CREATE TABLE test.names AS
     SELECT c.relname::text AS name, 'view' AS kind FROM pg_class c
         WHERE c.relnamespace IN ('medchain'::regnamespace, 'pg_catalog'::regnamespace)
         AND c.relkind IN ('r', 'v')
-        -- verify() asks for these, and says so when somebody has them
-        AND c.relname <> ALL (medchain.fold_tables() || '{entry}'::text[])
     UNION ALL
     SELECT t.typname, 'type' FROM pg_type t
         WHERE t.typnamespace IN ('medchain'::regnamespace, 'pg_catalog'::regnamespace)

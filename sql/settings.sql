@@ -15,16 +15,8 @@ ORDER BY 1, 2;
 SELECT proname FROM pg_proc
 WHERE pronamespace = 'medchain'::regnamespace AND prosqlbody IS NOT NULL ORDER BY 1;
 
--- ... and those of the fold, which run with their caller's path (see authority.sql), be it a
--- worker's, verify()'s or that of a function that fixes it, and which nobody else may call.
-SELECT count(*) > 50 AS fold_functions,
-       bool_and(p.proname ~ '^fold_|_reason$|_at$|_of$|^(examinee|member|certificate|crl)_'
-                OR p.proname IN ('period_of', 'claim_envelope', 'genesis_anchors',
-                                 'may_seal')) AS known,
-       bool_and(NOT EXISTS (
-           SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-           WHERE a.grantee <> p.proowner)) AS closed,
-       bool_and(NOT p.prosecdef) AS of_the_caller
+-- ... and there are no others.
+SELECT p.oid::regprocedure AS function
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 WHERE p.pronamespace = 'medchain'::regnamespace AND l.lanname IN ('sql', 'plpgsql')
 AND p.prosqlbody IS NULL
@@ -53,13 +45,8 @@ BEGIN
         medchain.ledger_time('2026-02-03T04:05:06.789Z'),
         medchain.ledger_period(pg_catalog.tstzrange('2026-02-03T04:05:06Z', NULL)),
         pg_catalog.to_char(pg_catalog.lower(
-            medchain.period_of('{"from": "2026-02-03T04:05:06.000000Z"}')) AT TIME ZONE 'UTC',
-            'YYYY-MM-DD HH24:MI:SS'),
-        medchain.period_of('{"from": "2026-02-03"}') IS NULL,
-        pg_catalog.to_char(pg_catalog.lower(
             medchain.read_period('grants', 1, '"[2026-02-03 04:05,)"')) AT TIME ZONE 'UTC',
             'YYYY-MM-DD HH24:MI:SS'),
-        medchain.point_valid('{"height": 1, "size": 2, "hash": "00"}'),
         medchain.default_capabilities('end_node'),
         medchain.row_changes('{"a": 1}', '{"a": 2, "b": 3}'),
         medchain.name_valid('ward 1'));

@@ -117,7 +117,7 @@ BEGIN
     IF add_crl.crl IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'revocation list must not be null';
     END IF;
-    SELECT * INTO facts FROM crl_facts(add_crl.crl, crl_issuers(9223372036854775807));
+    SELECT * INTO facts FROM crl_facts(add_crl.crl, crl_issuers());
     IF EXISTS (SELECT FROM claim c WHERE c.kind = 'crl' AND c.effective
         AND c.body ->> 'crl' = add_crl.crl) THEN
         RAISE duplicate_object USING MESSAGE = 'this revocation list is on the ledger already',

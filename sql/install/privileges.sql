@@ -45,7 +45,8 @@ DECLARE
                    "row_history", "row_history_of", "row_proof", "row_proof_of",
                        "start_workers", "sealer_status", "pseudonym_status", "shortages",
                            "lock_waits", "seal",
-                           "verify", "verify_progress", "verify_table",
+                           "verify", "verify_progress", "verify_table", "explain_entry",
+                   "state_hash",
                    "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof",
                    "consistency_proof", "receipt", "rebuild_tiles"],
         "medchain_member": ["append", "seal", "lock_waits", "issue_protocol",
@@ -55,7 +56,8 @@ DECLARE
                    "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt",
                    "row_history", "row_history_of", "row_proof", "row_proof_of"],
         "medchain_auditor": ["row_history", "row_history_of", "row_proof", "row_proof_of",
-            "verify", "verify_progress", "verify_table", "checkpoint", "export",
+            "verify", "verify_progress", "verify_table", "explain_entry", "state_hash",
+                "checkpoint", "export",
                 "sealer_status", "pseudonym_status", "shortages", "lock_waits", "diagnosis_log",
                     "data_index", "slot_name",
                    "inclusion_proof", "consistency_proof", "receipt"],
@@ -75,6 +77,7 @@ $$;
 -- Whoever runs the alliance or audits it reads the ledger; secrets of the place (salts, identities,
 -- passwords in conninfo) nobody.
 GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim,
+    medchain.fact,
     medchain.member, medchain.contract, medchain.ledger_key, medchain.member_certificate,
         medchain.exclusion,
     medchain.examinee_key, medchain.policies, medchain.revocation_lists, medchain.protocol,
@@ -97,8 +100,8 @@ DECLARE
 BEGIN
     FOR relation IN SELECT c.oid FROM pg_catalog.pg_class c
         WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind = 'r'
-        -- by oid, which means nothing elsewhere
-        AND c.relname NOT IN ('row_part', 'row_index') LOOP
+        -- by oid, which means nothing elsewhere; what is found out anew there
+        AND c.relname NOT IN ('row_part', 'row_index', 'fact', 'rules_state') LOOP
         PERFORM pg_catalog.pg_extension_config_dump(relation, '');
     END LOOP;
 END

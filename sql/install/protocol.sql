@@ -244,9 +244,9 @@ BEGIN
                     'protocol',
                 HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same '
                     'arguments; give the signature in base64.';
-        ELSIF policy_at('examinee_signature', local.node, 9223372036854775807) = 'required'
-              AND examinee_signed_before(local.node, 9223372036854775807,
-                  decode(terms::jsonb ->> 'subject', 'hex'), terms::jsonb) THEN
+        ELSIF policy_at('examinee_signature', local.node) IS NOT DISTINCT FROM 'required'
+              AND examinee_signed_before(local.node, decode(terms::jsonb ->> 'subject', 'hex'),
+                  terms::jsonb) THEN
             RAISE invalid_parameter_value USING
                 MESSAGE =
                     'the examinee has signed these very terms before, and his signature counts '
@@ -254,10 +254,10 @@ BEGIN
                 HINT = 'Change the text or the period, and let him sign again.';
         END IF;
     END IF;
-    IF terms::jsonb -> 'grants' <> '[]' AND policy_at('examinee_signature', local.node,
-        9223372036854775807) = 'required'
-       AND NOT examinee_signed(local.node, 9223372036854775807, decode(terms::jsonb ->> 'subject',
-           'hex'), envelope) THEN
+    IF terms::jsonb -> 'grants' <> '[]'
+       AND policy_at('examinee_signature', local.node) IS NOT DISTINCT FROM 'required'
+       AND NOT examinee_signed(local.node, decode(terms::jsonb ->> 'subject', 'hex'), envelope)
+       THEN
         RAISE insufficient_privilege USING
             MESSAGE = 'the examinee has a key and has to sign this protocol with it',
             HINT = 'He signs the bytes that medchain.protocol_envelope() returns for the same '
@@ -368,9 +368,7 @@ BEGIN
         RAISE undefined_object USING MESSAGE = format('there is no protocol %s',
             revoke_protocol.protocol);
     END IF;
-    denied := coalesce(exclusion_reason(local.node, 9223372036854775807, clock_timestamp()),
-                       revocation_reason(local.node, 9223372036854775807, p.id::text,
-                           clock_timestamp(), clock_timestamp()));
+    denied := revocation_reason(local.node, p.id::text, clock_timestamp());
     IF denied IS NOT NULL THEN
         RAISE insufficient_privilege USING MESSAGE = denied,
             DETAIL = format('It was issued by "%s".', p.issuer);
@@ -419,9 +417,7 @@ BEGIN
               AND is_blank(log_diagnosis.note #>> '{}')) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'note must not be empty or blank';
     END IF;
-    denied := coalesce(exclusion_reason(local.node, 9223372036854775807, clock_timestamp()),
-                       note_reason(local.node, 9223372036854775807, p.id::text, clock_timestamp(),
-                           clock_timestamp()));
+    denied := note_reason(local.node, p.id::text, clock_timestamp());
     IF denied IS NOT NULL THEN
         RAISE insufficient_privilege USING MESSAGE = denied;
     END IF;

@@ -77,7 +77,7 @@ CREATE FUNCTION medchain.certificate_path(certificate text, trust_anchors text, 
     LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 3 AS 'MODULE_PATHNAME', 'medchain_certificate_path';
 -- Where in the path it is says whose certificate is at fault.
 CREATE FUNCTION medchain.certificate_hint(reason text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = medchain, pg_temp
 AS $$
     SELECT CASE WHEN $1 ~ '[(]depth [1-9]' THEN
         'It is the CA''s certificate: it must be valid now, and say that it is a CA''s: '

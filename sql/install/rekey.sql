@@ -151,7 +151,7 @@ BEGIN
         terms::jsonb ->> 'public_key' THEN
         RAISE invalid_parameter_value USING MESSAGE = 'after the loss of a key, the new one must '
             'be the certificate''s';
-    ELSIF NOT certificate_is_of(rekey.certificate, rekey.member, NULL) THEN
+    ELSIF NOT certificate_is_of(rekey.certificate, rekey.member) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'the certificate is for another name than '
             'the member''s contract',
             DETAIL = (SELECT format('It is for "%s".', g.subject)

@@ -3,8 +3,8 @@
  *
  * Every function that fixes its search_path fixes with it the other settings that change what its
  * statements mean, or how values become text; src/ledger/trusted_settings.c has the list.
- * Functions without a search_path either have no names to look up (a body in SQL that was parsed
- * when it was created) or belong to the fold, which runs with its caller's: see authority.sql.
+ * Functions without a search_path have no names to look up: a body in SQL that was parsed when it
+ * was created.
  */
 
 CREATE FUNCTION medchain.fixed_settings(OUT name text, OUT value text) RETURNS SETOF record

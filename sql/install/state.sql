@@ -1,11 +1,11 @@
 /*
  * state.sql: the tables that are a fold of the ledger.  Nobody writes them
- * but the fold (fold.sql); verify() recomputes them from the entries.
+ * but the fold (src/alliance/fold.c); verify() recomputes them from the entries.
  *
  * Chains arrive in any order relative to each other, and every node has to
  * derive the same state.  So the fold is a function of the *set* of entries: each
  * governance entry is kept as a claim, and what a claim is worth is judged again
- * whenever something it depends on becomes known (settle, in fold.sql).
+ * whenever something it depends on becomes known (src/rules/rules.c).
  */
 
 CREATE TYPE medchain.member_kind AS ENUM ('data_center', 'end_node', 'chain_node');
@@ -28,8 +28,15 @@ CREATE TABLE medchain.claim (
     reason    text,                 -- why it has no effect
     PRIMARY KEY (origin, seq)
 );
-CREATE INDEX claim_about ON medchain.claim (about, kind);
-CREATE INDEX claim_subject ON medchain.claim (subject) WHERE subject IS NOT NULL;
+-- claims are judged in the order of (origin in byte order, seq), whatever the database's collation
+CREATE INDEX claim_about ON medchain.claim (about, origin COLLATE "C", seq);
+CREATE INDEX claim_subject ON medchain.claim (subject, origin COLLATE "C", seq)
+    WHERE subject IS NOT NULL;
+CREATE INDEX claim_member ON medchain.claim (origin COLLATE "C", seq)
+    WHERE kind = ANY ('{genesis,contract,acceptance,configure,suspend,reinstate,expel,ending,rekey,'
+        'crl}');
+CREATE INDEX claim_examinee_key ON medchain.claim (origin COLLATE "C", seq)
+    WHERE kind = 'examinee_key';
 CREATE INDEX claim_refused ON medchain.claim (origin) WHERE NOT effective;
 COMMENT ON TABLE medchain.claim IS 'every governance entry, whether it has effect, and if not why';
 
@@ -184,6 +191,24 @@ CREATE TABLE medchain.role_binding (
 );
 COMMENT ON TABLE medchain.role_binding IS
     'login roles of this server that act for a member (bind_role), as the ledger says: by name';
+
+-- Local: what cryptography says of entries and certificates, found out once.
+CREATE TABLE medchain.fact (
+    question bytea PRIMARY KEY,     -- hash over all that the answer depends on
+    answer   text NOT NULL
+);
+COMMENT ON TABLE medchain.fact IS
+    'local: what was found out about signatures, certificates and revocation lists; verify() asks '
+    'again';
+
+-- Local: so that processes that have members in memory know when others have changed them.
+CREATE TABLE medchain.rules_state (
+    singleton  boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    epoch      uuid NOT NULL,           -- another one each time that something was taken back
+    generation bigint NOT NULL          -- one more each time that something came
+);
+COMMENT ON TABLE medchain.rules_state IS
+    'local: which state of the members this is, for processes that have them in memory';
 
 -- Local: which role it is that such an entry means.  Names are given away, numbers are not.
 CREATE TABLE medchain.bound_role (

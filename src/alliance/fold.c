@@ -1,62 +1,210 @@
 /*
  * fold.c: where the ledger hands entries over to the alliance.
  *
- * The rules themselves are in SQL (sql/install/authority.sql and fold.sql): they
- * are about rows, and an auditor can read them with \sf.  This file only calls
- * them, from the sealer, the apply workers and the keeper alike.
+ * The rules themselves are in src/rules, which the offline verifier shares.  This file gives them
+ * the entries, from the sealer and the keeper alike.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "alliance/fold.h"
+#include "alliance/rulebook.h"
 #include "ledger/trusted.h"
 
-/* The same list is in fold.sql, fold_kinds(); test sql/fold.sql compares them. */
-static const char *const governance_kinds[] = {
-	"genesis", "contract", "acceptance", "configure",
-	"protocol", "amendment", "revocation", "note", "bind_role",
-	"suspend", "reinstate", "expel", "ending", "rekey", "crl", "policy", "examinee_key",
-	"examinee_withdrawal"
-};
+#define FOLD_FETCH 100			/* entries at a time */
+#define FOLD_TOGETHER 1000		/* that are settled together, unless they have more than that: */
+#define FOLD_BYTES (4 * 1024 * 1024)
 
 bool
 fold_is_governance(const char *kind)
 {
-	for (size_t i = 0; i < lengthof(governance_kinds); i++)
-		if (strcmp(governance_kinds[i], kind) == 0)
-			return true;
-	return false;
+	ClaimKind	known;
+
+	return claim_kind_from_name(kind, &known);
+}
+
+/* Up to where the claims of a chain are there; -1: there are none. */
+static int64
+fold_newest(const char *origin)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(origin)};
+	int64		newest = -1;
+	bool		isnull;
+
+	(void) trusted_execute(&plan, "SELECT seq FROM medchain.claim WHERE origin = $1 "
+						   "ORDER BY seq DESC LIMIT 1", 1, types, values, NULL, false);
+	if (SPI_processed > 0)
+		newest = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+											 &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return newest;
+}
+
+char *
+fold_select(const char *columns, const char *condition, const char *order)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %se.seq, e.payload, b.height, b.sealed FROM medchain.entry e "
+					 "CROSS JOIN LATERAL (SELECT x.height, x.sealed FROM medchain.block x "
+					 "WHERE x.origin = e.origin AND x.size > e.seq "
+					 "ORDER BY x.size, x.height LIMIT 1) b "
+					 "WHERE %s AND e.kind = ANY ('{", columns, condition);
+	for (int i = 0; i < CLAIM_KINDS; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? "," : "", claim_kind_name((ClaimKind) i));
+	appendStringInfo(&sql, "}'::text[]) ORDER BY %s", order);
+	return sql.data;
+}
+
+Datum
+fold_texts(const char *const *texts, size_t count)
+{
+	Datum	   *values = palloc(Max(count, 1) * sizeof(Datum));
+	bool	   *nulls = palloc(Max(count, 1) * sizeof(bool));
+	int			dims[1] = {(int) count};
+	int			bounds[1] = {1};
+
+	if (count == 0)
+		return PointerGetDatum(construct_empty_array(TEXTOID));
+	for (size_t i = 0; i < count; i++)
+	{
+		nulls[i] = texts[i] == NULL;
+		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(texts[i]);
+	}
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, bounds, TEXTOID, -1, false,
+											  TYPALIGN_INT));
+}
+
+/* The entries of that range that the state depends on, each with height and time of its block. */
+static Portal
+fold_cursor(const char *origin, int64 first, int64 last)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
+	Datum		values[3] = {
+		CStringGetTextDatum(origin), Int64GetDatum(first), Int64GetDatum(last)
+	};
+
+	trusted_plan_anew(&plan, plan != NULL ? NULL :
+					  fold_select("", "e.origin = $1 AND e.seq BETWEEN $2 AND $3", "e.seq"), 3,
+					  types);
+	return SPI_cursor_open(NULL, plan, values, NULL, false);
+}
+
+/* Take the next entries of a range; false if there are none. */
+static bool
+fold_take(Rulebook *book, Portal cursor, const char *origin, int64 *last)
+{
+	int			count = 0;
+	size_t		bytes = 0;
+	uint64		nrows;
+
+	do
+	{
+		SPITupleTable *rows;
+
+		SPI_cursor_fetch(cursor, true, FOLD_FETCH);
+		rows = SPI_tuptable;
+		nrows = SPI_processed;
+		for (uint64 i = 0; i < nrows; i++)
+		{
+			HeapTuple	row = rows->vals[i];
+			TupleDesc	desc = rows->tupdesc;
+			bool		isnull;
+			char	   *payload = SPI_getvalue(row, desc, 2);
+			size_t		len = strlen(payload);
+			int64		height = DatumGetInt64(SPI_getbinval(row, desc, 3, &isnull));
+			TimestampTz sealed = DatumGetTimestampTz(SPI_getbinval(row, desc, 4, &isnull));
+
+			*last = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
+			node_store_entry(book->store, payload, len);
+			(void) rules_take(book->rules, payload, len, origin, *last, height, sealed);
+			count++;
+			bytes += len;
+			pfree(payload);
+		}
+		SPI_freetuptable(rows);
+	} while (nrows > 0 && count < FOLD_TOGETHER && bytes < FOLD_BYTES);
+	return count > 0;
 }
 
 void
 fold_entries(const char *origin, int64 first, int64 last)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
-	Datum		values[3];
+	Rulebook   *book = rulebook_write();
+	int64		newest;
+	int64		taken;
+	Portal		cursor;
 
-	values[0] = CStringGetTextDatum(origin);
-	values[1] = Int64GetDatum(first);
-	values[2] = Int64GetDatum(last);
-	trusted_execute(&plan, "SELECT medchain.fold_entries($1, $2, $3)", 3, types, values, NULL,
-					false);
-	SPI_freetuptable(SPI_tuptable);
+	if (book == NULL)
+		return;
+	newest = fold_newest(origin);
+	cursor = fold_cursor(origin, Max(first, newest + 1), last);
+	for (;;)
+	{
+		if (newest < first)
+			node_store_fresh(book->store, origin, first);
+		if (!fold_take(book, cursor, origin, &taken))
+			break;
+		node_store_prefetch(book->store);
+		rules_settle(book->rules, origin, first, taken);
+		node_store_end(book->store);
+		first = taken + 1;
+		CHECK_FOR_INTERRUPTS();
+	}
+	SPI_cursor_close(cursor);
+	rulebook_close(book);
 }
 
 void
 fold_forget(const char *origin, int64 first)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {TEXTOID, INT8OID};
-	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(first)};
+	Rulebook   *book = rulebook_write();
 
-	trusted_execute(&plan, "SELECT medchain.fold_forget($1, $2)", 2, types, values, NULL, false);
-	SPI_freetuptable(SPI_tuptable);
+	if (book == NULL)
+		return;
+	rules_forget(book->rules, origin, first);
+	book->gone = true;
+	rulebook_close(book);
+}
+
+PG_FUNCTION_INFO_V1(medchain_fold_entries);
+
+/* fold_entries(origin text, first bigint, last bigint) -> void */
+Datum
+medchain_fold_entries(PG_FUNCTION_ARGS)
+{
+	TrustedScope scope;
+
+	trusted_begin(&scope);
+	fold_entries(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2));
+	trusted_end(&scope);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(medchain_fold_forget);
+
+/* fold_forget(origin text, first bigint) -> void */
+Datum
+medchain_fold_forget(PG_FUNCTION_ARGS)
+{
+	TrustedScope scope;
+
+	trusted_begin(&scope);
+	fold_forget(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1));
+	trusted_end(&scope);
+	PG_RETURN_VOID();
 }
 
 bool
@@ -118,17 +266,12 @@ fold_ledger_terms(const char *origin, ChainTerms *terms)
 bool
 fold_may_seal(const char *origin, int64 first, TimestampTz sealed)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[3] = {TEXTOID, INT8OID, TIMESTAMPTZOID};
-	Datum		values[3] = {
-		CStringGetTextDatum(origin), Int64GetDatum(first),
-		TimestampTzGetDatum(sealed)
-	};
-	bool		isnull;
+	Rulebook   *book = rulebook_read(true);
 	bool		may;
 
-	trusted_execute(&plan, "SELECT medchain.may_seal($1, $2, $3)", 3, types, values, NULL, false);
-	may = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_freetuptable(SPI_tuptable);
+	if (book == NULL)
+		return true;
+	may = rules_may_seal(book->rules, origin, first, sealed);
+	rulebook_close(book);
 	return may;
 }

@@ -8,6 +8,16 @@
 
 #include "ledger/chain.h"
 
+/*
+ * The statement that reads the entries which the state depends on, of those for which the
+ * condition holds, with height and time of their blocks, in that order.  Palloc'd.  Its columns:
+ * those that are given, and then seq, payload, height, sealed.
+ */
+extern char *fold_select(const char *columns, const char *condition, const char *order);
+
+/* A text[], NULL for null. */
+extern Datum fold_texts(const char *const *texts, size_t count);
+
 /* ledger_hooks.is_governance: does the state depend on entries of this kind? */
 extern bool fold_is_governance(const char *kind);
 

@@ -2,11 +2,11 @@
  * json_text.h: is a text JSON (RFC 8259) that everybody can read, and what are the fields of the
  * object it is?
  *
- * The parsers that will read it have limits of their own: what numeric holds, how deep a stack
- * goes, what a string of theirs cannot have in it.  Those differ by program, version and setting,
- * and whether an entry is accepted must not.  So the limits here are ours, and within them every
- * parser that matters gets through: PostgreSQL's json and jsonb, with the smallest stack that can
- * be set, and jansson.
+ * The parser is jansson.  Others will read the text as well, and all of them have limits of their
+ * own: what numeric holds, how deep a stack goes, what a string of theirs cannot have in it.  Those
+ * differ by program, version and setting, and whether an entry is accepted must not.  So the limits
+ * here are ours, and within them every parser that matters gets through: jansson, and PostgreSQL's
+ * json and jsonb with the smallest stack that can be set.
  */
 #ifndef MEDCHAIN_RULES_JSON_TEXT_H
 #define MEDCHAIN_RULES_JSON_TEXT_H
@@ -17,6 +17,7 @@
 #define JSON_TEXT_MAX (16 * 1024 * 1024)
 #define JSON_TEXT_DEPTH_MAX 128 /* levels of objects and arrays */
 #define JSON_TEXT_DEPTH_OLD 512 /* ... that were taken once */
+#define JSON_TEXT_VALUES_MAX 500000 /* objects, arrays, and commas between what is in them */
 #define JSON_TEXT_DIGITS_MAX 1000	/* of a number without its exponent: 1e3 has four */
 
 typedef enum JsonTextRules

@@ -38,6 +38,8 @@ log_statement = none
 log_min_messages = warning
 };
 
+sub conf { return $conf; }
+
 sub new
 {
 	my ($class, %params) = @_;

@@ -15,19 +15,22 @@ BEGIN { open($out, '>&', \*STDOUT) or die "stdout: $!"; }
 use List::Util qw(max min sum);
 use POSIX ();
 use Rig;
+use RulesBench;
 use Time::HiRes qw(sleep time);
 
 $out->autoflush(1);
 Test::More->builder->output('/dev/null');
 
 my $quick     = $ENV{BENCH_QUICK};
-my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger pgbench bulk verify growth ddl idle');
+my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger pgbench bulk verify growth ddl rules idle');
 my $rounds    = $ENV{BENCH_ROUNDS}    || ($quick ? 1 : 5);
 my $seconds   = $ENV{BENCH_SECONDS}   || ($quick ? 1 : 5);
 my $sustained = $ENV{BENCH_SUSTAINED} || ($quick ? 5 : 60);
 my $entries   = $ENV{BENCH_ENTRIES}   || ($quick ? 50000 : 500000);
 my $tables    = $quick ? 100 : 1000;
 my $rows      = $ENV{BENCH_ROWS} || ($quick ? 50000 : 1000000);
+my @protocols = split(' ', $ENV{BENCH_PROTOCOLS} || ($quick ? '200 1000' : '1000 10000 100000'));
+my @members   = split(' ', $ENV{BENCH_MEMBERS} || ($quick ? '10 30' : '10 100 1000'));
 my @growth    = split(' ', $ENV{BENCH_GROWTH} || ($quick ? '10000 30000' : '10000 100000 1000000'));
 
 # at most 2 GB are written between two checkpoints
@@ -561,6 +564,19 @@ sub ddl
 	return;
 }
 
+# ----- the rules ---------------------------------------------------------------
+
+sub rules
+{
+	my $bench = RulesBench->new($out, $rig);
+
+	heading('The rules: fold of a protocol, milliseconds each, and of an admission');
+	$bench->protocols(\@protocols, $quick ? 1 : 3);
+	$bench->members(\@members, $quick ? 1 : 3);
+	$bench->stop;
+	return;
+}
+
 # ----- who does not use it ------------------------------------------------------
 
 sub idle
@@ -610,6 +626,7 @@ pgbench() if $section{pgbench};
 bulk() if $section{bulk};
 idle() if $section{idle};
 ddl() if $section{ddl};
+rules() if $section{rules};
 $rig->summary($out);
 $rig->stop;
 # the test modules, which start and stop the server, expect a test

@@ -39,7 +39,10 @@ static const struct
 	{"", "payload is not a JSON object"}, {"01", "payload is not a JSON object"},
 	{"+1", "payload is not a JSON object"}, {"1.", "payload is not a JSON object"},
 	{".5", "payload is not a JSON object"}, {"-", "payload is not a JSON object"},
-	{"1e", "payload is not a JSON object"}, {"1e+", "payload is not a JSON object"},
+	{"1e", "payload is not a JSON object"}, {"1.5e35E-7", "payload is not a JSON object"},
+	{"1e5.5", "payload is not a JSON object"}, {"1e5-5", "payload is not a JSON object"},
+	{"00e5", "payload is not a JSON object"},
+	{"1e+", "payload is not a JSON object"},
 	{"0x1", "payload is not a JSON object"}, {"1_000", "payload is not a JSON object"},
 	{"NaN", "payload is not a JSON object"}, {"Infinity", "payload is not a JSON object"},
 	{"tru", "payload is not a JSON object"}, {"nulll", "payload is not a JSON object"},
@@ -198,6 +201,10 @@ each(void)
 static void
 limits(void)
 {
+	static const char *const numbers[] = {
+		"0", "-0", "1e5", "-1E-9", "1e999", "123456789012345678", "1234567890123456789",
+		"-12345678901234567890.50", "0.1234567890123456789"
+	};
 	size_t		size = JSON_TEXT_MAX + 1000;
 	char	   *text = malloc(size);
 	size_t		head = (size_t) sprintf(text, HEAD ",\"body\":");
@@ -239,6 +246,18 @@ limits(void)
 	memcpy(text + head + 6 * 16000, "]}", 2);
 	judge(text, head + 6 * 16000 + 2, NULL);
 
+	/* an array of n values has n - 1 commas */
+	for (int more = 0; more <= 1; more++)
+	{
+		size_t		count = JSON_TEXT_VALUES_MAX - 6 + (size_t) more;
+
+		memcpy(text + head, "[0", 2);
+		for (size_t i = 1; i < count; i++)
+			memcpy(text + head + 2 * i, ",0", 2);
+		memcpy(text + head + 2 * count, "]}", 2);
+		judge(text, head + 2 * count + 2, more ? "payload has more than 500000 values" : NULL);
+	}
+
 	ok(entry_read(HEAD ",\"subject\":\"" SUBJECT "f\",\"body\":[1] }",
 				  strlen(HEAD ",\"subject\":\"" SUBJECT "f\",\"body\":[1] }"), &entry, &error) &&
 	   entry.has_subject, "fields");
@@ -246,6 +265,13 @@ limits(void)
 	is_hex(entry.id, ENTRY_ID_LEN, "0000000000004000800000000000000a", "the id");
 	is_string(entry.time, TIME, "the time");
 	ok(entry.body_len == 3 && memcmp(entry.body, "[1]", 3) == 0, "the body");
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+	{
+		size_t		len = (size_t) sprintf(text, HEAD ",\"body\":%s }", numbers[i]);
+
+		ok(entry_read(text, len, &entry, &error) && entry.body_len == strlen(numbers[i]) &&
+		   memcmp(entry.body, numbers[i], entry.body_len) == 0, numbers[i]);
+	}
 	free(text);
 }
 

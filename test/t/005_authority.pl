@@ -88,5 +88,6 @@ is($alliance->sql($_, qq{SELECT state, revoked_by FROM medchain.protocols WHERE 
   foreach @nodes;
 $alliance->equal_ok;
 $alliance->verify_ok;
+$alliance->check_state;
 $alliance->check_logs;
 done_testing();

@@ -70,8 +70,7 @@ is($alliance->sql('dc', 'SET medchain.verify_workers = 2; SELECT entries, ok FRO
 
 # ----- read-only
 
-my $unfolded = 'the state was not folded again: the transaction is read-only';
-is($alliance->sql('dc', 'BEGIN READ ONLY; SELECT entries, ok, detail FROM medchain.verify()'), "200001|t|$unfolded", 'read-only, it says what it could not do');
+is($alliance->sql('dc', 'BEGIN READ ONLY; SELECT entries, ok, detail FROM medchain.verify()'), '200001|t|', 'read-only');
 is($alliance->sql('dc', 'BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT entries, ok FROM medchain.verify()'), '200001|t', 'in a serializable transaction');
 
 $node->backup('base');
@@ -82,7 +81,7 @@ $alliance->sql('dc', q{SELECT medchain.append('visit', '"streamed"')});
 $alliance->sql('dc', 'SELECT medchain.seal()');
 $node->wait_for_catchup($standby);
 my $checkpoint = $alliance->sql('dc', 'SELECT medchain.checkpoint()');
-is($standby->safe_psql($alliance->dbname('dc'), 'SET medchain.verify_workers = 2; SELECT entries, ok, detail FROM medchain.verify()'), "200002|t|$unfolded", 'on a standby');
+is($standby->safe_psql($alliance->dbname('dc'), 'SET medchain.verify_workers = 2; SELECT entries, ok, detail FROM medchain.verify()'), '200002|t|', 'on a standby');
 is($standby->safe_psql($alliance->dbname('dc'), "SELECT ok FROM medchain.verify(checkpoints => ARRAY['$checkpoint'])"), 't', 'which has the checkpoint of its primary');
 is($standby->safe_psql($alliance->dbname('dc'), 'SELECT medchain.checkpoint()'), $checkpoint, 'and gives the same');
 is($standby->safe_psql($alliance->dbname('dc'), q{SELECT jsonb_array_length(medchain.receipt(id) -> 'hashes') FROM medchain.entry WHERE payload ~ 'streamed'}), 7,

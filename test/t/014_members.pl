@@ -117,5 +117,6 @@ $alliance->wait_for('bad', q{SELECT state = 'expelled' FROM medchain.members WHE
 $alliance->sql('bad', q{SELECT medchain.append('visit', '1')});
 $alliance->wait_for('bad', q{SELECT sealer = 'failed' AND sealer_error ~ 'was expelled' FROM medchain.stat});
 pass('its own sealer stops');
+$alliance->check_state;
 $alliance->check_logs;
 done_testing();

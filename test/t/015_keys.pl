@@ -139,5 +139,6 @@ my $entry = $alliance->sql('hb', q{SELECT id FROM medchain.entry WHERE origin = 
 my $receipt = $alliance->sql('hb', "SELECT medchain.receipt('$entry')") . "\n";
 my ($out, $err) = ('', '');
 ok(IPC::Run::run([ 'src/bin/medchain-verify', '-a', $alliance->pki('ca.crt') ], '<', \$receipt, '>', \$out, '2>', \$err), 'a receipt under the new key') or diag($out . $err);
+$alliance->check_state;
 $alliance->check_logs;
 done_testing();

@@ -126,5 +126,6 @@ $alliance->sql('late', q{SELECT medchain.end_contract('late', 'we leave')});
 $alliance->wait_for($_, q{SELECT state = 'ended' FROM medchain.members WHERE member = 'late'}) foreach qw(dc en);
 $alliance->fails_like('late', q{SELECT medchain.end_contract('late', 'again')}, qr/was ended already/, 'a contract ends once');
 is($alliance->sql($_, q{SELECT ok FROM medchain.verify('late')}), 't', "$_: what was said before stands") foreach qw(dc en);
+$alliance->check_state;
 $alliance->check_logs;
 done_testing();

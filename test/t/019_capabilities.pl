@@ -162,5 +162,6 @@ $alliance->hears_late('late', \@peers, sub {
 is($alliance->sql($_, q{SELECT kind, reason FROM medchain.rejections WHERE origin = 'e2' ORDER BY seq}) . "\n", $expected{e2}, "$_: what was said after the end has no effect, what was said under the new contract has")
   foreach qw(dc late);
 $alliance->verify_ok(qw(dc late));
+$alliance->check_state;
 $alliance->check_logs;
 done_testing();

@@ -117,5 +117,6 @@ $alliance->wait_for($_, q{SELECT state = 'held, certificate' FROM medchain.chain
 is($alliance->sql($_, q{SELECT height FROM medchain.chains WHERE origin = 'e2'}), $height - 1, "$_: a block of a time without certificate waits") foreach qw(dc late);
 $alliance->verify_ok(qw(dc late));
 $alliance->verifies_offline_ok('after revocation and renewal', qw(dc late));
+$alliance->check_state;
 $alliance->check_logs;
 done_testing();

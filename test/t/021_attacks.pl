@@ -235,5 +235,6 @@ $alliance->wait_for_equal_heads;
 is($alliance->sql($_, 'SELECT count(*) FROM medchain.revocation_lists'), '3', "$_: the list counts") foreach qw(dc late);
 is($alliance->sql($_, q{SELECT upper(valid) < now() + interval '6 days' FROM medchain.members WHERE member = 'hb'}), 't', "$_: a certificate ends with the CA that issued it") foreach qw(dc late);
 $alliance->verify_ok;
+$alliance->check_state;
 $alliance->check_logs;
 done_testing();

@@ -40,7 +40,7 @@ my $keys    = join(' ', map { sprintf("ALTER DATABASE %%s SET %s = '%s';", $_, $
 # What medchain's tables hold, but for oids, numbers of columns, and where the node is at home; and what hangs on the users' tables.
 my $content = q{SET timezone = 'UTC';
 	SELECT string_agg(t.table_name || ' ' || md5(query_to_xml(format('SELECT to_jsonb(x) - ''{home, watched, roles, number}''::text[] AS row FROM medchain.%I x ORDER BY (to_jsonb(x) - ''{home, watched, roles, number}''::text[])::text COLLATE "C"', t.table_name), true, false, '')::text), E'\n' ORDER BY t.table_name COLLATE "C")
-	FROM information_schema.tables t WHERE t.table_schema = 'medchain' AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN ('verified', 'row_part')};
+	FROM information_schema.tables t WHERE t.table_schema = 'medchain' AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN ('verified', 'row_part', 'fact', 'rules_state')};
 my $attached = q{
 	SELECT md5(string_agg(x.line, E'\n' ORDER BY x.line COLLATE "C")) FROM (
 		SELECT concat_ws(' ', tgrelid::regclass, tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal OR tgparentid <> 0

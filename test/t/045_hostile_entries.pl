@@ -164,6 +164,7 @@ my ($receipts) = $bad->sql(q{SELECT medchain.receipt(id) FROM medchain.entry WHE
 my $found = '';
 ok(IPC::Run::run([ 'src/bin/medchain-verify', '-a', $alliance->{anchors} ], '<', \"$receipts\n", '>', \$found), 'their receipts verify offline');
 is(() = $found =~ /^ha: entry \d+ says nothing, as not everybody could read it: /mg, 2, 'and say what they are worth');
+$alliance->check_state;
 $alliance->check_logs(map { $alliance->cluster($_) } @honest);
 
 # ----- what no honest node applies: its worker ends each time, which is to be seen, and the others' chains go on

@@ -257,5 +257,6 @@ $alliance->sql('en', q{SELECT medchain.append('visit', '"behind it"')});
 $alliance->follow('hc', 'en');
 $alliance->wait_for_equal_heads(@all);
 pass('a block that never came is asked for');
+$alliance->check_state;
 $alliance->check_logs(map { $alliance->cluster($_) } @honest);
 done_testing();

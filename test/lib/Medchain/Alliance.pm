@@ -614,4 +614,56 @@ sub check_logs
 	return;
 }
 
+my @state_tables = qw(claim member contract ledger_key member_certificate exclusion examinee_key protocol protocol_grant data_index
+  role_binding);
+
+# What the rules (src/rules) derive from a node's ledger in a program of their own, compared with its tables: each row that only
+# one of the two has, as text, and whether the state has another hash; empty if they are the same.
+sub state_differences
+{
+	my ($self, $name) = @_;
+	my $program = 'test/core/build/rules_state';
+	my ($derived, $err, %rows);
+
+	PostgreSQL::Test::Utils::system_or_bail('make', '-s', '-C', 'test/core', 'build/rules_state') unless -x $program;
+	my $ledger = $self->sql($name, PostgreSQL::Test::Utils::slurp_file('test/lib/dump-ledger.sql'));
+	return '' if $ledger eq '';
+	IPC::Run::run([$program], '<', \"$ledger\n", '>', \$derived, '2>', \$err) or return "$name: rules_state failed: $err";
+	chomp($err);
+	foreach my $row (split /\n/, $derived)
+	{
+		my ($table, $values) = split /\t/, $row, 2;
+		$rows{$table} .= "$values\n";
+	}
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/derived';
+	my $script = "SET client_min_messages = warning;\n";
+	foreach my $table (@state_tables)
+	{
+		PostgreSQL::Test::Utils::append_to_file("$file.$table", $rows{$table} || '');
+		$script .= "CREATE TEMP TABLE derived_$table (LIKE medchain.$table);\n"
+		  . "\\copy derived_$table FROM '$file.$table'\n"
+		  . "SELECT '$name, $table, ' || x.side || ': ' || x.content FROM (\n"
+		  . join("\nUNION ALL\n", map {
+			"(SELECT '$_->[0]' AS side, to_jsonb(a)::text AS content FROM $_->[1] a EXCEPT SELECT '$_->[0]', to_jsonb(b)::text FROM $_->[2] b)"
+		  } [ 'only by the rules', "derived_$table", "medchain.$table" ], [ 'only in the table', "medchain.$table", "derived_$table" ])
+		  . ") x ORDER BY 1;\n";
+	}
+	# the same hash means the same rows, written in the same way
+	$script .= "SELECT '$name: its state''s hash is another one' WHERE encode(medchain.state_hash(), 'hex') <> '$err';\n";
+	return $self->sql($name, $script);
+}
+
+# A test: these nodes' tables (all that run, unless named) are what the rules in C derive from their ledgers.
+sub check_state
+{
+	my ($self, @names) = @_;
+	my @found;
+
+	@names = grep { defined $self->cluster($_)->{_pid} } keys %{ $self->{node} } unless @names;
+	push @found, grep { $_ ne '' } $self->state_differences($_) foreach sort @names;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is(join("\n", @found), '', 'the state is what the rules derive: ' . join(', ', sort @names));
+	return;
+}
+
 1;

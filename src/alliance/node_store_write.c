@@ -1,0 +1,482 @@
+/*
+ * node_store_write.c: claims, rows of state and facts that wait to be written, and writing them.
+ *
+ * The rules may change a row several times before it is written, and then it is written once: what
+ * goes comes first, then what is there.  Each statement takes many rows, as texts, which PostgreSQL
+ * reads as the columns' types.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "alliance/fold.h"
+#include "alliance/node_store_internal.h"
+#include "alliance/state_rows.h"
+#include "core/encode.h"
+#include "ledger/chain.h"
+#include "ledger/trusted.h"
+
+#define WRITE_ROWS 1000			/* in one statement */
+
+/* ----- what waits ----- */
+
+static void
+waiting_begin(NodeStore *store)
+{
+	if (store->claims != NULL)
+		return;
+	store->claims = map_new(store->waiting);
+	store->rows = map_new(store->waiting);
+	store->trims = map_new(store->waiting);
+	store->claim_end = &store->claim_list;
+}
+
+/* Nothing waits any more. */
+static void
+waiting_forget(NodeStore *store)
+{
+	pool_reset(store->waiting);
+	store->claims = NULL;
+	store->rows = NULL;
+	store->trims = NULL;
+	store->claim_list = NULL;
+	store->facts = NULL;
+	memset(store->row_list, 0, sizeof(store->row_list));
+	memset(store->trim_list, 0, sizeof(store->trim_list));
+	store->nwaiting = 0;
+	store->loose = false;
+}
+
+WaitingClaim *
+store_waiting_claim(NodeStore *store, const char *origin, int64 seq)
+{
+	PoolText	key;
+	void	  **place;
+	WaitingClaim *claim;
+
+	waiting_begin(store);
+	pool_text_begin(&key, store->scratch);
+	pool_text_add(&key, &seq, sizeof(seq));
+	pool_text_puts(&key, origin);
+	place = map_at(store->claims, key.data, key.len);
+	claim = *place;
+	if (claim == NULL)
+	{
+		claim = *place = pool_alloc(store->waiting, sizeof(WaitingClaim));
+		claim->origin = pool_text(store->waiting, origin);
+		claim->seq = seq;
+		*store->claim_end = claim;
+		store->claim_end = &claim->next;
+		store->nwaiting++;
+	}
+	pool_reset(store->scratch);
+	return claim;
+}
+
+void
+store_row(NodeStore *store, const StateRow *row, bool remove)
+{
+	const StateTableInfo *info = &state_tables[row->table];
+	PoolText	key;
+	void	  **place;
+	WaitingRow *waiting;
+
+	if (!store->write)
+		return;
+	waiting_begin(store);
+	pool_text_begin(&key, store->scratch);
+	pool_text_char(&key, (char) ('a' + row->table));
+	for (int i = 0; i < info->nkeys; i++)
+	{
+		/* with its terminator: no value has one in it */
+		pool_text_puts(&key, row->values[info->keys[i]]);
+		pool_text_char(&key, '\0');
+	}
+	place = map_at(store->rows, key.data, key.len);
+	waiting = *place;
+	if (waiting == NULL)
+	{
+		waiting = *place = pool_alloc(store->waiting, sizeof(WaitingRow));
+		waiting->next = store->row_list[row->table];
+		store->row_list[row->table] = waiting;
+		store->nwaiting++;
+	}
+	waiting->remove = remove;
+	waiting->row.table = row->table;
+	for (int i = 0; i < info->ncolumns; i++)
+		waiting->row.values[i] = pool_text(store->waiting, row->values[i]);
+	pool_reset(store->scratch);
+}
+
+void
+store_trim(NodeStore *store, StateTable table, const char *protocol, int64 first)
+{
+	PoolText	key;
+	void	  **place;
+	WaitingTrim *trim;
+
+	if (!store->write)
+		return;
+	waiting_begin(store);
+	pool_text_begin(&key, store->scratch);
+	pool_text_char(&key, (char) ('a' + table));
+	pool_text_puts(&key, protocol);
+	place = map_at(store->trims, key.data, key.len);
+	trim = *place;
+	if (trim == NULL)
+	{
+		trim = *place = pool_alloc(store->waiting, sizeof(WaitingTrim));
+		trim->protocol = pool_text(store->waiting, protocol);
+		trim->first = first;
+		trim->next = store->trim_list[table];
+		store->trim_list[table] = trim;
+		store->nwaiting++;
+	}
+	trim->first = Min(trim->first, first);
+
+	/* and of the rows that wait, up to the first that does not: there are no gaps */
+	for (int64 ordinal = first;; ordinal++)
+	{
+		WaitingRow *row;
+
+		pool_reset(store->scratch);
+		pool_text_begin(&key, store->scratch);
+		pool_text_char(&key, (char) ('a' + table));
+		pool_text_puts(&key, protocol);
+		pool_text_char(&key, '\0');
+		pool_text_puts(&key, state_number(store->scratch, ordinal));
+		pool_text_char(&key, '\0');
+		row = map_get(store->rows, key.data, key.len);
+		if (row == NULL)
+			break;
+		row->remove = true;
+	}
+	pool_reset(store->scratch);
+}
+
+void
+store_fact_waits(NodeStore *store, const uint8_t question[HASH_LEN], const char *answer)
+{
+	WaitingFact *fact;
+
+	if (!store->write)
+		return;
+	waiting_begin(store);
+	fact = pool_alloc(store->waiting, sizeof(WaitingFact));
+	memcpy(fact->question, question, HASH_LEN);
+	fact->answer = pool_text(store->waiting, answer);
+	fact->next = store->facts;
+	store->facts = fact;
+}
+
+/* ----- statements ----- */
+
+/* The statements of a table. */
+typedef struct WritePlans
+{
+	SPIPlanPtr	put;
+	SPIPlanPtr	remove;
+	SPIPlanPtr	trim;
+} WritePlans;
+
+static WritePlans write_plans[STATE_TABLES];
+
+/* Columns of a table with these around each, and that between them. */
+static void
+write_columns(StringInfo sql, const StateTableInfo *info, const char *before, const char *after,
+			  const char *between)
+{
+	for (int i = 0; i < info->ncolumns; i++)
+		appendStringInfo(sql, "%s%s\"%s\"%s", i > 0 ? between : "", before, info->columns[i],
+						 after);
+}
+
+/* unnest($1, $2, ...) u(c0, c1, ...) */
+static void
+write_unnest(StringInfo sql, int count)
+{
+	appendStringInfoString(sql, "unnest(");
+	for (int i = 0; i < count; i++)
+		appendStringInfo(sql, "%s$%d", i > 0 ? ", " : "", i + 1);
+	appendStringInfoString(sql, ") u(");
+	for (int i = 0; i < count; i++)
+		appendStringInfo(sql, "%sc%d", i > 0 ? ", " : "", i);
+	appendStringInfoString(sql, ")");
+}
+
+static char *
+write_put_statement(StateTable table)
+{
+	const StateTableInfo *info = &state_tables[table];
+	char	  **types = state_rows_types(table);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO medchain.%s (", info->name);
+	write_columns(&sql, info, "", "", ", ");
+	appendStringInfoString(&sql, ") SELECT ");
+	for (int i = 0; i < info->ncolumns; i++)
+		appendStringInfo(&sql, "%su.c%d::%s", i > 0 ? ", " : "", i, types[i]);
+	appendStringInfoString(&sql, " FROM ");
+	write_unnest(&sql, info->ncolumns);
+	appendStringInfo(&sql, " ON CONFLICT (\"%s\"", info->columns[info->keys[0]]);
+	if (info->nkeys > 1)
+		appendStringInfo(&sql, ", \"%s\"", info->columns[info->keys[1]]);
+	appendStringInfoString(&sql, ") DO UPDATE SET (");
+	write_columns(&sql, info, "", "", ", ");
+	appendStringInfoString(&sql, ") = ROW (");
+	write_columns(&sql, info, "EXCLUDED.", "", ", ");
+	appendStringInfoString(&sql, ")");
+	return sql.data;
+}
+
+static char *
+write_remove_statement(StateTable table)
+{
+	const StateTableInfo *info = &state_tables[table];
+	char	  **types = state_rows_types(table);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "DELETE FROM medchain.%s x USING ", info->name);
+	write_unnest(&sql, info->nkeys);
+	for (int i = 0; i < info->nkeys; i++)
+		appendStringInfo(&sql, " %s x.\"%s\" = u.c%d::%s", i > 0 ? "AND" : "WHERE",
+						 info->columns[info->keys[i]], i, types[info->keys[i]]);
+	return sql.data;
+}
+
+/* Rows to be written, column by column. */
+typedef struct WriteBatch
+{
+	const char **columns[STATE_COLUMNS_MAX];
+	int			ncolumns;
+	size_t		count;
+} WriteBatch;
+
+static void
+batch_begin(WriteBatch *batch, int ncolumns)
+{
+	batch->ncolumns = ncolumns;
+	batch->count = 0;
+	for (int i = 0; i < ncolumns; i++)
+		batch->columns[i] = palloc(WRITE_ROWS * sizeof(char *));
+}
+
+/* Run a statement of a batch's columns as text[], and empty it. */
+static void
+batch_write(NodeStore *store, WriteBatch *batch, SPIPlanPtr *plan, const char *sql)
+{
+	Oid			types[STATE_COLUMNS_MAX];
+	Datum		values[STATE_COLUMNS_MAX];
+	MemoryContext old = MemoryContextSwitchTo(store->temp);
+
+	for (int i = 0; i < batch->ncolumns; i++)
+	{
+		types[i] = TEXTARRAYOID;
+		values[i] = fold_texts(batch->columns[i], batch->count);
+	}
+	(void) trusted_execute(plan, sql, batch->ncolumns, types, values, NULL, false);
+	batch->count = 0;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(store->temp);
+}
+
+static void
+write_put(NodeStore *store, StateTable table, WriteBatch *batch)
+{
+	SPIPlanPtr *plan = &write_plans[table].put;
+
+	if (batch->count > 0)
+		batch_write(store, batch, plan, *plan == NULL ? write_put_statement(table) : NULL);
+}
+
+static void
+batch_add(NodeStore *store, StateTable table, WriteBatch *batch, const StateRow *row)
+{
+	for (int i = 0; i < batch->ncolumns; i++)
+		batch->columns[i][batch->count] = row->values[i];
+	if (++batch->count == WRITE_ROWS)
+		write_put(store, table, batch);
+}
+
+/* ----- writing what waits ----- */
+
+static void
+write_claims(NodeStore *store)
+{
+	static SPIPlanPtr judge = NULL;
+	static const char *const sql = "UPDATE medchain.claim c SET effective = u.reason IS NULL, "
+	"reason = u.reason FROM unnest($1, $2, $3) u(origin, seq, reason) "
+	"WHERE c.origin = u.origin AND c.seq = u.seq::bigint";
+	ClaimQuery	query = {.kinds = CLAIM_SET_ALL};
+	Pool	   *pool = pool_new();
+	WriteBatch	fresh;
+	WriteBatch	judged;
+
+	batch_begin(&fresh, state_tables[STATE_CLAIM].ncolumns);
+	batch_begin(&judged, 3);
+	for (const WaitingClaim *waiting = store->claim_list; waiting != NULL; waiting = waiting->next)
+	{
+		Claim		claim;
+		StateRow	row;
+
+		query.origin = waiting->origin;
+		query.first = query.last = waiting->seq;
+		if (waiting->fresh)
+		{
+			if (!memory_store.claim_next(store->cache, &query, NULL, NULL, &claim))
+				elog(ERROR, "a claim of chain \"%s\" got lost", waiting->origin);
+			state_claim_row(pool, &claim, &row);
+			row.values[2] = pool_text(pool, claim.id);	/* it stands in the claim */
+			batch_add(store, STATE_CLAIM, &fresh, &row);
+			if (fresh.count == 0)
+				pool_reset(pool);
+		}
+		else if (waiting->judged)
+		{
+			judged.columns[0][judged.count] = waiting->origin;
+			judged.columns[1][judged.count] = state_number(store->waiting, waiting->seq);
+			judged.columns[2][judged.count] = waiting->reason;
+			if (++judged.count == WRITE_ROWS)
+				batch_write(store, &judged, &judge, sql);
+		}
+	}
+	write_put(store, STATE_CLAIM, &fresh);
+	if (judged.count > 0)
+		batch_write(store, &judged, &judge, sql);
+	pool_free(pool);
+}
+
+static void
+write_removals(NodeStore *store, StateTable table)
+{
+	const StateTableInfo *info = &state_tables[table];
+	SPIPlanPtr *plan = &write_plans[table].remove;
+	WriteBatch	batch;
+
+	batch_begin(&batch, info->nkeys);
+	for (const WaitingRow *waiting = store->row_list[table]; waiting != NULL;
+		 waiting = waiting->next)
+	{
+		if (waiting->remove)
+		{
+			for (int i = 0; i < info->nkeys; i++)
+				batch.columns[i][batch.count] = waiting->row.values[info->keys[i]];
+			batch.count++;
+		}
+		if (batch.count == WRITE_ROWS || (batch.count > 0 && waiting->next == NULL))
+			batch_write(store, &batch, plan, *plan == NULL ? write_remove_statement(table) : NULL);
+	}
+}
+
+static void
+write_trims(NodeStore *store, StateTable table)
+{
+	SPIPlanPtr *plan = &write_plans[table].trim;
+	const char *sql = psprintf("DELETE FROM medchain.%s x USING unnest($1, $2) u(protocol, first) "
+							   "WHERE x.protocol = u.protocol::uuid AND x.ordinal >= "
+							   "u.first::bigint", state_tables[table].name);
+	WriteBatch	batch;
+
+	batch_begin(&batch, 2);
+	for (const WaitingTrim *trim = store->trim_list[table]; trim != NULL; trim = trim->next)
+	{
+		batch.columns[0][batch.count] = trim->protocol;
+		batch.columns[1][batch.count] = state_number(store->waiting, trim->first);
+		if (++batch.count == WRITE_ROWS || trim->next == NULL)
+			batch_write(store, &batch, plan, sql);
+	}
+}
+
+static void
+write_rows(NodeStore *store, StateTable table)
+{
+	WriteBatch	batch;
+
+	batch_begin(&batch, state_tables[table].ncolumns);
+	for (const WaitingRow *waiting = store->row_list[table]; waiting != NULL;
+		 waiting = waiting->next)
+		if (!waiting->remove)
+			batch_add(store, table, &batch, &waiting->row);
+	write_put(store, table, &batch);
+}
+
+static void
+write_facts(NodeStore *store)
+{
+	static SPIPlanPtr plan = NULL;
+	static const char *const sql = "INSERT INTO medchain.fact (question, answer) "
+	"SELECT decode(u.question, 'hex'), u.answer FROM unnest($1, $2) u(question, answer) "
+	"ON CONFLICT DO NOTHING";
+	WriteBatch	batch;
+
+	batch_begin(&batch, 2);
+	for (const WaitingFact *fact = store->facts; fact != NULL; fact = fact->next)
+	{
+		char	   *hex = pool_alloc(store->waiting, ENCODE_HEX_SIZE(HASH_LEN));
+
+		encode_hex(fact->question, HASH_LEN, hex);
+		batch.columns[0][batch.count] = hex;
+		batch.columns[1][batch.count] = fact->answer;
+		if (++batch.count == WRITE_ROWS || fact->next == NULL)
+			batch_write(store, &batch, &plan, sql);
+	}
+}
+
+void
+store_flush(NodeStore *store)
+{
+	MemoryContext context;
+	MemoryContext old;
+
+	if (store->claims == NULL)
+		return;
+	context = AllocSetContextCreate(CurrentMemoryContext, "medchain rules write",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	write_claims(store);
+	for (int table = 0; table < STATE_TABLES; table++)
+	{
+		if (store->trim_list[table] != NULL)
+			write_trims(store, (StateTable) table);
+		if (store->row_list[table] != NULL)
+		{
+			write_removals(store, (StateTable) table);
+			write_rows(store, (StateTable) table);
+		}
+		MemoryContextReset(context);
+	}
+	write_facts(store);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	waiting_forget(store);
+	CommandCounterIncrement();
+}
+
+uint32
+store_remove_claims(NodeStore *store, const char *origin, int64 first)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(first)};
+	uint32		kinds = 0;
+
+	(void) trusted_execute(&plan, "WITH gone AS (DELETE FROM medchain.claim WHERE origin = $1 "
+						   "AND seq >= $2 RETURNING kind) SELECT DISTINCT kind FROM gone", 2,
+						   types, values, NULL, false);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		ClaimKind	kind;
+
+		if (claim_kind_from_name(name, &kind))
+			kinds |= CLAIM_SET(kind);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	CommandCounterIncrement();
+	return kinds;
+}

@@ -1,0 +1,241 @@
+/*
+ * protocol_terms.c: the terms of a protocol: what they must look like, and the rows they make.
+ */
+#include <string.h>
+
+#include "rules/rules_internal.h"
+
+static bool
+terms_are(JsonSlice list, const char *one, const char *other)
+{
+	JsonSliceStep step = {0};
+	JsonSlice	item;
+
+	if (json_slice_type(list) != JSON_SLICE_ARRAY)
+		return false;
+	while (json_slice_next(list, &step, NULL, &item))
+		if (!json_slice_is(item, one) && !json_slice_is(item, other))
+			return false;
+	return true;
+}
+
+/* Missing, or of that type: a null is neither. */
+static bool
+terms_may_be(JsonSlice value, JsonSliceType wanted)
+{
+	JsonSliceType type = json_slice_type(value);
+
+	return type == JSON_SLICE_MISSING || type == wanted;
+}
+
+/* A field with a member's name. */
+static bool
+terms_name(JsonSlice value)
+{
+	char		name[ENTRY_NAME_MAX + 1];
+
+	return json_slice_string(value, name, sizeof(name)) && entry_name_valid(name);
+}
+
+/*
+ * Rule: a protocol has a text, a period, grants (a member's name, operations among query and
+ * update, a period, and maybe a purpose and records) and a data index (holder and relation).
+ * Users' spelling is normalised before it is signed.  (doc/ledger.md, "Protocols")
+ */
+const char *
+protocol_terms_reason(JsonSlice terms)
+{
+	JsonSlice	grants = json_slice_get(terms, "grants");
+	JsonSlice	index = json_slice_get(terms, "data_index");
+	JsonSliceStep grant = {0};
+	JsonSliceStep indexed = {0};
+	JsonSlice	item;
+	Period		period;
+
+	if (json_slice_type(json_slice_get(terms, "text")) != JSON_SLICE_STRING)
+		return "protocol has no text";
+	if (json_slice_type(grants) != JSON_SLICE_ARRAY || json_slice_type(index) != JSON_SLICE_ARRAY)
+		return "grants and data index must be arrays";
+	if (!period_read(json_slice_get(terms, "valid"), &period) || period.empty)
+		return "protocol has no valid period";
+	while (json_slice_next(grants, &grant, NULL, &item))
+		if (!terms_name(json_slice_get(item, "grantee")) ||
+			!terms_are(json_slice_get(item, "operations"), "query", "update") ||
+			!period_read(json_slice_get(item, "valid"), &period) || period.empty ||
+			!terms_may_be(json_slice_get(item, "purpose"), JSON_SLICE_STRING) ||
+			!terms_may_be(json_slice_get(item, "records"), JSON_SLICE_ARRAY))
+			return "malformed grant";
+	while (json_slice_next(index, &indexed, NULL, &item))
+		if (json_slice_type(json_slice_get(item, "holder")) != JSON_SLICE_STRING ||
+			json_slice_type(json_slice_get(item, "relation")) != JSON_SLICE_STRING)
+			return "malformed data index";
+	return NULL;
+}
+
+/* ----- rows ----- */
+
+static int64_t
+terms_grants(Rules *rules, Pool *pool, const Claim *base, const char *subject, JsonSlice terms,
+			 const Period *term)
+{
+	JsonSliceStep step = {0};
+	JsonSlice	item;
+	int64_t		ordinal = 0;
+
+	while (json_slice_next(json_slice_get(terms, "grants"), &step, NULL, &item))
+	{
+		StateRow	row = {.table = STATE_PROTOCOL_GRANT};
+		JsonSlice	records = json_slice_get(item, "records");
+		Period		period;
+
+		(void) period_read(json_slice_get(item, "valid"), &period);
+		period = period_intersect(&period, term);
+		row.values[0] = base->id;
+		row.values[1] = state_number(pool, ++ordinal);
+		row.values[2] = subject;
+		row.values[3] = json_slice_text(pool, json_slice_get(item, "grantee"));
+		row.values[4] = state_json_array(pool, json_slice_get(item, "operations"));
+		row.values[5] = json_slice_text(pool, json_slice_get(item, "purpose"));
+		row.values[6] = records.value != NULL ? state_json_array(pool, records) : NULL;
+		row.values[7] = period_text(pool, &period);
+		rules->store->row_put(rules->store_state, &row);
+	}
+	return ordinal;
+}
+
+static int64_t
+terms_index(Rules *rules, Pool *pool, const Claim *base, const char *subject, JsonSlice terms)
+{
+	JsonSliceStep step = {0};
+	JsonSlice	item;
+	int64_t		ordinal = 0;
+
+	while (json_slice_next(json_slice_get(terms, "data_index"), &step, NULL, &item))
+	{
+		StateRow	row = {.table = STATE_DATA_INDEX};
+		JsonSlice	key = json_slice_get(item, "key");
+
+		row.values[0] = base->id;
+		row.values[1] = state_number(pool, ++ordinal);
+		row.values[2] = subject;
+		row.values[3] = json_slice_text(pool, json_slice_get(item, "holder"));
+		row.values[4] = json_slice_text(pool, json_slice_get(item, "relation"));
+		row.values[5] = key.value != NULL ? json_slice_canonical(pool, key, NULL) : NULL;
+		rules->store->row_put(rules->store_state, &row);
+	}
+	return ordinal;
+}
+
+/*
+ * The terms in force: those of the newest amendment, or the protocol's own.  Both stand on the
+ * issuer's chain.
+ */
+static JsonSlice
+terms_newest(Rules *rules, Pool *pool, const char *about)
+{
+	ClaimQuery	query = {
+		.kinds = CLAIM_SET(CLAIM_PROTOCOL) | CLAIM_SET(CLAIM_AMENDMENT), .about = about,
+		.effective = true
+	};
+	JsonSlice	terms = {NULL};
+	int64_t		newest = -1;
+	Claim		claim;
+	Claim		after;
+	bool		begun = false;
+
+	while (rules->store->claim_next(rules->store_state, &query, begun ? &after : NULL, pool,
+									&claim))
+	{
+		if (claim.seq > newest)
+		{
+			newest = claim.seq;
+			terms = claim.body;
+		}
+		after = claim;
+		begun = true;
+	}
+	return terms;
+}
+
+/* The revocation that counts: the earliest. */
+static bool
+terms_revocation(Rules *rules, Pool *pool, const char *about, Claim *earliest)
+{
+	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_REVOCATION), .about = about, .effective = true};
+	Claim		claim;
+	Claim		after;
+	bool		begun = false;
+
+	while (rules->store->claim_next(rules->store_state, &query, begun ? &after : NULL, pool,
+									&claim))
+	{
+		/* they come in the order of chain and place */
+		if (!begun || claim.time < earliest->time)
+			*earliest = claim;
+		after = claim;
+		begun = true;
+	}
+	return begun;
+}
+
+static bool
+terms_is_id(const char *about)
+{
+	for (int i = 0; i < CLAIM_UUID_SIZE - 1; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? about[i] != '-' :
+			about[i] == '\0' || strchr("0123456789abcdef", about[i]) == NULL)
+			return false;
+	return about[CLAIM_UUID_SIZE - 1] == '\0';
+}
+
+/*
+ * Rule: of amendments the newest counts, of revocations the earliest, and a revocation always wins;
+ * a grant is valid within the protocol's validity.  (doc/ledger.md, "Protocols")
+ */
+void
+protocol_rows(Rules *rules, const char *about)
+{
+	Pool	   *pool;
+	Claim		base;
+	int64_t		grants = 0;
+	int64_t		index = 0;
+
+	if (!terms_is_id(about))
+		return;
+	pool = pool_new();
+	if (protocol_base(rules, pool, about, &base))
+	{
+		StateRow	row = {.table = STATE_PROTOCOL};
+		JsonSlice	terms = terms_newest(rules, pool, about);
+		const char *subject = state_bytes(pool, base.subject, HASH_LEN);
+		Claim		end;
+		Period		term;
+
+		(void) period_read(json_slice_get(terms, "valid"), &term);
+		row.values[0] = base.id;
+		row.values[1] = base.origin;
+		row.values[2] = subject;
+		row.values[3] = json_slice_text(pool, json_slice_get(terms, "text"));
+		row.values[4] = period_text(pool, &term);
+		row.values[5] = state_time(pool, base.time);
+		if (terms_revocation(rules, pool, about, &end))
+		{
+			row.values[6] = state_time(pool, end.time);
+			row.values[7] = end.origin;
+			row.values[8] = json_slice_text(pool, json_slice_get(end.body, "reason"));
+		}
+		rules->store->row_put(rules->store_state, &row);
+		grants = terms_grants(rules, pool, &base, subject, terms, &term);
+		index = terms_index(rules, pool, &base, subject, terms);
+	}
+	else
+	{
+		StateRow	key = {.table = STATE_PROTOCOL};
+
+		key.values[0] = about;
+		rules->store->row_remove(rules->store_state, &key);
+	}
+	rules->store->rows_trim(rules->store_state, STATE_PROTOCOL_GRANT, about, grants + 1);
+	rules->store->rows_trim(rules->store_state, STATE_DATA_INDEX, about, index + 1);
+	pool_free(pool);
+}

@@ -1,0 +1,97 @@
+/*
+ * rules_internal.h: what the files of the rules share.
+ */
+#ifndef MEDCHAIN_RULES_RULES_INTERNAL_H
+#define MEDCHAIN_RULES_RULES_INTERNAL_H
+
+#include "rules/ask.h"
+#include "rules/standing.h"
+
+/* A policy that has effect, newest first in the list. */
+typedef struct Policy
+{
+	const char *value;
+	JsonSlice	last;			/* where each chain stood */
+	struct Policy *next;
+} Policy;
+
+struct Rules
+{
+	Pool	   *pool;
+	Pool	   *policy_pool;
+	Pool	   *scratch;		/* of one step */
+	Pool	   *visit_pool;
+	Map		   *visited;		/* what this settling has looked at already */
+	char	   *alliance;
+	char	   *data_center;
+	char	   *node;			/* whose roles are bound; NULL: nobody's */
+	Facts	   *facts;
+	bool		own_facts;
+	const RulesStore *store;
+	void	   *store_state;
+	Members    *members;
+	bool		members_new;	/* there are claims about them that are not judged yet */
+	Policy	   *policies;
+	const SignedText *asked;	/* the envelope of a claim that is asked for: see ask.h */
+};
+
+/* Write what has changed for members since they were judged before; write: tell the store. */
+extern void member_changes(Rules *rules, bool write);
+
+/* ----- claims that are judged one by one ----- */
+
+/* Tell the store what a claim is worth, if that is new; did it gain or lose its effect? */
+extern bool rules_judge(Rules *rules, const Claim *claim, const char *reason);
+
+/* The author of a claim; NULL: nothing is known of that name. */
+extern Party *rules_author(const Rules *rules, const Claim *claim);
+
+/* In the scratch pool, or for ever. */
+extern const char *rules_author_reason(Rules *rules, Pool *pool, const Claim *claim);
+extern const char *rules_signed(Rules *rules, Pool *pool, const Claim *claim, const KeyFact *key);
+
+extern JsonSlice rules_field(const Claim *claim, const char *name);
+
+/* Is a field, as SQL's ->> has it, this text? */
+extern bool rules_field_is(Pool *pool, const Claim *claim, const char *name, const char *text);
+extern bool rules_subject_named(Pool *pool, const Claim *claim);
+
+/* ----- examinees ----- */
+
+extern const char *policy_reason(Rules *rules, Pool *pool, const Claim *claim);
+extern void policy_load(Rules *rules);
+extern const char *policy_at(const Rules *rules, Pool *pool, const char *origin, int64_t seq);
+
+/* Judge all claims about the keys of an examinee, and derive these. */
+extern void examinee_settle(Rules *rules, const uint8_t subject[HASH_LEN]);
+
+/* One of no examinee. */
+extern void examinee_settle_nobody(Rules *rules, const Claim *claim);
+extern const char *examinee_signed_reason(Rules *rules, Pool *pool, const Claim *claim);
+extern ExamineeSigned examinee_signed(Rules *rules, Pool *pool, const Claim *claim);
+extern bool examinee_signed_before(Rules *rules, Pool *pool, const Claim *claim);
+
+/* ----- protocols ----- */
+
+extern const char *protocol_terms_reason(JsonSlice terms);
+extern const char *revocation_reason(Rules *rules, Pool *pool, const Claim *claim);
+extern const char *note_reason(Rules *rules, Pool *pool, const Claim *claim);
+
+/* The protocol with that id that has effect. */
+extern bool protocol_base(Rules *rules, Pool *pool, const char *about, Claim *base);
+extern void protocol_rows(Rules *rules, const char *about);
+
+/* Judge what is said of one protocol again: by that claim, and what depends on it. */
+extern void protocol_settle_claim(Rules *rules, const Claim *claim);
+extern void protocol_settle(Rules *rules, const char *about);
+
+/* An author has the first effective protocol for a subject, or has none any more. */
+extern void protocol_settle_rights(Rules *rules, const char *origin,
+								   const uint8_t subject[HASH_LEN]);
+
+/* ----- roles ----- */
+
+extern void role_settle(Rules *rules, const char *origin, int64_t first, int64_t last);
+extern void role_forget(Rules *rules, int64_t first);
+
+#endif
