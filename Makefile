@@ -21,7 +21,8 @@ OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/rules/*.c src/ledger/*.c \
 INSTALL_PARTS = roles ledger home state pure entry append verify proofs export row_set row_table \
          row_identity ledger_table row_verify row_proof crl rules await \
          contract discipline rekey member examinee protocol identity binding access \
-         protect row_description row_heirs row_partition row_ddl row_renew apply peer fetch local_verify shortage \
+         protect row_description row_heirs row_partition row_ddl row_renew apply peer fetch \
+         local_verify shortage \
          leave join copy wait views settings privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))
 
