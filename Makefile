@@ -14,8 +14,9 @@ EXTENSION = medchain
 EXTVERSION = 1.0
 MODULE_big = medchain
 
-OBJS = $(patsubst %.c,%.o,$(wildcard src/core/*.c src/rules/*.c src/ledger/*.c \
-         src/alliance/*.c src/access/*.c src/sync/*.c src/*.c))
+# What goes into the server; src/bin is a program of its own.
+ROOMS = core rules node pure ledger verify rows alliance access sync
+OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(addprefix src/,$(ROOMS))) src/*.c))
 
 # The order in which the parts of the install script need each other.
 INSTALL_PARTS = roles ledger home state pure entry append verify proofs export row_set row_table \

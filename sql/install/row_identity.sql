@@ -3,7 +3,7 @@
  *
  * By the columns of a key: the primary key, or a unique index over columns that are not null.  Any
  * index over the same columns can take the place of the one that was chosen.  The rows of a table
- * without a key are named by all that they say (src/ledger/row_commitment.c); its key has no
+ * without a key are named by all that they say (src/rows/row_commitment.c); its key has no
  * columns.
  */
 

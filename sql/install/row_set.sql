@@ -2,7 +2,7 @@
  * row_set.sql: the items of sets: what statements about many rows did to each of them.
  *
  * The entry of a set, kind row.set, has its id, and says how many items it has and the root of
- * their tree.  src/ledger/row_store.h says how they are stored, and how those about a row,
+ * their tree.  src/rows/row_store.h says how they are stored, and how those about a row,
  * or about somebody, are found.
  */
 

@@ -2,7 +2,7 @@
  * settings.sql: functions do the same whatever the database, the role or the session has set.
  *
  * Every function that fixes its search_path fixes with it the other settings that change what its
- * statements mean, or how values become text; src/ledger/trusted_settings.c has the list.
+ * statements mean, or how values become text; src/node/trusted_settings.c has the list.
  * Functions without a search_path have no names to look up: a body in SQL that was parsed when it
  * was created.
  */

@@ -14,7 +14,7 @@
 #include "utils/syscache.h"
 
 #include "access/binding.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 
 /* How often something has changed, and as of which change all is said. */
 static uint64 changes = 1;

@@ -21,7 +21,7 @@
 
 #include "access/cursor.h"
 #include "access/grant_cache.h"
-#include "ledger/shared.h"
+#include "node/shared.h"
 
 /* A query of a protected table that was run in part; lives, and dies, in its executor context. */
 typedef struct OpenQuery

@@ -18,11 +18,11 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "compat.h"
 #include "access/grant_cache.h"
 #include "access/identity.h"
 #include "access/latest.h"
 #include "access/protection.h"
+#include "compat.h"
 #include "ledger/pseudonym.h"
 
 /* A single question costs about as much as loading so many grants. */

@@ -19,7 +19,7 @@
 
 #include "access/heirs.h"
 #include "compat.h"
-#include "ledger/row_table.h"
+#include "rows/row_table.h"
 
 static compat_rel_hook_type previous_hook = NULL;
 

@@ -31,10 +31,10 @@
 #include <openssl/x509.h>
 #endif
 
-#include "compat.h"
 #include "access/identity.h"
 #include "access/latest.h"
 #include "access/statement.h"
+#include "compat.h"
 #include "core/hash.h"
 
 typedef struct Identity

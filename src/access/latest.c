@@ -14,7 +14,7 @@
 #include "utils/snapmgr.h"
 
 #include "access/latest.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 
 typedef struct LatestReceiver
 {

@@ -26,7 +26,7 @@
 
 #include "access/grant_cache.h"
 #include "access/statement.h"
-#include "ledger/shared.h"
+#include "node/shared.h"
 
 /*
  * An index scan for each granted subject pays off up to about here; beyond, one pass with a hash

@@ -13,10 +13,10 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "compat.h"
 #include "access/grant_cache.h"
-#include "ledger/shared.h"
-#include "ledger/shown.h"
+#include "compat.h"
+#include "node/shared.h"
+#include "node/shown.h"
 
 /* How to get at the text of a subject, per call site. */
 typedef struct SubjectReader

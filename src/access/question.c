@@ -28,8 +28,8 @@
 #include "utils/rel.h"
 
 #include "access/question.h"
-#include "ledger/row_table.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
+#include "rows/row_table.h"
 
 typedef struct Question
 {

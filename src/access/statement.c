@@ -21,10 +21,10 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-#include "compat.h"
 #include "access/cursor.h"
 #include "access/statement.h"
-#include "ledger/shared.h"
+#include "compat.h"
+#include "node/shared.h"
 
 typedef struct Run
 {

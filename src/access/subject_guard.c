@@ -18,7 +18,7 @@
 
 #include "access/subject_guard.h"
 #include "compat.h"
-#include "ledger/lookup.h"
+#include "node/lookup.h"
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 

@@ -11,7 +11,7 @@
 
 #include "alliance/rulebook.h"
 #include "compat.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 #include "rules/ask.h"
 
 /* A question: what was opened for it, and what is closed again. */

@@ -12,7 +12,7 @@
 #include "utils/uuid.h"
 
 #include "alliance/rulebook.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 #include "rules/explain.h"
 
 static void

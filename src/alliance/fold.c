@@ -17,7 +17,7 @@
 
 #include "alliance/fold.h"
 #include "alliance/rulebook.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 
 #define FOLD_FETCH 100			/* entries at a time */
 #define FOLD_TOGETHER 1000		/* that are settled together, unless they have more than that: */

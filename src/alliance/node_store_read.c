@@ -17,7 +17,7 @@
 #include "alliance/node_store_internal.h"
 #include "core/encode.h"
 #include "ledger/chain.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 
 /* With the leaf hash of the entry: facts are kept under it. */
 #define CLAIM_COLUMNS \

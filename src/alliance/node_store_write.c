@@ -17,7 +17,7 @@
 #include "alliance/state_rows.h"
 #include "core/encode.h"
 #include "ledger/chain.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 
 #define WRITE_ROWS 1000			/* in one statement */
 

@@ -22,8 +22,8 @@
 
 #include "alliance/rulebook.h"
 #include "alliance/rules_memory.h"
-#include "ledger/lock.h"
-#include "ledger/trusted.h"
+#include "node/lock.h"
+#include "node/trusted.h"
 
 /* What the tables say that the memory depends on. */
 typedef struct RulebookState

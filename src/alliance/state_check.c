@@ -23,7 +23,7 @@
 #include "alliance/state_rows.h"
 #include "core/encode.h"
 #include "ledger/chain.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 #include "rules/memory_store.h"
 #include "rules/rules.h"
 

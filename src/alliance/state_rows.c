@@ -24,7 +24,7 @@
 #include "alliance/state_rows.h"
 #include "compat.h"
 #include "ledger/chain.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 
 #define ROWS_FETCH 200
 

@@ -12,7 +12,7 @@ typedef struct KeptBlock
 	NoteBlock	block;
 	uint8_t		hash[HASH_LEN];
 	bool		seen;
-}			KeptBlock;
+} KeptBlock;
 
 struct Kept
 {
@@ -58,20 +58,20 @@ kept_load(const Options *options, CoreError *error)
 }
 
 void
-kept_free(Kept * kept)
+kept_free(Kept *kept)
 {
 	free(kept);
 }
 
 static bool
-kept_signed(const Kept * kept, int i, const Key *key)
+kept_signed(const Kept *kept, int i, const Key *key)
 {
 	return note_verify(kept->options->checkpoints[i].note, kept->options->checkpoints[i].len,
 					   kept->blocks[i].block.name, key, NULL) == KEY_VALID;
 }
 
 bool
-kept_compare(Kept * kept, const NoteBlock *block, const uint8_t head[HASH_LEN], const Key *key,
+kept_compare(Kept *kept, const NoteBlock *block, const uint8_t head[HASH_LEN], const Key *key,
 			 CoreError *error)
 {
 	for (int i = 0; i < kept->options->ncheckpoints; i++)
@@ -95,7 +95,7 @@ kept_compare(Kept * kept, const NoteBlock *block, const uint8_t head[HASH_LEN], 
 }
 
 int
-kept_missing(const Kept * kept)
+kept_missing(const Kept *kept)
 {
 	for (int i = 0; i < kept->options->ncheckpoints; i++)
 		if (!kept->blocks[i].seen)
@@ -104,13 +104,13 @@ kept_missing(const Kept * kept)
 }
 
 const NoteBlock *
-kept_block(const Kept * kept, int i)
+kept_block(const Kept *kept, int i)
 {
 	return &kept->blocks[i].block;
 }
 
 void
-kept_accuse(const Kept * kept, int i, const char *pem, CoreError *error)
+kept_accuse(const Kept *kept, int i, const char *pem, CoreError *error)
 {
 	const NoteBlock *block = &kept->blocks[i].block;
 	const Key  *key = pem != NULL ? keycache_get(pem, strlen(pem), NULL) : NULL;

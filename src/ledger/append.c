@@ -33,10 +33,10 @@
 #include "ledger/hooks.h"
 #include "ledger/payload.h"
 #include "ledger/pseudonym.h"
-#include "ledger/row_run.h"
-#include "ledger/shared.h"
-#include "ledger/shown.h"
-#include "ledger/trusted.h"
+#include "node/shared.h"
+#include "node/shown.h"
+#include "node/trusted.h"
+#include "rows/row_run.h"
 
 LedgerHooks ledger_hooks;
 

@@ -13,11 +13,11 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "ledger/chain.h"
-#include "ledger/hooks.h"
-#include "ledger/home.h"
 #include "core/keycache.h"
-#include "ledger/trusted.h"
+#include "ledger/chain.h"
+#include "ledger/home.h"
+#include "ledger/hooks.h"
+#include "node/trusted.h"
 
 bool		chain_writing = false;
 

@@ -15,15 +15,15 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "core/keycache.h"
 #include "ledger/chain.h"
 #include "ledger/held.h"
 #include "ledger/hooks.h"
-#include "core/keycache.h"
 #include "ledger/payload.h"
 #include "ledger/quarantine.h"
-#include "ledger/shared.h"
 #include "ledger/tile.h"
-#include "ledger/trusted.h"
+#include "node/shared.h"
+#include "node/trusted.h"
 #include "rules/block.h"
 
 #define CHAIN_FETCH 1000		/* entries read from a cursor at once */

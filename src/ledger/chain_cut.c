@@ -17,13 +17,13 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "core/keycache.h"
 #include "ledger/chain.h"
 #include "ledger/hooks.h"
-#include "core/keycache.h"
 #include "ledger/quarantine.h"
-#include "ledger/shared.h"
 #include "ledger/tile.h"
-#include "ledger/trusted.h"
+#include "node/shared.h"
+#include "node/trusted.h"
 
 #define RECONSIDER_MAX 16
 

@@ -15,11 +15,11 @@
 #include "compat.h"
 #include "ledger/chain.h"
 #include "ledger/commit.h"
-#include "ledger/demand.h"
 #include "ledger/home.h"
-#include "ledger/settings.h"
-#include "ledger/shared.h"
-#include "ledger/trusted.h"
+#include "node/demand.h"
+#include "node/settings.h"
+#include "node/shared.h"
+#include "node/trusted.h"
 
 #define COMMIT_WAIT_SLICE 100	/* milliseconds between looks at cancel requests */
 

@@ -13,7 +13,7 @@
 
 #include "ledger/held.h"
 #include "ledger/quarantine.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 
 #define HELD_ENTRIES(columns) \
 	"SELECT DISTINCT ON (h.seq) " columns " FROM medchain.held_entry h " \

@@ -18,8 +18,8 @@
 
 #include "ledger/chain.h"
 #include "ledger/home.h"
-#include "ledger/lookup.h"
-#include "ledger/trusted.h"
+#include "node/lookup.h"
+#include "node/trusted.h"
 
 #define HOME_LEN 64
 

@@ -30,7 +30,7 @@
 #include "core/hash.h"
 #include "ledger/commit.h"
 #include "ledger/pending.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 
 #define PENDING_BATCH 1000		/* rows inserted at once */
 #define PENDING_FEW 32			/* blocks that are looked through whatever we were told */

@@ -21,9 +21,9 @@
 #include "core/encode.h"
 #include "core/proof.h"
 #include "ledger/chain.h"
-#include "ledger/shown.h"
 #include "ledger/tile.h"
-#include "ledger/trusted.h"
+#include "node/shown.h"
+#include "node/trusted.h"
 
 /* Where an entry is on the ledger. */
 typedef struct ProofEntry

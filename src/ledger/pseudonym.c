@@ -27,8 +27,8 @@
 #include "compat.h"
 #include "core/encode.h"
 #include "ledger/pseudonym.h"
-#include "ledger/settings.h"
-#include "ledger/trusted.h"
+#include "node/settings.h"
+#include "node/trusted.h"
 
 #define PSEUDONYM_KEY_MIN 16
 #define PSEUDONYM_KEY_MAX 1024

@@ -15,7 +15,7 @@
 #include "core/encode.h"
 #include "core/note.h"
 #include "ledger/quarantine.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 
 #define QUARANTINE_ROWS 1000	/* of one source; as many again that are signed */
 #define QUARANTINE_PAYLOADS 65536	/* bytes of entries that are kept with a row */

@@ -16,7 +16,7 @@
 
 #include "compat.h"
 #include "ledger/scan.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 
 static void
 scan_damaged(const char *table, const char *what)

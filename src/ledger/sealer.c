@@ -30,13 +30,13 @@
 #include "ledger/pending.h"
 #include "ledger/pseudonym.h"
 #include "ledger/sealer.h"
-#include "ledger/settings.h"
-#include "ledger/shared.h"
 #include "ledger/signer.h"
 #include "ledger/signing_key.h"
 #include "ledger/tile.h"
-#include "ledger/trusted.h"
-#include "ledger/worker.h"
+#include "node/settings.h"
+#include "node/shared.h"
+#include "node/trusted.h"
+#include "node/worker.h"
 #include "rules/block.h"
 
 #define SEALER_IDLE 10000		/* milliseconds between looks when nobody calls */

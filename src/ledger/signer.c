@@ -19,10 +19,10 @@
 #include "compat.h"
 #include "core/encode.h"
 #include "core/envelope.h"
-#include "ledger/demand.h"
 #include "ledger/home.h"
-#include "ledger/shared.h"
 #include "ledger/signer.h"
+#include "node/demand.h"
+#include "node/shared.h"
 
 #define SIGNER_MESSAGE_MAX (16 * 1024 * 1024)
 

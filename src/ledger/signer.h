@@ -6,7 +6,7 @@
 
 #include "postgres.h"
 #include "core/key.h"
-#include "ledger/shared.h"
+#include "node/shared.h"
 
 /* In the sealer: answer what is waiting. */
 extern void signer_serve(SharedDatabase *slot, const Key *key);

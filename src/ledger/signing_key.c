@@ -6,8 +6,8 @@
 #include "lib/stringinfo.h"
 #include "storage/fd.h"
 
-#include "ledger/settings.h"
 #include "ledger/signing_key.h"
+#include "node/settings.h"
 
 #define SIGNING_KEY_PROMPT "Enter passphrase of medchain.signing_key:"
 

@@ -8,9 +8,9 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
-#include "ledger/demand.h"
 #include "ledger/home.h"
-#include "ledger/shared.h"
+#include "node/demand.h"
+#include "node/shared.h"
 
 /* Milliseconds within which this share of the entries were sealed; false if none was. */
 static bool

@@ -17,9 +17,9 @@
 #include "ledger/chain.h"
 #include "ledger/home.h"
 #include "ledger/scan.h"
-#include "ledger/shown.h"
 #include "ledger/tile.h"
-#include "ledger/trusted.h"
+#include "node/shown.h"
+#include "node/trusted.h"
 
 #define TILE_FETCH 1000			/* leaf hashes read from a cursor at once */
 

@@ -27,7 +27,7 @@
 #include "ledger/chain.h"
 #include "ledger/home.h"
 #include "ledger/quarantine.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 #include "sync/apply.h"
 #include "sync/fetch.h"
 #include "sync/hold.h"

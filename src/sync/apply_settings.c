@@ -16,7 +16,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 #include "sync/apply.h"
 
 /* Does it bring blocks?  Other subscriptions of this database are none of our business. */

@@ -37,7 +37,7 @@
 #include "utils/lsyscache.h"
 
 #include "compat.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
 #include "sync/drop_guard.h"
 
 #define DROP_GUARD_EXTENSION "medchain" /* so are its schema's name, and that of this library */

@@ -21,9 +21,9 @@
 
 #include "core/encode.h"
 #include "ledger/chain.h"
-#include "ledger/shared.h"
-#include "ledger/trusted.h"
-#include "ledger/worker.h"
+#include "node/shared.h"
+#include "node/trusted.h"
+#include "node/worker.h"
 #include "rules/block.h"
 #include "sync/apply.h"
 #include "sync/fetch.h"

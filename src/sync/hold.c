@@ -21,8 +21,8 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "ledger/shared.h"
-#include "ledger/trusted.h"
+#include "node/shared.h"
+#include "node/trusted.h"
 #include "rules/block.h"
 #include "rules/json_text.h"
 #include "sync/hold.h"

@@ -42,8 +42,8 @@
 #include "utils/rel.h"
 
 #include "ledger/home.h"
-#include "ledger/row_capture.h"
-#include "ledger/trusted.h"
+#include "node/trusted.h"
+#include "rows/row_capture.h"
 #include "sync/restore.h"
 
 #define RESTORE_PREFIX "medchain_"	/* of our subscriptions and slots: slot_name(), in peer.sql */

@@ -1,0 +1,122 @@
+/*
+ * settings.c: define the configuration parameters.
+ *
+ * signing_key and pseudonym_key_file are superuser settings rather than
+ * server-wide ones, so that ALTER DATABASE ... SET can give each database of one
+ * server its own node; the workers take them over from the database's settings.
+ * Neither holds a secret itself, but where a secret lies is nobody's business.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "postmaster/bgworker_internals.h"
+#include "utils/guc.h"
+
+#include "core/certificate.h"
+#include "node/settings.h"
+#include "rules/block.h"
+
+char	   *setting_signing_key;
+char	   *setting_signing_key_passphrase_command;
+char	   *setting_pseudonym_key_file;
+int			setting_seal_interval;
+int			setting_block_max_entries;
+int			setting_seal_timeout;
+bool		setting_wait_for_seal;
+int			setting_verify_workers;
+int			setting_max_databases;
+int			setting_crl_policy;
+
+static const struct config_enum_entry crl_policies[] = {
+	{"strict", CERTIFICATE_CRL_STRICT, false},
+	{"last_known", CERTIFICATE_CRL_LAST_KNOWN, false},
+	{NULL, 0, false}
+};
+
+/* Half of the cores. */
+static int
+settings_default_workers(void)
+{
+	long		cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return (int) Max(1, Min(cores / 2, MAX_PARALLEL_WORKER_LIMIT));
+}
+
+void
+settings_define(void)
+{
+	DefineCustomStringVariable("medchain.signing_key",
+							"Private key that signs this node's blocks, protocols and contracts.",
+							   "A file name or an OSSL_STORE URI; read by the sealer alone.",
+							   &setting_signing_key, "",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("medchain.signing_key_passphrase_command",
+							   "Command that writes the passphrase, or PIN, of "
+							   "medchain.signing_key.",
+							   "Run by the sealer, as ssl_passphrase_command is by the server: %p "
+							   "stands for a prompt.",
+							   &setting_signing_key_passphrase_command, "",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("medchain.pseudonym_key_file",
+							   "File with the alliance's key for pseudonyms of examinees.",
+							   "The same key on every member of the alliance.",
+							   &setting_pseudonym_key_file, "",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.seal_interval",
+							"Longest time a committed entry waits for the next block.",
+							NULL,
+							&setting_seal_interval, 200, 1, 3600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.block_max_entries",
+							"Most entries sealed in one block.",
+							NULL,
+							&setting_block_max_entries, 10000, 1, BLOCK_ENTRIES_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.seal_timeout",
+							"Longest time a commit waits for its entries to be sealed.",
+							"Zero waits for ever. The transaction is committed either way.",
+							&setting_seal_timeout, 30000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("medchain.wait_for_seal",
+							 "Makes the commit of data and access entries wait until they are "
+							 "sealed.",
+							 "Entries of governance always wait.",
+							 &setting_wait_for_seal, false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.verify_workers",
+							"Background workers that medchain.verify() takes for the walk through "
+							"the chains.",
+							"By default half of the cores. Zero: the session does it alone. "
+							"max_parallel_workers and max_worker_processes limit it further.",
+							&setting_verify_workers, settings_default_workers(), 0,
+							MAX_PARALLEL_WORKER_LIMIT,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.max_databases",
+							"Databases of this server in which medchain can be used.",
+				  "Each takes about 1 kB of shared memory. A dropped one makes room for another.",
+							&setting_max_databases, 1000, 1, 1000000,
+	/* without preloading there is no shared memory that it could be for */
+					   process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
+							0, NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("medchain.crl_policy",
+							 "What verify_certificate() takes from revocation lists that have "
+							 "expired or are not valid yet.",
+							 "strict: nothing, so that what their issuer issued is not accepted; "
+							 "last_known: the revocations in them.",
+							 &setting_crl_policy, CERTIFICATE_CRL_STRICT, crl_policies,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("medchain");
+}

@@ -1,0 +1,22 @@
+/*
+ * settings.h: the configuration parameters (PostgreSQL documentation, "Customized Options").
+ */
+#ifndef MEDCHAIN_NODE_SETTINGS_H
+#define MEDCHAIN_NODE_SETTINGS_H
+
+#include "postgres.h"
+
+extern char *setting_signing_key;	/* OSSL_STORE URI or file name */
+extern char *setting_signing_key_passphrase_command;
+extern char *setting_pseudonym_key_file;
+extern int	setting_seal_interval;	/* milliseconds */
+extern int	setting_block_max_entries;
+extern int	setting_seal_timeout;	/* milliseconds; 0 waits for ever */
+extern bool setting_wait_for_seal;
+extern int	setting_verify_workers;
+extern int	setting_max_databases;	/* slots of shared memory */
+extern int	setting_crl_policy; /* a CertificateCrlPolicy */
+
+extern void settings_define(void);
+
+#endif

@@ -1,0 +1,279 @@
+/*
+ * shared.c: shared memory, and the tickets by which a session waits for the sealer.
+ *
+ * A session draws a ticket after its commit is visible; the sealer reads the
+ * counter before it takes its snapshot, and when a round has emptied
+ * medchain.pending it publishes that number as served.  Hence "served >= my ticket"
+ * implies that everything I committed is sealed, without either side knowing
+ * the other's transactions.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/shmem.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "node/settings.h"
+#include "node/shared.h"
+
+SharedState *shared_state = NULL;
+
+static shmem_request_hook_type previous_shmem_request_hook = NULL;
+static shmem_startup_hook_type previous_shmem_startup_hook = NULL;
+static SharedDatabase *my_slot = NULL;
+static bool state_changed = false;
+static bool callback_registered = false;
+
+static Size
+shared_size(void)
+{
+	return add_size(offsetof(SharedState, databases),
+					mul_size(setting_max_databases, sizeof(SharedDatabase)));
+}
+
+static void
+shared_request(void)
+{
+	if (previous_shmem_request_hook)
+		previous_shmem_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(shared_size()));
+	RequestNamedLWLockTranche("medchain", 1);
+}
+
+/* A slot as new.  Nobody can be waiting for it: who did was in the database that had it. */
+static void
+shared_reset_slot(SharedDatabase *slot, Oid database)
+{
+	memset(slot, 0, sizeof(SharedDatabase));
+	pg_atomic_init_u64(&slot->tickets, 0);
+	pg_atomic_init_u64(&slot->sealed, 0);
+	pg_atomic_init_u32(&slot->dirty, 1);
+	pg_atomic_init_u64(&slot->pending_blocks, SHARED_ALL_BLOCKS);
+	pg_atomic_init_u64(&slot->grant_generation, 1);
+	pg_atomic_init_u64(&slot->keeper_rounds, 0);
+	pg_atomic_init_u64(&slot->blocks, 0);
+	pg_atomic_init_u64(&slot->entries, 0);
+	pg_atomic_init_u64(&slot->dirty_since, 0);
+	pg_atomic_init_u64(&slot->bytes, 0);
+	pg_atomic_init_u64(&slot->latency_max, 0);
+	for (int n = 0; n < SHARED_LATENCIES; n++)
+		pg_atomic_init_u64(&slot->latency[n], 0);
+	ConditionVariableInit(&slot->changed);
+	for (int kind = 0; kind < WORKER_KINDS; kind++)
+		slot->workers[kind].gone = GetCurrentTimestamp();
+	slot->database = database;
+}
+
+static void
+shared_startup(void)
+{
+	bool		found;
+
+	if (previous_shmem_startup_hook)
+		previous_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared_state = ShmemInitStruct("medchain", shared_size(), &found);
+	if (!found)
+	{
+		memset(shared_state, 0, offsetof(SharedState, databases));
+		shared_state->lock = &GetNamedLWLockTranche("medchain")->lock;
+		shared_state->launcher_gone = GetCurrentTimestamp();
+		pg_atomic_init_u32(&shared_state->reserved, 0);
+		shared_state->slots = setting_max_databases;
+		for (int i = 0; i < shared_state->slots; i++)
+			shared_reset_slot(&shared_state->databases[i], InvalidOid);
+		for (int i = 0; i < SHARED_VERIFICATIONS; i++)
+		{
+			SharedVerification *verification = &shared_state->verifications[i];
+
+			pg_atomic_init_u64(&verification->entries, 0);
+			pg_atomic_init_u64(&verification->blocks, 0);
+			pg_atomic_init_u64(&verification->items, 0);
+			pg_atomic_init_u64(&verification->faults, 0);
+		}
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+shared_install_hooks(void)
+{
+	previous_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = shared_request;
+	previous_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = shared_startup;
+}
+
+void
+shared_require(void)
+{
+	if (shared_state == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("medchain's workers are not available"),
+				 errdetail("The library was not loaded when the server started."),
+			   errhint("Add shared_preload_libraries = 'medchain' to postgresql.conf and restart "
+					   "the server.")));
+	if (shared_database() != NULL)
+		return;
+	if (IsTransactionState())
+		shared_sweep();
+	if (shared_database() == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("medchain has no room for another database"),
+				 errdetail("%d databases of this server use it.", shared_state->slots),
+			 errhint("Raise medchain.max_databases in postgresql.conf and restart the server.")));
+}
+
+SharedDatabase *
+shared_slot(Oid database, bool make)
+{
+	SharedDatabase *unused = NULL;
+
+	Assert(LWLockHeldByMeInMode(shared_state->lock, LW_EXCLUSIVE));
+	for (int i = 0; i < shared_state->slots; i++)
+	{
+		SharedDatabase *slot = &shared_state->databases[i];
+
+		if (slot->database == database)
+			return slot;
+		if (slot->database == InvalidOid && unused == NULL)
+			unused = slot;
+	}
+	if (!make || unused == NULL)
+		return NULL;
+	shared_reset_slot(unused, database);
+	return unused;
+}
+
+void
+shared_release(SharedDatabase *slot, bool dropped)
+{
+	Assert(LWLockHeldByMeInMode(shared_state->lock, LW_EXCLUSIVE));
+	if ((slot->used && !dropped) || slot->barred > 0)
+		return;
+	for (int kind = 0; kind < WORKER_KINDS; kind++)
+		if (slot->workers[kind].pid != 0)
+			return;
+	if (!dropped && slot->wanted)
+		return;
+	slot->database = InvalidOid;
+}
+
+void
+shared_sweep(void)
+{
+	Oid		   *databases = palloc(shared_state->slots * sizeof(Oid));
+
+	LWLockAcquire(shared_state->lock, LW_SHARED);
+	for (int i = 0; i < shared_state->slots; i++)
+		databases[i] = shared_state->databases[i].database;
+	LWLockRelease(shared_state->lock);
+
+	for (int i = 0; i < shared_state->slots; i++)
+	{
+		if (!OidIsValid(databases[i]) ||
+			SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(databases[i])))
+			continue;
+		LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+		if (shared_state->databases[i].database == databases[i])
+			shared_release(&shared_state->databases[i], true);
+		LWLockRelease(shared_state->lock);
+	}
+	pfree(databases);
+}
+
+SharedDatabase *
+shared_database(void)
+{
+	if (my_slot != NULL || shared_state == NULL || !OidIsValid(MyDatabaseId))
+		return my_slot;
+
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	my_slot = shared_slot(MyDatabaseId, true);
+	if (my_slot != NULL)
+		my_slot->used = true;
+	LWLockRelease(shared_state->lock);
+	return my_slot;
+}
+
+uint64
+shared_wake(SharedDatabase *slot, WorkerKind kind)
+{
+	SharedWorker *worker = &slot->workers[kind];
+	uint64		number = 0;
+
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	slot->wanted = true;
+	if (worker->latch != NULL)
+	{
+		slot->calls++;
+		SetLatch(worker->latch);
+	}
+	else
+	{
+		number = ++worker->asked;
+		if (shared_state->launcher_latch != NULL)
+			SetLatch(shared_state->launcher_latch);
+	}
+	LWLockRelease(shared_state->lock);
+	return number;
+}
+
+static void
+shared_xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+			if (state_changed)
+			{
+				SharedDatabase *slot = shared_database();
+
+				pg_atomic_fetch_add_u64(&slot->grant_generation, 1);
+
+				/* what changed may be what a held chain waited for */
+				(void) shared_wake(slot, WORKER_KEEPER);
+			}
+			state_changed = false;
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			state_changed = false;
+			break;
+		case XACT_EVENT_PREPARE:
+
+			/*
+			 * COMMIT PREPARED happens elsewhere, without us.  Bump now and let the caches look
+			 * again; a grant that becomes visible later is only found at the next change, which
+			 * errs on the side of refusing.
+			 */
+			if (state_changed)
+				pg_atomic_fetch_add_u64(&shared_database()->grant_generation, 1);
+			state_changed = false;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+shared_state_changed(void)
+{
+	if (shared_database() == NULL)
+		return;
+	if (!callback_registered)
+	{
+		RegisterXactCallback(shared_xact_callback, NULL);
+		callback_registered = true;
+	}
+	state_changed = true;
+}

@@ -1,0 +1,510 @@
+/*
+ * verify_segment.c: walk some blocks of a chain and the entries in them, and report everything that
+ * is wrong.
+ *
+ * The walk goes on after a fault, as a person would: where one thing is known to be wrong, the next
+ * is judged by what can still be relied on.  A leaf hash that is not the payload's counts for the
+ * tree as stored; where the tree is lost (an entry is missing), it is picked up again at the end of
+ * the block from the tiles, if they give the root that the origin signed.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "core/keycache.h"
+#include "ledger/payload_index.h"
+#include "ledger/scan.h"
+#include "ledger/tile.h"
+#include "node/shared.h"
+#include "verify/tile_audit.h"
+#include "verify/verify_job.h"
+#include "verify/verify_set.h"
+
+enum
+{
+	ENTRY_SEQ, ENTRY_ID, ENTRY_KIND, ENTRY_TIME, ENTRY_ACTOR, ENTRY_SUBJECT, ENTRY_PAYLOAD,
+	ENTRY_LEAF, ENTRY_COLUMNS
+};
+
+static const ScanColumn entry_columns[ENTRY_COLUMNS] = {
+	{"seq", INT8OID}, {"id", UUIDOID}, {"kind", TEXTOID}, {"time", TIMESTAMPTZOID},
+	{"actor", TEXTOID},
+	{"subject", BYTEAOID}, {"payload", TEXTOID}, {"leaf_hash", BYTEAOID}
+};
+
+enum
+{
+	BLOCK_HEIGHT, BLOCK_SIZE, BLOCK_ROOT, BLOCK_PREVIOUS, BLOCK_HASH, BLOCK_SEALED, BLOCK_NOTE,
+	BLOCK_COLUMNS
+};
+
+static const ScanColumn block_columns[BLOCK_COLUMNS] = {
+	{"height", INT8OID}, {"size", INT8OID}, {"root", BYTEAOID}, {"previous", BYTEAOID},
+	{"hash", BYTEAOID},
+	{"sealed", TIMESTAMPTZOID}, {"note", TEXTOID}
+};
+
+typedef struct Walk
+{
+	VerifyJob  *job;
+	int			number;			/* of the origin in the job */
+	VerifyOrigin *origin;
+	ChainCheck	check;
+	TileAudit	tiles;
+	ChainScan	entries;
+	bool		entry_ready;	/* entries stands at a row that was not looked at yet */
+	int64		next_seq;		/* check.range.size, unless adrift */
+	bool		adrift;			/* check.range is not the tree any more */
+	bool		explained;		/* a wrong root of this block would be no news */
+	MemoryContext scratch;		/* of one entry */
+} Walk;
+
+#define walk_report(walk, height, position, ...) \
+	verify_job_report((walk)->job, (walk)->number, height, position, __VA_ARGS__)
+
+/* "entry 5 is missing", "entries 5 to 7 are missing" */
+static void
+walk_report_missing(Walk *walk, int64 height, int64 first, int64 last)
+{
+	if (first == last)
+		walk_report(walk, height, first, "missing entry", "entry %lld is missing",
+					(long long) first);
+	else
+		walk_report(walk, height, first, "missing entry", "entries %lld to %lld are missing",
+					(long long) first, (long long) last);
+	walk->adrift = true;
+}
+
+static bool
+walk_same_bytes(const ChainScan *scan, int column, const uint8_t *expected)
+{
+	bytea	   *stored;
+
+	if (scan->nulls[column])
+		return false;
+	stored = DatumGetByteaPP(scan->values[column]);
+	return VARSIZE_ANY_EXHDR(stored) == HASH_LEN &&
+		memcmp(VARDATA_ANY(stored), expected, HASH_LEN) == 0;
+}
+
+/*
+ * Entries
+ */
+
+static void
+walk_entry_index(Walk *walk, int64 height, int64 seq, const text *payload)
+{
+	ChainScan  *row = &walk->entries;
+	PayloadIndex index = {.origin = walk->origin->origin};
+	TimestampTz time;
+	unsigned	differ;
+	const char *reason;
+
+	if (!row->nulls[ENTRY_ID])
+		index.id = DatumGetUUIDP(row->values[ENTRY_ID]);
+	if (!row->nulls[ENTRY_KIND])
+		index.kind = DatumGetTextPP(row->values[ENTRY_KIND]);
+	time = DatumGetTimestampTz(row->values[ENTRY_TIME]);
+	if (!row->nulls[ENTRY_TIME])
+		index.time = &time;
+	if (!row->nulls[ENTRY_ACTOR])
+		index.actor = DatumGetTextPP(row->values[ENTRY_ACTOR]);
+	if (!row->nulls[ENTRY_SUBJECT])
+		index.subject = DatumGetByteaPP(row->values[ENTRY_SUBJECT]);
+	switch (payload_index_compare(&index, VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload),
+								  &differ, &reason))
+	{
+		case PAYLOAD_INDEX_NO_ENTRY:
+			walk_report(walk, height, seq, "bad entry", "entry %lld: %s", (long long) seq, reason);
+			return;
+		case PAYLOAD_INDEX_SAME:
+		case PAYLOAD_INDEX_DIFFERS:
+			if (reason != NULL)
+				pg_atomic_fetch_add_u64(&walk->origin->unreadable, 1);
+			break;
+	}
+	for (int i = 0; i < PAYLOAD_INDEX_COLUMNS; i++)
+		if (differ & (1U << i))
+			walk_report(walk, height, seq, "bad index column",
+						"entry %lld: column %s differs from the payload",
+						(long long) seq, payload_index_names[i]);
+}
+
+/* The row at which walk->entries stands, which is the next entry. */
+static void
+walk_entry(Walk *walk, int64 height, int64 seq)
+{
+	ChainScan  *row = &walk->entries;
+	MemoryContext old = MemoryContextSwitchTo(walk->scratch);
+	uint8_t		leaf[HASH_LEN];
+	bool		have_leaf = false;
+	bytea	   *stored = row->nulls[ENTRY_LEAF] ? NULL : DatumGetByteaPP(row->values[ENTRY_LEAF]);
+
+	if (row->nulls[ENTRY_PAYLOAD])
+		walk_report(walk, height, seq, "bad entry", "entry %lld has no payload", (long long) seq);
+	else
+	{
+		text	   *payload = DatumGetTextPP(row->values[ENTRY_PAYLOAD]);
+
+		if (!hash_leaf(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), leaf))
+			elog(ERROR, "could not compute SHA-256");
+		have_leaf = true;
+		if (!walk_same_bytes(row, ENTRY_LEAF, leaf))
+		{
+			walk_report(walk, height, seq, "bad leaf hash",
+						"entry %lld: leaf_hash is not the hash of payload", (long long) seq);
+			walk->explained = true;
+		}
+		else
+			walk_entry_index(walk, height, seq, payload);
+		if (walk->origin->own && !row->nulls[ENTRY_ID] && !row->nulls[ENTRY_KIND])
+			verify_set(walk->job, walk->number, height, seq,
+					   DatumGetTextPP(row->values[ENTRY_KIND]),
+					   DatumGetUUIDP(row->values[ENTRY_ID]), payload);
+	}
+	if (stored != NULL && VARSIZE_ANY_EXHDR(stored) == HASH_LEN)
+	{
+		memcpy(leaf, VARDATA_ANY(stored), HASH_LEN);
+		have_leaf = true;
+	}
+	if (!have_leaf)
+		walk->adrift = true;
+	if (!walk->adrift)
+	{
+		if (!chain_check_leaf(&walk->check, leaf))
+			elog(ERROR, "could not compute SHA-256");
+		tile_audit_leaf(&walk->tiles, &walk->check.range);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(walk->scratch);
+}
+
+/* Everything up to the size that the block of this height says. */
+static void
+walk_entries(Walk *walk, int64 height, int64 size)
+{
+	uint64		checked = 0;
+
+	while (walk->next_seq < size)
+	{
+		int64		seq;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!walk->entry_ready && !(walk->entry_ready = scan_next(&walk->entries)))
+		{
+			walk_report_missing(walk, height, walk->next_seq, size - 1);
+			walk->next_seq = size;
+			break;
+		}
+		seq = DatumGetInt64(walk->entries.values[ENTRY_SEQ]);
+		if (seq > walk->next_seq)
+		{
+			walk_report_missing(walk, height, walk->next_seq, Min(seq, size) - 1);
+			walk->next_seq = Min(seq, size);
+			continue;
+		}
+		if (seq < walk->next_seq)
+			walk_report(walk, height, seq, "added entry", "there is more than one entry %lld",
+						(long long) seq);
+		else
+		{
+			walk_entry(walk, height, seq);
+			walk->next_seq++;
+			checked++;
+		}
+		walk->entry_ready = false;
+		if (checked % 1024 == 0 && verify_job_full(walk->job))
+			break;
+	}
+	pg_atomic_fetch_add_u64(&walk->origin->entries, checked);
+	if (walk->job->progress >= 0)
+		pg_atomic_fetch_add_u64(&shared_state->verifications[walk->job->progress].entries, checked);
+}
+
+/*
+ * Blocks
+ */
+
+/* The tree has not this root.  Which entries can it be? */
+static void
+walk_report_root(Walk *walk, int64 height, int64 first, int64 size, const char *what,
+				 const char *detail)
+{
+	int64		last = size - 1;
+
+	/*
+	 * the tiles were written when the entries were still right: a hash of theirs covers 256
+	 * entries
+	 */
+	for (int i = 0; i < walk->tiles.nfaults; i++)
+	{
+		TileFault  *fault = &walk->tiles.faults[i];
+
+		if (fault->level == 1 && !fault->missing)
+		{
+			int64		window = (((int64) fault->index * TREE_TILE_WIDTH + fault->offset) *
+								  TREE_TILE_WIDTH);
+
+			first = Max(first, window);
+			last = Min(last, window + TREE_TILE_WIDTH - 1);
+			break;
+		}
+	}
+	walk_report(walk, height, first, what, "%s (entries %lld to %lld)", detail, (long long) first,
+				(long long) last);
+}
+
+/*
+ * The key of the block of this height. The cache may forget a parsed key, so it is asked each time.
+ */
+static const Key *
+walk_key(Walk *walk, int64 height)
+{
+	CoreError	error = {0};
+	const VerifyKey *chosen = NULL;
+	const Key  *key;
+
+	for (int i = 0; i < walk->origin->nkeys; i++)
+	{
+		const VerifyKey *candidate = verify_job_key(walk->job, walk->origin->first_key + i);
+
+		if (candidate->from_height <= height)
+			chosen = candidate;
+	}
+	if (chosen == NULL)
+		return NULL;
+	key = keycache_get(chosen->pem, strlen(chosen->pem), &error);
+	if (key == NULL)
+		elog(ERROR, "ledger key of \"%s\" is unusable: %s", walk->origin->origin, error.message);
+	return key;
+}
+
+/* The root can't be followed to this block: whatever else its note says. */
+static void
+walk_adopt(Walk *walk, const char *note, size_t len, const NoteBlock *block)
+{
+	size_t		textlen;
+	CoreError	error = {0};
+	const Key  *key = walk_key(walk, (int64) block->height);
+
+	if (key != NULL && note_verify(note, len, walk->check.name, key, &error) == KEY_INVALID)
+		walk_report(walk, (int64) block->height, PG_INT64_MAX,
+					chain_fault_name(CHAIN_BAD_SIGNATURE),
+					"no valid signature by the key of \"%s\"", walk->check.name);
+	if (!note_text_length(note, len, &textlen, &error) ||
+		!hash_sha256(note, textlen, walk->check.head))
+		elog(ERROR, "could not compute SHA-256");
+	walk->adrift = true;
+}
+
+/* Check the header as the apply hook would; after a fault put right what it found, and check on. */
+static void
+walk_header(Walk *walk, int64 height, const char *note, size_t len, int64 first, bool after_gap)
+{
+	const Key  *key = walk_key(walk, height);
+	bool		root_fault = walk->adrift || walk->explained;
+
+	for (;;)
+	{
+		NoteBlock	block;
+		CoreError	error = {0};
+		TreeRange	range;
+		uint8_t		root[HASH_LEN];
+		ChainFault	fault = chain_check_block(&walk->check, note, len, key, &block, &error);
+
+		switch (fault)
+		{
+			case CHAIN_FINE:
+				for (int i = 0; i < walk->tiles.nfaults; i++)
+					walk_report(walk, height, PG_INT64_MAX, "bad tile", "%s",
+								tile_fault_text(&walk->tiles.faults[i]));
+				return;
+			case CHAIN_FAILED:
+				ereport(ERROR,
+						(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+						 errmsg("could not check block: %s", error.message)));
+				break;
+			case CHAIN_BAD_PREVIOUS:
+				if (!after_gap)
+					walk_report(walk, height, first, chain_fault_name(fault), "%s", error.message);
+				memcpy(walk->check.head, block.previous, HASH_LEN);
+				break;
+			case CHAIN_BAD_SIGNATURE:
+				walk_report(walk, height, PG_INT64_MAX, chain_fault_name(fault), "%s",
+							error.message);
+				key = NULL;
+				break;
+			case CHAIN_BAD_SIZE:
+			case CHAIN_BAD_ROOT:
+				if (!root_fault)
+					walk_report_root(walk, height, first, (int64) block.size,
+									 chain_fault_name(fault), error.message);
+				root_fault = true;
+				walk->tiles.nfaults = 0;
+				if ((int64) block.size != walk->next_seq ||
+					!tile_range(walk->origin->origin, block.size, &range) ||
+					!tree_range_root(&range, root) || !hash_equal(root, block.root))
+				{
+					walk_adopt(walk, note, len, &block);
+					return;
+				}
+				walk->check.range = range;
+				walk->adrift = false;
+				break;
+			case CHAIN_BAD_HEIGHT:
+			case CHAIN_BAD_NAME:
+			case CHAIN_BAD_NOTE:
+				/* the note is of something else, and says nothing about this block */
+				walk_report(walk, height, first, chain_fault_name(fault), "%s", error.message);
+				return;
+		}
+	}
+}
+
+/* The columns beside the note are an index over it. */
+static void
+walk_block_index(Walk *walk, int64 height, const ChainScan *row, const NoteBlock *block,
+				 const char *note, size_t len)
+{
+	const char *wrong[5];
+	int			nwrong = 0;
+	uint8_t		hash[HASH_LEN];
+	char		sealed[NOTE_SEALED_LEN + 1] = "";
+	size_t		textlen;
+
+	if (!note_text_length(note, len, &textlen, NULL) || !hash_sha256(note, textlen, hash))
+		elog(ERROR, "could not compute SHA-256");
+	if (row->nulls[BLOCK_SIZE] || DatumGetInt64(row->values[BLOCK_SIZE]) != (int64) block->size)
+		wrong[nwrong++] = "size";
+	if (!walk_same_bytes(row, BLOCK_ROOT, block->root))
+		wrong[nwrong++] = "root";
+	if (!walk_same_bytes(row, BLOCK_PREVIOUS, block->previous))
+		wrong[nwrong++] = "previous";
+	if (!walk_same_bytes(row, BLOCK_HASH, hash))
+		wrong[nwrong++] = "hash";
+	if (row->nulls[BLOCK_SEALED] ||
+		!chain_sealed_text(DatumGetTimestampTz(row->values[BLOCK_SEALED]), sealed) ||
+		strcmp(sealed, block->sealed) != 0)
+		wrong[nwrong++] = "sealed";
+	for (int i = 0; i < nwrong; i++)
+		walk_report(walk, height, PG_INT64_MAX, "bad index column",
+					"block %lld: column %s differs from the note",
+					(long long) height, wrong[i]);
+}
+
+static void
+walk_block(Walk *walk, const ChainScan *row)
+{
+	int64		height = DatumGetInt64(row->values[BLOCK_HEIGHT]);
+	int64		first = walk->next_seq;
+	text	   *stored;
+	const char *note = "";
+	size_t		len = 0;
+	NoteBlock	block;
+	CoreError	error = {0};
+	bool		readable;
+	bool		after_gap = height > walk->check.height + 1;
+
+	if (after_gap)
+	{
+		walk_report(walk, walk->check.height + 1, first, "missing block",
+					"block %lld is missing; the next one here is %lld",
+					(long long) (walk->check.height + 1), (long long) height);
+		walk->check.height = height - 1;
+	}
+	if (!row->nulls[BLOCK_NOTE])
+	{
+		stored = DatumGetTextPP(row->values[BLOCK_NOTE]);
+		note = VARDATA_ANY(stored);
+		len = VARSIZE_ANY_EXHDR(stored);
+	}
+	readable = note_parse_block(note, len, &block, &error) && block.height == (uint64) height &&
+		strcmp(block.name, walk->check.name) == 0;
+	walk->explained = false;
+	walk->tiles.nfaults = 0;
+	if (readable)
+		walk_entries(walk, height, (int64) block.size);
+	else if (!row->nulls[BLOCK_SIZE])
+		walk_entries(walk, height, DatumGetInt64(row->values[BLOCK_SIZE]));
+	if (verify_job_full(walk->job))
+		return;
+	walk_header(walk, height, note, len, first, after_gap);
+	if (readable)
+		walk_block_index(walk, height, row, &block, note, len);
+	else if (!row->nulls[BLOCK_HASH])
+	{
+		/* what the next block has to link to, as far as anybody can know */
+		bytea	   *hash = DatumGetByteaPP(row->values[BLOCK_HASH]);
+
+		if (VARSIZE_ANY_EXHDR(hash) == HASH_LEN)
+			memcpy(walk->check.head, VARDATA_ANY(hash), HASH_LEN);
+	}
+	walk->check.height = height;
+	pg_atomic_fetch_add_u64(&walk->origin->blocks, 1);
+	if (walk->job->progress >= 0)
+		pg_atomic_fetch_add_u64(&shared_state->verifications[walk->job->progress].blocks, 1);
+}
+
+/* After the last block of the segment. */
+static void
+walk_end(Walk *walk, const VerifySegment *segment)
+{
+	if (segment->end_height != PG_INT64_MAX)
+	{
+		if (walk->check.height + 1 < segment->end_height)
+			walk_report(walk, walk->check.height + 1, walk->next_seq, "missing block",
+						"blocks %lld to %lld are missing",
+						(long long) (walk->check.height + 1),
+						(long long) (segment->end_height - 1));
+		return;
+	}
+	if (walk->entry_ready || scan_next(&walk->entries))
+		walk_report(walk, walk->check.height, walk->next_seq, "entry beyond head",
+					"entry %lld is in no block",
+					(long long) DatumGetInt64(walk->entries.values[ENTRY_SEQ]));
+	walk->origin->end = walk->check;
+	walk->origin->adrift = walk->adrift;
+}
+
+void
+verify_segment(VerifyJob *job, const VerifySegment *segment)
+{
+	Walk		walk = {
+		.job = job, .number = segment->origin,
+		.origin = verify_job_origin(job, segment->origin)
+	};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain verify",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext round = AllocSetContextCreate(context, "medchain verify block",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ChainScan	blocks;
+
+	walk.check = segment->start;
+	walk.next_seq = (int64) segment->start.range.size;
+	walk.scratch = AllocSetContextCreate(context, "medchain verify entry", ALLOCSET_DEFAULT_SIZES);
+	tile_audit_init(&walk.tiles, walk.origin->origin);
+	scan_begin(&walk.entries, "entry", entry_columns, ENTRY_COLUMNS, walk.origin->origin, "seq",
+			   walk.next_seq, segment->end_size);
+	scan_begin(&blocks, "block", block_columns, BLOCK_COLUMNS, walk.origin->origin, "height",
+			   segment->start.height + 1, segment->end_height);
+	while (!verify_job_full(job) && scan_next(&blocks))
+	{
+		MemoryContextSwitchTo(round);
+		walk_block(&walk, &blocks);
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(round);
+	}
+	if (!verify_job_full(job))
+		walk_end(&walk, segment);
+	scan_end(&blocks);
+	scan_end(&walk.entries);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
