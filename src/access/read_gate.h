@@ -1,0 +1,10 @@
+/*
+ * read_gate.h: no message goes to the client before what it may be about is recorded.
+ */
+#ifndef MEDCHAIN_ACCESS_READ_GATE_H
+#define MEDCHAIN_ACCESS_READ_GATE_H
+
+/* From now on, in this session. */
+extern void read_gate_close(void);
+
+#endif
