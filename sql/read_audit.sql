@@ -144,7 +144,8 @@ SET medchain.purpose = 'TREAT';
 SET medchain.read_audit_query_text = on;
 SET application_name = 'ward';
 SELECT note FROM chart WHERE id = 41;
-SELECT jsonb_pretty(payload::jsonb #- '{body,query_id}' #- '{body,address}' - '{id,time}'::text[])
+SELECT jsonb_pretty((payload::jsonb - '{id,time}'::text[]) #- '{body,query_id}'
+        #- '{body,address}')
     AS payload FROM (SELECT id, kind, payload FROM medchain.entry WHERE origin = 'data-centre'
     UNION ALL SELECT id, kind, payload FROM medchain.pending) e WHERE kind = 'access'
     ORDER BY id DESC LIMIT 1;
@@ -182,7 +183,7 @@ ROLLBACK;
 ALTER DATABASE :"data_centre" SET medchain.read_audit = strict;
 \c - regress_a
 SELECT count(*) FROM chart;
-SET medchain.read_audit = off;
+SELECT test.state_of('SET medchain.read_audit = off');
 SELECT test.state_of('UPDATE chart SET patient = ''R7'' WHERE id = 1');
 \c - :superuser
 SET client_min_messages = warning;

@@ -26,15 +26,16 @@
 #include "compat.h"
 #include "core/hash.h"
 #include "ledger/home.h"
+#include "ledger/pseudonym.h"
 #include "node/settings.h"
 
 static ExecutorStart_hook_type previous_start = NULL;
 static ExecutorRun_hook_type previous_run = NULL;
 static ExecutorFinish_hook_type previous_finish = NULL;
 
-static ReadQuery * queries = NULL;	/* of this session, the newest first */
+static ReadQuery *queries = NULL;	/* of this session, the newest first */
 static int	checks = 0;			/* runs of foreign keys' own queries at work */
-static int	said = READ_AUDIT_DEFAULT;	/* medchain.read_audit, as the ledger has it */
+static int	said = -1;			/* medchain.read_audit, as the ledger has it; -1: nothing */
 
 /* ----- what is to be recorded ----- */
 
@@ -57,24 +58,39 @@ audit_operation(CmdType operation)
 }
 
 static void
-audit_fill_context(ReadQuery * read)
+audit_fill_context(ReadQuery *read)
 {
 	MemoryContext old = MemoryContextSwitchTo(read->query->estate->es_query_cxt);
+	uint8		nobody[HASH_LEN];
 
+	/* so that its key is known when a pseudonym is asked for after an error */
+	pseudonym_of("", 0, nobody);
 	read_context_fill(&read->context, audit_operation(read->query->operation),
 					  read->query->sourceText, (uint64) read->query->plannedstmt->queryId);
 	read->has_context = true;
 	MemoryContextSwitchTo(old);
 }
 
-/* Does this session's record say how its reads are recorded? */
+/*
+ * What the ledger takes the setting for: strict, unless this session said otherwise, or nobody ever
+ * has set it to anything.
+ */
+static int
+audit_said(void)
+{
+	if (said >= 0)
+		return said;
+	return setting_read_audit_most == READ_AUDIT_OFF ? READ_AUDIT_OFF : READ_AUDIT_STRICT;
+}
+
+/* The ledger is to have how this session's reads are recorded. */
 static void
-audit_say_setting(ReadQuery * read)
+audit_say_setting(ReadQuery *read)
 {
 	static const char *const names[] = {"off", "async", "strict"};
 	StringInfoData message;
 
-	if (said == setting_read_audit)
+	if (audit_said() == setting_read_audit)
 		return;
 	initStringInfo(&message);
 	read_entry_add_setting(&message, &read->context, names[setting_read_audit]);
@@ -85,7 +101,7 @@ audit_say_setting(ReadQuery * read)
 
 /* Nothing of it was recorded: nor is it to be again. */
 static bool
-audit_is_due(const ReadTable * table, ReadOutcome outcome)
+audit_is_due(const ReadTable *table, ReadOutcome outcome)
 {
 	return read_set_fresh(table->set) > 0 ||
 		(outcome == READ_DONE && !table->recorded && read_set_rows(table->set) > 0) ||
@@ -162,7 +178,7 @@ audit_record(ReadQuery *read, ReadOutcome outcome, bool in_error)
 }
 
 void
-read_audit_full(ReadQuery * read)
+read_audit_full(ReadQuery *read)
 {
 	(void) audit_record(read, READ_DONE, false);
 }
@@ -173,7 +189,11 @@ read_audit_settle(void)
 	bool		done = true;
 
 	for (ReadQuery *read = queries; read != NULL; read = read->next)
-		done = audit_record(read, READ_DONE, true) && done;
+		if (read->has_context && !read->recording)
+		{
+			read_scan_midway(read);
+			done = audit_record(read, READ_DONE, true) && done;
+		}
 	return done;
 }
 
@@ -222,7 +242,7 @@ audit_prevent_parallel(QueryDesc *query)
 static bool
 audit_is_on(void)
 {
-	return setting_read_audit != READ_AUDIT_OFF || said != READ_AUDIT_OFF;
+	return setting_read_audit != READ_AUDIT_OFF || audit_said() != READ_AUDIT_OFF;
 }
 
 /* Foreign keys look at rows by themselves, and show them to nobody: the outermost such query. */
@@ -323,17 +343,19 @@ audit_outcome(void)
  * its end would let go of now, others must not wait for while we do.
  */
 static void
-audit_failed(ReadQuery * read)
+audit_failed(ReadQuery *read)
 {
 	ReadOutcome outcome = audit_outcome();
 
 	LWLockReleaseAll();
 	UnlockBuffers();
+	if (!read->recording)
+		read_scan_midway(read);
 	(void) audit_record(read, outcome, true);
 }
 
 static void
-audit_watched_run(ReadQuery * read, COMPAT_EXECUTOR_RUN_PARAMETERS)
+audit_watched_run(ReadQuery *read, COMPAT_EXECUTOR_RUN_PARAMETERS)
 {
 	DestReceiver *dest = queryDesc->dest;
 	DestReceiver *volatile hold = NULL;

@@ -18,6 +18,6 @@ extern void read_audit_install(void);
 extern bool read_audit_settle(void);
 
 /* There is no room for more subjects in what that query has read: record them. */
-extern void read_audit_full(ReadQuery * query);
+extern void read_audit_full(ReadQuery *query);
 
 #endif

@@ -66,7 +66,7 @@ entry_add_query(StringInfo out, const char *query)
 }
 
 void
-read_context_fill(ReadContext * context, const char *operation, const char *query, uint64 queryid)
+read_context_fill(ReadContext *context, const char *operation, const char *query, uint64 queryid)
 {
 	StringInfoData out;
 	uint8		certificate[HASH_LEN];
@@ -90,8 +90,8 @@ read_context_fill(ReadContext * context, const char *operation, const char *quer
 }
 
 void
-read_entry_add(StringInfo message, const ReadContext * context, const char *relation,
-			   const char *basis, ReadOutcome outcome, ReadSet * set)
+read_entry_add(StringInfo message, const ReadContext *context, const char *relation,
+			   const char *basis, ReadOutcome outcome, ReadSet *set)
 {
 	StringInfoData body;
 	uint8		root[HASH_LEN];
@@ -114,7 +114,7 @@ read_entry_add(StringInfo message, const ReadContext * context, const char *rela
 }
 
 void
-read_entry_add_setting(StringInfo message, const ReadContext * context, const char *value)
+read_entry_add_setting(StringInfo message, const ReadContext *context, const char *value)
 {
 	StringInfoData body;
 

@@ -19,10 +19,10 @@ typedef struct ReadContext
 	AppendAuthor author;
 	const char *operation;
 	const char *fields;			/* JSON, from "current_role" on */
-}			ReadContext;
+} ReadContext;
 
 /* query: its text; queryid: of pg_stat_statements; 0: none. */
-extern void read_context_fill(ReadContext * context, const char *operation, const char *query,
+extern void read_context_fill(ReadContext *context, const char *operation, const char *query,
 							  uint64 queryid);
 
 /* What became of it. */
@@ -32,14 +32,14 @@ typedef enum ReadOutcome
 	READ_REFUSED,				/* a privilege or a grant was missing */
 	READ_CANCELLED,
 	READ_FAILED
-}			ReadOutcome;
+} ReadOutcome;
 
 /* Add an access to a message; basis: "protocol" or "owner". */
-extern void read_entry_add(StringInfo message, const ReadContext * context, const char *relation,
-						   const char *basis, ReadOutcome outcome, ReadSet * set);
+extern void read_entry_add(StringInfo message, const ReadContext *context, const char *relation,
+						   const char *basis, ReadOutcome outcome, ReadSet *set);
 
 /* Add that reads are recorded otherwise from here on. */
-extern void read_entry_add_setting(StringInfo message, const ReadContext * context,
+extern void read_entry_add_setting(StringInfo message, const ReadContext *context,
 								   const char *value);
 
 #endif

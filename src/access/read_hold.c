@@ -18,7 +18,7 @@ typedef struct ReadHold
 	bool		started;
 	Tuplestorestate *rows;
 	TupleDesc	desc;
-}			ReadHold;
+} ReadHold;
 
 bool
 read_hold_needed(const DestReceiver *dest)

@@ -36,10 +36,12 @@ typedef struct ReadScan
 	Oid			relation;		/* whose rows the column is of */
 	ReadColumn	column;
 	bool		fetch;			/* the subject is not in the index: the row has to be fetched */
-}			ReadScan;
+	struct ReadScan *outer;		/* while it looks for a row: the one that does so for which it is */
+} ReadScan;
 
 static HTAB *scans = NULL;
-static ReadScan * last = NULL;	/* the one that was called last */
+static ReadScan *last = NULL;	/* the one that was called last */
+static ReadScan *active = NULL; /* the innermost that is at work */
 static bool looking = false;
 
 /* ----- which ones ----- */
@@ -99,7 +101,7 @@ read_scan_concerned(const PlannedStmt *statement)
 
 /* Does row security not apply to one by whom the table is read? */
 static bool
-scan_is_open(const ReadQuery * read, Oid root, Oid relation)
+scan_is_open(const ReadQuery *read, Oid root, Oid relation)
 {
 	ListCell   *cell;
 
@@ -118,7 +120,7 @@ scan_is_open(const ReadQuery * read, Oid root, Oid relation)
 }
 
 static ReadTable *
-scan_read_table(ReadQuery * read, const RowTable *known, Oid relation)
+scan_read_table(ReadQuery *read, const RowTable *known, Oid relation)
 {
 	MemoryContext context = read->query->estate->es_query_cxt;
 	MemoryContext old;
@@ -155,7 +157,7 @@ scan_find(PlanState * node)
 
 /* The slot with the row that a scan has found. */
 static TupleTableSlot *
-scan_row(ReadScan * scan)
+scan_row(ReadScan *scan)
 {
 	IndexOnlyScanState *state;
 
@@ -171,16 +173,32 @@ static TupleTableSlot *
 scan_next(PlanState * node)
 {
 	ReadScan   *scan = scan_find(node);
-	TupleTableSlot *slot = scan->next(node);
+	TupleTableSlot *slot;
 
+	scan->outer = active;
+	active = scan;
+	slot = scan->next(node);
+	active = scan->outer;
 	if (!TupIsNull(slot) && !read_set_add(scan->table->set, &scan->column, scan_row(scan)))
 		read_audit_full(scan->query);
 	return slot;
 }
 
+void
+read_scan_midway(const ReadQuery *read)
+{
+	for (ReadScan *scan = active; scan != NULL; scan = scan->outer)
+	{
+		TupleTableSlot *row = ((ScanState *) scan->node)->ss_ScanTupleSlot;
+
+		if (scan->query == read && !scan->fetch && !TupIsNull(row))
+			(void) read_set_add(scan->table->set, &scan->column, row);
+	}
+}
+
 /* Rows that are returned belong to one of several tables: partitions. */
 static bool
-scan_returned_from(ReadScan * scan, Oid oid)
+scan_returned_from(ReadScan *scan, Oid oid)
 {
 	Relation	relation;
 	const RowTable *known;
@@ -223,7 +241,7 @@ scan_returning(PlanState * node)
 
 /* NULL: it is watched already, as what is used in two places is met twice. */
 static ReadScan *
-scan_wrap(ReadQuery * read, PlanState * node, ExecProcNodeMtd function)
+scan_wrap(ReadQuery *read, PlanState * node, ExecProcNodeMtd function)
 {
 	MemoryContext old = MemoryContextSwitchTo(read->query->estate->es_query_cxt);
 	bool		found;
@@ -272,7 +290,7 @@ scan_index_column(const IndexOnlyScan * plan, AttrNumber attribute)
 }
 
 static void
-scan_watch_relation(ReadQuery * read, ScanState * state)
+scan_watch_relation(ReadQuery *read, ScanState * state)
 {
 	Relation	relation = state->ss_currentRelation;
 	const RowTable *known = relation ? scan_table(relation) : NULL;
@@ -306,7 +324,7 @@ scan_watch_relation(ReadQuery * read, ScanState * state)
 
 /* Rows that it is about to change it has from scans; but not those that an INSERT has met. */
 static void
-scan_watch_changes(ReadQuery * read, ModifyTableState * state)
+scan_watch_changes(ReadQuery *read, ModifyTableState * state)
 {
 	ModifyTable *plan = (ModifyTable *) state->ps.plan;
 
@@ -352,7 +370,7 @@ scan_walk(PlanState * node, void *arg)
 }
 
 void
-read_scan_watch(ReadQuery * read)
+read_scan_watch(ReadQuery *read)
 {
 	ListCell   *cell;
 
@@ -365,10 +383,19 @@ read_scan_watch(ReadQuery * read)
 }
 
 void
-read_scan_forget(ReadQuery * read)
+read_scan_forget(ReadQuery *read)
 {
+	ReadScan  **at = &active;
 	ListCell   *cell;
 
+	/* after an error it has not returned */
+	while (*at != NULL)
+	{
+		if ((*at)->query == read)
+			*at = (*at)->outer;
+		else
+			at = &(*at)->outer;
+	}
 	foreach(cell, read->nodes)
 	{
 		PlanState  *node = lfirst(cell);

@@ -18,7 +18,7 @@ typedef struct ReadTable
 	bool		written;		/* the query changes it */
 	bool		recorded;		/* some of it has been */
 	ReadSet    *set;
-}			ReadTable;
+} ReadTable;
 
 /* A query that reads protected tables; lives in its executor context. */
 typedef struct ReadQuery
@@ -31,7 +31,7 @@ typedef struct ReadQuery
 	bool		recording;		/* somebody is about to */
 	List	   *nodes;			/* of PlanState: those that are watched */
 	MemoryContextCallback ended;
-}			ReadQuery;
+} ReadQuery;
 
 /* Are protected tables in its range table?  Cheap where none of its tables is on the ledger. */
 extern bool read_scan_concerned(const PlannedStmt *statement);
@@ -40,9 +40,15 @@ extern bool read_scan_concerned(const PlannedStmt *statement);
 extern bool read_scan_protected(Oid oid);
 
 /* Watch the scans of the query, whose executor has been started. */
-extern void read_scan_watch(ReadQuery * read);
+extern void read_scan_watch(ReadQuery *read);
+
+/*
+ * Count in the rows that the scans of the query are at: what computes the result, or the filter,
+ * may be saying something about them.
+ */
+extern void read_scan_midway(const ReadQuery *read);
 
 /* The executor of the query has come to its end. */
-extern void read_scan_forget(ReadQuery * read);
+extern void read_scan_forget(ReadQuery *read);
 
 #endif

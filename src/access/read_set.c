@@ -20,14 +20,14 @@ typedef struct ReadKey
 {
 	const char *data;
 	uint32		len;
-}			ReadKey;
+} ReadKey;
 
 typedef struct ReadSubject
 {
 	ReadKey		key;
 	uint32		hash;
 	char		status;
-}			ReadSubject;
+} ReadSubject;
 
 #define SH_PREFIX subjects
 #define SH_ELEMENT_TYPE ReadSubject
@@ -56,7 +56,7 @@ struct ReadSet
 };
 
 void
-read_column_init(ReadColumn * column, Oid type, AttrNumber attribute, bool padded)
+read_column_init(ReadColumn *column, Oid type, AttrNumber attribute, bool padded)
 {
 	Oid			base = getBaseType(type);
 	Oid			output;
@@ -71,7 +71,7 @@ read_column_init(ReadColumn * column, Oid type, AttrNumber attribute, bool padde
 }
 
 static void
-set_start(ReadSet * set)
+set_start(ReadSet *set)
 {
 	MemoryContext old;
 
@@ -99,7 +99,7 @@ read_set_create(MemoryContext parent)
 
 /* The bytes of a value. */
 static ReadKey
-set_key(const ReadColumn * column, Datum *value)
+set_key(const ReadColumn *column, Datum *value)
 {
 	ReadKey		key;
 
@@ -122,7 +122,7 @@ set_key(const ReadColumn * column, Datum *value)
 }
 
 static void
-set_pseudonym(ReadSet * set, ReadColumn * column, Datum value, const ReadKey * key,
+set_pseudonym(ReadSet *set, ReadColumn *column, Datum value, const ReadKey *key,
 			  uint8 pseudonym[HASH_LEN])
 {
 	MemoryContext old = MemoryContextSwitchTo(set->scratch);
@@ -142,7 +142,7 @@ set_pseudonym(ReadSet * set, ReadColumn * column, Datum value, const ReadKey * k
 }
 
 static void
-set_add_fresh(ReadSet * set, const uint8 pseudonym[HASH_LEN])
+set_add_fresh(ReadSet *set, const uint8 pseudonym[HASH_LEN])
 {
 	if (set->nfresh == set->room)
 	{
@@ -155,7 +155,7 @@ set_add_fresh(ReadSet * set, const uint8 pseudonym[HASH_LEN])
 
 /* Of a row that is about somebody; no value here is packed. */
 static void
-set_note(ReadSet * set, ReadColumn * column, Datum value)
+set_note(ReadSet *set, ReadColumn *column, Datum value)
 {
 	ReadKey		key = set_key(column, &value);
 	ReadSubject *subject;
@@ -180,7 +180,7 @@ set_note(ReadSet * set, ReadColumn * column, Datum value)
 }
 
 bool
-read_set_add(ReadSet * set, ReadColumn * column, TupleTableSlot *slot)
+read_set_add(ReadSet *set, ReadColumn *column, TupleTableSlot *slot)
 {
 	bool		isnull;
 	Datum		value = slot_getattr(slot, column->attribute, &isnull);
@@ -204,13 +204,13 @@ read_set_add(ReadSet * set, ReadColumn * column, TupleTableSlot *slot)
 }
 
 int64
-read_set_rows(const ReadSet * set)
+read_set_rows(const ReadSet *set)
 {
 	return set->rows;
 }
 
 uint32
-read_set_fresh(const ReadSet * set)
+read_set_fresh(const ReadSet *set)
 {
 	return set->nfresh;
 }
@@ -222,7 +222,7 @@ set_compare(const void *a, const void *b)
 }
 
 const uint8 *
-read_set_sorted(ReadSet * set, uint8 root[HASH_LEN])
+read_set_sorted(ReadSet *set, uint8 root[HASH_LEN])
 {
 	TreeRange	tree;
 	uint8		leaf[HASH_LEN];
@@ -252,7 +252,7 @@ read_set_sorted(ReadSet * set, uint8 root[HASH_LEN])
 }
 
 void
-read_set_taken(ReadSet * set)
+read_set_taken(ReadSet *set)
 {
 	set->rows = 0;
 	set->nfresh = 0;

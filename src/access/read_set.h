@@ -25,27 +25,27 @@ typedef struct ReadColumn
 	bool		is_text;		/* the value is the text */
 	bool		padded;			/* blanks at its end mean nothing */
 	FmgrInfo	output;
-}			ReadColumn;
+} ReadColumn;
 
-extern void read_column_init(ReadColumn * column, Oid type, AttrNumber attribute, bool padded);
+extern void read_column_init(ReadColumn *column, Oid type, AttrNumber attribute, bool padded);
 
 /* Lives in that context. */
-extern ReadSet * read_set_create(MemoryContext parent);
+extern ReadSet *read_set_create(MemoryContext parent);
 
 /* Another row; false: there is no room for more subjects until read_set_taken(). */
-extern bool read_set_add(ReadSet * set, ReadColumn * column, TupleTableSlot *slot);
+extern bool read_set_add(ReadSet *set, ReadColumn *column, TupleTableSlot *slot);
 
 /* Rows, and subjects that are new, since read_set_taken(). */
-extern int64 read_set_rows(const ReadSet * set);
-extern uint32 read_set_fresh(const ReadSet * set);
+extern int64 read_set_rows(const ReadSet *set);
+extern uint32 read_set_fresh(const ReadSet *set);
 
 /*
  * Their pseudonyms, HASH_LEN bytes each, in byte order, and the root of their tree.  Asks nobody:
  * may be called after an error.
  */
-extern const uint8 *read_set_sorted(ReadSet * set, uint8 root[HASH_LEN]);
+extern const uint8 *read_set_sorted(ReadSet *set, uint8 root[HASH_LEN]);
 
 /* These have been recorded. */
-extern void read_set_taken(ReadSet * set);
+extern void read_set_taken(ReadSet *set);
 
 #endif

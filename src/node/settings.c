@@ -30,6 +30,7 @@ int			setting_verify_workers;
 int			setting_max_databases;
 int			setting_crl_policy;
 int			setting_read_audit;
+int			setting_read_audit_most;
 int			setting_read_audit_timeout;
 bool		setting_read_audit_query_text;
 char	   *setting_end_user;
@@ -50,6 +51,12 @@ static const struct config_enum_entry read_audits[] = {
 };
 
 static void
+settings_read_audit(int value, void *extra)
+{
+	setting_read_audit_most = Max(setting_read_audit_most, value);
+}
+
+static void
 settings_define_audit(void)
 {
 	DefineCustomEnumVariable("medchain.read_audit",
@@ -57,7 +64,7 @@ settings_define_audit(void)
 							 "strict: before any of them leaves the server; async: soon; off: not "
 							 "at all. What is not strict is on the ledger as well.",
 							 &setting_read_audit, READ_AUDIT_DEFAULT, read_audits,
-							 PGC_SUSET, 0, NULL, NULL, NULL);
+							 PGC_SUSET, 0, NULL, settings_read_audit, NULL);
 
 	DefineCustomIntVariable("medchain.read_audit_timeout",
 							"Longest time a statement that reads protected rows waits until that "
