@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -155,7 +156,7 @@ scan_find(PlanState * node)
 	return last;
 }
 
-/* The slot with the row that a scan has found. */
+/* The slot with the row that a scan is at; NULL: it is not there any more. */
 static TupleTableSlot *
 scan_row(ReadScan *scan)
 {
@@ -164,9 +165,24 @@ scan_row(ReadScan *scan)
 	if (!scan->fetch)
 		return ((ScanState *) scan->node)->ss_ScanTupleSlot;
 	state = castNode(IndexOnlyScanState, scan->node);
-	if (!index_fetch_heap(state->ioss_ScanDesc, state->ioss_TableSlot))
-		elog(ERROR, "row of an index-only scan is gone");
-	return state->ioss_TableSlot;
+	return index_fetch_heap(state->ioss_ScanDesc, state->ioss_TableSlot) ?
+		state->ioss_TableSlot : NULL;
+}
+
+/* A row has been found.  ERROR if whose it is cannot be seen: no row is shown of which it is not. */
+static void
+scan_found(ReadScan *scan)
+{
+	TupleTableSlot *row = scan_row(scan);
+
+	if (row == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a row of table \"%s\" is gone while it is read",
+						get_rel_name(scan->relation)),
+				 errhint("Run the query again.")));
+	if (!read_set_add(scan->table->set, &scan->column, row))
+		read_audit_full(scan->query);
 }
 
 static TupleTableSlot *
@@ -179,8 +195,8 @@ scan_next(PlanState * node)
 	active = scan;
 	slot = scan->next(node);
 	active = scan->outer;
-	if (!TupIsNull(slot) && !read_set_add(scan->table->set, &scan->column, scan_row(scan)))
-		read_audit_full(scan->query);
+	if (!TupIsNull(slot))
+		scan_found(scan);
 	return slot;
 }
 
@@ -191,7 +207,10 @@ read_scan_midway(const ReadQuery *read)
 	{
 		TupleTableSlot *row = ((ScanState *) scan->node)->ss_ScanTupleSlot;
 
-		if (scan->query == read && !scan->fetch && !TupIsNull(row))
+		if (scan->query != read || TupIsNull(row))
+			continue;
+		row = scan_row(scan);
+		if (row != NULL)
 			(void) read_set_add(scan->table->set, &scan->column, row);
 	}
 }

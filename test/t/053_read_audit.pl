@@ -15,7 +15,7 @@ $node->safe_psql('postgres', "SELECT medchain.found_alliance('east', 'dc', '$cer
 $node->safe_psql('postgres', q{
 	CREATE TABLE chart (id int PRIMARY KEY, patient text, note text);
 	SELECT medchain.protect('chart', 'patient');
-	INSERT INTO chart SELECT i, 'P' || i, 'note ' || i FROM generate_series(1, 1000) i});
+	INSERT INTO chart SELECT i, 'P' || i, 'note ' || i FROM generate_series(1, 5000) i});
 
 my $said = q{(SELECT payload FROM medchain.entry WHERE kind = 'access' UNION ALL SELECT payload FROM medchain.pending WHERE kind = 'access')};
 
@@ -84,11 +84,11 @@ $standby->stop;
 foreach my $round (1 .. 6)
 {
 	my ($in, $got) = ('', '');
-	my $first   = 10 + 100 * $round;
+	my $first   = 100 + 700 * $round;
 	my $errors  = '';
 	my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$got, '2>', \$errors);
 
-	$in .= "SELECT id FROM chart WHERE id = $_;\n" foreach $first .. $first + 60;
+	$in .= "SELECT id FROM chart WHERE id = $_;\n" foreach $first .. $first + 600;
 	$session->pump until $got =~ /\n.*\n/ || $errors;
 	my $victim = $round % 2 ? $node->safe_psql('postgres', $auditor)
 	  : $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1});
