@@ -33,14 +33,14 @@ typedef struct AuditPlace
 {
 	Oid			database;		/* InvalidOid: free */
 	dsm_handle	handle;
-}			AuditPlace;
+} AuditPlace;
 
 typedef struct AuditPlaces
 {
 	LWLock	   *lock;
 	int			count;
 	AuditPlace	places[FLEXIBLE_ARRAY_MEMBER];
-}			AuditPlaces;
+} AuditPlaces;
 
 /* This session's channel. */
 typedef struct AuditSession
@@ -53,9 +53,9 @@ typedef struct AuditSession
 	bool		taken;			/* the worker has the other end */
 	bool		midway;			/* a message has begun that has to be completed */
 	uint64		sent;			/* messages */
-}			AuditSession;
+} AuditSession;
 
-static AuditPlaces * places = NULL;
+static AuditPlaces *places = NULL;
 static AuditSession session;
 static shmem_request_hook_type previous_request = NULL;
 static shmem_startup_hook_type previous_startup = NULL;
@@ -182,11 +182,11 @@ typedef struct AuditWait
 {
 	TimestampTz since;
 	bool		in_error;
-}			AuditWait;
+} AuditWait;
 
 /* False, or an ERROR: there is nothing to wait for. */
 static bool
-audit_fail(const AuditWait * wait, const DemandProblem *problem)
+audit_fail(const AuditWait *wait, const DemandProblem *problem)
 {
 	if (session.midway || !session.taken)
 		audit_close();
@@ -206,7 +206,7 @@ audit_fail(const AuditWait * wait, const DemandProblem *problem)
 
 /* Sleep for a while; false as above. */
 static bool
-audit_sleep(const AuditWait * wait)
+audit_sleep(const AuditWait *wait)
 {
 	DemandProblem problem;
 	TimestampTz now = GetCurrentTimestamp();
@@ -234,7 +234,7 @@ audit_worker_left(void)
 
 /* A channel whose other end somebody has. */
 static bool
-audit_connect(const AuditWait * wait)
+audit_connect(const AuditWait *wait)
 {
 	if (session.segment != NULL && (session.midway || audit_worker_left()))
 	{
@@ -261,7 +261,7 @@ audit_connect(const AuditWait * wait)
 
 /* Put it into the queue.  *gone: the worker is. */
 static bool
-audit_put(const StringInfoData *message, const AuditWait * wait, bool *gone)
+audit_put(const StringInfoData *message, const AuditWait *wait, bool *gone)
 {
 	*gone = false;
 	for (;;)

@@ -19,7 +19,7 @@ typedef struct AuditChannel
 {
 	pg_atomic_uint64 durable;	/* so many messages are */
 	pg_atomic_uint32 left;		/* the worker has gone, and takes no more from here */
-}			AuditChannel;
+} AuditChannel;
 
 #define AUDIT_QUEUE_OFFSET MAXALIGN(sizeof(AuditChannel))
 
@@ -31,7 +31,7 @@ typedef struct AuditRecord
 {
 	uint32		payload_len;
 	uint32		nsubjects;
-}			AuditRecord;
+} AuditRecord;
 
 /* From _PG_init, while preloading. */
 extern void audit_queue_install(void);

@@ -38,7 +38,7 @@ typedef struct AuditorChannel
 	shm_mq	   *queue;
 	shm_mq_handle *handle;
 	uint64		taken;			/* messages of the transaction at work */
-}			AuditorChannel;
+} AuditorChannel;
 
 static dlist_head channels = DLIST_STATIC_INIT(channels);
 
@@ -72,7 +72,7 @@ auditor_attach(dsm_handle handle)
 }
 
 static void
-auditor_detach(AuditorChannel * channel)
+auditor_detach(AuditorChannel *channel)
 {
 	dlist_delete(&channel->link);
 	shm_mq_detach(channel->handle);
@@ -94,7 +94,7 @@ auditor_attach_new(void)
 
 /* The messages of a channel that are there. */
 static void
-auditor_receive(AuditorChannel * channel, StringInfo batch, bool *gone)
+auditor_receive(AuditorChannel *channel, StringInfo batch, bool *gone)
 {
 	*gone = false;
 	while (channel->taken < AUDITOR_MESSAGES && batch->len < AUDITOR_BYTES)

@@ -169,7 +169,7 @@ scan_row(ReadScan *scan)
 		state->ioss_TableSlot : NULL;
 }
 
-/* A row has been found.  ERROR if whose it is cannot be seen: no row is shown of which it is not. */
+/* A row has been found.  ERROR if it cannot be seen whose it is. */
 static void
 scan_found(ReadScan *scan)
 {

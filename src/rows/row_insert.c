@@ -16,7 +16,7 @@
 #include "rows/row_insert.h"
 
 void
-row_insert_open(RowInsert * store, const char *name)
+row_insert_open(RowInsert *store, const char *name)
 {
 	memset(store, 0, sizeof(*store));
 	store->relation = table_open(get_relname_relid(name, get_namespace_oid("medchain", false)),
@@ -29,7 +29,7 @@ row_insert_open(RowInsert * store, const char *name)
 }
 
 static void
-insert_flush(RowInsert * store)
+insert_flush(RowInsert *store)
 {
 	table_multi_insert(store->relation, store->slots, store->count, GetCurrentCommandId(true), 0,
 					   NULL);
@@ -44,7 +44,7 @@ insert_flush(RowInsert * store)
 }
 
 TupleTableSlot *
-row_insert_row(RowInsert * store)
+row_insert_row(RowInsert *store)
 {
 	if (store->count == ROW_INSERT_BATCH)
 		insert_flush(store);
@@ -54,13 +54,13 @@ row_insert_row(RowInsert * store)
 }
 
 void
-row_insert_done(RowInsert * store)
+row_insert_done(RowInsert *store)
 {
 	ExecStoreVirtualTuple(store->slots[store->count++]);
 }
 
 void
-row_insert_close(RowInsert * store)
+row_insert_close(RowInsert *store)
 {
 	if (store->count > 0)
 		insert_flush(store);

@@ -20,13 +20,13 @@ typedef struct RowInsert
 	TupleTableSlot *slots[ROW_INSERT_BATCH];
 	int			count;			/* of those that are to be inserted */
 	MemoryContext context;		/* of what they hold */
-}			RowInsert;
+} RowInsert;
 
-extern void row_insert_open(RowInsert * store, const char *name);
+extern void row_insert_open(RowInsert *store, const char *name);
 
 /* A row to be filled in; what it points to is to be in store->context. */
-extern TupleTableSlot *row_insert_row(RowInsert * store);
-extern void row_insert_done(RowInsert * store);
-extern void row_insert_close(RowInsert * store);
+extern TupleTableSlot *row_insert_row(RowInsert *store);
+extern void row_insert_done(RowInsert *store);
+extern void row_insert_close(RowInsert *store);
 
 #endif

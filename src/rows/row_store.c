@@ -191,7 +191,7 @@ part_sort(const RowPart *part, const RecordForm *form, int bits, int *ends)
 }
 
 static void
-part_write_bucket(RowInsert * store, StringInfo records, const RowPart *part, const RecordForm *form,
+part_write_bucket(RowInsert *store, StringInfo records, const RowPart *part, const RecordForm *form,
 				  int64 id, int bucket, const int *places, int count)
 {
 	for (int i = 0; i < count;)
