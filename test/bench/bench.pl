@@ -12,6 +12,7 @@ use warnings;
 my $out;
 BEGIN { open($out, '>&', \*STDOUT) or die "stdout: $!"; }
 
+use Instructions;
 use List::Util qw(max min sum);
 use POSIX ();
 use Rig;
@@ -603,6 +604,19 @@ sub idle
 		$rig->target("pgbench -S, preloaded to not, $clients clients", 'at least 0.98', Rig::spread(@ratios), Rig::median(@ratios) >= 0.98);
 	}
 	$bare->stop;
+	if (!Instructions::possible())
+	{
+		print $out "  instructions are counted where there is valgrind\n";
+		return;
+	}
+	foreach my $name (Instructions::names())
+	{
+		my ($with, $without) = map { Instructions::count($bare, $name, $_) } ('medchain', '');
+		my $ratio = sprintf('%.4f', $without / $with);
+
+		printf $out "  %-22s %8.0f to %8.0f instructions   %s\n", $name, $with, $without, $ratio;
+		$rig->target("$name, instructions, not preloaded to preloaded", 'at least 0.98', $ratio, $ratio >= 0.98);
+	}
 	return;
 }
 
