@@ -7,12 +7,16 @@
 
 #include "postgres.h"
 #include "datatype/timestamp.h"
+#include "executor/execdesc.h"
+
+/* At the start of an executor run.  partial: more may be fetched from this query later. */
+typedef void (*StatementCheck) (QueryDesc *query, bool partial);
 
 /*
- * From now on tell the executor runs of this session apart: a plan is made that asks the
- * policies.
+ * From now on tell the executor runs of this session apart, and check each (cursor_check()): a plan
+ * is made that asks the policies.
  */
-extern void statement_track(void);
+extern void statement_track(StatementCheck check);
 
 /*
  * Number of the innermost executor run of this session, 0 outside of any, and before

@@ -6,7 +6,7 @@
 
 #include "postgres.h"
 
-#include "ledger/chain.h"
+#include "ledger/chain_terms.h"
 
 /*
  * The statement that reads the entries which the state depends on, of those for which the

@@ -16,7 +16,6 @@
 #include "alliance/node_store_internal.h"
 #include "alliance/state_rows.h"
 #include "core/encode.h"
-#include "ledger/chain.h"
 #include "node/trusted.h"
 
 #define WRITE_ROWS 1000			/* in one statement */

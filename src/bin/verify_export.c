@@ -12,7 +12,7 @@
 #include "kept.h"
 #include "payload.h"
 #include "report.h"
-#include "rules/block.h"
+#include "core/block.h"
 #include "signers.h"
 
 #define EXPORT_PROGRESS 100000	/* entries between lines on the terminal */

@@ -13,7 +13,6 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "ledger/chain.h"
 #include "ledger/commit.h"
 #include "ledger/home.h"
 #include "node/demand.h"

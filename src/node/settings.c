@@ -15,9 +15,9 @@
 #include "postmaster/bgworker_internals.h"
 #include "utils/guc.h"
 
+#include "core/block.h"
 #include "core/certificate.h"
 #include "node/settings.h"
-#include "rules/block.h"
 
 char	   *setting_signing_key;
 char	   *setting_signing_key_passphrase_command;

@@ -12,7 +12,6 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-#include "ledger/chain.h"
 #include "ledger/pseudonym.h"
 #include "node/trusted.h"
 #include "rows/row_subject.h"
@@ -45,7 +44,7 @@ row_subject_remember(const char *identity, const uint8_t pseudonym[HASH_LEN])
 	Datum		values[2];
 	TrustedScope scope;
 
-	values[0] = chain_bytea(pseudonym, HASH_LEN);
+	values[0] = trusted_bytea(pseudonym, HASH_LEN);
 	values[1] = CStringGetTextDatum(identity);
 	trusted_begin(&scope);
 	trusted_execute(&plan, "INSERT INTO medchain.subject_identity (pseudonym, identity) VALUES "
@@ -112,7 +111,7 @@ row_subjects_remember(RowSubjects *subjects)
 	identities = palloc(sizeof(Datum) * (size_t) subjects->nbatch);
 	for (int i = 0; i < subjects->nbatch; i++)
 	{
-		pseudonyms[i] = chain_bytea(subjects->batch[i]->pseudonym, HASH_LEN);
+		pseudonyms[i] = trusted_bytea(subjects->batch[i]->pseudonym, HASH_LEN);
 		identities[i] = CStringGetTextDatum(subjects->batch[i]->identity);
 	}
 	values[0] = PointerGetDatum(construct_array(pseudonyms, subjects->nbatch, BYTEAOID, -1, false,

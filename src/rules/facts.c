@@ -9,6 +9,7 @@
 #include "core/certificate.h"
 #include "core/crl.h"
 #include "rules/fact_read.h"
+#include "rules/facts.h"
 
 #define FACTS_SIGNED 16384		/* signatures that are remembered */
 #define FACTS_QUESTION_PARTS 4

@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "rules/json_scan.h"
+#include "rules/json_text.h"
 
 typedef struct Reader
 {

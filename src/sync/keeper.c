@@ -23,13 +23,14 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "ledger/chain.h"
+#include "ledger/chain_advance.h"
 #include "ledger/held.h"
 #include "ledger/hooks.h"
-#include "ledger/sealer.h"
 #include "node/shared.h"
 #include "node/trusted.h"
 #include "node/worker.h"
+#include "sync/due.h"
+#include "sync/keeper.h"
 
 #define KEEPER_IDLE 1000		/* milliseconds */
 #define KEEPER_TURN 10000		/* entries after which it is another chain's turn */
@@ -238,7 +239,7 @@ keeper_due(SharedDatabase *slot, MemoryContext context, bool changed)
 
 		worker_begin(slot, "looking for held blocks");
 		trusted_begin(&scope);
-		origins = ledger_hooks.due(context, changed);
+		origins = due_chains(context, changed);
 		trusted_end(&scope);
 		worker_commit();
 	}
