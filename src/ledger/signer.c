@@ -2,10 +2,11 @@
  * signer.c: signatures by the node's private key, asked for through shared memory.
  *
  * The key is in the sealer's memory and nowhere else.  A session puts the bytes to
- * be signed into a dynamic shared memory segment and wakes the sealer, which
- * writes the signature behind them.  The sealer refuses anything but a DSSE
- * pre-authentication encoding of our two payload types: no session can make it
- * sign a block, or something of another application.
+ * be signed into shared memory and wakes the sealer, which writes the signature
+ * before them.  Most fit into the request itself; a longer text comes in a segment
+ * of dynamic shared memory, which would cost more than all the rest.  The sealer
+ * refuses anything but a DSSE pre-authentication encoding of our payload types: no
+ * session can make it sign a block, or something of another application.
  */
 #include "postgres.h"
 
@@ -26,7 +27,7 @@
 
 #define SIGNER_MESSAGE_MAX (16 * 1024 * 1024)
 
-/* What the segment holds. */
+/* A request, there or here. */
 typedef struct SignerMessage
 {
 	size_t		length;
@@ -42,8 +43,21 @@ static const char *const signable[] = {
 	"application/vnd.medchain.rekey+json"
 };
 
+static SignerMessage *
+signer_message(SignRequest *request, dsm_segment *segment)
+{
+	return segment != NULL ? dsm_segment_address(segment) : (SignerMessage *) request->here;
+}
+
+static void
+signer_fill(SignerMessage *message, const char *pae, size_t len)
+{
+	message->length = len;
+	memcpy(message->bytes, pae, len);
+}
+
 static SignRequest *
-signer_claim(SharedDatabase *slot, dsm_handle handle)
+signer_claim(SharedDatabase *slot, const char *pae, size_t len, dsm_segment *segment)
 {
 	SignRequest *mine = NULL;
 
@@ -53,7 +67,9 @@ signer_claim(SharedDatabase *slot, dsm_handle handle)
 		{
 			mine = &slot->sign[i];
 			mine->state = SIGN_REQUESTED;
-			mine->message = handle;
+			mine->message = segment != NULL ? dsm_segment_handle(segment) : DSM_HANDLE_INVALID;
+			if (segment == NULL)
+				signer_fill(signer_message(mine, NULL), pae, len);
 		}
 	LWLockRelease(shared_state->lock);
 	return mine;
@@ -104,23 +120,27 @@ signer_sleep(SharedDatabase *slot, uint64 *number, TimestampTz since)
 	ConditionVariableTimedSleep(&slot->changed, 1000, compat_wait_event("MedchainSigner"));
 }
 
-static SignerMessage *
-signer_ask(const char *pae, size_t len, dsm_segment *segment)
+/* What came of it: without the bytes. */
+typedef struct SignerAnswer
+{
+	size_t		length;
+	uint8_t		signature[KEY_SIGNATURE_MAX];
+	char		fingerprint[65];
+} SignerAnswer;
+
+static void
+signer_ask(const char *pae, size_t len, dsm_segment *segment, SignerAnswer *answer)
 {
 	SharedDatabase *slot = shared_database();
-	SignerMessage *message = dsm_segment_address(segment);
 	SignRequest *request = NULL;
 	SignState	state;
 	TimestampTz start = GetCurrentTimestamp();
 	uint64		number = 0;
 
-	message->length = len;
-	memcpy(message->bytes, pae, len);
-
 	PG_TRY();
 	{
 		ConditionVariablePrepareToSleep(&slot->changed);
-		while ((request = signer_claim(slot, dsm_segment_handle(segment))) == NULL)
+		while ((request = signer_claim(slot, pae, len, segment)) == NULL)
 			signer_sleep(slot, &number, start);
 		number = shared_wake(slot, WORKER_SEALER);
 		while ((state = signer_state(request)) == SIGN_REQUESTED)
@@ -134,24 +154,39 @@ signer_ask(const char *pae, size_t len, dsm_segment *segment)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	if (state == SIGN_DONE)
+	{
+		const SignerMessage *message = signer_message(request, segment);
+
+		answer->length = Min(message->signature_length, sizeof(answer->signature));
+		memcpy(answer->signature, message->signature, answer->length);
+		strlcpy(answer->fingerprint, message->fingerprint, sizeof(answer->fingerprint));
+	}
 	signer_release(slot, request);
 	if (state != SIGN_DONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 				 errmsg("the sealer refused to sign"),
 				 errhint("See the server log.")));
-	return message;
 }
 
-static SignerMessage *
-signer_roundtrip(const char *pae, size_t len, dsm_segment **segment)
+static void
+signer_roundtrip(const char *pae, size_t len, SignerAnswer *answer)
 {
+	dsm_segment *segment = NULL;
+
 	if (len > SIGNER_MESSAGE_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("what is to be signed is longer than %d bytes", SIGNER_MESSAGE_MAX)));
-	*segment = dsm_create(offsetof(SignerMessage, bytes) + len, 0);
-	return signer_ask(pae, len, *segment);
+	if (offsetof(SignerMessage, bytes) + len > SHARED_SIGN_BYTES)
+	{
+		segment = dsm_create(offsetof(SignerMessage, bytes) + len, 0);
+		signer_fill(dsm_segment_address(segment), pae, len);
+	}
+	signer_ask(pae, len, segment, answer);
+	if (segment != NULL)
+		dsm_detach(segment);
 }
 
 /* Anything else is refused, so that a session can never obtain a signature over a block. */
@@ -171,22 +206,21 @@ signer_may_sign(const SignerMessage *message)
 }
 
 static SignState
-signer_sign(dsm_handle handle, const Key *key)
+signer_sign(SharedDatabase *slot, SignRequest *request, dsm_handle handle, const Key *key)
 {
-	dsm_segment *segment = dsm_attach(handle);
+	dsm_segment *segment = NULL;
 	SignerMessage *message;
 	SignState	result = SIGN_FAILED;
 	CoreError	error = {0};
 
-	if (segment == NULL)
+	if (handle != DSM_HANDLE_INVALID && (segment = dsm_attach(handle)) == NULL)
 		return SIGN_FAILED;		/* the requester is gone */
-	message = dsm_segment_address(segment);
+	message = signer_message(request, segment);
 	if (!signer_may_sign(message))
 		ereport(LOG, (errmsg("medchain: refused to sign something that is neither a protocol, a "
 							 "contract nor a change of key")));
 	else if (!key_sign(key, message->bytes, message->length, message->signature,
-					   &message->signature_length, &error) ||
-			 !key_fingerprint(key, message->fingerprint))
+					   &message->signature_length, &error))
 	{
 		char		problem[CORE_TEXT_LEN];
 
@@ -194,8 +228,13 @@ signer_sign(dsm_handle handle, const Key *key)
 		ereport(LOG, (errmsg("medchain: could not sign: %s", problem)));
 	}
 	else
+	{
+		/* nobody else writes it */
+		strlcpy(message->fingerprint, slot->key_fingerprint, sizeof(message->fingerprint));
 		result = SIGN_DONE;
-	dsm_detach(segment);
+	}
+	if (segment != NULL)
+		dsm_detach(segment);
 	return result;
 }
 
@@ -209,6 +248,9 @@ signer_serve(SharedDatabase *slot, const Key *key)
 		SignState	result;
 		dsm_handle	handle;
 
+		/* who has put something there woke us behind it */
+		if (request->state == SIGN_FREE)
+			continue;
 		LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 		if (request->state == SIGN_ABANDONED)
 			request->state = SIGN_FREE;
@@ -218,7 +260,7 @@ signer_serve(SharedDatabase *slot, const Key *key)
 		if (state != SIGN_REQUESTED)
 			continue;
 
-		result = signer_sign(handle, key);
+		result = signer_sign(slot, request, handle, key);
 		LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 		request->state = (request->state == SIGN_ABANDONED) ? SIGN_FREE : result;
 		LWLockRelease(shared_state->lock);
@@ -240,8 +282,7 @@ medchain_sign_envelope(PG_FUNCTION_ARGS)
 	size_t		len = strlen(payload);
 	size_t		size = envelope_pae_size(type, len);
 	uint8_t    *pae = palloc(size);
-	dsm_segment *segment;
-	SignerMessage *message;
+	SignerAnswer answer;
 	char	   *payload64 = palloc(ENCODE_BASE64_SIZE(len));
 	char		signature64[ENCODE_BASE64_SIZE(KEY_SIGNATURE_MAX)];
 	StringInfoData out;
@@ -249,16 +290,15 @@ medchain_sign_envelope(PG_FUNCTION_ARGS)
 	demand_sealer("medchain.sign_envelope()", false);
 	(void) home_require();
 	envelope_pae(type, payload, len, pae);
-	message = signer_roundtrip((char *) pae, size, &segment);
+	signer_roundtrip((char *) pae, size, &answer);
 	encode_base64((uint8_t *) payload, len, payload64);
-	encode_base64(message->signature, message->signature_length, signature64);
+	encode_base64(answer.signature, answer.length, signature64);
 
 	/* the type is one of ours, and base64 needs no escaping */
 	initStringInfo(&out);
 	appendStringInfo(&out,
 					 "{\"payloadType\":\"%s\",\"payload\":\"%s\","
 					 "\"signatures\":[{\"keyid\":\"%s\",\"sig\":\"%s\"}]}",
-					 type, payload64, message->fingerprint, signature64);
-	dsm_detach(segment);
+					 type, payload64, answer.fingerprint, signature64);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
 }

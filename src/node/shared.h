@@ -18,6 +18,7 @@
 #include "datatype/timestamp.h"
 
 #define SHARED_SIGN_REQUESTS 8
+#define SHARED_SIGN_BYTES 8192	/* of a request that needs no memory of its own */
 #define SHARED_VERIFICATIONS 32 /* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
 #define SHARED_ORIGIN_LEN 100
@@ -81,7 +82,8 @@ typedef enum VerifyPhase
 typedef struct SignRequest
 {
 	SignState	state;
-	dsm_handle	message;		/* in: size_t length, then the bytes; out: see signer.c */
+	dsm_handle	message;		/* see signer.c; DSM_HANDLE_INVALID: it is in here */
+	uint64		here[SHARED_SIGN_BYTES / sizeof(uint64)];
 } SignRequest;
 
 /* What was last said in the log about a fault that lasts. */
