@@ -152,17 +152,53 @@ rules_take_claim(Rules *rules, const Claim *claim, Statement *said)
 	}
 }
 
+static const SignedText *
+rules_envelope_read(void *state)
+{
+	return state;
+}
+
+/*
+ * While the envelope is at hand, ask whether it is signed with the key that is most probably the one
+ * it will be judged by: to read it again would cost half as much as the signature.  Not where the
+ * signature will probably not be looked at.
+ */
+static void
+rules_sign_early(Rules *rules, const Claim *claim, SignedText *envelope)
+{
+	const Party *author = rules_author(rules, claim);
+	const Standing *now = author != NULL ? author->now : NULL;
+
+	if ((claim->kind != CLAIM_PROTOCOL && claim->kind != CLAIM_AMENDMENT) ||
+		standing_excluded(author, claim->seq, claim->time) != NULL ||
+		standing_reason(author, claim->seq, claim->time, claim->sealed, CAPABILITY_ISSUE,
+						"") != NULL)
+		return;
+	for (size_t i = now != NULL ? now->nkeys : 0; i > 0; i--)
+		if (now->keys[i - 1].from_height <= claim->height)
+		{
+			facts_sign_fresh(rules->facts, claim->leaf, now->keys[i - 1].key,
+							 rules_envelope_read, envelope);
+			return;
+		}
+}
+
 bool
 rules_take(Rules *rules, const char *payload, size_t len, const char *origin, int64_t seq,
 		   int64_t height, int64_t sealed)
 {
 	Pool	   *pool = pool_new();
 	Claim		claim;
-	bool		governance = claim_read(pool, payload, len, origin, seq, height, sealed, &claim);
+	SignedText	envelope;
+	bool		governance = claim_read_envelope(pool, payload, len, origin, seq, height, sealed,
+												 &claim, &envelope);
 
 	if (governance)
+	{
+		rules_sign_early(rules, &claim, &envelope);
 		rules_take_claim(rules, &claim, (CLAIM_SET(claim.kind) & CLAIM_SET_MEMBER) != 0 ?
 						 statement_new(rules->facts, &claim, payload, len) : NULL);
+	}
 	pool_free(pool);
 	return governance;
 }
