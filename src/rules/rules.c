@@ -25,6 +25,7 @@ rules_new(const char *alliance, const char *data_center, const char *node, Facts
 	rules->facts = facts != NULL ? facts : facts_new(store, store_state);
 	rules->store = store;
 	rules->store_state = store_state;
+	rules->signed_before = signed_before_new(pool);
 	rules->members = members_new(alliance, data_center, rules->facts);
 	members_settle(rules->members);
 	return rules;
@@ -36,6 +37,7 @@ rules_free(Rules *rules)
 	if (rules == NULL)
 		return;
 	members_free(rules->members);
+	signed_before_free(rules->signed_before);
 	if (rules->own_facts)
 		facts_free(rules->facts);
 	pool_free(rules->policy_pool);
@@ -159,9 +161,9 @@ rules_envelope_read(void *state)
 }
 
 /*
- * While the envelope is at hand, ask whether it is signed with the key that is most probably the one
- * it will be judged by: to read it again would cost half as much as the signature.  Not where the
- * signature will probably not be looked at.
+ * While the envelope is at hand, ask whether it is signed with the key that is most probably the
+ * one it will be judged by: to read it again would cost half as much as the signature.  Not where
+ * the signature will probably not be looked at.
  */
 static void
 rules_sign_early(Rules *rules, const Claim *claim, SignedText *envelope)
@@ -513,6 +515,7 @@ rules_forget(Rules *rules, const char *origin, int64_t first)
 	if (rules->node != NULL && strcmp(origin, rules->node) == 0)
 		role_forget(rules, first);
 	rules->store->claims_remove(rules->store_state, origin, first);
+	signed_before_forget(rules->signed_before, origin);
 	if (list.members)
 	{
 		members_remove(rules->members, origin, first);

@@ -15,6 +15,8 @@ typedef struct Policy
 	struct Policy *next;
 } Policy;
 
+typedef struct SignedBefore SignedBefore;
+
 struct Rules
 {
 	Pool	   *pool;
@@ -32,6 +34,7 @@ struct Rules
 	Members    *members;
 	bool		members_new;	/* there are claims about them that are not judged yet */
 	Policy	   *policies;
+	SignedBefore *signed_before;
 	const SignedText *asked;	/* the envelope of a claim that is asked for: see ask.h */
 };
 
@@ -70,6 +73,17 @@ extern void examinee_settle_nobody(Rules *rules, const Claim *claim);
 extern const char *examinee_signed_reason(Rules *rules, Pool *pool, const Claim *claim);
 extern ExamineeSigned examinee_signed(Rules *rules, Pool *pool, const Claim *claim);
 extern bool examinee_signed_before(Rules *rules, Pool *pool, const Claim *claim);
+
+/* Is there an earlier entry of its chain about the same examinee, with the same terms, by him? */
+typedef bool (*SignedBeforeBy) (Rules *rules, Pool *pool, const Claim *other, void *state);
+
+extern bool signed_before(Rules *rules, Pool *pool, const Claim *claim, SignedBeforeBy by_examinee,
+						  void *state);
+extern SignedBefore *signed_before_new(Pool *pool);
+extern void signed_before_free(SignedBefore *before);
+
+/* A chain is taken back. */
+extern void signed_before_forget(SignedBefore *before, const char *origin);
 
 /* ----- protocols ----- */
 
