@@ -275,6 +275,11 @@ $$;
 COMMENT ON FUNCTION medchain.seal_protocol(text, text, text) IS
     'internal: DSSE envelope of a protocol';
 
+CREATE FUNCTION medchain.identities_changed() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_identities_changed';
+COMMENT ON FUNCTION medchain.identities_changed() IS
+    'internal: once this transaction is committed, sessions look again who is behind pseudonyms';
+
 -- The examinee's name behind the pseudonym is kept here, in the issuer's own database.
 CREATE FUNCTION medchain.remember_identity(identity text) RETURNS bytea
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
@@ -284,6 +289,9 @@ DECLARE
 BEGIN
     INSERT INTO subject_identity (pseudonym, identity) VALUES (named, remember_identity.identity)
         ON CONFLICT (pseudonym) DO NOTHING;
+    IF FOUND THEN
+        PERFORM identities_changed();
+    END IF;
     RETURN named;
 END
 $$;

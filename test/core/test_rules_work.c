@@ -28,10 +28,10 @@ typedef struct Work
 	MemoryStore *store;
 	Rules	   *rules;
 	int64_t		seq;
-}			Work;
+} Work;
 
 static void
-work_take(Work * work, const char *payload, const char *origin, int64_t seq)
+work_take(Work *work, const char *payload, const char *origin, int64_t seq)
 {
 	memory_store_entry(work->store, payload, strlen(payload));
 	pki_must(rules_take(work->rules, payload, strlen(payload), origin, seq, seq,
@@ -41,7 +41,7 @@ work_take(Work * work, const char *payload, const char *origin, int64_t seq)
 
 /* A data centre that wants signatures, an end node, and an examinee with a key. */
 static void
-work_begin(Work * work, World *world)
+work_begin(Work *work, World *world)
 {
 	History    *history = &work->history;
 	EVP_PKEY   *examinee;
@@ -80,7 +80,7 @@ work_begin(Work * work, World *world)
 
 /* A protocol with that text, signed by both. */
 static void
-work_protocol(Work * work, int text)
+work_protocol(Work *work, int text)
 {
 	History    *history = &work->history;
 	EVP_PKEY   *keys[2] = {history->world->keys[1][0], history->world->examinee_keys[0][0]};
@@ -102,7 +102,7 @@ work_protocol(Work * work, int text)
 
 /* Has the last one effect? */
 static const char *
-work_reason(Work * work)
+work_reason(Work *work)
 {
 	ClaimQuery	query = {
 		.kinds = CLAIM_SET_ALL, .origin = "e1", .first = work->seq - 1, .last = work->seq - 1
