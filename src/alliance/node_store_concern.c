@@ -19,10 +19,10 @@ typedef struct About
 {
 	const char **items;
 	size_t		count;
-}			About;
+} About;
 
 static void
-about_add(NodeStore *store, About * about, const char *item)
+about_add(NodeStore *store, About *about, const char *item)
 {
 	about->items = pool_grow(store->waiting, about->items, about->count, sizeof(char *));
 	about->items[about->count++] = item;
@@ -30,7 +30,7 @@ about_add(NodeStore *store, About * about, const char *item)
 
 /* Protocols that rows of a table are about, as far as there may be others already. */
 static void
-about_protocols(NodeStore *store, StateTable table, About * about)
+about_protocols(NodeStore *store, StateTable table, About *about)
 {
 	for (const WaitingRow *row = store->row_list[table]; row != NULL; row = row->next)
 		if (store_has_rows(store, row->row.values[0]))
@@ -40,7 +40,7 @@ about_protocols(NodeStore *store, StateTable table, About * about)
 }
 
 static void
-concerned_by(NodeStore *store, const About * about, SPIPlanPtr *plan, const char *sql)
+concerned_by(NodeStore *store, const About *about, SPIPlanPtr *plan, const char *sql)
 {
 	Oid			types[1] = {TEXTARRAYOID};
 	Datum		values[1];

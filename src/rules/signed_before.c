@@ -19,7 +19,7 @@ typedef struct BeforeEntry
 {
 	struct BeforeEntry *earlier;
 	int64_t		seq;
-}			BeforeEntry;
+} BeforeEntry;
 
 typedef struct BeforeSlot
 {
@@ -29,7 +29,7 @@ typedef struct BeforeSlot
 	Map		   *terms;			/* from digests to entries */
 	size_t		count;
 	int64_t		last;			/* the newest entry in there */
-}			BeforeSlot;
+} BeforeSlot;
 
 struct SignedBefore
 {
@@ -64,7 +64,7 @@ signed_before_forget(SignedBefore *before, const char *origin)
 }
 
 static void
-before_begin(BeforeSlot * slot, const Claim *claim)
+before_begin(BeforeSlot *slot, const Claim *claim)
 {
 	pool_free(slot->pool);
 	slot->pool = pool_new();
@@ -102,7 +102,7 @@ before_digest(Pool *pool, const Claim *claim, uint8_t digest[HASH_LEN])
 }
 
 static void
-before_add(BeforeSlot * slot, const Claim *claim, const uint8_t digest[HASH_LEN])
+before_add(BeforeSlot *slot, const Claim *claim, const uint8_t digest[HASH_LEN])
 {
 	void	  **place = map_at(slot->terms, digest, HASH_LEN);
 	BeforeEntry *entry = pool_alloc(slot->pool, sizeof(BeforeEntry));
@@ -121,14 +121,14 @@ typedef struct BeforeQuestion
 	uint8_t		digest[HASH_LEN];
 	SignedBeforeBy by_examinee;
 	void	   *state;
-}			BeforeQuestion;
+} BeforeQuestion;
 
 /*
  * Take what has come since into the slot.  True if it is in what there is no room for any more:
  * that is looked at each time.
  */
 static bool
-before_follow(Rules *rules, BeforeSlot * slot, const BeforeQuestion * question)
+before_follow(Rules *rules, BeforeSlot *slot, const BeforeQuestion *question)
 {
 	const Claim *claim = question->claim;
 	ClaimQuery	query = {
@@ -165,7 +165,7 @@ before_follow(Rules *rules, BeforeSlot * slot, const BeforeQuestion * question)
 
 /* Was the entry with the same terms at that place signed by him? */
 static bool
-before_signed(Rules *rules, const BeforeQuestion * question, int64_t seq)
+before_signed(Rules *rules, const BeforeQuestion *question, int64_t seq)
 {
 	const Claim *claim = question->claim;
 	ClaimQuery	query = {
@@ -191,7 +191,7 @@ signed_before(Rules *rules, Pool *pool, const Claim *claim, SignedBeforeBy by_ex
 
 	before_digest(pool, claim, question.digest);
 	found = before_follow(rules, slot, &question);
-	for (const BeforeEntry * entry = map_get(slot->terms, question.digest, HASH_LEN);
+	for (const BeforeEntry *entry = map_get(slot->terms, question.digest, HASH_LEN);
 		 entry != NULL && !found; entry = entry->earlier)
 		found = entry->seq < claim->seq && before_signed(rules, &question, entry->seq);
 	return found;

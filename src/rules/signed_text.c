@@ -59,7 +59,7 @@ signed_fill(Pool *pool, const SignedFields *fields, const char *type, SignedText
 	while (out->reason == NULL && json_slice_next(fields->signatures, &step, NULL, &item))
 	{
 		const char *encoded = json_slice_type(item) == JSON_SLICE_OBJECT ?
-			signed_string(pool, json_slice_get(item, "sig")) : NULL;
+		signed_string(pool, json_slice_get(item, "sig")) : NULL;
 		size_t		len = 0;
 		uint8_t    *bytes = NULL;
 
