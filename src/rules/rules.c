@@ -373,6 +373,9 @@ static void
 rules_visit_protocol(Rules *rules, const Claim *claim, void *state)
 {
 	(void) state;
+	/* of thousands with one id, each would have all of them looked at */
+	if (claim->kind == CLAIM_PROTOCOL && protocol_settle_late(rules, claim))
+		return;
 	/* the others are looked at one by one */
 	if ((claim->kind != CLAIM_PROTOCOL && claim->kind != CLAIM_AMENDMENT) ||
 		!rules_visited(rules, claim->about, strlen(claim->about)))

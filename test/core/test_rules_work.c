@@ -1,8 +1,9 @@
 /*
  * test_rules_work.c: how much the rules ask of a store, counted.
  *
- * An examinee who has to sign has more and more protocols, each folded when it comes.  What one of
- * them costs must not grow with how many there are.
+ * An examinee who has to sign has more and more protocols, each folded when it comes; and somebody
+ * calls more and more protocols the same.  What one of them costs must not grow with how many there
+ * are.
  */
 #include "rules_history.h"
 #include "rules/memory_store.h"
@@ -78,9 +79,9 @@ work_begin(Work *work, World *world)
 	work->seq = history->chains[1].count;
 }
 
-/* A protocol with that text, signed by both. */
+/* A protocol with that text, signed by both; id NULL: of its own. */
 static void
-work_protocol(Work *work, int text)
+work_protocol_as(Work *work, int text, const char *id)
 {
 	History    *history = &work->history;
 	EVP_PKEY   *keys[2] = {history->world->keys[1][0], history->world->examinee_keys[0][0]};
@@ -88,16 +89,22 @@ work_protocol(Work *work, int text)
 									"\"subject\":\"%064d\",\"text\":\"t%d\",\"grants\":"
 									"[{\"grantee\":\"dc\",\"operations\":[\"query\"]}],"
 									"\"data_index\":[],\"valid\":{}}", 1, text);
-	char		id[CLAIM_UUID_SIZE];
+	char		fresh[CLAIM_UUID_SIZE];
 
-	fresh_id(history, id);
+	fresh_id(history, fresh);
 	history->now += INT64_C(1000000);
 	work_take(work, pool_format(history->pool, "{\"kind\":\"protocol\",\"origin\":\"e1\","
 								"\"id\":\"%s\",\"time\":\"%s\",\"actor\":\"e1\","
-								"\"subject\":\"%064d\",\"body\":%s}", id,
+								"\"subject\":\"%064d\",\"body\":%s}", id != NULL ? id : fresh,
 								moment(history, history->now), 1,
 								envelope(history, "protocol", terms, keys, 2)), "e1", work->seq);
 	work->seq++;
+}
+
+static void
+work_protocol(Work *work, int text)
+{
+	work_protocol_as(work, text, NULL);
 }
 
 /* Has the last one effect? */
@@ -117,6 +124,7 @@ work_reason(Work *work)
 int
 main(void)
 {
+	static const char *const same = "00000000-0000-4000-9000-000000000000";
 	static const char *const again = "the examinee's signature is that of an earlier entry";
 	static World world;
 	static Work work;
@@ -152,6 +160,18 @@ main(void)
 	is_string(work_reason(&work), "", "what was taken back was never signed");
 	work_protocol(&work, 7);
 	is_string(work_reason(&work), again, "what stayed was");
+
+	for (int i = 1; i <= PROTOCOLS / 2; i++)
+		work_protocol_as(&work, -i, same);
+	is_string(work_reason(&work), "there is a protocol with this id already", "an id is one's own");
+	first = asked;
+	for (int i = PROTOCOLS / 2 + 1; i <= PROTOCOLS; i++)
+		work_protocol_as(&work, -i, same);
+	second = asked - first;
+	is_string(work_reason(&work), "there is a protocol with this id already", "however many come");
+	printf("# claims asked for: %ld by the second half of %d protocols with one id\n", second,
+		   PROTOCOLS);
+	ok(second < 40 * PROTOCOLS / 2, "what one with an id of another costs does not grow");
 
 	rules_free(work.rules);
 	memory_store_free(work.store);
