@@ -325,7 +325,7 @@ protocol_judge_all(Rules *rules, const char *about, ClaimKind kind)
 	Pool	   *kept = pool_new();
 	Pool	   *first_pool = pool_new();
 	Claim		first;
-	Claim		owner;
+	Claim		owner = {0};
 	Claim		claim;
 	Claim		after;
 	bool		begun = false;

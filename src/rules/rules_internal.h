@@ -19,8 +19,8 @@ typedef struct Policy
 typedef struct SignedBefore SignedBefore;
 
 /*
- * Where the protocol is that has an id which others would have as well.  A hint: what the store says
- * of that place counts.
+ * Where the protocol is that has an id which others would have as well.  A hint: what the store
+ * says of that place counts.
  */
 #define OWNER_SLOTS 64
 
