@@ -47,7 +47,7 @@ AS $$
 DECLARE
     m member;
 BEGIN
-    SELECT x.* INTO m FROM member x JOIN local_node n ON n.node = x.name;
+    SELECT x.* INTO m FROM member x WHERE x.name = (SELECT n.node FROM local_node n);
     IF m.name IS NOT NULL AND NOT m.accepted THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('%s has to wait: the contract of "%s" is not countersigned yet',
