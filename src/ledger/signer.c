@@ -3,8 +3,8 @@
  *
  * The key is in the sealer's memory and nowhere else.  A session puts the bytes to
  * be signed into shared memory and wakes the sealer, which writes the signature
- * before them.  Most fit into the request itself; a longer text comes in a segment
- * of dynamic shared memory, which would cost more than all the rest.  The sealer
+ * before them.  There is room for a few texts; a long one, or one more, comes in a
+ * segment of dynamic shared memory, which costs more than all the rest.  The sealer
  * refuses anything but a DSSE pre-authentication encoding of our payload types: no
  * session can make it sign a block, or something of another application.
  */
@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -43,21 +44,50 @@ static const char *const signable[] = {
 	"application/vnd.medchain.rekey+json"
 };
 
-static SignerMessage *
-signer_message(SignRequest *request, dsm_segment *segment)
+/* Where what is to be signed is: in a segment, or else one of the texts. */
+typedef struct SignerPlace
 {
-	return segment != NULL ? dsm_segment_address(segment) : (SignerMessage *) request->here;
+	dsm_segment *segment;
+	int			room;
+} SignerPlace;
+
+static SignerMessage *
+signer_message(const SignerPlace *place)
+{
+	return place->segment != NULL ? dsm_segment_address(place->segment) :
+		(SignerMessage *) shared_state->sign_texts[place->room].bytes;
 }
 
 static void
-signer_fill(SignerMessage *message, const char *pae, size_t len)
+signer_fill(const SignerPlace *place, const char *pae, size_t len)
 {
+	SignerMessage *message = signer_message(place);
+
 	message->length = len;
 	memcpy(message->bytes, pae, len);
 }
 
+/* Room for so many bytes; false: there is none but in a segment. */
+static bool
+signer_reserve(size_t size, SignerPlace *place)
+{
+	place->segment = NULL;
+	place->room = -1;
+	if (size > SHARED_SIGN_BYTES)
+		return false;
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < SHARED_SIGN_TEXTS && place->room < 0; i++)
+		if (!shared_state->sign_texts[i].used)
+		{
+			shared_state->sign_texts[i].used = true;
+			place->room = i;
+		}
+	LWLockRelease(shared_state->lock);
+	return place->room >= 0;
+}
+
 static SignRequest *
-signer_claim(SharedDatabase *slot, const char *pae, size_t len, dsm_segment *segment)
+signer_claim(SharedDatabase *slot, const SignerPlace *place)
 {
 	SignRequest *mine = NULL;
 
@@ -67,12 +97,27 @@ signer_claim(SharedDatabase *slot, const char *pae, size_t len, dsm_segment *seg
 		{
 			mine = &slot->sign[i];
 			mine->state = SIGN_REQUESTED;
-			mine->message = segment != NULL ? dsm_segment_handle(segment) : DSM_HANDLE_INVALID;
-			if (segment == NULL)
-				signer_fill(signer_message(mine, NULL), pae, len);
+			mine->room = place->room;
+			mine->message = place->segment != NULL ? dsm_segment_handle(place->segment) :
+				DSM_HANDLE_INVALID;
 		}
 	LWLockRelease(shared_state->lock);
 	return mine;
+}
+
+/* Nobody needs the text any more.  The caller holds the lock exclusively, here and below. */
+static void
+signer_free_text(int room)
+{
+	if (room >= 0)
+		shared_state->sign_texts[room].used = false;
+}
+
+static void
+signer_free(SignRequest *request)
+{
+	signer_free_text(request->room);
+	request->state = SIGN_FREE;
 }
 
 static SignState
@@ -91,7 +136,10 @@ static void
 signer_release(SharedDatabase *slot, SignRequest *request)
 {
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
-	request->state = (request->state == SIGN_REQUESTED) ? SIGN_ABANDONED : SIGN_FREE;
+	if (request->state == SIGN_REQUESTED)
+		request->state = SIGN_ABANDONED;
+	else
+		signer_free(request);
 	LWLockRelease(shared_state->lock);
 	ConditionVariableBroadcast(&slot->changed);
 }
@@ -128,35 +176,54 @@ typedef struct SignerAnswer
 	char		fingerprint[65];
 } SignerAnswer;
 
+/* What a session has to give back, also if it ends while it waits. */
+typedef struct SignerWait
+{
+	SharedDatabase *slot;
+	SignRequest *request;		/* NULL: not yet */
+	int			room;
+} SignerWait;
+
 static void
-signer_ask(const char *pae, size_t len, dsm_segment *segment, SignerAnswer *answer)
+signer_give_up(int code, Datum arg)
+{
+	SignerWait *wait = (SignerWait *) DatumGetPointer(arg);
+
+	if (wait->request != NULL)
+		signer_release(wait->slot, wait->request);
+	else
+	{
+		LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+		signer_free_text(wait->room);
+		LWLockRelease(shared_state->lock);
+	}
+}
+
+static void
+signer_ask(const SignerPlace *place, SignerAnswer *answer)
 {
 	SharedDatabase *slot = shared_database();
+	SignerWait	wait = {slot, NULL, place->room};
 	SignRequest *request = NULL;
 	SignState	state;
 	TimestampTz start = GetCurrentTimestamp();
 	uint64		number = 0;
 
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(signer_give_up, PointerGetDatum(&wait));
 	{
 		ConditionVariablePrepareToSleep(&slot->changed);
-		while ((request = signer_claim(slot, pae, len, segment)) == NULL)
+		while ((request = signer_claim(slot, place)) == NULL)
 			signer_sleep(slot, &number, start);
+		wait.request = request;
 		number = shared_wake(slot, WORKER_SEALER);
 		while ((state = signer_state(request)) == SIGN_REQUESTED)
 			signer_sleep(slot, &number, start);
 		ConditionVariableCancelSleep();
 	}
-	PG_CATCH();
-	{
-		if (request != NULL)
-			signer_release(slot, request);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(signer_give_up, PointerGetDatum(&wait));
 	if (state == SIGN_DONE)
 	{
-		const SignerMessage *message = signer_message(request, segment);
+		const SignerMessage *message = signer_message(place);
 
 		answer->length = Min(message->signature_length, sizeof(answer->signature));
 		memcpy(answer->signature, message->signature, answer->length);
@@ -173,20 +240,19 @@ signer_ask(const char *pae, size_t len, dsm_segment *segment, SignerAnswer *answ
 static void
 signer_roundtrip(const char *pae, size_t len, SignerAnswer *answer)
 {
-	dsm_segment *segment = NULL;
+	size_t		size = offsetof(SignerMessage, bytes) + len;
+	SignerPlace place;
 
 	if (len > SIGNER_MESSAGE_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("what is to be signed is longer than %d bytes", SIGNER_MESSAGE_MAX)));
-	if (offsetof(SignerMessage, bytes) + len > SHARED_SIGN_BYTES)
-	{
-		segment = dsm_create(offsetof(SignerMessage, bytes) + len, 0);
-		signer_fill(dsm_segment_address(segment), pae, len);
-	}
-	signer_ask(pae, len, segment, answer);
-	if (segment != NULL)
-		dsm_detach(segment);
+	if (!signer_reserve(size, &place))
+		place.segment = dsm_create(size, 0);
+	signer_fill(&place, pae, len);
+	signer_ask(&place, answer);
+	if (place.segment != NULL)
+		dsm_detach(place.segment);
 }
 
 /* Anything else is refused, so that a session can never obtain a signature over a block. */
@@ -206,16 +272,16 @@ signer_may_sign(const SignerMessage *message)
 }
 
 static SignState
-signer_sign(SharedDatabase *slot, SignRequest *request, dsm_handle handle, const Key *key)
+signer_sign(SharedDatabase *slot, int room, dsm_handle handle, const Key *key)
 {
-	dsm_segment *segment = NULL;
+	SignerPlace place = {.room = room};
 	SignerMessage *message;
 	SignState	result = SIGN_FAILED;
 	CoreError	error = {0};
 
-	if (handle != DSM_HANDLE_INVALID && (segment = dsm_attach(handle)) == NULL)
+	if (room < 0 && (place.segment = dsm_attach(handle)) == NULL)
 		return SIGN_FAILED;		/* the requester is gone */
-	message = signer_message(request, segment);
+	message = signer_message(&place);
 	if (!signer_may_sign(message))
 		ereport(LOG, (errmsg("medchain: refused to sign something that is neither a protocol, a "
 							 "contract nor a change of key")));
@@ -233,8 +299,8 @@ signer_sign(SharedDatabase *slot, SignRequest *request, dsm_handle handle, const
 		strlcpy(message->fingerprint, slot->key_fingerprint, sizeof(message->fingerprint));
 		result = SIGN_DONE;
 	}
-	if (segment != NULL)
-		dsm_detach(segment);
+	if (place.segment != NULL)
+		dsm_detach(place.segment);
 	return result;
 }
 
@@ -247,22 +313,27 @@ signer_serve(SharedDatabase *slot, const Key *key)
 		SignState	state;
 		SignState	result;
 		dsm_handle	handle;
+		int			room;
 
 		/* who has put something there woke us behind it */
 		if (request->state == SIGN_FREE)
 			continue;
 		LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 		if (request->state == SIGN_ABANDONED)
-			request->state = SIGN_FREE;
+			signer_free(request);
 		state = request->state;
 		handle = request->message;
+		room = request->room;
 		LWLockRelease(shared_state->lock);
 		if (state != SIGN_REQUESTED)
 			continue;
 
-		result = signer_sign(slot, request, handle, key);
+		result = signer_sign(slot, room, handle, key);
 		LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
-		request->state = (request->state == SIGN_ABANDONED) ? SIGN_FREE : result;
+		if (request->state == SIGN_ABANDONED)
+			signer_free(request);
+		else
+			request->state = result;
 		LWLockRelease(shared_state->lock);
 		ConditionVariableBroadcast(&slot->changed);
 	}

@@ -173,6 +173,9 @@ shared_release(SharedDatabase *slot, bool dropped)
 			return;
 	if (!dropped && slot->wanted)
 		return;
+	for (int i = 0; i < SHARED_SIGN_REQUESTS; i++)
+		if (slot->sign[i].state != SIGN_FREE && slot->sign[i].room >= 0)
+			shared_state->sign_texts[slot->sign[i].room].used = false;
 	slot->database = InvalidOid;
 }
 

@@ -18,8 +18,9 @@
 #include "datatype/timestamp.h"
 
 #define SHARED_SIGN_REQUESTS 8
-#define SHARED_SIGN_BYTES 8192	/* of a request that needs no memory of its own */
-#define SHARED_MEMBERS 1024		/* generations of members: who shares one reloads in vain */
+#define SHARED_SIGN_TEXTS 32	/* of requests for signatures, of all databases */
+#define SHARED_SIGN_BYTES 8192	/* of each; a longer one has memory of its own */
+#define SHARED_MEMBERS 256		/* generations of members: who shares one reloads in vain */
 #define SHARED_VERIFICATIONS 32 /* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
 #define SHARED_ORIGIN_LEN 100
@@ -83,9 +84,16 @@ typedef enum VerifyPhase
 typedef struct SignRequest
 {
 	SignState	state;
-	dsm_handle	message;		/* see signer.c; DSM_HANDLE_INVALID: it is in here */
-	uint64		here[SHARED_SIGN_BYTES / sizeof(uint64)];
+	int			room;			/* which of SharedState's; -1: in a segment, */
+	dsm_handle	message;		/* this one */
 } SignRequest;
+
+/* Room for what is to be signed; see signer.c. */
+typedef struct SignText
+{
+	bool		used;
+	uint64		bytes[SHARED_SIGN_BYTES / sizeof(uint64)];
+} SignText;
 
 /* What was last said in the log about a fault that lasts. */
 typedef struct LastComplaint
@@ -170,6 +178,7 @@ typedef struct SharedState
 	TimestampTz launcher_gone;	/* since when it is not there, if it is not */
 	pg_atomic_uint32 reserved;	/* background workers that nodes of this server need */
 	SharedVerification verifications[SHARED_VERIFICATIONS];
+	SignText	sign_texts[SHARED_SIGN_TEXTS];
 	int			slots;			/* medchain.max_databases */
 	SharedDatabase databases[FLEXIBLE_ARRAY_MEMBER];
 } SharedState;
