@@ -102,6 +102,19 @@ statement_generation(void)
 	return pg_atomic_read_u64(&shared_database()->grant_generation);
 }
 
+uint64
+statement_member_generation(const char *member)
+{
+	return RecoveryInProgress() ? statement_generation() : shared_member_generation(member);
+}
+
+uint64
+statement_identity_generation(void)
+{
+	return RecoveryInProgress() ? statement_generation() :
+		pg_atomic_read_u64(&shared_database()->identity_generation);
+}
+
 void
 validity_restrict(Validity *validity, Datum range)
 {

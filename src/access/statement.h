@@ -30,6 +30,12 @@ extern TimestampTz statement_clock(void);
 /* Differs from an earlier answer if medchain's state may have changed since.  Cheap. */
 extern uint64 statement_generation(void);
 
+/* The same of what that member may do; to be asked behind the other. */
+extern uint64 statement_member_generation(const char *member);
+
+/* The same of who is behind pseudonyms. */
+extern uint64 statement_identity_generation(void);
+
 /* A half-open stretch of time [from, to). */
 typedef struct Validity
 {

@@ -5,6 +5,7 @@
 #define MEDCHAIN_ALLIANCE_FOLD_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 
 #include "ledger/chain_terms.h"
 

@@ -7,12 +7,14 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 #include "ledger/pseudonym.h"
+#include "node/shared.h"
 #include "node/trusted.h"
 #include "rows/row_subject.h"
 
@@ -50,7 +52,19 @@ row_subject_remember(const char *identity, const uint8_t pseudonym[HASH_LEN])
 	trusted_execute(&plan, "INSERT INTO medchain.subject_identity (pseudonym, identity) VALUES "
 					"($1, $2) "
 					"ON CONFLICT (pseudonym) DO NOTHING", 2, types, values, NULL, false);
+	if (SPI_processed > 0)
+		shared_identities_changed();
 	trusted_end(&scope);
+}
+
+PG_FUNCTION_INFO_V1(medchain_identities_changed);
+
+/* identities_changed() -> void */
+Datum
+medchain_identities_changed(PG_FUNCTION_ARGS)
+{
+	shared_identities_changed();
+	PG_RETURN_VOID();
 }
 
 static uint32
@@ -125,6 +139,8 @@ row_subjects_remember(RowSubjects *subjects)
 	/* in one order, whatever that of the rows: others wait for us, and we may for them */
 					"ORDER BY u.pseudonym "
 					"ON CONFLICT (pseudonym) DO NOTHING", 2, types, values, NULL, false);
+	if (SPI_processed > 0)
+		shared_identities_changed();
 	trusted_end(&scope);
 }
 

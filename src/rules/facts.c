@@ -11,7 +11,8 @@
 #include "rules/fact_read.h"
 #include "rules/facts.h"
 
-#define FACTS_SIGNED 16384		/* signatures that are remembered */
+#define FACTS_SIGNED 16384		/* signatures that are remembered, */
+#define FACTS_SIGNED_WAYS 4		/* each in one of so many places */
 #define FACTS_QUESTION_PARTS 4
 #define FACTS_ONCE 512			/* keys of the many that are remembered */
 
@@ -45,6 +46,7 @@ struct Facts
 	Map		   *crls;
 	Map		   *revocations;
 	SignedSlot *signatures;
+	unsigned	signed_next;	/* which of them the next one takes */
 	OnceSlot	once[FACTS_ONCE];
 };
 
@@ -398,7 +400,7 @@ facts_revocation(Facts *facts, const char *crl, const CertificateFact *certifica
 /* ----- signatures ----- */
 
 static const char *
-facts_signed_find(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
+facts_signed_find(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, bool fresh,
 				  FactsEnvelope load, void *state)
 {
 	const uint8_t *digests[] = {leaf, key->digest};
@@ -407,7 +409,7 @@ facts_signed_find(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key
 	const char *reason;
 
 	facts_question("signed", digests, 2, 0, question);
-	answer = facts_ask_store(facts, question);
+	answer = fresh ? NULL : facts_ask_store(facts, question);
 	if (answer != NULL)
 		reason = answer[0] != '\0' ? facts_keep(facts, answer) : NULL;
 	else
@@ -422,27 +424,56 @@ facts_signed_find(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key
 	return reason;
 }
 
-const char *
-facts_signed(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, FactsEnvelope load,
-			 void *state)
+/* Where that signature is remembered; if it is not, where there is room for it. */
+static SignedSlot *
+facts_signed_slot(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, bool *found)
 {
 	uint64_t	place[2];
-	SignedSlot *slot;
+	SignedSlot *set;
 
 	if (facts->signatures == NULL)
 		facts->signatures = pool_alloc(facts->pool, FACTS_SIGNED * sizeof(SignedSlot));
 	memcpy(&place[0], leaf, sizeof(uint64_t));
 	memcpy(&place[1], key->digest, sizeof(uint64_t));
-	slot = &facts->signatures[(place[0] ^ place[1]) % FACTS_SIGNED];
-	if (!slot->used || memcmp(slot->leaf, leaf, HASH_LEN) != 0 ||
-		memcmp(slot->key, key->digest, HASH_LEN) != 0)
+	set = &facts->signatures[(place[0] ^ place[1]) % (FACTS_SIGNED / FACTS_SIGNED_WAYS) *
+							 FACTS_SIGNED_WAYS];
+	for (int i = 0; i < FACTS_SIGNED_WAYS; i++)
 	{
-		const char *reason = facts_signed_find(facts, leaf, key, load, state);
+		*found = set[i].used && memcmp(set[i].leaf, leaf, HASH_LEN) == 0 &&
+			memcmp(set[i].key, key->digest, HASH_LEN) == 0;
+		if (*found)
+			return &set[i];
+	}
+	return &set[facts->signed_next++ % FACTS_SIGNED_WAYS];
+}
 
+static const char *
+facts_signed_by(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, bool fresh,
+				FactsEnvelope load, void *state)
+{
+	bool		found;
+	SignedSlot *slot = facts_signed_slot(facts, leaf, key, &found);
+
+	if (!found)
+	{
+		slot->reason = facts_signed_find(facts, leaf, key, fresh, load, state);
 		slot->used = true;
 		memcpy(slot->leaf, leaf, HASH_LEN);
 		memcpy(slot->key, key->digest, HASH_LEN);
-		slot->reason = reason;
 	}
 	return slot->reason;
+}
+
+const char *
+facts_signed(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, FactsEnvelope load,
+			 void *state)
+{
+	return facts_signed_by(facts, leaf, key, false, load, state);
+}
+
+void
+facts_sign_fresh(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
+				 FactsEnvelope load, void *state)
+{
+	(void) facts_signed_by(facts, leaf, key, true, load, state);
 }

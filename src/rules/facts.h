@@ -53,4 +53,8 @@ typedef const SignedText *(*FactsEnvelope) (void *state);
 extern const char *facts_signed(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
 								FactsEnvelope load, void *state);
 
+/* Find it out of an entry that is new, so that the store need not be asked. */
+extern void facts_sign_fresh(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
+							 FactsEnvelope load, void *state);
+
 #endif

@@ -571,9 +571,11 @@ sub rules
 {
 	my $bench = RulesBench->new($out, $rig);
 
-	heading('The rules: fold of a protocol, milliseconds each, and of an admission');
-	$bench->protocols(\@protocols, $quick ? 1 : 3);
+	heading('The rules: fold of entries about members; of a protocol, milliseconds each; a newcomer; and what sessions notice');
 	$bench->members(\@members, $quick ? 1 : 3);
+	$bench->protocols(\@protocols, $quick ? 1 : 3);
+	$bench->newcomer;
+	$bench->access;
 	$bench->stop;
 	return;
 }

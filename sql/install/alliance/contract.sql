@@ -47,7 +47,7 @@ AS $$
 DECLARE
     m member;
 BEGIN
-    SELECT x.* INTO m FROM member x JOIN local_node n ON n.node = x.name;
+    SELECT x.* INTO m FROM member x WHERE x.name = (SELECT n.node FROM local_node n);
     IF m.name IS NOT NULL AND NOT m.accepted THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('%s has to wait: the contract of "%s" is not countersigned yet',
@@ -70,7 +70,8 @@ BEGIN
         RAISE insufficient_privilege USING MESSAGE = format('the certificate of "%s" was revoked',
             m.name),
             HINT = 'It needs a new certificate, and the data centre''s rekey().';
-    ELSIF member_may(m.name, require_capability.capability, clock_timestamp()) IS NOT TRUE THEN
+    ELSIF (m.valid @> clock_timestamp() AND require_capability.capability = ANY (m.capabilities))
+        IS NOT TRUE THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('the contract of "%s" does not allow %s',
                 coalesce(m.name, (SELECT node FROM local_node)), what),

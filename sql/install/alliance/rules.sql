@@ -71,18 +71,6 @@ $$;
 COMMENT ON FUNCTION medchain.genesis_anchors() IS
     'internal: trust anchors of the alliance, PEM, from genesis';
 
--- A member that takes part now, with a contract and a certificate for this time, and whose contract
--- allows that.
-CREATE FUNCTION medchain.member_may(member text, capability text, at timestamptz) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
-AS $$
-    SELECT EXISTS (SELECT FROM member m WHERE m.name = member_may.member AND m.takes_part
-        AND m.valid @> member_may.at AND (member_may.capability IS NULL
-            OR member_may.capability = ANY (m.capabilities)))
-$$;
-COMMENT ON FUNCTION medchain.member_may(text, text, timestamptz) IS
-    'internal: does this member take part, by the newest state, with this capability at that time?';
-
 -- What follows is asked of an entry behind all that is on the member's chain.
 
 CREATE FUNCTION medchain.may_seal(member text, first bigint, sealed timestamptz) RETURNS boolean
