@@ -21,7 +21,7 @@ OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(addprefix src/,$(ROOMS))
 # The order in which the parts of the install script need each other.
 INSTALL_PARTS = roles ledger home state pure entry append verify proofs export row_set row_table \
          row_identity ledger_table row_verify row_proof crl rules await \
-         contract discipline rekey member examinee protocol identity binding access \
+         contract discipline anchors rekey member examinee protocol identity binding access \
          protect row_description row_heirs row_partition row_ddl row_renew apply peer fetch \
          local_verify shortage \
          leave join copy wait views settings privileges

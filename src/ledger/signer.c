@@ -39,7 +39,8 @@ typedef struct SignerMessage
 static const char *const signable[] = {
 	"application/vnd.medchain.protocol+json",
 	"application/vnd.medchain.contract+json",
-	"application/vnd.medchain.rekey+json"
+	"application/vnd.medchain.rekey+json",
+	"application/vnd.medchain.anchors+json"
 };
 
 static SignRequest *
