@@ -57,3 +57,23 @@ FROM each e ORDER BY e.fingerprint, e.seq DESC;
 COMMENT ON VIEW medchain.trust_anchors IS
     'the alliance''s trust anchors: since when each is one, and when it was retired, if it was; '
     'days_left: until its certificate ends';
+
+CREATE FUNCTION medchain.certificate_warnings(OUT warning text, OUT hint text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT format('trust anchor "%s" of the alliance %s', a.subject, CASE WHEN a.days_left < 0
+               THEN 'has ended' ELSE format('ends in %s days', a.days_left) END),
+           'Have the CA renew it, and the data centre call medchain.renew_anchors().'
+    FROM trust_anchors a WHERE a.retired IS NULL AND a.days_left < 90
+    UNION ALL
+    SELECT format('the certificate of "%s" %s', n.node, CASE WHEN upper(m.valid) < now()
+               THEN 'has ended' ELSE format('ends in %s days',
+                   floor(extract(epoch FROM upper(m.valid) - now()) / 86400)) END),
+           'See medchain.rekey().'
+    FROM local_node n JOIN member m ON m.name = n.node
+    WHERE upper(m.valid) < now() + interval '90 days'
+$$;
+COMMENT ON FUNCTION medchain.certificate_warnings() IS
+    'internal: trust anchors in force, and the node''s own certificate (or contract), that end '
+    'within 90 days: what the keeper says in the log once a day';
