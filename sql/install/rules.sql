@@ -7,7 +7,8 @@ CREATE FUNCTION medchain.fold_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY['genesis', 'contract', 'acceptance', 'configure', 'protocol', 'amendment',
         'revocation', 'note', 'bind_role',
-                      'suspend', 'reinstate', 'expel', 'ending', 'rekey', 'crl', 'anchors', 'policy',
+                      'suspend', 'reinstate', 'expel', 'ending', 'rekey', 'crl',
+                          'anchors', 'policy',
                           'examinee_key', 'examinee_withdrawal'];
 COMMENT ON FUNCTION medchain.fold_kinds() IS 'kinds of entries that the state depends on';
 

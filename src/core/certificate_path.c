@@ -338,7 +338,8 @@ certificate_anchors(const char *anchors, size_t len, int64_t at, CoreError *erro
 {
 	STACK_OF(X509) *stack = sk_X509_new_null();
 	time_t		then = (time_t) at;
-	bool		fine = stack != NULL && certificate_read(anchors, len, "trust anchors", stack, error);
+	bool		fine = stack != NULL && certificate_read(anchors, len, "trust anchors", stack,
+														 error);
 	bool		valid = false;
 
 	for (int i = 0; fine && i < sk_X509_num(stack); i++)

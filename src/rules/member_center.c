@@ -186,7 +186,10 @@ center_text_order(const void *a, const void *b)
 	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-/* All trust anchors up to there, and the CAs that came with certificates which the data centre took before. */
+/*
+ * All trust anchors up to there, and the CAs that came with certificates which the data centre took
+ * before.
+ */
 const char *
 member_issuers(Members *members, int64_t seq)
 {

@@ -352,7 +352,7 @@ keeper_warn(SharedDatabase *slot)
 			ereport(WARNING,
 					(errmsg("medchain: %s",
 							SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1)),
-					 errhint("%s", SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2))));
+				   errhint("%s", SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2))));
 		}
 		SPI_freetuptable(SPI_tuptable);
 		trusted_end(&scope);
