@@ -35,7 +35,7 @@
 #define KEEPER_IDLE 1000		/* milliseconds */
 #define KEEPER_TURN 10000		/* entries after which it is another chain's turn */
 #define KEEPER_SWEEP 10000		/* milliseconds between looks at all that is held */
-#define KEEPER_LOOK 600000		/* milliseconds between looks at certificates */
+#define KEEPER_LOOK 60000		/* milliseconds between looks at certificates */
 #define KEEPER_DAY 86400000		/* milliseconds between warnings of their ends */
 #define KEEPER_TROUBLES 100		/* chains whose trouble is not told again and again */
 #define KEEPER_SMALL 512		/* pages of medchain.pending that are no trouble */

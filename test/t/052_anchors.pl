@@ -143,6 +143,8 @@ $alliance->sql('solo', "INSERT INTO medchain.pending (payload) SELECT jsonb_buil
 $alliance->sql('solo', 'SELECT medchain.seal()');
 is($alliance->sql('solo', q{SELECT kind, reason FROM medchain.rejections}), q{anchors|the data centre's certificate ended too long ago to renew trust anchors}, 'a back-dated one is seen by its block');
 
+like(slurp_file($cluster->logfile), qr/WARNING:  medchain: trust anchor "CN=rootca,O=Medchain test" of the alliance ends in 29 days\n.*HINT:  .*renew_anchors/, 'the log warns');
+
 $alliance->verify_ok(qw(dc en late new));
 my ($export, $out) = ($alliance->sql('new', 'SELECT medchain.export()'));
 ok(IPC::Run::run([ 'src/bin/medchain-verify', '-a', $alliance->{anchors}, '--state' ], '<', \"$export\n", '>', \$out), 'the first root is enough for the offline verifier');
