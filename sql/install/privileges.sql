@@ -26,6 +26,7 @@ DECLARE
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract",
                            "accept_contract", "end_contract",
                    "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy",
+                   "renew_anchors",
                    "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger",
                    "bind_role", "connect_peer",
                    "disconnect_peer", "resync", "leave_alliance", "take_over", "detach_copy",
@@ -86,7 +87,8 @@ GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, m
         medchain.bound_role, medchain.row_table,
         medchain.row_column, medchain.pending, medchain.quarantine,
     medchain.held_block, medchain.dropped, medchain.missing, medchain.local_node,
-    medchain.alliance, medchain.members, medchain.certificates, medchain.contracts,
+    medchain.alliance, medchain.members, medchain.certificates, medchain.trust_anchors,
+    medchain.contracts,
         medchain.rejections, medchain.chains, medchain.peers, medchain.stat,
             medchain.verify_progress, medchain.active_grant
     TO medchain_admin, medchain_auditor;

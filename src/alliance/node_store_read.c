@@ -26,7 +26,8 @@
 
 /* As in the predicate of an index (state.sql), so that it is used. */
 #define MEMBER_KINDS \
-	"ANY ('{genesis,contract,acceptance,configure,suspend,reinstate,expel,ending,rekey,crl}'" \
+	"ANY ('{genesis,contract,acceptance,configure,suspend,reinstate,expel,ending,rekey,crl," \
+	"anchors}'" \
 	"::text[])"
 #define BYTES "COLLATE \"C\""
 

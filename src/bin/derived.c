@@ -101,6 +101,20 @@ derived_rejection(const Derived *derived, bool *begun, Claim *claim)
 	return true;
 }
 
+bool
+derived_anchors(const Derived *derived, bool *begun, Claim *claim)
+{
+	static const ClaimQuery sets = {
+		.kinds = CLAIM_SET(CLAIM_GENESIS) | CLAIM_SET(CLAIM_ANCHORS), .effective = true
+	};
+	Claim		after = *claim;
+	bool		found = memory_store.claim_next(derived->store, &sets, *begun ? &after : NULL,
+												derived->pool, claim);
+
+	*begun = true;
+	return found;
+}
+
 const char *
 derived_value(const StateRow *row, const char *column)
 {

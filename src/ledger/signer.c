@@ -41,7 +41,8 @@ typedef struct SignerMessage
 static const char *const signable[] = {
 	"application/vnd.medchain.protocol+json",
 	"application/vnd.medchain.contract+json",
-	"application/vnd.medchain.rekey+json"
+	"application/vnd.medchain.rekey+json",
+	"application/vnd.medchain.anchors+json"
 };
 
 /* Where what is to be signed is: in a segment, or else one of the texts. */

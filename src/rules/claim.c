@@ -24,6 +24,7 @@ static const struct
 	[CLAIM_ENDING] = {"ending", NULL},
 	[CLAIM_REKEY] = {"rekey", "application/vnd.medchain.rekey+json"},
 	[CLAIM_CRL] = {"crl", NULL},
+	[CLAIM_ANCHORS] = {"anchors", "application/vnd.medchain.anchors+json"},
 	[CLAIM_POLICY] = {"policy", NULL},
 	[CLAIM_EXAMINEE_KEY] = {"examinee_key", "application/vnd.medchain.examinee+json"},
 	[CLAIM_EXAMINEE_WITHDRAWAL] = {"examinee_withdrawal", NULL},
@@ -75,6 +76,8 @@ claim_about(Pool *pool, const Claim *claim)
 	{
 		case CLAIM_ACCEPTANCE:
 			return pool_text(pool, claim->origin);
+		case CLAIM_ANCHORS:
+			return pool_text(pool, "");
 		case CLAIM_PROTOCOL:
 			return pool_text(pool, claim->id);
 		case CLAIM_EXAMINEE_WITHDRAWAL:

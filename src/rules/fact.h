@@ -34,6 +34,7 @@ typedef struct CertificateFact
 typedef struct PathFact
 {
 	const char *reason;			/* why it is not accepted; NULL: it is */
+	const char *told;			/* the same as a sentence of its own */
 	Period		term;			/* that it, and every CA above it, is made out for */
 } PathFact;
 

@@ -43,6 +43,7 @@ struct Facts
 	Map		   *keys;
 	Map		   *certificates;
 	Map		   *paths;			/* by the pointers to what they are about, as the next two */
+	Map		   *anchors;
 	Map		   *crls;
 	Map		   *revocations;
 	SignedSlot *signatures;
@@ -64,6 +65,7 @@ facts_new(const RulesStore *store, void *store_state)
 	facts->keys = map_new(pool);
 	facts->certificates = map_new(pool);
 	facts->paths = map_new(pool);
+	facts->anchors = map_new(pool);
 	facts->crls = map_new(pool);
 	facts->revocations = map_new(pool);
 	return facts;
@@ -269,6 +271,13 @@ facts_path_find(Facts *facts, const CertificateFact *certificate, const char *an
 					   period_from_seconds(path[0].not_after));
 }
 
+static void
+facts_path_refuse(Facts *facts, PathFact *path, const char *reason)
+{
+	path->reason = facts_keep(facts, reason);
+	path->told = pool_format(facts->pool, "certificate is not accepted: %s", reason);
+}
+
 /* The path that a store's answer, or ours, tells. */
 static void
 facts_path_read(Facts *facts, const char *answer, PathFact *path)
@@ -277,7 +286,7 @@ facts_path_read(Facts *facts, const char *answer, PathFact *path)
 
 	if (answer[0] == '!')
 	{
-		path->reason = facts_keep(facts, answer + 1);
+		facts_path_refuse(facts, path, answer + 1);
 		return;
 	}
 	path->term.has_from = path->term.from_inclusive = true;
@@ -307,7 +316,7 @@ facts_path(Facts *facts, const CertificateFact *certificate, const char *anchors
 	*place = path = pool_alloc(facts->pool, sizeof(PathFact));
 	if (certificate->reason != NULL)
 	{
-		path->reason = certificate->reason;
+		facts_path_refuse(facts, path, certificate->reason);
 		return path;
 	}
 	fact_digest(anchors, anchors_digest);
@@ -321,6 +330,36 @@ facts_path(Facts *facts, const CertificateFact *certificate, const char *anchors
 	facts_path_read(facts, answer, path);
 	pool_reset(facts->scratch);
 	return path;
+}
+
+const char *
+facts_anchors(Facts *facts, const char *anchors, int64_t at)
+{
+	const void *named[] = {anchors, (const void *) (uintptr_t) at};
+	void	  **place = map_at(facts->anchors, named, sizeof(named));
+	uint8_t		digest[HASH_LEN];
+	const uint8_t *digests[] = {digest};
+	uint8_t		question[HASH_LEN];
+	CoreError	error = {0};
+	char	   *answer;
+
+	if (*place == NULL)
+	{
+		fact_digest(anchors, digest);
+		facts_question("anchors", digests, 1, at, question);
+		answer = facts_ask_store(facts, question);
+		if (answer == NULL)
+		{
+			answer = "";
+			if (!certificate_anchors(anchors, strlen(anchors), period_seconds(at), &error))
+				answer = pool_text(facts->scratch, fact_reason(facts->scratch, &error));
+			facts_tell_store(facts, question, answer);
+		}
+		*place = (void *) facts_keep(facts, answer);
+		pool_reset(facts->scratch);
+	}
+	answer = *place;
+	return answer[0] != '\0' ? answer : NULL;
 }
 
 /* ----- revocation lists ----- */

@@ -34,6 +34,9 @@ extern Pool *facts_pool(Facts *facts);	/* what stays as long as the facts do */
 extern const PathFact *facts_path(Facts *facts, const CertificateFact *certificate,
 								  const char *anchors, int64_t at);
 
+/* Why these cannot be trust anchors from that time on; NULL: they can. */
+extern const char *facts_anchors(Facts *facts, const char *anchors, int64_t at);
+
 /*
  * Why a revocation list is not accepted from one of these CAs (PEM); NULL: it is.  Here and below,
  * lists, issuers and anchors are texts that facts_keep() has returned.

@@ -19,7 +19,7 @@ member_revocation(Members *members, const CertificateFact *certificate)
 		{
 			const RevocationFact *fact = facts_revocation(members->facts,
 														  members->crls.items[i]->said->crl,
-														  certificate, members->anchors);
+														  certificate, members->issuers);
 
 			if (fact->revoked && (earliest == NULL || fact->since < earliest->since))
 				earliest = fact;
@@ -120,7 +120,10 @@ member_rekey_reason(Members *members, const MemberClaim *claim, const KeyFact *k
 		fresh = facts_key(members->facts, "");
 	if ((reason = statement_signed(members->facts, said, fresh)) != NULL)
 		return member_reason_of(members, "new key", reason);
-	if ((reason = statement_path(members->facts, said, members->anchors)) != NULL)
+	if ((reason = key == NULL ?
+		 statement_path(members->facts, said,
+						member_anchors_at(members, claim->by, said->claim.seq)) :
+		 member_anchors_rekey(members, claim)) != NULL)
 		return reason;
 	/* whose certificate it is has signed too: nobody takes that of another */
 	if ((reason = statement_signed(members->facts, said, said->certificate->key)) != NULL)
@@ -184,15 +187,20 @@ member_keys(Members *members, Party *party, const KeyFact *first)
 			continue;
 		}
 		own++;
+		if (party->center)
+			member_anchors_settle(members, rekey->said->claim.seq);
 		member_judge(rekey, member_rekey_reason(members, rekey, key));
 		if (!rekey->effective)
 			continue;
 
 		/*
-		 * what is excluded, or has somebody else's name on it, changes the key that blocks are
-		 * signed with, and nobody's standing
+		 * what is excluded, or has somebody else's name on it, or a certificate that only other
+		 * anchors accept than those in force there, changes the key that blocks are signed with,
+		 * and nobody's standing
 		 */
 		if (standing_excluded(party, rekey->said->claim.seq, rekey->said->claim.time) == NULL &&
+			statement_path(members->facts, rekey->said,
+						   member_anchors_at(members, party, rekey->said->claim.seq)) == NULL &&
 			member_certificate_is_of(party, rekey->said->certificate, NULL))
 			member_certificate(members, party, rekey, &rekey->said->claim.seq);
 		key = rekey->said->public_key;

@@ -570,3 +570,16 @@ rules_may_seal(const Rules *rules, const char *origin, int64_t first, int64_t se
 {
 	return standing_may_seal(members_party(rules->members, origin), first, sealed);
 }
+
+bool
+rules_renewed_accept(Rules *rules, const CertificateFact *certificate, int64_t at)
+{
+	const MemberClaims *renewals = &rules->members->renewals;
+
+	for (size_t i = 0; i < renewals->count; i++)
+		if (renewals->items[i]->effective &&
+			facts_path(rules->facts, certificate, renewals->items[i]->said->anchors, at)->reason ==
+			NULL)
+			return true;
+	return false;
+}

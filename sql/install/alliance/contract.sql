@@ -144,7 +144,7 @@ BEGIN
     contract_terms.kind := coalesce(contract_terms.kind, current.kind);
     contract_terms.certificate := coalesce(contract_terms.certificate, m.certificate);
     SELECT v.reason INTO reason FROM verify_certificate(contract_terms.certificate,
-        genesis_anchors(), NULL, now()) v;
+        anchors_in_force(), NULL, now()) v;
     IF reason IS NOT NULL THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('certificate of "%s" is not accepted: %s', contract_terms.member,

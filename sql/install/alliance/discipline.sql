@@ -126,7 +126,7 @@ BEGIN
     RETURN append_governance('crl', jsonb_build_object('crl', add_crl.crl, 'last',
         chain_points(ARRAY(
         SELECT m.name FROM member m CROSS JOIN LATERAL crl_revocation(add_crl.crl, m.certificate,
-            genesis_anchors()) r
+            anchors_ever()) r
         WHERE r.revoked IS NOT NULL AND m.revoked IS NULL AND m.expelled IS NULL
             AND m.name <> local.node))));
 END
