@@ -121,7 +121,10 @@ ask_revoked(Rules *rules, const char *certificate)
 {
 	const CertificateFact *fact = facts_certificate(rules->facts, certificate);
 
-	return fact->reason == NULL ? member_revocation(rules->members, fact) : NULL;
+	return fact->reason == NULL ? member_revocation(rules->members, fact,
+													member_anchors_at(rules->members,
+																	  rules->members->center,
+																	  INT64_MAX)) : NULL;
 }
 
 const char *

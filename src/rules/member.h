@@ -233,9 +233,10 @@ extern const char *member_terms_reason(Members *members, Statement *said);
  */
 extern const char *member_issuers(Members *members, int64_t seq);
 
-/* When a certificate was revoked; NULL: it was not. */
+/* When a certificate that these anchors accept was revoked; NULL: it was not. */
 extern const RevocationFact *member_revocation(Members *members,
-											   const CertificateFact *certificate);
+											   const CertificateFact *certificate,
+											   const char *anchors);
 
 /* The contract with that id that counts, or NULL. */
 extern MemberClaim *member_offer(const Members *members, const char *id);

@@ -7,10 +7,11 @@
 
 /*
  * Rule: a certificate, or a CA above it, is revoked from the earliest date on that a list on the
- * ledger says.  (doc/ledger.md, "Certificates")
+ * ledger says.  anchors: those that accepted it; with others, its CAs might be other ones.
+ * (doc/ledger.md, "Certificates")
  */
 const RevocationFact *
-member_revocation(Members *members, const CertificateFact *certificate)
+member_revocation(Members *members, const CertificateFact *certificate, const char *anchors)
 {
 	const RevocationFact *earliest = NULL;
 
@@ -19,7 +20,7 @@ member_revocation(Members *members, const CertificateFact *certificate)
 		{
 			const RevocationFact *fact = facts_revocation(members->facts,
 														  members->crls.items[i]->said->crl,
-														  certificate, members->issuers);
+														  certificate, anchors);
 
 			if (fact->revoked && (earliest == NULL || fact->since < earliest->since))
 				earliest = fact;
@@ -54,7 +55,7 @@ member_certificate(Members *members, Party *party, MemberClaim *cause, const int
 		row->in_force = true;
 		row->from_seq = *from_seq;
 	}
-	row->revocation = member_revocation(members, row->certificate);
+	row->revocation = member_revocation(members, row->certificate, cause->said->path_anchors);
 	if (row->revocation != NULL)
 		before_revocation = period_between(NULL, &row->revocation->since);
 	row->valid = period_intersect(&row->period, &before_revocation);
