@@ -353,7 +353,8 @@ foreach my $step (@$minutes[ $end .. $#$minutes ])
 		is((sql('end-node', q{SELECT state FROM medchain.protocols}))[1], "revoked\n", '... at once');
 	}
 	is($out, '', 'verify_table() finds no fault') if $step->{text} =~ /verify_table/;
-	like($out, qr/^verified\n.*^verified\n\z/ms, 'export and receipts verify without a database') if $step->{language} eq 'sh';
+	like($out, qr/^verified\n.*^verified\n.*^Protocols\n.*^Entries without effect: none\n\{.*"verdict": "verified".*"state": \{.*\}\n\z/ms,
+		'export and receipts verify without a database; the state is shown, as of now and of before') if $step->{language} eq 'sh';
 }
 is((sql('data-centre', 'SELECT * FROM diagnosis', 'host=localhost dbname=hospital user=app_a'))[1], '', 'after that app_a sees nothing');
 
