@@ -103,6 +103,36 @@ $$;
 COMMENT ON FUNCTION medchain.refuse_revoked(text, text) IS
     'internal: error if a certificate was revoked';
 
+-- A certificate cannot be taken back from the ledger, so what looks like the wrong file is said
+-- when it is given: a name that is not the member's, and a key that signs another ledger.
+CREATE FUNCTION medchain.warn_of_certificate(member text, certificate text, way_back text)
+    RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    facts record;
+    other text;
+BEGIN
+    SELECT * INTO facts FROM certificate_facts(warn_of_certificate.certificate);
+    IF strpos(facts.subject, warn_of_certificate.member) = 0 THEN
+        RAISE WARNING 'the certificate of "%" is made out to another name: %',
+            warn_of_certificate.member, facts.subject
+            USING HINT = 'Are file and name the right ones? If not, '
+                || warn_of_certificate.way_back;
+    END IF;
+    SELECT l.member INTO other FROM ledger_key l
+        WHERE l.public_key = facts.public_key AND l.member <> warn_of_certificate.member LIMIT 1;
+    IF FOUND THEN
+        RAISE WARNING 'the certificate of "%" is for a key that signs the ledger of "%"',
+            warn_of_certificate.member, other
+            USING HINT = 'Its ledger cannot be configured with that: every member makes a key, and '
+                'a request for it, of its own.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.warn_of_certificate(text, text, text) IS
+    'internal: a warning if a certificate looks like that of somebody else';
+
 -- Terms of a contract; what is null is as in the member's contract in force, or else by its kind
 -- and certificate.
 CREATE FUNCTION medchain.contract_terms(member text, kind medchain.member_kind, certificate text,
@@ -158,7 +188,14 @@ BEGIN
         RAISE duplicate_object USING
             MESSAGE = 'this certificate is that of another member',
             DETAIL = (SELECT format('It belongs to "%s".', c.member) FROM member_certificate c
-                WHERE c.fingerprint = facts.fingerprint LIMIT 1);
+                WHERE c.fingerprint = facts.fingerprint LIMIT 1),
+            HINT = 'Is it the right file? If it was offered to the other one by mistake, take that '
+                'offer back with medchain.end_contract(); the CA makes another certificate of the '
+                'same request, which is this member''s.';
+    END IF;
+    IF contract_terms.certificate IS DISTINCT FROM m.certificate THEN
+        PERFORM warn_of_certificate(contract_terms.member, contract_terms.certificate,
+            'take the offer back with medchain.end_contract(), and make another.');
     END IF;
     IF isempty(contract_terms.valid) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'the contract''s period is empty';

@@ -13,7 +13,9 @@ BEGIN
     SELECT * INTO local FROM local_node;
     IF NOT FOUND OR local.node <> local.data_center THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = 'this database is not the data '
-            'centre of an alliance';
+            'centre of an alliance',
+            HINT = 'medchain.found_alliance() comes first, there; or the connection string leads '
+                'to another database, or member.';
     END IF;
     RETURN (SELECT jsonb_build_object(
         'alliance', local.alliance, 'data_center', local.node,
@@ -142,7 +144,13 @@ BEGIN
         (SELECT fingerprint FROM certificate_facts(join_alliance.certificate)) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'the contract is about another certificate',
-            HINT = 'The data centre has to call medchain.admit() with this node''s certificate.';
+            DETAIL = (SELECT format('The contract with "%s" has one of %s, with SHA-256 %s; this '
+                'one is of %s, with SHA-256 %s.', join_alliance.node, o.subject,
+                encode(o.fingerprint, 'hex'), f.subject, encode(f.fingerprint, 'hex'))
+                FROM certificate_facts(offered ->> 'certificate') o,
+                    certificate_facts(join_alliance.certificate) f),
+            HINT = 'Is the name right by which this node joins? If it is, the data centre has to '
+                'call medchain.admit() with this node''s certificate.';
     END IF;
 
     -- before anything is written: see subscribe_to()
