@@ -77,6 +77,16 @@ derived_end(Derived *derived)
 	}
 }
 
+bool
+derived_has_node(const Derived *derived)
+{
+	for (size_t i = 0; i < derived->nrows[STATE_MEMBER]; i++)
+		if (derived->node != NULL &&
+			strcmp(derived_value(derived->rows[STATE_MEMBER][i], "name"), derived->node) == 0)
+			return true;
+	return derived->node == NULL;
+}
+
 void
 derived_free(Derived *derived)
 {

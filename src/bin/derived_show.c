@@ -405,6 +405,8 @@ derived_show(const Derived *derived)
 		memory_store_hash(derived->store, hash);
 		encode_hex(hash, HASH_LEN, hex);
 		printf("state hash %s\n", hex);
+		if (derived->nrows[STATE_MEMBER] == 0)
+			printf("\nThere was no alliance then.\n");
 		for (size_t i = 0; i < sizeof(show_tables) / sizeof(show_tables[0]); i++)
 			show_table(derived, i);
 		show_anchors(derived);
