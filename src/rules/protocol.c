@@ -268,14 +268,11 @@ protocol_settle_rights(Rules *rules, const char *origin, const uint8_t subject[H
 	pool_free(pool);
 }
 
+/* 0 is of no protocol: there nobody is remembered. */
 static uint64_t
 owner_hash(const char *about)
 {
-	uint64_t	hash = UINT64_C(14695981039346656037);
-
-	for (; *about != '\0'; about++)
-		hash = (hash ^ (unsigned char) *about) * UINT64_C(1099511628211);
-	return hash | 1;
+	return map_hash(about, strlen(about)) | 1;
 }
 
 static void

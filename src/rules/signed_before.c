@@ -78,13 +78,10 @@ before_begin(BeforeSlot *slot, const Claim *claim)
 static BeforeSlot *
 before_slot(SignedBefore *before, const Claim *claim)
 {
-	uint32_t	place;
-	BeforeSlot *slot;
+	uint64_t	place = map_hash(claim->origin, strlen(claim->origin)) ^
+	map_hash(claim->subject, HASH_LEN);
+	BeforeSlot *slot = &before->slots[place % BEFORE_SLOTS];
 
-	memcpy(&place, claim->subject, sizeof(place));
-	for (const char *at = claim->origin; *at != '\0'; at++)
-		place = place * 31 + (unsigned char) *at;
-	slot = &before->slots[place % BEFORE_SLOTS];
 	if (slot->pool == NULL || strcmp(slot->origin, claim->origin) != 0 ||
 		memcmp(slot->subject, claim->subject, HASH_LEN) != 0)
 		before_begin(slot, claim);
