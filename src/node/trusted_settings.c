@@ -122,7 +122,7 @@ static const Setting settings[] = {
 	{"session_replication_role", "origin", FOR_PROCESSES},
 	{"role", "none", FOR_APPLY},
 
-	/* nobody is there to be told, or to try again; of a chain's first copy, all would be for nothing */
+	/* nobody is there to be told, or to try again; of a first copy, all would be for nothing */
 	{"statement_timeout", "0", IN_WORKERS | FOR_SENDERS},
 	{"lock_timeout", "0", IN_WORKERS | FOR_SENDERS},
 	{"transaction_timeout", "0", IN_WORKERS | FOR_SENDERS},
