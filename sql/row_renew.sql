@@ -46,6 +46,22 @@ SELECT * FROM medchain.verify_table('fixture');
 UPDATE fixture SET w = 8 WHERE id = 2;
 SELECT operation, fault FROM medchain.row_history('fixture', 2);
 SELECT * FROM medchain.verify_table('fixture');
+-- the key that names the rows went past everything: it has to be made again
+\c - :superuser
+ALTER EVENT TRIGGER medchain_observe_ddl DISABLE;
+ALTER TABLE fixture DROP CONSTRAINT fixture_pkey;
+ALTER EVENT TRIGGER medchain_observe_ddl ENABLE ALWAYS;
+\c - regress_tester
+INSERT INTO fixture VALUES (3, 'P3', 'twice');
+SELECT * FROM test.errors_of($$renew_table('fixture')$$);
+ALTER TABLE fixture DISABLE TRIGGER medchain_capture;
+DELETE FROM fixture WHERE v = 'twice';
+ALTER TABLE fixture ENABLE ALWAYS TRIGGER medchain_capture;
+ALTER TABLE fixture ADD PRIMARY KEY (id);
+SELECT medchain.renew_table('fixture', 'the key is back');
+SELECT * FROM medchain.verify_table('fixture');
+UPDATE fixture SET v = 'seen again' WHERE id = 3;
+SELECT operation, fault FROM medchain.row_history('fixture', 3) ORDER BY entry DESC LIMIT 2;
 -- protected, with partitions
 CREATE TABLE parted (id int PRIMARY KEY, patient text) PARTITION BY RANGE (id);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);

@@ -8,6 +8,7 @@
 
 #include "access/table.h"
 #include "fmgr.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
@@ -86,19 +87,26 @@ name_matches(RowName *name, int column, const char *at)
 
 PG_FUNCTION_INFO_V1(medchain_is_row_name);
 
-/* is_row_name(relation regclass, row_id bytea, name text) -> boolean */
+/*
+ * is_row_name(relation regclass, row_id bytea, name text) -> boolean; null: it could not be told,
+ * as there are too many ways to read it, or as somebody works on the table whom nobody waits for.
+ */
 Datum
 medchain_is_row_name(PG_FUNCTION_ARGS)
 {
-	Relation	relation = table_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation	relation;
 	bytea	   *id = PG_GETARG_BYTEA_PP(1);
 	text	   *text_of = PG_GETARG_TEXT_PP(2);
 	RowName		name = {
-		.table = row_table_get(relation), .id = (const uint8_t *) VARDATA_ANY(id),
+		.id = (const uint8_t *) VARDATA_ANY(id),
 		.end = VARDATA_ANY(text_of) + VARSIZE_ANY_EXHDR(text_of)
 	};
 	bool		is_name = false;
 
+	if (!ConditionalLockRelationOid(PG_GETARG_OID(0), AccessShareLock))
+		PG_RETURN_NULL();
+	relation = table_open(PG_GETARG_OID(0), NoLock);
+	name.table = row_table_get(relation);
 	if (name.table != NULL && !name.table->keyless && VARSIZE_ANY_EXHDR(id) == HASH_LEN)
 	{
 		int			first = name_key_column(name.table, 0);
@@ -109,6 +117,8 @@ medchain_is_row_name(PG_FUNCTION_ARGS)
 		is_name = at != NULL && name_matches(&name, first, at);
 		pfree(name.values);
 	}
-	table_close(relation, NoLock);
+	table_close(relation, AccessShareLock);
+	if (!is_name && name.tries > NAME_TRIES)
+		PG_RETURN_NULL();
 	PG_RETURN_BOOL(is_name);
 }

@@ -98,8 +98,11 @@ extern bool verify_stand_at(const LocalNode *node, const char *origin, int64 hei
 /* Rows of a chain that the walk does not come by, as no block could have them. */
 extern void verify_stray_rows(VerifyJob *job, int number);
 
-/* Tables that only this node has, compared with what it has said; number: of its own chain. */
-extern void verify_local_rows(VerifyJob *job, int number);
+/*
+ * Tables that only this node has, compared with what it has said; number: of its own chain; whole:
+ * also those that have a row for each thing that was ever said.
+ */
+extern void verify_local_rows(VerifyJob *job, int number, bool whole);
 
 /* One chain to be verified: from start on. */
 typedef struct VerifyChain
