@@ -96,7 +96,7 @@ CREATE FUNCTION test.some_row(relation regclass) RETURNS text LANGUAGE sql AS $$
 $$;
 CREATE VIEW test.edits AS
     SELECT c."table", c."column", format('UPDATE medchain.%I SET %I = %s WHERE ctid = (SELECT ctid '
-        'FROM medchain.%1$I ORDER BY %2$I IS NULL, %s)', c."table", c."column",
+        'FROM medchain.%1$I ORDER BY %2$I IS NULL, %4$s)', c."table", c."column",
         c.other, test.some_row(c.relation)) AS statement
     FROM test.columns c WHERE NOT c.is_identity
         AND c."table" NOT IN (SELECT name FROM test.elsewhere)
