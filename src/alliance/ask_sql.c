@@ -204,22 +204,42 @@ medchain_examinee_signed_before(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(before);
 }
 
-PG_FUNCTION_INFO_V1(medchain_contract_terms_reason);
+typedef const char *(*AskingTerms) (Rules *rules, Pool *pool, JsonSlice terms, int64_t time);
 
-/* contract_terms_reason(terms jsonb, at timestamptz) -> text */
-Datum
-medchain_contract_terms_reason(PG_FUNCTION_ARGS)
+static text *
+asking_terms(AskingTerms reason, FunctionCallInfo fcinfo)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Asking		asking;
 	text	   *answer = NULL;
 
 	if (asking_begin(&asking, true))
-		answer = asking_answer(context,
-							   ask_contract_terms(asking.book->rules, asking.pool,
-												  asking_json(&asking, PG_GETARG_JSONB_P(0)),
-												  PG_GETARG_TIMESTAMPTZ(1)));
+		answer = asking_answer(context, reason(asking.book->rules, asking.pool,
+											   asking_json(&asking, PG_GETARG_JSONB_P(0)),
+											   PG_GETARG_TIMESTAMPTZ(1)));
 	asking_end(&asking);
+	return answer;
+}
+
+PG_FUNCTION_INFO_V1(medchain_contract_terms_reason);
+
+/* contract_terms_reason(terms jsonb, at timestamptz) -> text */
+Datum
+medchain_contract_terms_reason(PG_FUNCTION_ARGS)
+{
+	text	   *answer = asking_terms(ask_contract_terms, fcinfo);
+
+	RETURN_ANSWER(answer);
+}
+
+PG_FUNCTION_INFO_V1(medchain_anchors_reason);
+
+/* anchors_reason(terms jsonb, at timestamptz) -> text */
+Datum
+medchain_anchors_reason(PG_FUNCTION_ARGS)
+{
+	text	   *answer = asking_terms(ask_anchors, fcinfo);
+
 	RETURN_ANSWER(answer);
 }
 

@@ -5,8 +5,9 @@
 #define MEDCHAIN_ALLIANCE_FOLD_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 
-#include "ledger/chain.h"
+#include "ledger/chain_terms.h"
 
 /*
  * The statement that reads the entries which the state depends on, of those for which the

@@ -22,7 +22,7 @@
 #include "alliance/rules_memory.h"
 #include "alliance/state_rows.h"
 #include "core/encode.h"
-#include "ledger/chain.h"
+#include "ledger/local_node.h"
 #include "node/trusted.h"
 #include "rules/memory_store.h"
 #include "rules/rules.h"
@@ -343,7 +343,7 @@ medchain_state_faults(PG_FUNCTION_ARGS)
 	check->context = context;
 	check->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	trusted_begin(&scope);
-	if (chain_local_node(&check->node))
+	if (local_node_read(&check->node))
 	{
 		/* entries and rows of one moment */
 		PushActiveSnapshot(GetTransactionSnapshot());
