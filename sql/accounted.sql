@@ -144,7 +144,7 @@ SELECT e."table", f.outcome, string_agg(e."column", ', ' ORDER BY e."column") AS
 DELETE FROM medchain.subject_identity WHERE identity IN ('Accounted 1', 'Accounted 29');
 UPDATE medchain.row_key SET row_key = 'id=77'
     WHERE row_key = 'id=2' AND relation = 'counted'::regclass;
-SELECT fault, regexp_replace(detail, '[0-9a-f]{32,64}|[0-9]+', '<n>', 'g') AS detail
+SELECT fault, regexp_replace(detail, '[0-9a-f]{16,64}|[0-9]+', '<n>', 'g') AS detail
     FROM medchain.verify('data-centre') WHERE NOT ok;
 ROLLBACK;
 -- a memory that is larger than the chain

@@ -63,6 +63,7 @@ typedef struct VerifyJob
 	int			nsegments;
 	int			fault_limit;
 	int			progress;		/* slot in shared_state->verifications; -1: none */
+	bool		has_pseudonyms; /* the alliance's key is here: names of rows can be compared */
 	pg_atomic_uint32 next_segment;
 	pg_atomic_uint32 nfaults;	/* found; those beyond the limit are not kept */
 	int			nkeys;

@@ -233,34 +233,34 @@ $$;
 COMMENT ON FUNCTION medchain.peer_faults() IS
     'internal: where peer is not what its subscriptions are';
 
--- Whoever puts an examinee on this chain tells the node who that is.  Of subjects of sets so much
--- is kept that nobody else begins like it.
+-- Whoever puts an examinee on this chain tells the node who that is.  Nobody else's pseudonym has
+-- the same first 64 bits.
 CREATE FUNCTION medchain.identity_faults() RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
     WITH said (subject, entry) AS (
-        SELECT substr(e.subject, 1, 16), e.seq FROM sealed e JOIN local_node n ON n.node = e.origin
+        SELECT row_bits(e.subject), e.seq FROM sealed e JOIN local_node n ON n.node = e.origin
         WHERE e.subject IS NOT NULL
             AND (e.kind IN ('row.baseline', 'row.insert') OR EXISTS (
                 SELECT FROM claim c WHERE c.origin = e.origin AND c.seq = e.seq AND c.effective
                 AND c.kind IN ('protocol', 'examinee_key')))
         UNION ALL
-        SELECT a.subject, e.seq
+        SELECT unnest(row_about_subjects(coalesce(b.subjects, s.subjects))), e.seq
         FROM row_set s JOIN sealed e ON e.id = s.entry JOIN local_node n ON n.node = e.origin
              LEFT JOIN row_about b ON s.items IS NULL AND b.part = s.part
-             CROSS JOIN LATERAL row_about_list(coalesce(b.subjects, s.subjects)) a
         WHERE s.subjects IS NOT NULL)
     SELECT format('subject_identity %s...: it is not known who that is, by entry %s it was',
-                  encode(x.subject, 'hex'), min(x.entry))
+                  lpad(to_hex(x.subject), 16, '0'), min(x.entry))
     FROM said x WHERE NOT EXISTS (SELECT FROM subject_identity s
-                                  WHERE substr(s.pseudonym, 1, 16) = x.subject)
+                                  WHERE row_bits(s.pseudonym) = x.subject)
     GROUP BY x.subject ORDER BY min(x.entry), x.subject LIMIT 100
 $$;
 COMMENT ON FUNCTION medchain.identity_faults() IS
     'internal: pseudonyms in entries of this node whose identities it has lost, up to a hundred';
 
--- What rows are called, for people: verify_table() has to name those that are gone.  Of sets only
--- what was not cut, and of neither what nobody can be sure of (is_row_name()).
+-- What rows are called, for people: verify_table() has to name those that are gone.  Of sets
+-- verify() sees to that where it reads them.  Of entries only those are read whose row seems to
+-- have no name.
 CREATE FUNCTION medchain.row_name_faults() RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
@@ -269,27 +269,21 @@ AS $$
         FROM row_table x CROSS JOIN local_node n
              CROSS JOIN LATERAL table_start(n.node, x.ledger_name) s
         WHERE is_watched(x) AND x.key_columns <> '{}'),
-    wrong AS MATERIALIZED (
-        SELECT 'row_key' AS name, t.ledger_name, k.row_id
-        FROM row_key k JOIN t ON t.relation = k.relation
-        WHERE NOT is_row_name(t.relation, k.row_id, k.row_key)
-        UNION ALL
-        SELECT 'row_set', t.ledger_name, i.row_id
-        FROM row_set s JOIN t ON t.ledger_name = s.relation
-             LEFT JOIN row_item x ON s.items IS NULL AND x.part = s.part
-             CROSS JOIN LATERAL row_item_list(coalesce(s.items, x.items)) i
-             JOIN LATERAL row_key_list(s.keys) k ON k.place = i.place
-        WHERE octet_length(k.row_key) BETWEEN 1 AND 251
-            AND NOT is_row_name(t.relation, i.row_id, k.row_key))
-    (SELECT format('%s %s: the name of row %s is not its own', w.name, w.ledger_name,
-                  encode(w.row_id, 'hex'))
-     FROM wrong w ORDER BY w.ledger_name, w.row_id LIMIT 100)
+    nameless AS MATERIALIZED (
+        SELECT e.seq, e.payload FROM sealed e JOIN local_node n ON n.node = e.origin
+        WHERE e.kind IN ('row.baseline', 'row.insert') AND NOT EXISTS (
+            SELECT FROM row_key k WHERE row_bits(k.row_id) = row_entry_guess(e.payload)))
+    (SELECT format('row_key %s: the name of row %s is not its own', t.ledger_name,
+                  encode(k.row_id, 'hex'))
+     FROM t JOIN row_key k ON k.relation = t.relation
+     WHERE NOT is_row_name(k.relation, k.row_id, k.row_key)
+     ORDER BY t.ledger_name, k.row_id LIMIT 100)
     UNION ALL
     (SELECT format('row_key %s: there is no name of row %s, as by entry %s there should be',
                   t.ledger_name, encode(r.row_id, 'hex'), e.seq)
-     FROM sealed e JOIN local_node n ON n.node = e.origin CROSS JOIN LATERAL row_entry(e.payload) r
+     FROM nameless e CROSS JOIN LATERAL row_entry(e.payload) r
           JOIN t ON t.ledger_name = r.relation
-     WHERE e.kind IN ('row.baseline', 'row.insert') AND NOT t.late AND e.seq > t.seq
+     WHERE NOT t.late AND e.seq > t.seq
         AND NOT EXISTS (SELECT FROM row_key k
                         WHERE k.relation = t.relation AND k.row_id = r.row_id)
      ORDER BY e.seq LIMIT 100)
