@@ -405,7 +405,8 @@ BEGIN
     END;
     -- where the items of large sets are depends on the alliance's key
     RETURN QUERY SELECT DISTINCT v.fault, regexp_replace(regexp_replace(test.masked(v.detail),
-            '(entry|part) [0-9]+', '\1 <n>'), '\m([0-9]{4,}|[0-9]+(?= items are))\M', '<n>', 'g')
+            '(entry|part|subject_identity) [0-9a-f]+', '\1 <n>', 'g'),
+            '\m([0-9]{4,}|[0-9]+(?= items are))\M', '<n>', 'g')
         FROM jsonb_to_recordset(coalesce(found, '[]')) v (fault text, detail text) ORDER BY 1, 2;
 END $$;
 SELECT s.part AS few FROM medchain.row_set s JOIN medchain.entry e ON e.id = s.entry
@@ -454,6 +455,13 @@ SELECT what, f.* FROM (VALUES
         || :few),
     ('items made up', 'INSERT INTO medchain.row_item SELECT 0, bucket, items FROM '
         'medchain.row_item LIMIT 3'),
+    ('another name', format('UPDATE medchain.row_set SET keys = set_byte(keys, 5, '
+        'get_byte(keys, 5) # 1) WHERE part = %s', :few)),
+    ('one name less', format('UPDATE medchain.row_set SET keys = ''\x00''::bytea || '
+        'substr(keys, get_byte(keys, 0) + 2) WHERE part = %s', :few)),
+    ('names less', format('UPDATE medchain.row_set SET keys = substr(keys, 1, 10000) '
+        'WHERE part = %s', :many_about)),
+    ('no names', format('UPDATE medchain.row_set SET keys = NULL WHERE part = %s', :few)),
     ('another table', format('UPDATE medchain.row_set SET relation = ''public.loads'' '
         'WHERE part = %s', :few)),
     ('somebody', format('UPDATE medchain.row_set SET subjects = set_byte(subjects, 10, 255 - '
@@ -506,6 +514,11 @@ SELECT count(*) FROM unnest('{x,\\x0000,NULL}'::bytea[]) b, medchain.row_about_l
 SELECT medchain.row_about_subjects('\x00');
 SELECT medchain.row_item_rows('\x00'), medchain.row_bucket('\x00', 3),
     medchain.row_bucket(sha256('a'), 99);
+SELECT medchain.row_bits('\x00'), to_hex(medchain.row_bits('\x00112233445566778899'));
+SELECT p, medchain.row_entry_guess(p) FROM unnest('{x,\"row\":\"00,
+    \"row\":\"000000000000001g\",\"row\":\"0000000000000010\"}'::text[]) p;
+SELECT count(*) AS differ FROM medchain.entry e WHERE e.kind ~ '^row[.](insert|baseline)'
+    AND medchain.row_entry_guess(e.payload) IS DISTINCT FROM medchain.row_entry_key(e.payload);
 SELECT p, medchain.row_set_entry(p) IS NULL AS nothing FROM unnest(ARRAY['x',
     '{"body":{"relation":"r","version":1,"number":0,"root":"00"}}',
     format('{"body":{"relation":"r","version":1,"number":-1,"root":"%s"}}', repeat('0', 64)),

@@ -66,12 +66,15 @@ typedef struct LedgerHooks
 	void		(*settle_rows) (void);
 
 	/*
-	 * Compare what is stored of the set that this entry is about with what its payload says; done:
-	 * counts the items, or NULL.  False: it says nothing about a set; otherwise *relation,
-	 * palloc'd before the first report, is the table.  In a trusted scope, by the active snapshot.
+	 * Compare what is stored of the set that this entry of our own is about with what its payload
+	 * says; done: counts the items, or NULL; names: compare those of rows as well, which needs the
+	 * key of pseudonyms.  False: it says nothing about a set; otherwise *relation, palloc'd before
+	 * the first report, is the table.  *kept: NULL at first; what is kept of tables from one set
+	 * to the next, until the transaction ends.  In a trusted scope, by the active snapshot.
 	 */
-	bool		(*check_set) (const pg_uuid_t *entry, const text *payload, const char **relation,
-							  LedgerReport report, void *state, pg_atomic_uint64 *done);
+	bool		(*check_set) (const pg_uuid_t *entry, int64 seq, const text *payload, bool names,
+							  const char **relation, LedgerReport report, void *state,
+							  pg_atomic_uint64 *done, void **kept);
 } LedgerHooks;
 
 extern LedgerHooks ledger_hooks;

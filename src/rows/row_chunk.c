@@ -85,6 +85,16 @@ chunk_key_is_text(const char *key, int len)
 	return len > 0 && pg_verifymbstr(key, len, true);
 }
 
+void
+chunk_keys(const bytea *keys, ChunkKey *out, int count)
+{
+	const char *at = VARDATA_ANY(keys);
+	const char *end = at + VARSIZE_ANY_EXHDR(keys);
+
+	for (int i = 0; i < count && chunk_next_key(&at, end, &out[i].text, &out[i].len);)
+		i++;
+}
+
 char *
 chunk_key(const bytea *keys, int place)
 {

@@ -210,13 +210,16 @@ void
 row_id_of_texts(const RowTable *table, const RowText *texts, uint8_t id[HASH_LEN])
 {
 	size_t		room = (size_t) table->id_prefix_len;
-	char	   *key;
+	char		few[256];
+	char	   *key = few;
 
 	for (int i = 0; i < table->ncolumns; i++)
 		room += ROW_COLUMN_MORE(&table->columns[i]) + texts[i].len;
-	key = palloc(room);
+	if (room > sizeof(few))
+		key = palloc(room);
 	pseudonym_of(key, (size_t) (row_key_write(table, texts, key) - key), id);
-	pfree(key);
+	if (key != few)
+		pfree(key);
 }
 
 /*

@@ -176,6 +176,42 @@ medchain_row_entry_key(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(row_id_bits(entry.id));
 }
 
+PG_FUNCTION_INFO_V1(medchain_row_bits);
+
+/* row_bits(id bytea) -> bigint; null: it is too short. */
+Datum
+medchain_row_bits(PG_FUNCTION_ARGS)
+{
+	bytea	   *id = PG_GETARG_BYTEA_PP(0);
+
+	if (VARSIZE_ANY_EXHDR(id) < (int) sizeof(int64))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(row_id_bits((const uint8_t *) VARDATA_ANY(id)));
+}
+
+PG_FUNCTION_INFO_V1(medchain_row_entry_guess);
+
+/*
+ * row_entry_guess(payload text) -> bigint: what row_entry_key() says, by where the id begins in a
+ * text as row_capture.c writes it; null: nowhere.  For who asks of a million entries which few of
+ * them are worth reading.
+ */
+Datum
+medchain_row_entry_guess(PG_FUNCTION_ARGS)
+{
+	static const char label[] = "\"row\":\"";
+	text	   *payload = PG_GETARG_TEXT_PP(0);
+	const char *end = VARDATA_ANY(payload) + VARSIZE_ANY_EXHDR(payload);
+	const char *at = memmem(VARDATA_ANY(payload), (size_t) VARSIZE_ANY_EXHDR(payload), label,
+							sizeof(label) - 1);
+	uint8_t		start[sizeof(int64)];
+
+	if (at == NULL || end - (at + sizeof(label) - 1) < 2 * (int) sizeof(start) ||
+		!decode_hex(at + sizeof(label) - 1, 2 * sizeof(start), start))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(row_id_bits(start));
+}
+
 PG_FUNCTION_INFO_V1(medchain_row_set_entry);
 
 /*

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "core/tree.h"
+#include "rows/row_set_names.h"
 #include "rows/row_store.h"
 
 typedef struct RowSetPart
@@ -18,6 +19,8 @@ typedef struct RowSetPart
 
 	/* of each item, for who wants to know what is stored about its subject; or NULL */
 	uint8_t		(*row_starts)[ROW_START_LEN];
+
+	const RowSetNames *names;	/* for who wants to know whether they are theirs; or NULL */
 } RowSetPart;
 
 #endif

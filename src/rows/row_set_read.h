@@ -17,7 +17,8 @@
 
 /*
  * Read part number of the set; leaves and row_starts have room for ROW_PART_ITEMS.  False, with one
- * report or more, unless all leaves could be had.  report may be NULL.
+ * report or more, unless all leaves could be had.  report may be NULL.  Names that are not those of
+ * rows are reported, and no reason to say false.
  */
 extern bool row_set_read_part(const pg_uuid_t *entry, const RowSetSays *says, int number,
 							  RowSetPart *part, LedgerReport report, void *state);
@@ -25,9 +26,6 @@ extern bool row_set_read_part(const pg_uuid_t *entry, const RowSetSays *says, in
 /* How many parts it ought to have. */
 extern int	row_set_parts(const RowSetSays *says);
 
-/* Compare all that is stored with what the entry says; done: counts the items, or NULL. */
-extern void row_set_verify(const pg_uuid_t *entry, const RowSetSays *says, LedgerReport report,
-						   void *state, pg_atomic_uint64 *done);
 
 /*
  * RFC 6962 inclusion proof of the item at that place.  False if what is stored does not give one
@@ -37,7 +35,8 @@ extern bool row_set_prove(const pg_uuid_t *entry, const RowSetSays *says, int64 
 						  uint8_t hashes[PROOF_MAX_HASHES][HASH_LEN], int *nhashes);
 
 /* ledger_hooks.check_set */
-extern bool row_set_check(const pg_uuid_t *entry, const text *payload, const char **relation,
-						  LedgerReport report, void *state, pg_atomic_uint64 *done);
+extern bool row_set_check(const pg_uuid_t *entry, int64 seq, const text *payload, bool names,
+						  const char **relation, LedgerReport report, void *state,
+						  pg_atomic_uint64 *done, void **kept);
 
 #endif

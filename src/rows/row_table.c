@@ -125,6 +125,23 @@ row_table_text_kind(Oid type)
 	}
 }
 
+void
+row_table_call(RowTable *table, char *name)
+{
+	table->name = name;
+	table->id_prefix = psprintf("row\n%s\n", name);
+	table->id_prefix_len = (int) strlen(table->id_prefix);
+}
+
+void
+row_table_call_column(RowColumn *column, const char *name, bool is_key)
+{
+	column->name = pstrdup(name);
+	column->label = psprintf("%zu:%s", strlen(name), name);
+	column->label_len = (int) strlen(column->label);
+	column->is_key = is_key;
+}
+
 static void
 row_table_add_column(RowTable *table, TupleDesc desc, const char *attribute, const char *name,
 					 int since, bool is_key)
@@ -141,12 +158,9 @@ row_table_add_column(RowTable *table, TupleDesc desc, const char *attribute, con
 				 errmsg("column \"%s\" of ledger table \"%s\" is gone", attribute, table->name),
 				 errhint("It was changed past medchain. Take the table out of the ledger and put "
 						 "it under it again.")));
+	row_table_call_column(column, name, is_key);
 	column->attribute = (AttrNumber) number;
-	column->name = pstrdup(name);
-	column->label = psprintf("%zu:%s", strlen(name), name);
-	column->label_len = (int) strlen(column->label);
 	column->since = since;
-	column->is_key = is_key;
 	column->is_virtual = TupleDescAttr(desc, number - 1)->attgenerated ==
 		COMPAT_ATTRIBUTE_GENERATED_VIRTUAL;
 	type = TupleDescAttr(desc, number - 1)->atttypid;
@@ -167,9 +181,7 @@ row_table_fill(RowTable *table, Relation relation, SPITupleTable *rows)
 	char	   *subject = SPI_getvalue(first, desc, 3);
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
 
-	table->name = SPI_getvalue(first, desc, 1);
-	table->id_prefix = psprintf("row\n%s\n", table->name);
-	table->id_prefix_len = (int) strlen(table->id_prefix);
+	row_table_call(table, SPI_getvalue(first, desc, 1));
 	table->append_only = DatumGetBool(SPI_getbinval(first, desc, 2, &isnull));
 	table->version = DatumGetInt32(SPI_getbinval(first, desc, 4, &isnull));
 	table->columns = palloc0(sizeof(RowColumn) * rows->numvals);

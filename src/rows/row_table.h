@@ -79,6 +79,13 @@ extern const RowTable *row_table_get(Relation relation);
 extern const RowTable *row_table_as(Relation relation, Oid root);
 
 /*
+ * What the ids of rows depend on: how the ledger calls the table, and its columns; name becomes the
+ * table's.
+ */
+extern void row_table_call(RowTable *table, char *name);
+extern void row_table_call_column(RowColumn *column, const char *name, bool is_key);
+
+/*
  * For SQL texts: the relation's name, and a whole row of it; the alias alone would be a column,
  * where there is one of that name.
  */

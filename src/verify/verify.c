@@ -158,7 +158,7 @@ verify_compare(VerifyJob *job, int number, const LocalNode *node, const VerifyCh
 	verify_state(job, number, state_faults);
 	verify_stray_rows(job, number);
 	if (node->at_home && strcmp(chain->origin, node->node) == 0)
-		verify_local_rows(job, number);
+		verify_local_rows(job, number, chain->start.height < 0);
 	surplus = origin->adrift ? NULL : tile_audit_surplus(origin->origin, origin->end.range.size);
 	if (surplus != NULL)
 		verify_job_report(job, number, origin->end.height, PG_INT64_MAX, "bad tile", "%s", surplus);
@@ -276,7 +276,8 @@ verify_row(ReturnSetInfo *result, const VerifyOrigin *origin, const VerifyFault 
 
 /* A row for each fault of a chain, or one for a chain without. */
 static void
-verify_rows(ReturnSetInfo *result, VerifyJob *job, const VerifyChain *chains)
+verify_rows(ReturnSetInfo *result, VerifyJob *job, const LocalNode *node,
+			const VerifyChain *chains)
 {
 	uint32		found = pg_atomic_read_u32(&job->nfaults);
 	int			kept = (int) Min(found, (uint32) job->fault_limit);
@@ -309,6 +310,9 @@ verify_rows(ReturnSetInfo *result, VerifyJob *job, const VerifyChain *chains)
 							(long long) chains[i].terms.last_height) :
 				   origin->nkeys == 0 && origin->end.height >= 0 ?
 				   "signatures were not checked: the ledger is not configured yet" :
+				   origin->own && !node->at_home ?
+				   "this database is a copy of the node: what only the node knows was not "
+				   "compared" :
 				   pg_atomic_read_u64(&origin->unreadable) > 0 ?
 				   psprintf("entries that say nothing, as not everybody could read them: %llu; "
 							"medchain.entry_fault() tells why",
@@ -362,7 +366,7 @@ verify_all(ReturnSetInfo *result, const VerifyRequest *request, const LocalNode 
 		if (!verify_job_full(job))
 			verify_compare(job, i, node, &chains[i], request, state_faults);
 	}
-	verify_rows(result, job, chains);
+	verify_rows(result, job, node, chains);
 }
 
 PG_FUNCTION_INFO_V1(medchain_verify);

@@ -64,6 +64,7 @@ typedef struct Walk
 	bool		adrift;			/* check.range is not the tree any more */
 	bool		explained;		/* a wrong root of this block would be no news */
 	MemoryContext scratch;		/* of one entry */
+	void	   *kept;			/* by verify_set() */
 } Walk;
 
 #define walk_report(walk, height, position, ...) \
@@ -167,7 +168,7 @@ walk_entry(Walk *walk, int64 height, int64 seq)
 		if (walk->origin->own && !row->nulls[ENTRY_ID] && !row->nulls[ENTRY_KIND])
 			verify_set(walk->job, walk->number, height, seq,
 					   DatumGetTextPP(row->values[ENTRY_KIND]),
-					   DatumGetUUIDP(row->values[ENTRY_ID]), payload);
+					   DatumGetUUIDP(row->values[ENTRY_ID]), payload, &walk->kept);
 	}
 	if (stored != NULL && VARSIZE_ANY_EXHDR(stored) == HASH_LEN)
 	{

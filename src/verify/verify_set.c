@@ -45,16 +45,16 @@ set_report(void *state, const char *fmt,...)
 
 void
 verify_set(VerifyJob *job, int origin, int64 height, int64 seq, const text *kind,
-		   const pg_uuid_t *id, const text *payload)
+		   const pg_uuid_t *id, const text *payload, void **kept)
 {
 	SetCheck	check = {.job = job, .origin = origin, .height = height, .seq = seq};
 
 	if (VARSIZE_ANY_EXHDR(kind) != strlen(SET_KIND) ||
 		memcmp(VARDATA_ANY(kind), SET_KIND, strlen(SET_KIND)) != 0)
 		return;
-	if (!ledger_hooks.check_set(id, payload, &check.relation, set_report, &check,
-								job->progress >= 0 ?
-								&shared_state->verifications[job->progress].items : NULL))
+	if (!ledger_hooks.check_set(id, seq, payload, job->has_pseudonyms, &check.relation, set_report,
+								&check, job->progress >= 0 ?
+								&shared_state->verifications[job->progress].items : NULL, kept))
 		verify_job_report(job, origin, height, seq, SET_FAULT,
 						  "entry %lld says nothing about a set", (long long) seq);
 }

@@ -487,7 +487,7 @@ AS $$
                jsonb_build_object('relation', r.relation, 'row', encode(i.row_id, 'hex'),
                    'version', r.version, 'commitment', encode(i.commitment, 'hex'),
                    'previous', encode(i.previous, 'hex'), 'index', i.place)), e.id, e.seq, i.place
-    FROM row_set_subject(('x' || encode(substr(pseudonym($1), 1, 8), 'hex'))::bit(64)::bigint,
+    FROM row_set_subject(row_bits(pseudonym($1)),
              pseudonym($1)) i
          JOIN entry e ON e.id = i.entry AND e.kind = 'row.set'
              AND e.origin = (SELECT node FROM local_node)

@@ -256,11 +256,7 @@ BEGIN
     DELETE FROM row_index x WHERE x.relation = p_relation;
     INSERT INTO row_index (relation, columns)
         SELECT t.relation, t.key_columns FROM row_table t
-        WHERE t.relation = p_relation AND t.key_columns <> '{}' AND NOT EXISTS (
-            SELECT FROM row_keys(p_relation) k JOIN pg_constraint o ON o.conindid = k.index
-                AND o.conrelid = p_relation AND o.contype IN ('p', 'u')
-            WHERE k.fault IS NULL
-            AND k.columns @> t.key_columns AND k.columns <@ t.key_columns);
+        WHERE t.relation = p_relation AND needs_row_index(t);
     DELETE FROM row_part r WHERE r.relation = p_relation
         AND NOT EXISTS (SELECT FROM table_and_partitions(p_relation) p WHERE p = r.part);
     INSERT INTO row_part AS r (part, relation, name)

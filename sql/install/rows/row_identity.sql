@@ -151,6 +151,18 @@ $$;
 COMMENT ON FUNCTION medchain.refuse_key_change(regclass, boolean) IS
     'internal: error: this ledger table would lose the key that names its rows';
 
+CREATE FUNCTION medchain.needs_row_index(p_table medchain.row_table) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT p_table.key_columns <> '{}' AND NOT EXISTS (
+        SELECT FROM row_keys(p_table.relation) k JOIN pg_constraint o ON o.conindid = k.index
+            AND o.conrelid = p_table.relation AND o.contype IN ('p', 'u')
+        WHERE k.fault IS NULL
+        AND k.columns @> p_table.key_columns AND k.columns <@ p_table.key_columns)
+$$;
+COMMENT ON FUNCTION medchain.needs_row_index(medchain.row_table) IS
+    'internal: are the rows of a ledger table named by an index that no constraint has?';
+
 -- Nobody tells of an index that goes, unless a constraint had it.
 CREATE FUNCTION medchain.require_row_keys(p_relations oid[], p_going oid DEFAULT 0) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp SET row_security = off

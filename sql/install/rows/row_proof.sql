@@ -110,7 +110,7 @@ AS $$
                FROM lag(e.commitment) OVER w
                 THEN 'the row had been changed unseen' END
     FROM row_table t CROSS JOIN local_node n
-         CROSS JOIN LATERAL row_entries(('x' || encode(substr($2, 1, 8), 'hex'))::bit(64)::bigint,
+         CROSS JOIN LATERAL row_entries(row_bits($2),
              t.ledger_name, $2) r
          LEFT JOIN s ON true
          CROSS JOIN LATERAL (SELECT r.*, c.counts, CASE WHEN c.counts

@@ -7,6 +7,31 @@
  * stays there: nothing is covered up by it.
  */
 
+-- Nothing here can make a key: it may not be one any more.
+CREATE FUNCTION medchain.require_key_again(p_table medchain.row_table) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    columns text := (SELECT string_agg(format('%I', k), ', ' ORDER BY k COLLATE "C")
+                     FROM unnest(p_table.key_columns) k);
+BEGIN
+    RAISE object_not_in_prerequisite_state USING
+        MESSAGE = format('table %s has lost the key by which the ledger names its rows',
+            p_table.relation),
+        DETAIL = format('There is no index of columns (%s) by which each row can be named.',
+            columns),
+        HINT = format('%s, then call medchain.renew_table(%L) again. Where several rows have one '
+            'key now, remove those that are too many, or call %s.',
+            CASE WHEN EXISTS (SELECT FROM row_keys(p_table.relation) k WHERE k.is_primary)
+                 THEN format('CREATE UNIQUE INDEX ON %s (%s) and SET NOT NULL for its columns',
+                          p_table.relation, columns)
+                 ELSE format('ALTER TABLE %s ADD PRIMARY KEY (%s)', p_table.relation, columns) END,
+            p_table.relation, row_ending(p_table.relation, p_table.subject_column));
+END
+$$;
+COMMENT ON FUNCTION medchain.require_key_again(medchain.row_table) IS
+    'internal: error: what a ledger table needs before it can be renewed';
+
 CREATE FUNCTION medchain.renew_table(relation regclass, reason text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
         SET row_security = off
@@ -53,7 +78,7 @@ BEGIN
         PERFORM observe_columns(t, after);
         IF NOT (SELECT has_row_key(x.relation, x.key_columns) FROM row_table x
                 WHERE x.relation = t.relation) THEN
-            PERFORM refuse_key_change(t.relation, before ? 'key');
+            PERFORM require_key_again(t);
         END IF;
         new_ones := ARRAY(SELECT new_partitions(t.relation));
         gone_ones := ARRAY(SELECT gone_partitions(t.relation));

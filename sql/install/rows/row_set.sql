@@ -80,6 +80,11 @@ CREATE FUNCTION medchain.row_bucket(start bytea, bits int) RETURNS int
 COMMENT ON FUNCTION medchain.row_bucket(bytea, int) IS
     'internal: the bucket in which a row or subject is, of 2^bits';
 
+CREATE FUNCTION medchain.row_bits(id bytea) RETURNS bigint
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_row_bits';
+COMMENT ON FUNCTION medchain.row_bits(bytea) IS
+    'internal: the first 64 bits of a row''s id, or of a pseudonym, as indexes have them';
+
 CREATE INDEX row_item_bucket ON medchain.row_item (part, bucket);
 CREATE INDEX row_about_bucket ON medchain.row_about (part, bucket);
 CREATE INDEX row_set_relation ON medchain.row_set (relation) WHERE items IS NULL;

@@ -87,6 +87,11 @@ CREATE FUNCTION medchain.row_entry_key(payload text) RETURNS bigint
 COMMENT ON FUNCTION medchain.row_entry_key(text) IS
     'internal: first 64 bits of the id of the row that an entry is about';
 
+CREATE FUNCTION medchain.row_entry_guess(payload text) RETURNS bigint
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_row_entry_guess';
+COMMENT ON FUNCTION medchain.row_entry_guess(text) IS
+    'internal: row_entry_key() of an entry that this node wrote, without reading all of it';
+
 -- Constants, as whoever writes entries would need the right to call the functions behind them.
 DO $$
 BEGIN

@@ -204,12 +204,125 @@ $$;
 COMMENT ON FUNCTION medchain.quarantine_faults() IS
     'internal: rows of quarantine that say that a member signed what it did not sign';
 
-CREATE FUNCTION medchain.local_faults() RETURNS SETOF text
+-- Where peers are is known here alone, and kept twice: PostgreSQL goes by the subscription,
+-- medchain by its own table when it asks for what is missing.  No connection string is told: it may
+-- have a password.
+CREATE FUNCTION medchain.peer_faults() RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
-    SELECT f FROM (SELECT row_table_faults() UNION ALL SELECT pending_faults()
-                   UNION ALL SELECT quarantine_faults()) x (f)
-    ORDER BY f COLLATE "C"
+    WITH here AS (SELECT s.* FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+                  WHERE d.datname = current_database())
+    SELECT format('peer %s: %s', p.member, x.fault)
+    FROM peer p CROSS JOIN local_node n LEFT JOIN here s ON s.subname = p.subscription
+         CROSS JOIN LATERAL (VALUES
+             (p.slot NOT IN (slot_name(n.alliance, n.node, p.member),
+                             slot_name(n.alliance, n.node, p.member, spare => true)),
+              format('slot %s is not one for this member', p.slot)),
+             (p.subscription <> p.slot,
+              format('subscription %s is not called like its slot', p.subscription)),
+             (s.subslotname <> p.slot,
+              format('its subscription has slot %s, not %s', s.subslotname, p.slot)),
+             (s.subconninfo <> p.conninfo,
+              'conninfo is not that of its subscription')) x (is_wrong, fault)
+    WHERE x.is_wrong
+    UNION ALL
+    SELECT format('peer: subscription %s is of no peer', s.subname)
+    FROM here s WHERE s.subname ^@ 'medchain_' AND 'medchain' = ANY (s.subpublications)
+        AND NOT EXISTS (SELECT FROM peer p WHERE p.subscription = s.subname)
 $$;
-COMMENT ON FUNCTION medchain.local_faults() IS
-    'internal: where tables that only this node has differ from what it has said';
+COMMENT ON FUNCTION medchain.peer_faults() IS
+    'internal: where peer is not what its subscriptions are';
+
+-- Whoever puts an examinee on this chain tells the node who that is.  Nobody else's pseudonym has
+-- the same first 64 bits.
+CREATE FUNCTION medchain.identity_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    WITH said (subject, entry) AS (
+        SELECT row_bits(e.subject), e.seq FROM sealed e JOIN local_node n ON n.node = e.origin
+        WHERE e.subject IS NOT NULL
+            AND (e.kind IN ('row.baseline', 'row.insert') OR EXISTS (
+                SELECT FROM claim c WHERE c.origin = e.origin AND c.seq = e.seq AND c.effective
+                AND c.kind IN ('protocol', 'examinee_key')))
+        UNION ALL
+        SELECT unnest(row_about_subjects(coalesce(b.subjects, s.subjects))), e.seq
+        FROM row_set s JOIN sealed e ON e.id = s.entry JOIN local_node n ON n.node = e.origin
+             LEFT JOIN row_about b ON s.items IS NULL AND b.part = s.part
+        WHERE s.subjects IS NOT NULL)
+    SELECT format('subject_identity %s...: it is not known who that is, by entry %s it was',
+                  lpad(to_hex(x.subject), 16, '0'), min(x.entry))
+    FROM said x WHERE NOT EXISTS (SELECT FROM subject_identity s
+                                  WHERE row_bits(s.pseudonym) = x.subject)
+    GROUP BY x.subject ORDER BY min(x.entry), x.subject LIMIT 100
+$$;
+COMMENT ON FUNCTION medchain.identity_faults() IS
+    'internal: pseudonyms in entries of this node whose identities it has lost, up to a hundred';
+
+-- What rows are called, for people: verify_table() has to name those that are gone.  Of sets
+-- verify() sees to that where it reads them.  Of entries only those are read whose row seems to
+-- have no name.
+CREATE FUNCTION medchain.row_name_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    WITH t AS MATERIALIZED (
+        SELECT x.relation, x.ledger_name, s.late, s.seq
+        FROM row_table x CROSS JOIN local_node n
+             CROSS JOIN LATERAL table_start(n.node, x.ledger_name) s
+        WHERE is_watched(x) AND x.key_columns <> '{}'),
+    nameless AS MATERIALIZED (
+        SELECT e.seq, e.payload FROM sealed e JOIN local_node n ON n.node = e.origin
+        WHERE e.kind IN ('row.baseline', 'row.insert') AND NOT EXISTS (
+            SELECT FROM row_key k WHERE row_bits(k.row_id) = row_entry_guess(e.payload)))
+    (SELECT format('row_key %s: the name of row %s is not its own', t.ledger_name,
+                  encode(k.row_id, 'hex'))
+     FROM t JOIN row_key k ON k.relation = t.relation
+     WHERE NOT is_row_name(k.relation, k.row_id, k.row_key)
+     ORDER BY t.ledger_name, k.row_id LIMIT 100)
+    UNION ALL
+    (SELECT format('row_key %s: there is no name of row %s, as by entry %s there should be',
+                  t.ledger_name, encode(r.row_id, 'hex'), e.seq)
+     FROM nameless e CROSS JOIN LATERAL row_entry(e.payload) r
+          JOIN t ON t.ledger_name = r.relation
+     WHERE NOT t.late AND e.seq > t.seq
+        AND NOT EXISTS (SELECT FROM row_key k
+                        WHERE k.relation = t.relation AND k.row_id = r.row_id)
+     ORDER BY e.seq LIMIT 100)
+$$;
+COMMENT ON FUNCTION medchain.row_name_faults() IS
+    'internal: names of rows, for people, that are those of others or gone, up to a hundred each';
+
+-- Nobody is told of the index by which such a table names its rows, if medchain does not look.
+CREATE FUNCTION medchain.row_index_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+AS $$
+    SELECT format('row_index %s: %s, by its keys %s', t.ledger_name,
+                  coalesce(sorted_names(x.columns), 'missing'),
+                  coalesce(sorted_names(k.columns), 'there should be none'))
+    FROM row_table t LEFT JOIN row_index x ON x.relation = t.relation
+         CROSS JOIN LATERAL (SELECT CASE WHEN needs_row_index(t) THEN t.key_columns END) k (columns)
+    WHERE is_watched(t) AND sorted_names(x.columns) IS DISTINCT FROM sorted_names(k.columns)
+$$;
+COMMENT ON FUNCTION medchain.row_index_faults() IS
+    'internal: where row_index is not what the keys of the tables say';
+
+CREATE FUNCTION medchain.local_faults(p_whole boolean DEFAULT true) RETURNS SETOF text
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT f FROM (SELECT row_table_faults() UNION ALL SELECT row_index_faults()
+                   UNION ALL SELECT pending_faults() UNION ALL SELECT quarantine_faults()
+                   UNION ALL SELECT peer_faults()) x (f)
+    ORDER BY f COLLATE "C";
+    IF p_whole THEN
+        RETURN QUERY SELECT f FROM identity_faults() f ORDER BY f COLLATE "C";
+        -- without the key nothing can be called its own
+        IF pseudonym_status() = 'fine' THEN
+            RETURN QUERY SELECT f FROM row_name_faults() f ORDER BY f COLLATE "C";
+        END IF;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.local_faults(boolean) IS
+    'internal: where tables that only this node has differ from what it has said; whole: also '
+    'those that have a row for each thing that was ever said';
