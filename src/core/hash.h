@@ -29,8 +29,8 @@ extern bool hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN
 					  uint8_t out[HASH_LEN]);
 
 /*
- * HMAC-SHA-256 (RFC 2104) under one key, of which only OpenSSL's context is kept; NULL if OpenSSL
- * fails.
+ * HMAC-SHA-256 (RFC 2104) under one key, of which only OpenSSL's contexts are kept; NULL if
+ * OpenSSL fails.
  */
 typedef struct HashMac HashMac;
 

@@ -20,6 +20,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "fmgr.h"
+#include "lib/ilist.h"
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -32,15 +33,14 @@ typedef struct HeldRow
 {
 	uint8_t		id[HASH_LEN];	/* hash key */
 	HeldChange *first;			/* in the order in which they belong */
-	struct HeldRow *next;		/* came later */
+	dlist_node	node;			/* of rows, in the order in which they came */
 } HeldRow;
 
 /* Of the transaction held_of, below whose context theirs is. */
 static HTAB *held = NULL;
 static MemoryContext held_context = NULL;
 static TransactionId held_of = InvalidTransactionId;
-static HeldRow *held_first;
-static HeldRow **held_end;
+static dlist_head rows;
 
 static RowStatement *innermost = NULL;
 
@@ -166,16 +166,13 @@ order_get(const uint8_t id[HASH_LEN])
 		held = hash_create("medchain held changes", 64, &control,
 						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 		held_of = GetTopTransactionId();
-		held_first = NULL;
-		held_end = &held_first;
+		dlist_init(&rows);
 	}
 	row = hash_search(held, id, HASH_ENTER, &found);
 	if (!found)
 	{
 		row->first = NULL;
-		row->next = NULL;
-		*held_end = row;
-		held_end = &row->next;
+		dlist_push_tail(&rows, &row->node);
 	}
 	return row;
 }
@@ -301,6 +298,11 @@ row_order_release(const uint8_t id[HASH_LEN], const RowOrder *order)
 		last = last->next;
 	*place = last->next;
 	last->next = NULL;
+	if (row->first == NULL)
+	{
+		dlist_delete(&row->node);
+		(void) hash_search(held, id, HASH_REMOVE, NULL);
+	}
 	return first;
 }
 
@@ -309,17 +311,32 @@ row_order_release_all(void)
 {
 	HeldChange *first = NULL;
 	HeldChange **end = &first;
+	dlist_iter	iter;
 
 	if (held == NULL || held_of != GetTopTransactionIdIfAny())
 		return NULL;
-	for (HeldRow *row = held_first; row != NULL; row = row->next)
+	dlist_foreach(iter, &rows)
 	{
+		HeldRow    *row = dlist_container(HeldRow, node, iter.cur);
+
 		*end = order_first(row);
 		row->first = NULL;
 		while (*end != NULL)
 			end = &(*end)->next;
 	}
 	return first;
+}
+
+HeldChange *
+row_order_next(HeldChange *entry)
+{
+	HeldChange *next = entry->next;
+
+	pfree(entry->change);
+	if (entry->then != NULL)
+		pfree(entry->then);
+	pfree(entry);
+	return next;
 }
 
 void

@@ -73,6 +73,9 @@ extern HeldChange *row_order_release(const uint8_t id[HASH_LEN], const RowOrder 
 /* All that still wait. */
 extern HeldChange *row_order_release_all(void);
 
+/* The one behind one of those; that one is freed. */
+extern HeldChange *row_order_next(HeldChange *entry);
+
 /* No statement is at work any more, and nothing waits: nothing is remembered. */
 extern void row_order_forget(void);
 

@@ -326,9 +326,9 @@ run_put(const RowChange *change, const RowChange *then)
 }
 
 static void
-run_put_held(const HeldChange *held)
+run_put_held(HeldChange *held)
 {
-	for (; held != NULL; held = held->next)
+	for (; held != NULL; held = row_order_next(held))
 		run_put(held->change, held->then);
 }
 

@@ -188,7 +188,7 @@ set_add_key(RowSet *set, const char *key)
 {
 	int			len = (int) strlen(key);
 
-	if (set->count >= ROW_SET_MIN - 1)
+	if (set->count >= ROW_SET_MIN - 1 && len > ROW_KEY_MAX)
 		len = pg_mbcliplen(key, len, ROW_KEY_MAX);
 	appendBinaryStringInfo(&set->keys, key, len);
 }
