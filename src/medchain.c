@@ -22,6 +22,7 @@
 #include "rows/row_roles.h"
 #include "rows/row_run.h"
 #include "rows/row_set_read.h"
+#include "rows/row_statement.h"
 #include "rows/row_utility.h"
 #include "sync/apply.h"
 #include "sync/conceal.h"
@@ -60,7 +61,7 @@ _PG_init(void)
 	restore_install();
 	row_roles_install();
 	reserve_install();
-	row_run_install();
+	row_statement_install();
 	gate_install();
 	utility_install();
 	question_install();

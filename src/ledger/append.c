@@ -85,7 +85,7 @@ append_make_id(pg_uuid_t *id, TimestampTz now)
  * Put a row into medchain.pending, which has no index, no default but its identity and no trigger
  * that would not do the same: this is the path that has to be as cheap as an insert can be.
  */
-static AppendedAt
+static void
 append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 {
 	Relation	pending = table_open(get_relname_relid("pending", schema), RowExclusiveLock);
@@ -93,12 +93,11 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 	bool		nulls[8] = {false};
 	uint8_t		leaf[HASH_LEN];
 	HeapTuple	row;
-	AppendedAt	at;
 
 	if (!hash_leaf(payload, strlen(payload), leaf))
 		elog(ERROR, "could not compute SHA-256");
-	at.seq = nextval_internal(get_relname_relid("pending_seq_seq", schema), false);
-	values[0] = Int64GetDatum(at.seq);
+	values[0] = Int64GetDatum(nextval_internal(get_relname_relid("pending_seq_seq", schema),
+											   false));
 	values[1] = UUIDPGetDatum(&fields->id);
 	values[2] = CStringGetTextDatum(fields->kind);
 	values[3] = TimestampTzGetDatum(fields->time);
@@ -109,10 +108,8 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 	values[7] = trusted_bytea(leaf, HASH_LEN);
 	row = heap_form_tuple(RelationGetDescr(pending), values, nulls);
 	simple_heap_insert(pending, row);
-	at.tid = row->t_self;
-	commit_note_block(ItemPointerGetBlockNumber(&at.tid));
+	commit_note_block(ItemPointerGetBlockNumber(&row->t_self));
 	table_close(pending, RowExclusiveLock);
-	return at;
 }
 
 /*
@@ -198,16 +195,15 @@ append_entry(const char *kind, const char *body, const uint8_t *subject, bool wa
 	*id = fields.id;
 }
 
-AppendedAt
+void
 append_own_entry(const char *kind, const char *body, const uint8_t *subject, const pg_uuid_t *id)
 {
 	Oid			schema = get_namespace_oid("medchain", false);
 	PayloadFields fields;
 	char	   *payload = append_build(kind, body, subject, id, &fields);
-	AppendedAt	at = append_insert(schema, &fields, payload);
 
+	append_insert(schema, &fields, payload);
 	commit_note(false);
-	return at;
 }
 
 /*

@@ -28,6 +28,7 @@ typedef struct RowTableEntry
 } RowTableEntry;
 
 static HTAB *known = NULL;
+static RowTableEntry *latest = NULL;	/* that was asked for: entries stay where they are */
 static uint64 changes = 0;		/* messages that came */
 static uint64 readings = 0;
 
@@ -89,10 +90,10 @@ row_table_type_settings(Oid type)
 		case JSONOID:
 		case JSONBOID:
 		case TIMEOID:
-			return ROW_SETTINGS_NONE;
 		case DATEOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
+			return ROW_SETTINGS_NONE;
 		case INTERVALOID:
 		case FLOAT4OID:
 		case FLOAT8OID:
@@ -103,7 +104,7 @@ row_table_type_settings(Oid type)
 	}
 }
 
-/* Types whose output function does no more than this. */
+/* Types whose output function does no more than this, under the settings that texts are made by. */
 static RowTextKind
 row_table_text_kind(Oid type)
 {
@@ -115,6 +116,12 @@ row_table_text_kind(Oid type)
 			return ROW_TEXT_INT4;
 		case INT8OID:
 			return ROW_TEXT_INT8;
+		case DATEOID:
+			return ROW_TEXT_DATE;
+		case TIMESTAMPOID:
+			return ROW_TEXT_TIMESTAMP;
+		case TIMESTAMPTZOID:
+			return ROW_TEXT_TIMESTAMPTZ;
 		case TEXTOID:
 		case VARCHAROID:
 		case BPCHAROID:
@@ -272,11 +279,16 @@ row_table_get(Relation relation)
 	RowTable   *table = NULL;
 	uint64		before;
 
+	if (latest != NULL && latest->relation == oid && latest->fresh)
+		return latest->table;
 	if (known == NULL)
 		row_table_start();
 	entry = hash_search(known, &oid, HASH_FIND, NULL);
 	if (entry != NULL && entry->fresh)
+	{
+		latest = entry;
 		return entry->table;
+	}
 	before = changes;
 	if (OidIsValid(trusted_schema(true)))
 		table = row_table_read(relation, row_table_root(oid), TopMemoryContext);

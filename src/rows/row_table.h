@@ -30,6 +30,9 @@ typedef enum RowTextKind
 	ROW_TEXT_INT2,
 	ROW_TEXT_INT4,
 	ROW_TEXT_INT8,
+	ROW_TEXT_DATE,
+	ROW_TEXT_TIMESTAMP,
+	ROW_TEXT_TIMESTAMPTZ,
 	ROW_TEXT_ITSELF				/* text and what is stored as text is */
 } RowTextKind;
 

@@ -78,6 +78,7 @@ AS $$
 DECLARE
     t row_table;
 BEGIN
+    PERFORM append_captured();
     DELETE FROM row_table x WHERE x.relation = p_relation RETURNING * INTO t;
     DELETE FROM row_column x WHERE x.relation = p_relation;
     DELETE FROM row_secret x WHERE x.relation = p_relation;
