@@ -51,20 +51,29 @@ fold_newest(const char *origin)
 }
 
 char *
-fold_select(const char *columns, const char *condition, const char *order)
+fold_kinds(uint32 kinds)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %se.seq, e.payload, b.height, b.sealed FROM medchain.entry e "
-					 "CROSS JOIN LATERAL (SELECT x.height, x.sealed FROM medchain.block x "
-					 "WHERE x.origin = e.origin AND x.size > e.seq "
-					 "ORDER BY x.size, x.height LIMIT 1) b "
-					 "WHERE %s AND e.kind = ANY ('{", columns, condition);
+	appendStringInfoString(&sql, "'{");
 	for (int i = 0; i < CLAIM_KINDS; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? "," : "", claim_kind_name((ClaimKind) i));
-	appendStringInfo(&sql, "}'::text[]) ORDER BY %s", order);
+		if ((kinds & CLAIM_SET(i)) != 0)
+			appendStringInfo(&sql, "%s%s", sql.len > 2 ? "," : "",
+							 claim_kind_name((ClaimKind) i));
+	appendStringInfoString(&sql, "}'::text[]");
 	return sql.data;
+}
+
+char *
+fold_select(const char *columns, uint32 kinds, const char *condition, const char *order)
+{
+	return psprintf("SELECT %se.seq, e.payload, b.height, b.sealed FROM medchain.entry e "
+					"CROSS JOIN LATERAL (SELECT x.height, x.sealed FROM medchain.block x "
+					"WHERE x.origin = e.origin AND x.size > e.seq "
+					"ORDER BY x.size, x.height LIMIT 1) b "
+					"WHERE %s AND e.kind = ANY (%s) ORDER BY %s", columns, condition,
+					fold_kinds(kinds), order);
 }
 
 Datum
@@ -97,8 +106,8 @@ fold_cursor(const char *origin, int64 first, int64 last)
 	};
 
 	trusted_plan_anew(&plan, plan != NULL ? NULL :
-					  fold_select("", "e.origin = $1 AND e.seq BETWEEN $2 AND $3", "e.seq"), 3,
-					  types);
+					  fold_select("", CLAIM_SET_ALL, "e.origin = $1 AND e.seq BETWEEN $2 AND $3",
+								  "e.seq"), 3, types);
 	return SPI_cursor_open(NULL, plan, values, NULL, false);
 }
 

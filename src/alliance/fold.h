@@ -8,12 +8,16 @@
 
 #include "ledger/chain.h"
 
+/* The names of kinds of claims (CLAIM_SET() of each) as a text[] in SQL, palloc'd. */
+extern char *fold_kinds(uint32 kinds);
+
 /*
- * The statement that reads the entries which the state depends on, of those for which the
- * condition holds, with height and time of their blocks, in that order.  Palloc'd.  Its columns:
- * those that are given, and then seq, payload, height, sealed.
+ * The statement that reads the entries of these kinds for which the condition holds, with height
+ * and time of their blocks, in that order.  Palloc'd.  Its columns: those that are given, and then
+ * seq, payload, height, sealed.
  */
-extern char *fold_select(const char *columns, const char *condition, const char *order);
+extern char *fold_select(const char *columns, uint32 kinds, const char *condition,
+						 const char *order);
 
 /* A text[], NULL for null. */
 extern Datum fold_texts(const char *const *texts, size_t count);

@@ -2,11 +2,14 @@
  * state_check.c: is the state what the ledger says?  For verify().
  *
  * The rules derive it once more, in memory, from what is in blocks, without asking for any fact
- * that was found out before; and each row of the tables is compared with theirs.  It writes
- * nothing, so that a standby can do it, too.
+ * that was found out before; and each row of the tables is compared with theirs: part by part
+ * (state_part.c), by background workers as far as they are to be had.  It writes nothing, so that a
+ * standby can do it, too.
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -20,43 +23,41 @@
 
 #include "alliance/fold.h"
 #include "alliance/rules_memory.h"
-#include "alliance/state_rows.h"
+#include "alliance/state_check.h"
 #include "core/encode.h"
-#include "ledger/chain.h"
+#include "node/settings.h"
 #include "node/trusted.h"
-#include "rules/memory_store.h"
-#include "rules/rules.h"
 
+#define CHECK_JOB_KEY UINT64CONST(1)
 #define CHECK_FETCH 200
-#define CHECK_FACTS 1000		/* that are compared at once */
 #define CHECK_SHOWN 100			/* characters of a value */
+#define CHECK_WHOLE 1000		/* entries: up to here, there are no parts */
+#define CHECK_PART 500			/* claims about subjects in a part */
 
-typedef struct StateCheck
+#define check_job_fault(job, i) (&((StateFault *) ((char *) (job) + (job)->faults_at))[i])
+
+PGDLLEXPORT void medchain_state_worker(dsm_segment *memory, shm_toc *toc);
+
+void
+check_fault(StateCheck * check, const char *origin, const char *detail)
 {
-	MemoryContext context;
-	LocalNode	node;
-	MemoryStore *store;
-	Pool	   *pool;			/* of one row */
-	char	  **types[STATE_TABLES];	/* NULL: not asked for yet */
-	ReturnSetInfo *result;
-	int			nfacts;
-	char	   *questions[CHECK_FACTS]; /* hex */
-	char	   *answers[CHECK_FACTS];
-} StateCheck;
+	StateJob   *job = check->job;
+	uint32		number = pg_atomic_fetch_add_u32(&job->nfaults, 1);
+	StateFault *fault;
 
-static void
-check_fault(StateCheck *check, const char *origin, const char *detail)
-{
-	Datum		values[2] = {CStringGetTextDatum(origin), CStringGetTextDatum(detail)};
-	bool		nulls[2] = {false, false};
-
-	tuplestore_putvalues(check->result->setResult, check->result->setDesc, values, nulls);
+	if (number >= CHECK_FAULTS)
+		return;
+	fault = check_job_fault(job, number);
+	strlcpy(fault->origin, origin, sizeof(fault->origin));
+	strlcpy(fault->detail, detail, sizeof(fault->detail));
+	encode_repair_utf8(fault->origin);
+	encode_repair_utf8(fault->detail);
 }
 
 /* ----- facts that are kept ----- */
 
-static void
-check_facts(StateCheck *check)
+void
+check_facts(StateCheck * check)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {TEXTARRAYOID, TEXTARRAYOID};
@@ -125,16 +126,18 @@ check_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size_
 
 /* All claims first: members are settled before what they say, and little is judged twice. */
 static void
-check_derive(StateCheck *check, Rules *rules)
+check_derive(StateCheck * check)
 {
+	Rules	   *rules = check->rules;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain state check",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Pool	   *pool = pool_new();
 	const char **origins = NULL;
 	size_t		norigins = 0;
-	SPIPlanPtr	plan = SPI_prepare(fold_select("e.origin, ", "e.seq >= 0", "e.origin, e.seq"), 0,
-								   NULL);
+	uint32		kinds = check->job->whole ? CLAIM_SET_ALL : CLAIM_SET_ALL & ~CHECK_PARTED;
+	SPIPlanPtr	plan = SPI_prepare(fold_select("e.origin, ", kinds, "e.seq >= 0",
+											   "e.origin, e.seq"), 0, NULL);
 	Portal		portal;
 	uint64		nrows;
 
@@ -183,7 +186,7 @@ check_derive(StateCheck *check, Rules *rules)
 
 /* On whose chain it is that a row is of. */
 static const char *
-check_origin(StateCheck *check, const StateRow *row)
+check_origin(StateCheck * check, const StateRow *row)
 {
 	StateRow	key = {.table = STATE_PROTOCOL};
 	StateRow	protocol;
@@ -198,8 +201,8 @@ check_origin(StateCheck *check, const StateRow *row)
 		case STATE_PROTOCOL_GRANT:
 		case STATE_DATA_INDEX:
 			key.values[0] = row->values[0];
-			return memory_store_row(check->store, &key, &protocol) ? protocol.values[1] :
-				check->node.node;
+			return memory_store_row(check->part != NULL ? check->part : check->members, &key,
+									&protocol) ? protocol.values[1] : check->node.node;
 		case STATE_ROLE_BINDING:
 			return check->node.node;
 		default:
@@ -208,7 +211,7 @@ check_origin(StateCheck *check, const StateRow *row)
 }
 
 static const char *
-check_name(StateCheck *check, const StateRow *row)
+check_name(StateCheck * check, const StateRow *row)
 {
 	const char *table = state_tables[row->table].name;
 	const char *const *values = row->values;
@@ -237,7 +240,7 @@ check_name(StateCheck *check, const StateRow *row)
 
 /* Two values of a type as JSON has them, cut short. */
 static const char *
-check_values(StateCheck *check, const char *column, const char *type, const char *here,
+check_values(StateCheck * check, const char *column, const char *type, const char *here,
 			 const char *ledger)
 {
 	char	   *sql = psprintf("SELECT format('column %%s is %%s, by the ledger %%s', $3, "
@@ -267,7 +270,7 @@ check_order(const void *a, const void *b)
 }
 
 static void
-check_differs(StateCheck *check, const StateRow *here, const StateRow *ledger)
+check_differs(StateCheck * check, const StateRow *here, const StateRow *ledger)
 {
 	const StateTableInfo *info = &state_tables[here->table];
 	const char *columns[STATE_COLUMNS_MAX];
@@ -300,29 +303,209 @@ check_differs(StateCheck *check, const StateRow *here, const StateRow *ledger)
 	check_fault(check, check_origin(check, ledger), detail.data);
 }
 
-static void
-check_here(void *state, const StateRow *row)
+void
+check_surplus(StateCheck * check, const StateRow *row)
 {
-	StateCheck *check = state;
-	StateRow	ledger;
-
-	if (memory_store_find(check->store, check->pool, row, &ledger))
-		check_differs(check, row, &ledger);
-	else
-		check_fault(check, check_origin(check, row),
-					pool_format(check->pool, "%s: the ledger knows nothing of this row",
-								check_name(check, row)));
+	check_fault(check, check_origin(check, row),
+				pool_format(check->pool, "%s: the ledger knows nothing of this row",
+							check_name(check, row)));
 	pool_reset(check->pool);
 }
 
-static void
-check_missing(void *state, const StateRow *row)
+void
+check_here(StateCheck * check, MemoryStore *store, const StateRow *row)
 {
-	StateCheck *check = state;
+	StateRow	ledger;
 
+	if (!memory_store_find(store, check->pool, row, &ledger))
+		check_surplus(check, row);
+	else
+		check_differs(check, row, &ledger);
+	pool_reset(check->pool);
+}
+
+void
+check_missing(StateCheck * check, const StateRow *row)
+{
 	check_fault(check, check_origin(check, row),
 				pool_format(check->pool, "%s: row is missing", check_name(check, row)));
 	pool_reset(check->pool);
+}
+
+/* ----- the work, and who does it ----- */
+
+/* Take parts until none is left. */
+static void
+check_work(StateJob * job)
+{
+	MemoryContext outside = CurrentMemoryContext;
+	MemoryContext context = rules_memory_new(outside, "verify");
+	StateCheck *check = MemoryContextAllocZero(context, sizeof(StateCheck));
+	uint32		count = state_part_count(job);
+	uint32		next;
+
+	check->job = job;
+	check->context = context;
+	check->step = AllocSetContextCreate(context, "medchain state step", ALLOCSET_DEFAULT_SIZES);
+	if (!chain_local_node(&check->node))
+		elog(ERROR, "this database is no node any more");
+	check->pool = pool_new();
+	check->members = memory_store_new(false);
+	memory_store_compact(check->members);
+	memory_store_texts(check->members, check_entry_text, check);
+	check->rules = rules_new(check->node.alliance, check->node.data_center, check->node.node,
+							 facts_new(&check_facts_store, check), &state_part_store, check);
+	check_derive(check);
+	check_facts(check);
+	while ((next = pg_atomic_fetch_add_u32(&job->next, 1)) < count &&
+		   pg_atomic_read_u32(&job->nfaults) < CHECK_FAULTS)
+	{
+		state_part_check(check, next);
+		CHECK_FOR_INTERRUPTS();
+	}
+	MemoryContextDelete(context);
+}
+
+void
+medchain_state_worker(dsm_segment *memory, shm_toc *toc)
+{
+	StateJob   *job = shm_toc_lookup(toc, CHECK_JOB_KEY, false);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	check_work(job);
+	SPI_finish();
+}
+
+/* Are there that few entries that the state depends on? */
+static bool
+check_is_small(void)
+{
+	char	   *sql = psprintf("SELECT FROM medchain.entry e WHERE e.kind = ANY (%s) LIMIT %d",
+							   fold_kinds(CLAIM_SET_ALL), CHECK_WHOLE + 1);
+	bool		small;
+
+	SPI_execute(sql, true, 0);
+	small = SPI_processed <= CHECK_WHOLE;
+	SPI_freetuptable(SPI_tuptable);
+	return small;
+}
+
+/*
+ * Where to cut subjects into ranges, each of about as many claims.  What the table of claims says
+ * decides of nothing but that.
+ */
+static SPITupleTable *
+check_bounds(uint64 *count)
+{
+	char	   *sql = psprintf("SELECT DISTINCT x.subject FROM (SELECT c.subject, row_number() "
+							   "OVER (ORDER BY c.subject) AS n FROM medchain.claim c "
+							   "WHERE c.subject IS NOT NULL) x WHERE x.n %% %d = 0 "
+							   "AND octet_length(x.subject) = %d ORDER BY x.subject",
+							   CHECK_PART, HASH_LEN);
+
+	SPI_execute(sql, true, 0);
+	*count = SPI_processed;
+	return SPI_tuptable;
+}
+
+/* In background workers; a copy of the job as they left it.  NULL: there was none to be had. */
+static StateJob *
+check_parallel(const StateJob * plan, Size size, int workers)
+{
+	ParallelContext *context;
+	StateJob   *shared;
+	StateJob   *result = NULL;
+
+	EnterParallelMode();
+	context = CreateParallelContext("$libdir/medchain", "medchain_state_worker", workers);
+	shm_toc_estimate_chunk(&context->estimator, size);
+	shm_toc_estimate_keys(&context->estimator, 1);
+	InitializeParallelDSM(context);
+	shared = shm_toc_allocate(context->toc, size);
+	memcpy(shared, plan, plan->faults_at);
+	shm_toc_insert(context->toc, CHECK_JOB_KEY, shared);
+	LaunchParallelWorkers(context);
+	if (context->nworkers_launched > 0)
+	{
+		WaitForParallelWorkersToFinish(context);
+		result = MemoryContextAllocHuge(CurrentMemoryContext, size);
+		memcpy(result, shared, size);
+	}
+	DestroyParallelContext(context);
+	ExitParallelMode();
+	return result;
+}
+
+/* The whole check, by whoever is to be had. */
+static StateJob *
+check_run(void)
+{
+	uint64		nbounds = 0;
+	bool		whole = check_is_small();
+	SPITupleTable *bounds = whole ? NULL : check_bounds(&nbounds);
+	Size		faults_at = MAXALIGN(offsetof(StateJob, bounds) + nbounds * HASH_LEN);
+	Size		size = faults_at + sizeof(StateFault) * CHECK_FAULTS;
+	StateJob   *job = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	int			workers = Min(setting_verify_workers, (int) nbounds + 1);
+	StateJob   *done = NULL;
+
+	pg_atomic_init_u32(&job->next, 0);
+	pg_atomic_init_u32(&job->nfaults, 0);
+	job->nbounds = (uint32) nbounds;
+	job->whole = whole;
+	job->faults_at = faults_at;
+	for (uint64 i = 0; i < nbounds; i++)
+	{
+		bool		isnull;
+		bytea	   *bound = DatumGetByteaPP(SPI_getbinval(bounds->vals[i], bounds->tupdesc, 1,
+														  &isnull));
+
+		memcpy(job->bounds[i], VARDATA_ANY(bound), HASH_LEN);
+	}
+	if (bounds != NULL)
+		SPI_freetuptable(bounds);
+	if (!whole && workers > 0)
+		done = check_parallel(job, size, workers);
+	if (done != NULL)
+		return done;
+	check_work(job);
+	return job;
+}
+
+static int
+check_fault_order(const void *a, const void *b)
+{
+	const		StateFault *x = a;
+	const		StateFault *y = b;
+	int			order = strcmp(x->origin, y->origin);
+
+	return order != 0 ? order : strcmp(x->detail, y->detail);
+}
+
+/* Each once: several processes find the same in what they all have as a whole. */
+static void
+check_tell(StateJob * job, const LocalNode *node, ReturnSetInfo *result)
+{
+	uint32		found = pg_atomic_read_u32(&job->nfaults);
+	uint32		kept = Min(found, CHECK_FAULTS);
+	StateFault *faults = check_job_fault(job, 0);
+
+	qsort(faults, kept, sizeof(StateFault), check_fault_order);
+	for (uint32 i = 0; i <= kept; i++)
+	{
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
+
+		if (i < kept && i > 0 && check_fault_order(&faults[i - 1], &faults[i]) == 0)
+			continue;
+		if (i == kept && found < CHECK_FAULTS)
+			break;
+		values[0] = CStringGetTextDatum(i < kept ? faults[i].origin : node->node);
+		values[1] = CStringGetTextDatum(i < kept ? faults[i].detail : "there are more differences "
+										"than these: the rest was not looked at");
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
 }
 
 PG_FUNCTION_INFO_V1(medchain_state_faults);
@@ -331,37 +514,18 @@ PG_FUNCTION_INFO_V1(medchain_state_faults);
 Datum
 medchain_state_faults(PG_FUNCTION_ARGS)
 {
-	MemoryContext context;
-	StateCheck *check;
 	TrustedScope scope;
-	Facts	   *facts;
-	Rules	   *rules;
+	LocalNode	node;
 
 	InitMaterializedSRF(fcinfo, 0);
-	context = rules_memory_new(CurrentMemoryContext, "verify");
-	check = MemoryContextAllocZero(context, sizeof(StateCheck));
-	check->context = context;
-	check->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	trusted_begin(&scope);
-	if (chain_local_node(&check->node))
+	if (chain_local_node(&node))
 	{
 		/* entries and rows of one moment */
 		PushActiveSnapshot(GetTransactionSnapshot());
-		check->pool = pool_new();
-		check->store = memory_store_new(false);
-		memory_store_compact(check->store);
-		memory_store_texts(check->store, check_entry_text, check);
-		facts = facts_new(&check_facts_store, check);
-		rules = rules_new(check->node.alliance, check->node.data_center, check->node.node, facts,
-						  &memory_store, check->store);
-		check_derive(check, rules);
-		check_facts(check);
-		for (int table = 0; table < STATE_TABLES; table++)
-			state_rows_each((StateTable) table, check_here, check);
-		memory_store_unfound(check->store, check_missing, check);
+		check_tell(check_run(), &node, (ReturnSetInfo *) fcinfo->resultinfo);
 		PopActiveSnapshot();
 	}
 	trusted_end(&scope);
-	MemoryContextDelete(context);
 	return (Datum) 0;
 }

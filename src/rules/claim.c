@@ -138,15 +138,12 @@ claim_read(Pool *pool, const char *payload, size_t len, const char *origin, int6
 		   int64_t height, int64_t sealed, Claim *claim)
 {
 	Entry		entry;
-	const char *body = NULL;
+	bool		readable;
 	bool		strict;
 
 	memset(claim, 0, sizeof(*claim));
-	if (entry_read(payload, len, &entry, NULL))
-		body = entry.body;
-	else if (!entry_read_old(payload, len, &entry, NULL))
-		return false;
-	if (!claim_kind_from_name(entry.kind, &claim->kind) || !period_time(entry.time, &claim->time) ||
+	if (!entry_read_any(payload, len, &entry, &readable, NULL) ||
+	  !claim_kind_from_name(entry.kind, &claim->kind) || !period_time(entry.time, &claim->time) ||
 		!hash_leaf(payload, len, claim->leaf))
 		return false;
 	strict = (CLAIM_SET(claim->kind) & CLAIM_SET_MEMBER) != 0;
@@ -157,7 +154,7 @@ claim_read(Pool *pool, const char *payload, size_t len, const char *origin, int6
 	claim->sealed = sealed;
 	claim->has_subject = entry.has_subject;
 	memcpy(claim->subject, entry.subject, HASH_LEN);
-	claim->body = claim_object(pool, body, entry.body_len, strict);
+	claim->body = claim_object(pool, readable ? entry.body : NULL, entry.body_len, strict);
 	if (kinds[claim->kind].type != NULL)
 	{
 		SignedText	envelope;

@@ -63,13 +63,25 @@ sub fold
 	return Rig::median(@ms);
 }
 
+# What verify() takes to derive and compare the state: milliseconds by its workers, and KiB in one process.
+sub verify_state
+{
+	my ($self, $node) = @_;
+	my $faults  = 'SELECT count(*) FROM medchain.state_faults()';
+	my $peak    = q{SELECT substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\s+([0-9]+)')};
+	my ($ms)    = ($self->times($node, $faults))[0];
+	my @printed = split /\n/, $self->{alliance}->sql($node, "SET medchain.verify_workers = 0; $peak; $faults; $peak");
+
+	return ($ms, $printed[2] - $printed[0]);
+}
+
 sub protocols
 {
 	my ($self, $sizes, $rounds) = @_;
 	my $alliance = $self->{alliance};
 	my $out      = $self->{out};
 	my $crypto   = 1000 / checks_per_second();
-	my @ratios;
+	my (@ratios, @kib);
 
 	printf $out "  one signature by openssl alone: %.3f ms\n", $crypto;
 	printf $out "  %10s %14s %14s %14s %14s %10s\n", 'protocols', 'issued, /s', 'issuer, ms', 'peer, ms', 'verify(), ms', 'to openssl';
@@ -91,15 +103,18 @@ sub protocols
 		$alliance->wait_for_equal_heads;
 		$alliance->sql($_, 'VACUUM ANALYZE') foreach $alliance->members;
 		my %ms = map { $_ => $self->fold($_, 'ren', $first, $rounds) / $turn } qw(ren rdc);
-		my ($verify) = ($self->times('rdc', 'SELECT count(*) FROM medchain.state_faults()'))[0];
+		my ($verify, $kib) = $self->verify_state('rdc');
 		my @each = (@ms{qw(ren rdc)}, $verify / $size);
 
 		push @ratios, Rig::median(map { $_ / $crypto } @each);
+		push @kib, $kib;
 		printf $out "  %10d %14.0f %14.3f %14.3f %14.3f %10.1f\n", $size, $rate, @each, $ratios[-1];
 		$self->{rig}->target("issuing $turn protocols at once, $size there", 'at least 2000/s', sprintf('%.0f/s', $rate), $rate >= 2000)
 		  if $turn >= 1000;
 		$self->{rig}->target("fold of a protocol to its signature, $size there", 'at most 2', sprintf('%.1f', $ratios[-1]), $ratios[-1] <= 2);
 	}
+	printf $out "  verify() takes for the state, KiB: %s\n", join(', ', @kib);
+	$self->{rig}->target('memory of verify(), most to fewest protocols', 'flat', sprintf('%.2f', $kib[-1] / $kib[0]), $kib[-1] < 1.5 * $kib[0]);
 	$self->{rig}->target('fold of a protocol, most to fewest', 'flat', sprintf('%.2f', $ratios[-1] / $ratios[0]), $ratios[-1] < 1.5 * $ratios[0]);
 	return;
 }
