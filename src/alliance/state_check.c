@@ -29,7 +29,6 @@
 #include "node/trusted.h"
 
 #define CHECK_JOB_KEY UINT64CONST(1)
-#define CHECK_FETCH 200
 #define CHECK_SHOWN 100			/* characters of a value */
 #define CHECK_WHOLE 1000		/* entries: up to here, there are no parts */
 #define CHECK_PART 500			/* claims about subjects in a part */
@@ -39,7 +38,7 @@
 PGDLLEXPORT void medchain_state_worker(dsm_segment *memory, shm_toc *toc);
 
 void
-check_fault(StateCheck * check, const char *origin, const char *detail)
+check_fault(StateCheck *check, const char *origin, const char *detail)
 {
 	StateJob   *job = check->job;
 	uint32		number = pg_atomic_fetch_add_u32(&job->nfaults, 1);
@@ -57,7 +56,7 @@ check_fault(StateCheck * check, const char *origin, const char *detail)
 /* ----- facts that are kept ----- */
 
 void
-check_facts(StateCheck * check)
+check_facts(StateCheck *check)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {TEXTARRAYOID, TEXTARRAYOID};
@@ -124,69 +123,38 @@ check_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size_
 	return copy;
 }
 
+static void
+check_take(void *state, const FoldEntry *entry)
+{
+	StateCheck *check = state;
+
+	(void) rules_take(check->rules, entry->payload, entry->len, entry->origin, entry->seq,
+					  entry->height, entry->sealed);
+}
+
 /* All claims first: members are settled before what they say, and little is judged twice. */
 static void
-check_derive(StateCheck * check)
+check_derive(StateCheck *check)
 {
-	Rules	   *rules = check->rules;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain state check",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	Pool	   *pool = pool_new();
-	const char **origins = NULL;
-	size_t		norigins = 0;
 	uint32		kinds = check->job->whole ? CLAIM_SET_ALL : CLAIM_SET_ALL & ~CHECK_PARTED;
-	SPIPlanPtr	plan = SPI_prepare(fold_select("e.origin, ", kinds, "e.seq >= 0",
-											   "e.origin, e.seq"), 0, NULL);
+	SPIPlanPtr	plan = SPI_prepare(fold_select(kinds, "e.seq >= 0"), 0, NULL);
 	Portal		portal;
-	uint64		nrows;
 
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed");
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
-	do
-	{
-		SPITupleTable *rows;
-
-		MemoryContextReset(context);
-		SPI_cursor_fetch(portal, true, CHECK_FETCH);
-		rows = SPI_tuptable;
-		nrows = SPI_processed;
-		for (uint64 i = 0; i < nrows; i++)
-		{
-			HeapTuple	row = rows->vals[i];
-			TupleDesc	desc = rows->tupdesc;
-			bool		isnull;
-			char	   *origin = SPI_getvalue(row, desc, 1);
-			char	   *payload = SPI_getvalue(row, desc, 3);
-
-			if (norigins == 0 || strcmp(origins[norigins - 1], origin) != 0)
-			{
-				origins = pool_grow(pool, origins, norigins, sizeof(char *));
-				origins[norigins++] = pool_text(pool, origin);
-			}
-			(void) rules_take(rules, payload, strlen(payload), origin,
-							  DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull)),
-							  DatumGetInt64(SPI_getbinval(row, desc, 4, &isnull)),
-							  DatumGetTimestampTz(SPI_getbinval(row, desc, 5, &isnull)));
-		}
-		SPI_freetuptable(rows);
+	while (fold_fetch(portal, check_take, check))
 		CHECK_FOR_INTERRUPTS();
-	} while (nrows > 0);
 	SPI_cursor_close(portal);
 	SPI_freeplan(plan);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	for (size_t i = 0; i < norigins; i++)
-		rules_settle(rules, origins[i], 0, INT64_MAX);
-	pool_free(pool);
+	rules_settle(check->rules, NULL, 0, INT64_MAX);
 }
 
 /* ----- comparing ----- */
 
 /* On whose chain it is that a row is of. */
 static const char *
-check_origin(StateCheck * check, const StateRow *row)
+check_origin(StateCheck *check, const StateRow *row)
 {
 	StateRow	key = {.table = STATE_PROTOCOL};
 	StateRow	protocol;
@@ -211,7 +179,7 @@ check_origin(StateCheck * check, const StateRow *row)
 }
 
 static const char *
-check_name(StateCheck * check, const StateRow *row)
+check_name(StateCheck *check, const StateRow *row)
 {
 	const char *table = state_tables[row->table].name;
 	const char *const *values = row->values;
@@ -240,7 +208,7 @@ check_name(StateCheck * check, const StateRow *row)
 
 /* Two values of a type as JSON has them, cut short. */
 static const char *
-check_values(StateCheck * check, const char *column, const char *type, const char *here,
+check_values(StateCheck *check, const char *column, const char *type, const char *here,
 			 const char *ledger)
 {
 	char	   *sql = psprintf("SELECT format('column %%s is %%s, by the ledger %%s', $3, "
@@ -270,7 +238,7 @@ check_order(const void *a, const void *b)
 }
 
 static void
-check_differs(StateCheck * check, const StateRow *here, const StateRow *ledger)
+check_differs(StateCheck *check, const StateRow *here, const StateRow *ledger)
 {
 	const StateTableInfo *info = &state_tables[here->table];
 	const char *columns[STATE_COLUMNS_MAX];
@@ -304,7 +272,7 @@ check_differs(StateCheck * check, const StateRow *here, const StateRow *ledger)
 }
 
 void
-check_surplus(StateCheck * check, const StateRow *row)
+check_surplus(StateCheck *check, const StateRow *row)
 {
 	check_fault(check, check_origin(check, row),
 				pool_format(check->pool, "%s: the ledger knows nothing of this row",
@@ -313,7 +281,7 @@ check_surplus(StateCheck * check, const StateRow *row)
 }
 
 void
-check_here(StateCheck * check, MemoryStore *store, const StateRow *row)
+check_here(StateCheck *check, MemoryStore *store, const StateRow *row)
 {
 	StateRow	ledger;
 
@@ -325,7 +293,7 @@ check_here(StateCheck * check, MemoryStore *store, const StateRow *row)
 }
 
 void
-check_missing(StateCheck * check, const StateRow *row)
+check_missing(StateCheck *check, const StateRow *row)
 {
 	check_fault(check, check_origin(check, row),
 				pool_format(check->pool, "%s: row is missing", check_name(check, row)));
@@ -336,7 +304,7 @@ check_missing(StateCheck * check, const StateRow *row)
 
 /* Take parts until none is left. */
 static void
-check_work(StateJob * job)
+check_work(StateJob *job)
 {
 	MemoryContext outside = CurrentMemoryContext;
 	MemoryContext context = rules_memory_new(outside, "verify");
@@ -411,7 +379,7 @@ check_bounds(uint64 *count)
 
 /* In background workers; a copy of the job as they left it.  NULL: there was none to be had. */
 static StateJob *
-check_parallel(const StateJob * plan, Size size, int workers)
+check_parallel(const StateJob *plan, Size size, int workers)
 {
 	ParallelContext *context;
 	StateJob   *shared;
@@ -476,8 +444,8 @@ check_run(void)
 static int
 check_fault_order(const void *a, const void *b)
 {
-	const		StateFault *x = a;
-	const		StateFault *y = b;
+	const StateFault *x = a;
+	const StateFault *y = b;
 	int			order = strcmp(x->origin, y->origin);
 
 	return order != 0 ? order : strcmp(x->detail, y->detail);
@@ -485,7 +453,7 @@ check_fault_order(const void *a, const void *b)
 
 /* Each once: several processes find the same in what they all have as a whole. */
 static void
-check_tell(StateJob * job, const LocalNode *node, ReturnSetInfo *result)
+check_tell(StateJob *job, const LocalNode *node, ReturnSetInfo *result)
 {
 	uint32		found = pg_atomic_read_u32(&job->nfaults);
 	uint32		kept = Min(found, CHECK_FAULTS);

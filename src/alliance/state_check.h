@@ -23,7 +23,7 @@ typedef struct StateFault
 {
 	char		origin[NOTE_NAME_MAX + 1];
 	char		detail[480];	/* as verify() has them */
-}			StateFault;
+} StateFault;
 
 /* What processes that compare share. */
 typedef struct StateJob
@@ -34,7 +34,7 @@ typedef struct StateJob
 	bool		whole;			/* there are no parts: all is derived at once */
 	Size		faults_at;		/* offset of StateFault, behind the bounds */
 	uint8		bounds[FLEXIBLE_ARRAY_MEMBER][HASH_LEN];	/* subjects, in their order */
-}			StateJob;
+} StateJob;
 
 typedef struct StateCheck
 {
@@ -50,32 +50,32 @@ typedef struct StateCheck
 	int			nfacts;
 	char	   *questions[CHECK_FACTS]; /* hex */
 	char	   *answers[CHECK_FACTS];
-}			StateCheck;
+} StateCheck;
 
 /* The kinds of claims that are in parts. */
 #define CHECK_PARTED (CLAIM_SET_EXAMINEE | CLAIM_SET_PROTOCOL)
 
-extern void check_fault(StateCheck * check, const char *origin, const char *detail);
+extern void check_fault(StateCheck *check, const char *origin, const char *detail);
 
 /* A row of the tables, compared with the one of the store that has to have it. */
-extern void check_here(StateCheck * check, MemoryStore *store, const StateRow *row);
+extern void check_here(StateCheck *check, MemoryStore *store, const StateRow *row);
 
 /* A row that should be there. */
-extern void check_missing(StateCheck * check, const StateRow *row);
+extern void check_missing(StateCheck *check, const StateRow *row);
 
 /* A row that the ledger knows nothing of. */
-extern void check_surplus(StateCheck * check, const StateRow *row);
+extern void check_surplus(StateCheck *check, const StateRow *row);
 
 /* Compare the facts that were found out since. */
-extern void check_facts(StateCheck * check);
+extern void check_facts(StateCheck *check);
 
 /* ----- parts ----- */
 
 /* How many parts there are, by the number of bounds. */
-extern uint32 state_part_count(const StateJob * job);
+extern uint32 state_part_count(const StateJob *job);
 
 /* Derive and compare that one. */
-extern void state_part_check(StateCheck * check, uint32 number);
+extern void state_part_check(StateCheck *check, uint32 number);
 
 /* The store that rules_new() is given: the members' one, and the part's. */
 extern const RulesStore state_part_store;

@@ -34,7 +34,7 @@ typedef struct PartTexts
 	Map		   *known;
 	const char **items;
 	size_t		count;
-}			PartTexts;
+} PartTexts;
 
 typedef struct Part
 {
@@ -56,10 +56,10 @@ typedef struct Part
 	const char **origins;		/* of keys of examinees, and where they are there */
 	const char **seqs;
 	size_t		nkeys;
-}			Part;
+} Part;
 
 uint32
-state_part_count(const StateJob * job)
+state_part_count(const StateJob *job)
 {
 	return job->whole ? 1 : PART_RANGES + job->nbounds + 1;
 }
@@ -67,7 +67,7 @@ state_part_count(const StateJob * job)
 /* ----- a store of two: members' claims and rows, and those of the part ----- */
 
 static MemoryStore *
-part_store(const StateCheck * check, bool parted)
+part_store(const StateCheck *check, bool parted)
 {
 	return parted && check->part != NULL ? check->part : check->members;
 }
@@ -95,7 +95,7 @@ part_claim_judge(void *state, const char *origin, int64_t seq, const char *reaso
 static bool
 part_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool *pool, Claim *claim)
 {
-	const		StateCheck *check = state;
+	const StateCheck *check = state;
 
 	if (check->part != NULL && (query->kinds & CHECK_PARTED) == 0)
 		return false;			/* those are judged */
@@ -139,7 +139,7 @@ const RulesStore state_part_store = {
 /* ----- what is in a part ----- */
 
 static void
-part_text_add(Part * part, PartTexts * texts, const char *text)
+part_text_add(Part *part, PartTexts *texts, const char *text)
 {
 	void	  **place;
 
@@ -155,7 +155,7 @@ part_text_add(Part * part, PartTexts * texts, const char *text)
 }
 
 static bool
-part_text_known(const PartTexts * texts, const char *text)
+part_text_known(const PartTexts *texts, const char *text)
 {
 	return texts->known != NULL && map_get(texts->known, text, strlen(text)) != NULL;
 }
@@ -167,7 +167,7 @@ part_place(Pool *pool, const char *origin, const char *seq)
 }
 
 static bool
-part_in_range(const Part * part, const uint8 *subject)
+part_in_range(const Part *part, const uint8 *subject)
 {
 	return part->ranged && (part->low == NULL || memcmp(subject, part->low, HASH_LEN) >= 0) &&
 		(part->high == NULL || memcmp(subject, part->high, HASH_LEN) < 0);
@@ -175,7 +175,7 @@ part_in_range(const Part * part, const uint8 *subject)
 
 /* A claim that is its own: whatever else has to be there for it. */
 static void
-part_own(Part * part, const Claim *claim)
+part_own(Part *part, const Claim *claim)
 {
 	Pool	   *pool = part->pool;
 	const char *seq = state_number(pool, claim->seq);
@@ -196,7 +196,7 @@ part_own(Part * part, const Claim *claim)
 
 /* The claim that an entry makes; false if it makes none that is in a part. */
 static bool
-part_take(Part * part, const char *payload, const char *origin, int64 seq, int64 height,
+part_take(Part *part, const char *payload, const char *origin, int64 seq, int64 height,
 		  TimestampTz sealed, bool own)
 {
 	StateCheck *check = part->check;
@@ -244,17 +244,21 @@ part_select(const char *condition)
 }
 
 static void
-part_claim_row(Part * part, HeapTuple tuple, TupleDesc desc, bool own)
+part_claim_row(Part *part, HeapTuple tuple, TupleDesc desc, bool own)
 {
 	int			column = state_tables[STATE_CLAIM].ncolumns;
+	char	   *origin = SPI_getvalue(tuple, desc, 1);
+	const char *place = part_place(part->check->pool, origin, SPI_getvalue(tuple, desc, 2));
+	bool		there = map_get(part->own, place, strlen(place)) != NULL;
 	bool		isnull;
-	char	   *payload = SPI_getvalue(tuple, desc, column + 1);
+	char	   *payload = there ? NULL : SPI_getvalue(tuple, desc, column + 1);
 	Datum		height = SPI_getbinval(tuple, desc, column + 2, &isnull);
 	Datum		sealed = isnull ? (Datum) 0 : SPI_getbinval(tuple, desc, column + 3, &isnull);
 	StateRow   *row;
 
+	pool_reset(part->check->pool);
 	if (payload != NULL && !isnull)
-		(void) part_take(part, payload, SPI_getvalue(tuple, desc, 1),
+		(void) part_take(part, payload, origin,
 						 DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull)),
 						 DatumGetInt64(height), DatumGetTimestampTz(sealed), own);
 	if (!own)
@@ -267,7 +271,7 @@ part_claim_row(Part * part, HeapTuple tuple, TupleDesc desc, bool own)
 
 /* An entry that there is no row of claim for. */
 static void
-part_lost_row(Part * part, HeapTuple tuple, TupleDesc desc, bool own)
+part_lost_row(Part *part, HeapTuple tuple, TupleDesc desc, bool own)
 {
 	bool		isnull;
 	Datum		height = SPI_getbinval(tuple, desc, 5, &isnull);
@@ -280,11 +284,11 @@ part_lost_row(Part * part, HeapTuple tuple, TupleDesc desc, bool own)
 		part_text_add(part, &part->ids, SPI_getvalue(tuple, desc, 3));
 }
 
-typedef void (*PartRow) (Part * part, HeapTuple tuple, TupleDesc desc, bool own);
+typedef void (*PartRow) (Part *part, HeapTuple tuple, TupleDesc desc, bool own);
 
 /* At most so many rows; false if there was none. */
 static bool
-part_fetch(Part * part, Portal portal, PartRow visit, bool own, uint64 limit)
+part_fetch(Part *part, Portal portal, PartRow visit, bool own, uint64 limit)
 {
 	uint64		count = 0;
 	uint64		nrows;
@@ -310,7 +314,7 @@ part_fetch(Part * part, Portal portal, PartRow visit, bool own, uint64 limit)
 
 /* All claims for which a condition holds that has one parameter, or two. */
 static void
-part_load(Part * part, SPIPlanPtr *plan, const char *condition, int nargs, Oid *types,
+part_load(Part *part, SPIPlanPtr *plan, const char *condition, int nargs, Oid *types,
 		  Datum *values, bool own)
 {
 	Portal		portal;
@@ -322,7 +326,7 @@ part_load(Part * part, SPIPlanPtr *plan, const char *condition, int nargs, Oid *
 }
 
 static void
-part_load_texts(Part * part, SPIPlanPtr *plan, const char *condition, const PartTexts * texts)
+part_load_texts(Part *part, SPIPlanPtr *plan, const char *condition, const PartTexts *texts)
 {
 	Oid			types[1] = {TEXTARRAYOID};
 	Datum		values[1];
@@ -338,7 +342,7 @@ part_load_texts(Part * part, SPIPlanPtr *plan, const char *condition, const Part
  * other subjects, all that is about these, and who else wants the ids of their protocols.
  */
 static void
-part_load_others(Part * part)
+part_load_others(Part *part)
 {
 	static SPIPlanPtr about_plan = NULL;
 	static SPIPlanPtr subject_plan = NULL;
@@ -355,7 +359,7 @@ part_load_others(Part * part)
 
 /* Is it this part that compares the rows of a protocol?  It has the first claim with that id. */
 static bool
-part_compares(Part * part, const char *id)
+part_compares(Part *part, const char *id)
 {
 	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_PROTOCOL), .about = id};
 	Pool	   *pool = part->check->pool;
@@ -373,7 +377,7 @@ part_compares(Part * part, const char *id)
 }
 
 static void
-part_compare_rows(Part * part, SPIPlanPtr *plan, StateTable table, const char *rest, int nargs,
+part_compare_rows(Part *part, SPIPlanPtr *plan, StateTable table, const char *rest, int nargs,
 				  Oid *types, Datum *values)
 {
 	StateCheck *check = part->check;
@@ -402,7 +406,7 @@ part_compare_rows(Part * part, SPIPlanPtr *plan, StateTable table, const char *r
 }
 
 static void
-part_compare_protocols(Part * part)
+part_compare_protocols(Part *part)
 {
 	static SPIPlanPtr plans[STATE_TABLES];
 	static const struct
@@ -434,7 +438,7 @@ part_compare_protocols(Part * part)
 }
 
 static void
-part_compare_keys(Part * part)
+part_compare_keys(Part *part)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {TEXTARRAYOID, TEXTARRAYOID};
@@ -469,7 +473,7 @@ part_missing(void *state, const StateRow *row)
 /* ----- part by part ----- */
 
 static void
-part_begin(StateCheck * check, Part * part)
+part_begin(StateCheck *check, Part *part)
 {
 	memset(part, 0, sizeof(*part));
 	part->check = check;
@@ -483,7 +487,7 @@ part_begin(StateCheck * check, Part * part)
 }
 
 static void
-part_end(Part * part)
+part_end(Part *part)
 {
 	StateCheck *check = part->check;
 
@@ -503,7 +507,7 @@ part_end(Part * part)
 }
 
 static void
-part_check_range(StateCheck * check, uint32 number)
+part_check_range(StateCheck *check, uint32 number)
 {
 	static SPIPlanPtr plan = NULL;
 	StateJob   *job = check->job;
@@ -533,7 +537,7 @@ part_check_range(StateCheck * check, uint32 number)
 
 /* So many at a time of what one statement finds. */
 static void
-part_check_each(StateCheck * check, const char *sql, PartRow visit)
+part_check_each(StateCheck *check, const char *sql, PartRow visit)
 {
 	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
 	Portal		portal;
@@ -562,7 +566,7 @@ part_surplus(void *state, const StateRow *row)
 
 /* Rows that no part can own, as no entry could have made them. */
 static void
-part_check_surplus(StateCheck * check)
+part_check_surplus(StateCheck *check)
 {
 	state_rows_each(STATE_PROTOCOL, "NOT EXISTS (SELECT FROM medchain.entry e "
 					"WHERE e.id = t.id AND e.kind = 'protocol')", part_surplus, check);
@@ -591,7 +595,7 @@ part_member_missing(void *state, const StateRow *row)
 
 /* What every process has as a whole. */
 static void
-part_check_members(StateCheck * check)
+part_check_members(StateCheck *check)
 {
 	bool		whole = check->job->whole;
 	char	   *others = psprintf("t.kind <> ALL (%s)", fold_kinds(CHECK_PARTED));
@@ -605,7 +609,7 @@ part_check_members(StateCheck * check)
 }
 
 void
-state_part_check(StateCheck * check, uint32 number)
+state_part_check(StateCheck *check, uint32 number)
 {
 	char	   *sql;
 

@@ -70,7 +70,7 @@ sub verify_state
 	my $faults  = 'SELECT count(*) FROM medchain.state_faults()';
 	my $peak    = q{SELECT substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\s+([0-9]+)')};
 	my ($ms)    = ($self->times($node, $faults))[0];
-	my @printed = split /\n/, $self->{alliance}->sql($node, "SET medchain.verify_workers = 0; $peak; $faults; $peak");
+	my @printed = split /\n/, $self->{alliance}->sql($node, "SET medchain.verify_workers = 0; SET jit = off; $peak; $faults; $peak");
 
 	return ($ms, $printed[2] - $printed[0]);
 }
