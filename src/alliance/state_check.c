@@ -61,9 +61,11 @@ check_facts(StateCheck *check)
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {TEXTARRAYOID, TEXTARRAYOID};
 	Datum		values[2];
+	MemoryContext old;
 
 	if (check->nfacts == 0)
 		return;
+	old = MemoryContextSwitchTo(check->step);
 	values[0] = fold_texts((const char *const *) check->questions, (size_t) check->nfacts);
 	values[1] = fold_texts((const char *const *) check->answers, (size_t) check->nfacts);
 	trusted_read(&plan, "SELECT format('fact %s: the answer is %s, by the ledger %s', u.question, "
@@ -81,6 +83,8 @@ check_facts(StateCheck *check)
 		pfree(check->answers[i]);
 	}
 	check->nfacts = 0;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(check->step);
 }
 
 static void

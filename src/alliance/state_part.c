@@ -295,16 +295,16 @@ part_fetch(Part *part, Portal portal, PartRow visit, bool own, uint64 limit)
 
 	do
 	{
-		MemoryContext old = MemoryContextSwitchTo(part->check->step);
 		SPITupleTable *rows;
 
 		SPI_cursor_fetch(portal, true, PART_FETCH);
 		rows = SPI_tuptable;
 		nrows = SPI_processed;
+		MemoryContextSwitchTo(part->check->step);	/* SPI leaves us in its own */
 		for (uint64 i = 0; i < nrows; i++)
 			visit(part, rows->vals[i], rows->tupdesc, own);
 		SPI_freetuptable(rows);
-		MemoryContextSwitchTo(old);
+		MemoryContextSwitchTo(part->context);
 		MemoryContextReset(part->check->step);
 		CHECK_FOR_INTERRUPTS();
 		count += nrows;
@@ -323,6 +323,7 @@ part_load(Part *part, SPIPlanPtr *plan, const char *condition, int nargs, Oid *t
 	portal = SPI_cursor_open(NULL, *plan, values, NULL, true);
 	(void) part_fetch(part, portal, part_claim_row, own, PG_UINT64_MAX);
 	SPI_cursor_close(portal);
+	MemoryContextSwitchTo(part->context);
 }
 
 static void
@@ -382,7 +383,6 @@ part_compare_rows(Part *part, SPIPlanPtr *plan, StateTable table, const char *re
 {
 	StateCheck *check = part->check;
 	Pool	   *pool = pool_new();
-	MemoryContext old = MemoryContextSwitchTo(check->step);
 	SPITupleTable *rows;
 	uint64		nrows;
 
@@ -391,6 +391,7 @@ part_compare_rows(Part *part, SPIPlanPtr *plan, StateTable table, const char *re
 				 types, values);
 	rows = SPI_tuptable;
 	nrows = SPI_processed;
+	MemoryContextSwitchTo(check->step);
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		StateRow	row;
@@ -400,7 +401,7 @@ part_compare_rows(Part *part, SPIPlanPtr *plan, StateTable table, const char *re
 		pool_reset(pool);
 	}
 	SPI_freetuptable(rows);
-	MemoryContextSwitchTo(old);
+	MemoryContextSwitchTo(part->context);
 	MemoryContextReset(check->step);
 	pool_free(pool);
 }

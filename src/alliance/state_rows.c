@@ -167,6 +167,7 @@ state_rows_each(StateTable table, const char *condition, StateRowsVisit visit, v
 		SPI_cursor_fetch(portal, true, ROWS_FETCH);
 		rows = SPI_tuptable;
 		nrows = SPI_processed;
+		MemoryContextSwitchTo(context); /* SPI leaves us in its own */
 		for (uint64 i = 0; i < nrows; i++)
 		{
 			StateRow	row;
