@@ -372,7 +372,8 @@ SELECT count(medchain.append_governance(k, b::jsonb))
             ('policy', '{"policy": "colour", "value": "red", "last": {}}'),
                 ('policy', '{"policy": "examinee_signature", "value": "required"}'),
     ('policy', '{"policy": "examinee_signature", "value": "required", "last": {"end-node": []}}'),
-        ('examinee_withdrawal', '{"last": {}}'), ('examinee_key', '{}'), ('rekey', '{}')) x (k, b);
+        ('examinee_withdrawal', '{"last": {}}'), ('examinee_key', '{}'), ('rekey', '{}'),
+    ('anchors', '{}')) x (k, b);
 SELECT kind, test.masked(about) AS about, reason FROM medchain.rejections
     WHERE origin = 'data-centre' AND seq >= :before ORDER BY seq;
 SELECT member, state FROM medchain.members ORDER BY 1;

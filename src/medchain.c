@@ -21,6 +21,7 @@
 #include "node/yield.h"
 #include "rows/row_roles.h"
 #include "rows/row_run.h"
+#include "rows/row_set_read.h"
 #include "rows/row_utility.h"
 #include "sync/apply.h"
 #include "sync/conceal.h"
@@ -44,10 +45,11 @@ _PG_init(void)
 	ledger_hooks.changes_key = fold_changes_key;
 	ledger_hooks.ledger_terms = fold_ledger_terms;
 	ledger_hooks.may_seal = fold_may_seal;
-	ledger_hooks.due = apply_due;
 	ledger_hooks.roles_due = binding_due;
 	ledger_hooks.settle_roles = binding_settle;
 	ledger_hooks.session_member = identity_session_member;
+	ledger_hooks.settle_rows = row_run_settle;
+	ledger_hooks.check_set = row_set_check;
 
 	if (!process_shared_preload_libraries_in_progress)
 		return;					/* only the pure functions will work, and the others say why */

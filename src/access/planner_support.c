@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 
+#include "access/cursor.h"
 #include "access/grant_cache.h"
 #include "access/statement.h"
 #include "node/shared.h"
@@ -115,7 +116,7 @@ support_answer(Node *raw, const char *operation)
 {
 	if (shared_state == NULL)
 		return NULL;			/* the function will say what is missing */
-	statement_track();
+	statement_track(cursor_check);
 
 	if (IsA(raw, SupportRequestSelectivity))
 	{

@@ -201,20 +201,36 @@ medchain_examinee_signed_before(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(before);
 }
 
+typedef const char *(*AskingTerms) (Rules *rules, Pool *pool, JsonSlice terms, int64_t time);
+
+static Datum
+asking_terms(AskingTerms reason, FunctionCallInfo fcinfo)
+{
+	const char *answer = NULL;
+	Asking		asking;
+
+	if (asking_begin(&asking, true))
+		answer = reason(asking.book->rules, asking.pool,
+						asking_json(&asking, PG_GETARG_JSONB_P(0)), PG_GETARG_TIMESTAMPTZ(1));
+	return asking_text(&asking, fcinfo, answer);
+}
+
 PG_FUNCTION_INFO_V1(medchain_contract_terms_reason);
 
 /* contract_terms_reason(terms jsonb, at timestamptz) -> text */
 Datum
 medchain_contract_terms_reason(PG_FUNCTION_ARGS)
 {
-	const char *answer = NULL;
-	Asking		asking;
+	return asking_terms(ask_contract_terms, fcinfo);
+}
 
-	if (asking_begin(&asking, true))
-		answer = ask_contract_terms(asking.book->rules, asking.pool,
-									asking_json(&asking, PG_GETARG_JSONB_P(0)),
-									PG_GETARG_TIMESTAMPTZ(1));
-	return asking_text(&asking, fcinfo, answer);
+PG_FUNCTION_INFO_V1(medchain_anchors_reason);
+
+/* anchors_reason(terms jsonb, at timestamptz) -> text */
+Datum
+medchain_anchors_reason(PG_FUNCTION_ARGS)
+{
+	return asking_terms(ask_anchors, fcinfo);
 }
 
 PG_FUNCTION_INFO_V1(medchain_certificate_is_of);

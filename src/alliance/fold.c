@@ -17,6 +17,7 @@
 
 #include "alliance/fold.h"
 #include "alliance/rulebook.h"
+#include "ledger/chain_terms.h"
 #include "node/trusted.h"
 
 #define FOLD_FETCH 100			/* entries at a time */

@@ -5,9 +5,10 @@
 #define MEDCHAIN_ALLIANCE_FOLD_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
 #include "utils/portal.h"
 
-#include "ledger/chain.h"
+#include "ledger/chain_terms.h"
 
 /* The names of kinds of claims (CLAIM_SET() of each) as a text[] in SQL, palloc'd. */
 extern char *fold_kinds(uint32 kinds);

@@ -263,6 +263,6 @@ rulebook_close(Rulebook *book)
 	if (!book->write)
 		return;
 	uncommitted = true;
-	if ((kinds & (CLAIM_SET_MEMBER | CLAIM_SET(CLAIM_POLICY))) != 0)
+	if ((kinds & (CLAIM_SET_MEMBER | CLAIM_SET(CLAIM_POLICY))) != 0 || (book->gone && kinds != 0))
 		rulebook_changed(book->gone);
 }

@@ -25,11 +25,11 @@
 #include "alliance/rules_memory.h"
 #include "alliance/state_check.h"
 #include "core/encode.h"
+#include "ledger/local_node.h"
 #include "node/settings.h"
 #include "node/trusted.h"
 
 #define CHECK_JOB_KEY UINT64CONST(1)
-#define CHECK_SHOWN 100			/* characters of a value */
 #define CHECK_WHOLE 1000		/* entries: up to here, there are no parts */
 #define CHECK_PART 500			/* claims about subjects in a part */
 
@@ -53,59 +53,82 @@ check_fault(StateCheck *check, const char *origin, const char *detail)
 	encode_repair_utf8(fault->detail);
 }
 
-/* ----- facts that are kept ----- */
+/* ----- a store of two: members' claims and rows, and those of the part ----- */
 
-void
-check_facts(StateCheck *check)
+static MemoryStore *
+check_store(const StateCheck *check, bool parted)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {TEXTARRAYOID, TEXTARRAYOID};
-	Datum		values[2];
-	MemoryContext old;
+	return parted && check->part != NULL ? check->part : check->members;
+}
 
-	if (check->nfacts == 0)
-		return;
-	old = MemoryContextSwitchTo(check->step);
-	values[0] = fold_texts((const char *const *) check->questions, (size_t) check->nfacts);
-	values[1] = fold_texts((const char *const *) check->answers, (size_t) check->nfacts);
-	trusted_read(&plan, "SELECT format('fact %s: the answer is %s, by the ledger %s', u.question, "
-				 "to_jsonb(f.answer), to_jsonb(u.answer)) "
-				 "FROM unnest($1, $2) u(question, answer) "
-				 "JOIN medchain.fact f ON f.question = decode(u.question, 'hex') "
-				 "WHERE f.answer <> u.answer", 2, types, values);
-	for (uint64 i = 0; i < SPI_processed; i++)
-		check_fault(check, check->node.node,
-					SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
-	SPI_freetuptable(SPI_tuptable);
-	for (int i = 0; i < check->nfacts; i++)
-	{
-		pfree(check->questions[i]);
-		pfree(check->answers[i]);
-	}
-	check->nfacts = 0;
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(check->step);
+bool
+check_parted(StateTable table)
+{
+	return table == STATE_EXAMINEE_KEY || table == STATE_PROTOCOL ||
+		table == STATE_PROTOCOL_GRANT || table == STATE_DATA_INDEX;
 }
 
 static void
-check_fact_put(void *state, const uint8_t question[HASH_LEN], const char *answer)
+check_claim_add(void *state, const Claim *claim)
 {
-	StateCheck *check = state;
-	char	   *hex = MemoryContextAlloc(check->context, ENCODE_HEX_SIZE(HASH_LEN));
-
-	encode_hex(question, HASH_LEN, hex);
-	check->questions[check->nfacts] = hex;
-	check->answers[check->nfacts] = MemoryContextStrdup(check->context, answer);
-	if (++check->nfacts == CHECK_FACTS)
-		check_facts(check);
+	memory_store.claim_add(check_store(state, (CLAIM_SET(claim->kind) & CHECK_PARTED) != 0), claim);
 }
 
-static const RulesStore check_facts_store = {.fact_put = check_fact_put};
+static void
+check_claim_judge(void *state, const char *origin, int64_t seq, const char *reason)
+{
+	/* the members' are judged before there is a part */
+	memory_store.claim_judge(check_store(state, true), origin, seq, reason);
+}
+
+static bool
+check_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool *pool, Claim *claim)
+{
+	const StateCheck *check = state;
+
+	if (check->part != NULL && (query->kinds & CHECK_PARTED) == 0)
+		return false;			/* those are judged */
+	return memory_store.claim_next(check_store(check, true), query, after, pool, claim);
+}
+
+static const char *
+check_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size_t *len)
+{
+	return memory_store.entry_text(check_store(state, true), pool, origin, seq, len);
+}
+
+static void
+check_row_put(void *state, const StateRow *row)
+{
+	memory_store.row_put(check_store(state, check_parted(row->table)), row);
+}
+
+static void
+check_row_remove(void *state, const StateRow *key)
+{
+	memory_store.row_remove(check_store(state, check_parted(key->table)), key);
+}
+
+static void
+check_rows_trim(void *state, StateTable table, const char *protocol, int64_t first)
+{
+	memory_store.rows_trim(check_store(state, true), table, protocol, first);
+}
+
+static const RulesStore check_store_of_two = {
+	.claim_add = check_claim_add,
+	.claim_judge = check_claim_judge,
+	.claim_next = check_claim_next,
+	.entry_text = check_entry_text,
+	.row_put = check_row_put,
+	.row_remove = check_row_remove,
+	.rows_trim = check_rows_trim
+};
 
 /* ----- the state by the ledger ----- */
 
 static const char *
-check_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size_t *len)
+check_text_fetch(void *state, Pool *pool, const char *origin, int64_t seq, size_t *len)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {TEXTOID, INT8OID};
@@ -154,156 +177,6 @@ check_derive(StateCheck *check)
 	rules_settle(check->rules, NULL, 0, INT64_MAX);
 }
 
-/* ----- comparing ----- */
-
-/* On whose chain it is that a row is of. */
-static const char *
-check_origin(StateCheck *check, const StateRow *row)
-{
-	StateRow	key = {.table = STATE_PROTOCOL};
-	StateRow	protocol;
-
-	switch (row->table)
-	{
-		case STATE_MEMBER:
-		case STATE_CONTRACT:
-			return check->node.data_center;
-		case STATE_PROTOCOL:
-			return row->values[1];
-		case STATE_PROTOCOL_GRANT:
-		case STATE_DATA_INDEX:
-			key.values[0] = row->values[0];
-			return memory_store_row(check->part != NULL ? check->part : check->members, &key,
-									&protocol) ? protocol.values[1] : check->node.node;
-		case STATE_ROLE_BINDING:
-			return check->node.node;
-		default:
-			return row->values[0];
-	}
-}
-
-static const char *
-check_name(StateCheck *check, const StateRow *row)
-{
-	const char *table = state_tables[row->table].name;
-	const char *const *values = row->values;
-
-	switch (row->table)
-	{
-		case STATE_CLAIM:
-			return pool_format(check->pool, "%s %s", table, values[1]);
-		case STATE_LEDGER_KEY:
-			return pool_format(check->pool, "%s %s from block %s", table, values[0], values[1]);
-		case STATE_MEMBER_CERTIFICATE:
-			return pool_format(check->pool, "%s %s, entry %s", table, values[8], values[9]);
-		case STATE_EXCLUSION:
-		case STATE_EXAMINEE_KEY:
-			return pool_format(check->pool, "%s entry %s", table, values[1]);
-		case STATE_PROTOCOL_GRANT:
-			return pool_format(check->pool, "%s %s, grant %s", table, values[0], values[1]);
-		case STATE_DATA_INDEX:
-			return pool_format(check->pool, "%s %s, record %s", table, values[0], values[1]);
-		case STATE_ROLE_BINDING:
-			return pool_format(check->pool, "%s %s, entry %s", table, values[0], values[3]);
-		default:
-			return pool_format(check->pool, "%s %s", table, values[0]);
-	}
-}
-
-/* Two values of a type as JSON has them, cut short. */
-static const char *
-check_values(StateCheck *check, const char *column, const char *type, const char *here,
-			 const char *ledger)
-{
-	char	   *sql = psprintf("SELECT format('column %%s is %%s, by the ledger %%s', $3, "
-							   "coalesce(left(to_jsonb($1::%s)::text, %d), 'null'), "
-							   "coalesce(left(to_jsonb($2::%s)::text, %d), 'null'))",
-							   type, CHECK_SHOWN, type, CHECK_SHOWN);
-	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[3];
-	char		nulls[4] = "   ";
-	const char *words;
-
-	nulls[0] = here == NULL ? 'n' : ' ';
-	nulls[1] = ledger == NULL ? 'n' : ' ';
-	values[0] = here != NULL ? CStringGetTextDatum(here) : (Datum) 0;
-	values[1] = ledger != NULL ? CStringGetTextDatum(ledger) : (Datum) 0;
-	values[2] = CStringGetTextDatum(column);
-	SPI_execute_with_args(sql, 3, types, values, nulls, true, 1);
-	words = pool_text(check->pool, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
-	SPI_freetuptable(SPI_tuptable);
-	return words;
-}
-
-static int
-check_order(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-static void
-check_differs(StateCheck *check, const StateRow *here, const StateRow *ledger)
-{
-	const StateTableInfo *info = &state_tables[here->table];
-	const char *columns[STATE_COLUMNS_MAX];
-	int			ncolumns = 0;
-	PoolText	detail;
-
-	for (int i = 0; i < info->ncolumns; i++)
-	{
-		const char *a = here->values[i];
-		const char *b = ledger->values[i];
-
-		if (a == b || (a != NULL && b != NULL && strcmp(a, b) == 0))
-			continue;
-		if (check->types[here->table] == NULL)
-			check->types[here->table] = state_rows_types(here->table);
-		/* begins with the name of the column */
-		columns[ncolumns++] = check_values(check, info->columns[i],
-										   check->types[here->table][i], a, b);
-	}
-	if (ncolumns == 0)
-		return;
-	qsort(columns, (size_t) ncolumns, sizeof(char *), check_order);
-	pool_text_begin(&detail, check->pool);
-	pool_text_puts(&detail, check_name(check, here));
-	for (int i = 0; i < ncolumns; i++)
-	{
-		pool_text_puts(&detail, i == 0 ? ": " : "; ");
-		pool_text_puts(&detail, columns[i]);
-	}
-	check_fault(check, check_origin(check, ledger), detail.data);
-}
-
-void
-check_surplus(StateCheck *check, const StateRow *row)
-{
-	check_fault(check, check_origin(check, row),
-				pool_format(check->pool, "%s: the ledger knows nothing of this row",
-							check_name(check, row)));
-	pool_reset(check->pool);
-}
-
-void
-check_here(StateCheck *check, MemoryStore *store, const StateRow *row)
-{
-	StateRow	ledger;
-
-	if (!memory_store_find(store, check->pool, row, &ledger))
-		check_surplus(check, row);
-	else
-		check_differs(check, row, &ledger);
-	pool_reset(check->pool);
-}
-
-void
-check_missing(StateCheck *check, const StateRow *row)
-{
-	check_fault(check, check_origin(check, row),
-				pool_format(check->pool, "%s: row is missing", check_name(check, row)));
-	pool_reset(check->pool);
-}
-
 /* ----- the work, and who does it ----- */
 
 /* Take parts until none is left. */
@@ -319,14 +192,14 @@ check_work(StateJob *job)
 	check->job = job;
 	check->context = context;
 	check->step = AllocSetContextCreate(context, "medchain state step", ALLOCSET_DEFAULT_SIZES);
-	if (!chain_local_node(&check->node))
+	if (!local_node_read(&check->node))
 		elog(ERROR, "this database is no node any more");
 	check->pool = pool_new();
 	check->members = memory_store_new(false);
 	memory_store_compact(check->members);
-	memory_store_texts(check->members, check_entry_text, check);
+	memory_store_texts(check->members, check_text_fetch, check);
 	check->rules = rules_new(check->node.alliance, check->node.data_center, check->node.node,
-							 facts_new(&check_facts_store, check), &state_part_store, check);
+							 facts_new(&check_facts_store, check), &check_store_of_two, check);
 	check_derive(check);
 	check_facts(check);
 	while ((next = pg_atomic_fetch_add_u32(&job->next, 1)) < count &&
@@ -491,7 +364,7 @@ medchain_state_faults(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	trusted_begin(&scope);
-	if (chain_local_node(&node))
+	if (local_node_read(&node))
 	{
 		/* entries and rows of one moment */
 		PushActiveSnapshot(GetTransactionSnapshot());

@@ -12,7 +12,8 @@
 #include "port/atomics.h"
 
 #include "alliance/state_rows.h"
-#include "ledger/chain.h"
+#include "core/note.h"
+#include "ledger/local_node.h"
 #include "rules/memory_store.h"
 #include "rules/rules.h"
 
@@ -55,6 +56,9 @@ typedef struct StateCheck
 /* The kinds of claims that are in parts. */
 #define CHECK_PARTED (CLAIM_SET_EXAMINEE | CLAIM_SET_PROTOCOL)
 
+/* Of these tables, rows are in parts. */
+extern bool check_parted(StateTable table);
+
 extern void check_fault(StateCheck *check, const char *origin, const char *detail);
 
 /* A row of the tables, compared with the one of the store that has to have it. */
@@ -66,7 +70,8 @@ extern void check_missing(StateCheck *check, const StateRow *row);
 /* A row that the ledger knows nothing of. */
 extern void check_surplus(StateCheck *check, const StateRow *row);
 
-/* Compare the facts that were found out since. */
+/* Where the rules put facts, given the check; and compare those that were found out since. */
+extern const RulesStore check_facts_store;
 extern void check_facts(StateCheck *check);
 
 /* ----- parts ----- */
@@ -76,8 +81,5 @@ extern uint32 state_part_count(const StateJob *job);
 
 /* Derive and compare that one. */
 extern void state_part_check(StateCheck *check, uint32 number);
-
-/* The store that rules_new() is given: the members' one, and the part's. */
-extern const RulesStore state_part_store;
 
 #endif

@@ -23,7 +23,6 @@
 #include "alliance/rules_memory.h"
 #include "alliance/state_rows.h"
 #include "compat.h"
-#include "ledger/chain.h"
 #include "node/trusted.h"
 
 #define ROWS_FETCH 200
@@ -230,5 +229,5 @@ medchain_state_hash(PG_FUNCTION_ARGS)
 	trusted_end(&scope);
 	state_hash(hashes.items, hashes.count, hash);
 	MemoryContextDelete(context);
-	return chain_bytea(hash, HASH_LEN);
+	return trusted_bytea(hash, HASH_LEN);
 }

@@ -12,7 +12,9 @@
 #include "utils/builtins.h"
 
 #include "ledger/held.h"
+#include "ledger/local_node.h"
 #include "ledger/quarantine.h"
+#include "ledger/screen.h"
 #include "node/trusted.h"
 
 #define HELD_ENTRIES(columns) \
@@ -165,7 +167,7 @@ held_clear_blocks(const LocalNode *node, const char *origin, const ChainCheck *c
 		};
 
 		CHECK_FOR_INTERRUPTS();
-		refused.is_signed = chain_signed(node, origin, height, note);
+		refused.is_signed = screen_signed(node, origin, height, note);
 		quarantine_add(&refused);
 	}
 	SPI_freetuptable(differ);

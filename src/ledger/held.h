@@ -12,6 +12,7 @@
 #include "utils/portal.h"
 
 #include "ledger/chain.h"
+#include "ledger/local_node.h"
 
 /*
  * How many of the entries first .. last - 1 of a chain that source has sent, and their bytes.

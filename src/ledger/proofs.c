@@ -19,8 +19,8 @@
 
 #include "compat.h"
 #include "core/encode.h"
+#include "core/note.h"
 #include "core/proof.h"
-#include "ledger/chain.h"
 #include "ledger/tile.h"
 #include "node/shown.h"
 #include "node/trusted.h"
@@ -390,6 +390,6 @@ medchain_consistency_proof(PG_FUNCTION_ARGS)
 	nhashes = proof_consistency(&chain, size1, size2, root1, root2, hashes);
 	trusted_end(&scope);
 	for (int i = 0; i < nhashes; i++)
-		elements[i] = chain_bytea(hashes[i], HASH_LEN);
+		elements[i] = trusted_bytea(hashes[i], HASH_LEN);
 	PG_RETURN_ARRAYTYPE_P(construct_array(elements, nhashes, BYTEAOID, -1, false, TYPALIGN_INT));
 }

@@ -182,3 +182,13 @@ medchain_run_as_owner(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(user, context);
 	PG_RETURN_VOID();
 }
+
+Datum
+trusted_bytea(const void *data, size_t len)
+{
+	bytea	   *result = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(result, VARHDRSZ + len);
+	memcpy(VARDATA(result), data, len);
+	return PointerGetDatum(result);
+}

@@ -69,4 +69,7 @@ extern int	trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *ty
  */
 extern void trusted_read(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values);
 
+/* A bytea of these bytes, palloc'd. */
+extern Datum trusted_bytea(const void *data, size_t len);
+
 #endif

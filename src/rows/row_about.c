@@ -117,7 +117,7 @@ about_read_part(RowAbout *about, int number)
 }
 
 void
-row_about_part(RowAbout *about, int number, const RowSetPart *part, RowSetReport report,
+row_about_part(RowAbout *about, int number, const RowSetPart *part, LedgerReport report,
 			   void *state)
 {
 	MemoryContext caller = CurrentMemoryContext;
@@ -142,7 +142,7 @@ row_about_part(RowAbout *about, int number, const RowSetPart *part, RowSetReport
 }
 
 void
-row_about_end(const RowAbout *about, RowSetReport report, void *state)
+row_about_end(const RowAbout *about, LedgerReport report, void *state)
 {
 	uint8_t		root[HASH_LEN];
 

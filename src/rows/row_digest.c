@@ -18,7 +18,7 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
-#include "ledger/chain.h"
+#include "node/trusted.h"
 #include "rows/row_commitment.h"
 #include "rows/row_scan.h"
 
@@ -40,9 +40,9 @@ digest_row(Relation part, HeapTuple row, void *arg)
 	row_image(target->table, RelationGetDescr(part), row, target->version, NULL, &image);
 	values[0] = ObjectIdGetDatum(RelationGetRelid(part));
 	values[1] = PointerGetDatum(&row->t_self);
-	values[2] = chain_bytea(image.id, HASH_LEN);
+	values[2] = trusted_bytea(image.id, HASH_LEN);
 	values[3] = CStringGetTextDatum(image.key_text);
-	values[4] = chain_bytea(image.commitment, HASH_LEN);
+	values[4] = trusted_bytea(image.commitment, HASH_LEN);
 	tuplestore_putvalues(target->result->setResult, target->result->setDesc, values, nulls);
 }
 
@@ -100,5 +100,5 @@ medchain_row_digest(PG_FUNCTION_ARGS)
 	table_close(part, NoLock);
 	if (!found)
 		PG_RETURN_NULL();
-	return chain_bytea(image.commitment, HASH_LEN);
+	return trusted_bytea(image.commitment, HASH_LEN);
 }

@@ -11,7 +11,7 @@
 
 #include "compat.h"
 #include "core/encode.h"
-#include "ledger/chain.h"
+#include "node/trusted.h"
 #include "rows/row_entry.h"
 #include "rules/entry.h"
 
@@ -150,11 +150,11 @@ medchain_row_entry(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	values[0] = CStringGetTextDatum(entry.relation);
-	values[1] = chain_bytea(entry.id, HASH_LEN);
+	values[1] = trusted_bytea(entry.id, HASH_LEN);
 	values[2] = Int32GetDatum(entry.version);
-	values[3] = chain_bytea(entry.commitment, HASH_LEN);
+	values[3] = trusted_bytea(entry.commitment, HASH_LEN);
 	nulls[3] = !entry.has_commitment;
-	values[4] = chain_bytea(entry.previous, HASH_LEN);
+	values[4] = trusted_bytea(entry.previous, HASH_LEN);
 	nulls[4] = !entry.has_previous;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
@@ -198,8 +198,8 @@ medchain_row_set_entry(PG_FUNCTION_ARGS)
 	values[0] = CStringGetTextDatum(set.relation);
 	values[1] = Int32GetDatum(set.version);
 	values[2] = Int64GetDatum(set.number);
-	values[3] = chain_bytea(set.root, HASH_LEN);
-	values[4] = chain_bytea(set.subjects, HASH_LEN);
+	values[3] = trusted_bytea(set.root, HASH_LEN);
+	values[4] = trusted_bytea(set.subjects, HASH_LEN);
 	nulls[4] = !set.has_subjects;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -23,7 +23,6 @@
 
 #include "compat.h"
 #include "core/encode.h"
-#include "ledger/chain.h"
 #include "node/trusted.h"
 #include "rows/row_commitment.h"
 #include "rows/row_entry.h"
@@ -180,7 +179,7 @@ row_proof_word(const RowImage *image, const RowTable *table, RowWord *word)
 
 	values[0] = Int64GetDatum(row_id_bits(image->id));
 	values[1] = CStringGetTextDatum(table->name);
-	values[2] = chain_bytea(image->id, HASH_LEN);
+	values[2] = trusted_bytea(image->id, HASH_LEN);
 	values[3] = BoolGetDatum(table->keyless);
 	memset(word, 0, sizeof(*word));
 	trusted_begin(&scope);

@@ -105,6 +105,12 @@ row_run_close_all(void)
 	return run_close_from(0, InvalidSubTransactionId);
 }
 
+void
+row_run_settle(void)
+{
+	(void) row_run_close_all();
+}
+
 bool
 row_run_read_begin(void)
 {

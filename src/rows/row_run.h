@@ -23,6 +23,9 @@ extern void row_run_add(Relation relation, const RowTable *table, RowOperation o
  */
 extern bool row_run_close_all(void);
 
+/* The same, for whom it makes no difference: ledger_hooks.settle_rows. */
+extern void row_run_settle(void);
+
 /*
  * The same for who reads by the active snapshot: in between there is one that sees what has been
  * appended.  To the end goes what the beginning has returned.

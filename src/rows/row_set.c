@@ -20,8 +20,8 @@
 
 #include "core/encode.h"
 #include "core/tree.h"
-#include "ledger/chain.h"
 #include "ledger/pseudonym.h"
+#include "node/trusted.h"
 #include "rows/row_set.h"
 #include "rows/row_store.h"
 #include "rows/row_subject.h"
@@ -261,7 +261,7 @@ set_remember_key(const RowSet *set, const RowItem *item, int place)
 	bool		nulls[3] = {false};
 
 	values[0] = ObjectIdGetDatum(set->root);
-	values[1] = chain_bytea(item->row, HASH_LEN);
+	values[1] = trusted_bytea(item->row, HASH_LEN);
 	values[2] = PointerGetDatum(cstring_to_text_with_len(set->keys.data + set->keys_at[place],
 										  (int) (set->keys_at[place + 1] - set->keys_at[place])));
 	simple_heap_insert(keys, heap_form_tuple(RelationGetDescr(keys), values, nulls));

@@ -37,7 +37,7 @@ typedef struct PartReader
 	const bytea *keys;			/* NULL: there are none */
 	bool	   *seen;
 	int			faults;
-	RowSetReport report;
+	LedgerReport report;
 	void	   *state;
 } PartReader;
 
@@ -142,7 +142,7 @@ part_report_missing(PartReader *reader)
 
 bool
 row_set_read_part(const pg_uuid_t *entry, const RowSetSays *says, int number, RowSetPart *part,
-				  RowSetReport report, void *state)
+				  LedgerReport report, void *state)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {UUIDOID, INT4OID};
@@ -254,7 +254,7 @@ audit_nodes_are_right(const SetAudit *audit, const RowSetSays *says)
 }
 
 static void
-audit_end(const SetAudit *audit, const RowSetSays *says, RowSetReport report, void *state)
+audit_end(const SetAudit *audit, const RowSetSays *says, LedgerReport report, void *state)
 {
 	uint8_t		root[HASH_LEN];
 	bool		items_are_right;
@@ -276,7 +276,7 @@ audit_end(const SetAudit *audit, const RowSetSays *says, RowSetReport report, vo
 
 /* Parts that the set has not. */
 static void
-row_set_surplus(const pg_uuid_t *entry, const RowSetSays *says, RowSetReport report, void *state)
+row_set_surplus(const pg_uuid_t *entry, const RowSetSays *says, LedgerReport report, void *state)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {UUIDOID, INT4OID};
@@ -290,7 +290,7 @@ row_set_surplus(const pg_uuid_t *entry, const RowSetSays *says, RowSetReport rep
 }
 
 void
-row_set_verify(const pg_uuid_t *entry, const RowSetSays *says, RowSetReport report, void *state,
+row_set_verify(const pg_uuid_t *entry, const RowSetSays *says, LedgerReport report, void *state,
 			   pg_atomic_uint64 *done)
 {
 	SetAudit	audit = {0};
@@ -324,6 +324,19 @@ row_set_verify(const pg_uuid_t *entry, const RowSetSays *says, RowSetReport repo
 	}
 	row_about_free(about);
 	row_set_surplus(entry, says, report, state);
+}
+
+bool
+row_set_check(const pg_uuid_t *entry, const text *payload, const char **relation,
+			  LedgerReport report, void *state, pg_atomic_uint64 *done)
+{
+	RowSetSays	says;
+
+	if (!row_entry_parse_set(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), &says))
+		return false;
+	*relation = says.relation;
+	row_set_verify(entry, &says, report, state, done);
+	return true;
 }
 
 /* ----- a proof ----- */

@@ -15,7 +15,7 @@
 /* Whose standing a kind needs. */
 typedef enum ExplainAuthor
 {
-	AUTHOR_ANYBODY, AUTHOR_CENTER, AUTHOR_CONTRACT, AUTHOR_CONFIGURES, AUTHOR_ISSUES
+	AUTHOR_ANYBODY, AUTHOR_CENTER, AUTHOR_RENEWS, AUTHOR_CONTRACT, AUTHOR_CONFIGURES, AUTHOR_ISSUES
 } ExplainAuthor;
 
 static const struct
@@ -53,6 +53,9 @@ static const struct
 		"it is signed by the key before, or is the data centre's after a loss; by the "
 	"new key and that of a certificate that is accepted"},
 	[CLAIM_CRL] = {AUTHOR_CENTER, false, "the revocation list is signed by a CA of the alliance"},
+	[CLAIM_ANCHORS] = {AUTHOR_RENEWS, true,
+		"its trust anchors are CAs, one of them valid then, and it names blocks of the "
+	"members' chains"},
 	[CLAIM_POLICY] = {AUTHOR_CENTER, false,
 	"there is that policy and value, and it names blocks of the members' chains"},
 	[CLAIM_EXAMINEE_KEY] = {AUTHOR_ISSUES, false,
@@ -144,11 +147,24 @@ explain_standing(Explain *explain)
 	return text.data;
 }
 
+static const char *
+explain_renewal(const Explain *explain)
+{
+	const Members *members = explain->rules->members;
+
+	for (size_t i = 0; i < members->renewals.count; i++)
+		if (members->renewals.items[i]->said->claim.seq == explain->claim->seq)
+			return member_anchors_late(members, members->renewals.items[i]);
+	return "it is another's chain";
+}
+
 static void
 explain_author(Explain *explain, ExplainAuthor author)
 {
 	static const char *const conditions[] = {
 		[AUTHOR_CENTER] = "the data centre says it, with a certificate for that time",
+		[AUTHOR_RENEWS] = "the data centre says it, whose certificate is valid then, or ended "
+		"no longer ago than trust anchors can be renewed",
 		[AUTHOR_CONTRACT] = "its author's contract and certificate are in force there",
 		[AUTHOR_CONFIGURES] = "its author is an end node whose contract lets it configure ledgers "
 		"there",
@@ -168,6 +184,9 @@ explain_author(Explain *explain, ExplainAuthor author)
 				reason = "it is another's chain";
 			else if (!standing_certified(party, claim->time))
 				reason = "the data centre's certificate was not valid then";
+			break;
+		case AUTHOR_RENEWS:
+			reason = explain_renewal(explain);
 			break;
 		case AUTHOR_CONTRACT:
 			reason = standing_reason(party, claim->seq, claim->time, claim->sealed, 0,

@@ -82,6 +82,7 @@ member_constant_reason(const MemberClaim *claim)
 		[CLAIM_REINSTATE] = "only the data centre reinstates members",
 		[CLAIM_EXPEL] = "only the data centre expels members",
 		[CLAIM_CRL] = "only the data centre adds revocation lists",
+		[CLAIM_ANCHORS] = "only the data centre renews trust anchors",
 		[CLAIM_REKEY] = "only the data centre and the member itself change its key"
 	};
 	const Claim *said = &claim->said->claim;
@@ -121,6 +122,9 @@ member_file_center(Members *members, MemberClaim *claim)
 			break;
 		case CLAIM_CRL:
 			member_list_add(members, &members->crls, claim);
+			break;
+		case CLAIM_ANCHORS:
+			member_list_add(members, &members->renewals, claim);
 			break;
 		default:
 			break;
@@ -212,7 +216,8 @@ members_remove(Members *members, const char *origin, int64_t first)
 	Party	   *by = members_party(members, origin);
 	MemberClaims *lists[] = {
 		&members->claims, &members->center_claims, &members->center_lost, &members->crls,
-		&members->endings, &members->configures, &members->acceptances, &members->rekeys
+		&members->endings, &members->configures, &members->acceptances, &members->rekeys,
+		&members->renewals
 	};
 
 	if (by == NULL)

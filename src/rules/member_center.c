@@ -89,7 +89,8 @@ member_terms_reason(Members *members, Statement *said)
 		return "capabilities are admit, configure, issue, query, update and audit";
 	if (!said->timed)
 		return "contract has no valid period";
-	return statement_path(members->facts, said, members->anchors);
+	return statement_path(members->facts, said,
+						  member_anchors_at(members, members->center, said->claim.seq));
 }
 
 /*
@@ -185,7 +186,10 @@ center_text_order(const void *a, const void *b)
 	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-/* The trust anchors, and the CAs that came with certificates which the data centre took before. */
+/*
+ * All trust anchors up to there, and the CAs that came with certificates which the data centre took
+ * before.
+ */
 const char *
 member_issuers(Members *members, int64_t seq)
 {
@@ -212,6 +216,13 @@ member_issuers(Members *members, int64_t seq)
 		qsort(above, count, sizeof(char *), center_text_order);
 	pool_text_begin(&out, work);
 	pool_text_puts(&out, members->anchors);
+	for (size_t i = 0; i < members->renewals.count; i++)
+		if (members->renewals.items[i]->effective &&
+			members->renewals.items[i]->said->claim.seq < seq)
+		{
+			pool_text_char(&out, '\n');
+			pool_text_puts(&out, members->renewals.items[i]->said->anchors);
+		}
 	for (size_t i = 0; i < count; i++)
 		if (i == 0 || strcmp(above[i], above[i - 1]) != 0)
 		{
@@ -251,13 +262,15 @@ center_found(Members *members)
 	static const int64_t beginning = 0;
 	MemberClaim *genesis = members->genesis;
 
-	if (genesis == NULL)
-		return;
-	member_judge(genesis, center_genesis_reason(members, genesis));
-	if (!genesis->effective)
-		return;
-	member_certificate(members, genesis->by, genesis, &beginning);
-	member_keys(members, genesis->by, genesis->said->certificate->key);
+	member_anchors_begin(members);
+	if (genesis != NULL)
+		member_judge(genesis, center_genesis_reason(members, genesis));
+	if (genesis != NULL && genesis->effective)
+	{
+		member_certificate(members, genesis->by, genesis, &beginning);
+		member_keys(members, genesis->by, genesis->said->certificate->key);
+	}
+	member_anchors_settle(members, INT64_MAX);
 }
 
 static void

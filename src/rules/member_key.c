@@ -7,10 +7,11 @@
 
 /*
  * Rule: a certificate, or a CA above it, is revoked from the earliest date on that a list on the
- * ledger says.  (doc/ledger.md, "Certificates")
+ * ledger says.  anchors: those that accepted it; with others, its CAs might be other ones.
+ * (doc/ledger.md, "Certificates")
  */
 const RevocationFact *
-member_revocation(Members *members, const CertificateFact *certificate)
+member_revocation(Members *members, const CertificateFact *certificate, const char *anchors)
 {
 	const RevocationFact *earliest = NULL;
 
@@ -19,7 +20,7 @@ member_revocation(Members *members, const CertificateFact *certificate)
 		{
 			const RevocationFact *fact = facts_revocation(members->facts,
 														  members->crls.items[i]->said->crl,
-														  certificate, members->anchors);
+														  certificate, anchors);
 
 			if (fact->revoked && (earliest == NULL || fact->since < earliest->since))
 				earliest = fact;
@@ -54,7 +55,7 @@ member_certificate(Members *members, Party *party, MemberClaim *cause, const int
 		row->in_force = true;
 		row->from_seq = *from_seq;
 	}
-	row->revocation = member_revocation(members, row->certificate);
+	row->revocation = member_revocation(members, row->certificate, cause->said->path_anchors);
 	if (row->revocation != NULL)
 		before_revocation = period_between(NULL, &row->revocation->since);
 	row->valid = period_intersect(&row->period, &before_revocation);
@@ -120,7 +121,10 @@ member_rekey_reason(Members *members, const MemberClaim *claim, const KeyFact *k
 		fresh = facts_key(members->facts, "");
 	if ((reason = statement_signed(members->facts, said, fresh)) != NULL)
 		return member_reason_of(members, "new key", reason);
-	if ((reason = statement_path(members->facts, said, members->anchors)) != NULL)
+	if ((reason = key == NULL ?
+		 statement_path(members->facts, said,
+						member_anchors_at(members, claim->by, said->claim.seq)) :
+		 member_anchors_rekey(members, claim)) != NULL)
 		return reason;
 	/* whose certificate it is has signed too: nobody takes that of another */
 	if ((reason = statement_signed(members->facts, said, said->certificate->key)) != NULL)
@@ -184,15 +188,20 @@ member_keys(Members *members, Party *party, const KeyFact *first)
 			continue;
 		}
 		own++;
+		if (party->center)
+			member_anchors_settle(members, rekey->said->claim.seq);
 		member_judge(rekey, member_rekey_reason(members, rekey, key));
 		if (!rekey->effective)
 			continue;
 
 		/*
-		 * what is excluded, or has somebody else's name on it, changes the key that blocks are
-		 * signed with, and nobody's standing
+		 * what is excluded, or has somebody else's name on it, or a certificate that only other
+		 * anchors accept than those in force there, changes the key that blocks are signed with,
+		 * and nobody's standing
 		 */
 		if (standing_excluded(party, rekey->said->claim.seq, rekey->said->claim.time) == NULL &&
+			statement_path(members->facts, rekey->said,
+						   member_anchors_at(members, party, rekey->said->claim.seq)) == NULL &&
 			member_certificate_is_of(party, rekey->said->certificate, NULL))
 			member_certificate(members, party, rekey, &rekey->said->claim.seq);
 		key = rekey->said->public_key;

@@ -25,6 +25,7 @@ rules_new(const char *alliance, const char *data_center, const char *node, Facts
 	rules->facts = facts != NULL ? facts : facts_new(store, store_state);
 	rules->store = store;
 	rules->store_state = store_state;
+	rules->signed_before = signed_before_new(pool);
 	rules->members = members_new(alliance, data_center, rules->facts);
 	members_settle(rules->members);
 	return rules;
@@ -36,6 +37,7 @@ rules_free(Rules *rules)
 	if (rules == NULL)
 		return;
 	members_free(rules->members);
+	signed_before_free(rules->signed_before);
 	if (rules->own_facts)
 		facts_free(rules->facts);
 	pool_free(rules->policy_pool);
@@ -152,17 +154,53 @@ rules_take_claim(Rules *rules, const Claim *claim, Statement *said)
 	}
 }
 
+static const SignedText *
+rules_envelope_read(void *state)
+{
+	return state;
+}
+
+/*
+ * While the envelope is at hand, ask whether it is signed with the key that is most probably the
+ * one it will be judged by: to read it again would cost half as much as the signature.  Not where
+ * the signature will probably not be looked at.
+ */
+static void
+rules_sign_early(Rules *rules, const Claim *claim, SignedText *envelope)
+{
+	const Party *author = rules_author(rules, claim);
+	const Standing *now = author != NULL ? author->now : NULL;
+
+	if ((claim->kind != CLAIM_PROTOCOL && claim->kind != CLAIM_AMENDMENT) ||
+		standing_excluded(author, claim->seq, claim->time) != NULL ||
+		standing_reason(author, claim->seq, claim->time, claim->sealed, CAPABILITY_ISSUE,
+						"") != NULL)
+		return;
+	for (size_t i = now != NULL ? now->nkeys : 0; i > 0; i--)
+		if (now->keys[i - 1].from_height <= claim->height)
+		{
+			facts_sign_fresh(rules->facts, claim->leaf, now->keys[i - 1].key,
+							 rules_envelope_read, envelope);
+			return;
+		}
+}
+
 bool
 rules_take(Rules *rules, const char *payload, size_t len, const char *origin, int64_t seq,
 		   int64_t height, int64_t sealed)
 {
 	Pool	   *pool = pool_new();
 	Claim		claim;
-	bool		governance = claim_read(pool, payload, len, origin, seq, height, sealed, &claim);
+	SignedText	envelope;
+	bool		governance = claim_read_envelope(pool, payload, len, origin, seq, height, sealed,
+												 &claim, &envelope);
 
 	if (governance)
+	{
+		rules_sign_early(rules, &claim, &envelope);
 		rules_take_claim(rules, &claim, (CLAIM_SET(claim.kind) & CLAIM_SET_MEMBER) != 0 ?
 						 statement_new(rules->facts, &claim, payload, len) : NULL);
+	}
 	pool_free(pool);
 	return governance;
 }
@@ -335,6 +373,9 @@ static void
 rules_visit_protocol(Rules *rules, const Claim *claim, void *state)
 {
 	(void) state;
+	/* of thousands with one id, each would have all of them looked at */
+	if (claim->kind == CLAIM_PROTOCOL && protocol_settle_late(rules, claim))
+		return;
 	/* the others are looked at one by one */
 	if ((claim->kind != CLAIM_PROTOCOL && claim->kind != CLAIM_AMENDMENT) ||
 		!rules_visited(rules, claim->about, strlen(claim->about)))
@@ -477,6 +518,7 @@ rules_forget(Rules *rules, const char *origin, int64_t first)
 	if (rules->node != NULL && strcmp(origin, rules->node) == 0)
 		role_forget(rules, first);
 	rules->store->claims_remove(rules->store_state, origin, first);
+	signed_before_forget(rules->signed_before, origin);
 	if (list.members)
 	{
 		members_remove(rules->members, origin, first);
@@ -527,4 +569,24 @@ bool
 rules_may_seal(const Rules *rules, const char *origin, int64_t first, int64_t sealed)
 {
 	return standing_may_seal(members_party(rules->members, origin), first, sealed);
+}
+
+void
+rules_store_changed(Rules *rules)
+{
+	signed_before_forget(rules->signed_before, NULL);
+	memset(rules->owners, 0, sizeof(rules->owners));
+}
+
+bool
+rules_renewed_accept(Rules *rules, const CertificateFact *certificate, int64_t at)
+{
+	const MemberClaims *renewals = &rules->members->renewals;
+
+	for (size_t i = 0; i < renewals->count; i++)
+		if (renewals->items[i]->effective &&
+			facts_path(rules->facts, certificate, renewals->items[i]->said->anchors, at)->reason ==
+			NULL)
+			return true;
+	return false;
 }

@@ -63,4 +63,10 @@ extern const struct Party *rules_party(const Rules *rules, const char *name);
 /* May this member have sealed a block then that begins with that entry? */
 extern bool rules_may_seal(const Rules *rules, const char *origin, int64_t first, int64_t sealed);
 
+/* The store has other claims about examinees and protocols now, and had them from the beginning. */
+extern void rules_store_changed(Rules *rules);
+
+/* Do trust anchors that the data centre has set accept the certificate in it, at its time? */
+extern bool rules_renewed_accept(Rules *rules, const CertificateFact *certificate, int64_t at);
+
 #endif

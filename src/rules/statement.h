@@ -19,6 +19,8 @@ typedef enum Capability
 #define CAPABILITIES_DATA_CENTER \
 	(CAPABILITY_ADMIT | CAPABILITY_QUERY | CAPABILITY_UPDATE | CAPABILITY_AUDIT)
 
+#define STATEMENT_GRACE_DAYS_MAX 366
+
 /* A point of a member's chain, in a list of several. */
 typedef struct StatementPoint
 {
@@ -37,7 +39,9 @@ typedef struct Statement
 	const char *why;			/* reason */
 	const char *kind;			/* of a contract's member */
 	const char *previous;		/* rekey: fingerprint of the key in force */
-	const char *anchors;		/* genesis */
+	const char *anchors;		/* genesis, renewal of trust anchors */
+	bool		graced;			/* renewal: it says a time that is one: */
+	int64_t		grace;			/* how long after the end the next one may come; -1: not said */
 	const char *crl;
 	bool		capable;		/* its capabilities are such */
 	unsigned	capabilities;
@@ -56,7 +60,6 @@ typedef struct Statement
 	/* The certificate under the alliance's anchors: once these are known. */
 	const char *path_anchors;
 	const PathFact *path;
-	const char *path_reason;	/* "certificate is not accepted: ..." */
 } Statement;
 
 /* For as long as the facts are there; claim is copied. */

@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/vacuum.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "pgstat.h"
@@ -23,17 +24,20 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "ledger/chain.h"
+#include "ledger/chain_advance.h"
 #include "ledger/held.h"
 #include "ledger/hooks.h"
-#include "ledger/sealer.h"
 #include "node/shared.h"
 #include "node/trusted.h"
 #include "node/worker.h"
+#include "sync/due.h"
+#include "sync/keeper.h"
 
 #define KEEPER_IDLE 1000		/* milliseconds */
 #define KEEPER_TURN 10000		/* entries after which it is another chain's turn */
 #define KEEPER_SWEEP 10000		/* milliseconds between looks at all that is held */
+#define KEEPER_LOOK 60000		/* milliseconds between looks at certificates */
+#define KEEPER_DAY 86400000		/* milliseconds between warnings of their ends */
 #define KEEPER_TROUBLES 100		/* chains whose trouble is not told again and again */
 #define KEEPER_SMALL 512		/* pages of medchain.pending that are no trouble */
 #define KEEPER_BATCH 5000		/* entries sealed since the last time that are worth a vacuum */
@@ -238,7 +242,7 @@ keeper_due(SharedDatabase *slot, MemoryContext context, bool changed)
 
 		worker_begin(slot, "looking for held blocks");
 		trusted_begin(&scope);
-		origins = ledger_hooks.due(context, changed);
+		origins = due_chains(context, changed);
 		trusted_end(&scope);
 		worker_commit();
 	}
@@ -320,6 +324,49 @@ keeper_sweep(SharedDatabase *slot)
 	worker_commit();
 }
 
+/* Trust anchors, and the node's own certificate, of which the end is near: once a day. */
+static void
+keeper_warn(SharedDatabase *slot)
+{
+	static SPIPlanPtr plan = NULL;
+	static LastComplaint complaint = {0};
+	static TimestampTz looked = 0;
+	static TimestampTz told = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	MemoryContext caller = CurrentMemoryContext;
+
+	if (!TimestampDifferenceExceeds(looked, now, KEEPER_LOOK) ||
+		!TimestampDifferenceExceeds(told, now, KEEPER_DAY))
+		return;
+	looked = now;
+	PG_TRY();
+	{
+		TrustedScope scope;
+
+		worker_begin(slot, "looking at certificates");
+		trusted_begin(&scope);
+		trusted_execute(&plan, "SELECT w.warning, w.hint FROM medchain.certificate_warnings() w",
+						0, NULL, NULL, NULL, false);
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			told = now;
+			ereport(WARNING,
+					(errmsg("medchain: %s",
+							SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1)),
+				   errhint("%s", SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2))));
+		}
+		SPI_freetuptable(SPI_tuptable);
+		trusted_end(&scope);
+		worker_commit();
+	}
+	PG_CATCH();
+	{
+		(void) worker_recover(caller, &complaint, "looking at certificates");
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+}
+
 static void
 keeper_loop(SharedDatabase *slot)
 {
@@ -329,6 +376,7 @@ keeper_loop(SharedDatabase *slot)
 
 		keeper_sweep(slot);
 		keeper_clean(slot);
+		keeper_warn(slot);
 		worker_sleep(slot, more ? 0 : KEEPER_IDLE, NULL);
 	}
 }

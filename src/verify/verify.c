@@ -23,6 +23,8 @@
 #include "compat.h"
 #include "core/keycache.h"
 #include "ledger/chain.h"
+#include "ledger/chain_terms.h"
+#include "ledger/local_node.h"
 #include "node/shown.h"
 #include "node/trusted.h"
 #include "verify/tile_audit.h"
@@ -392,7 +394,7 @@ medchain_verify(PG_FUNCTION_ARGS)
 				 errmsg("max_faults must be between 1 and %d", VERIFY_FAULTS_MAX)));
 	InitMaterializedSRF(fcinfo, 0);
 	trusted_begin(&scope);
-	chain_require_node(&node);
+	local_node_require(&node);
 	if (!PG_ARGISNULL(2))
 		request.checkpoints = checkpoint_parse(PG_GETARG_ARRAYTYPE_P(2), &node, request.only);
 	progress = verify_progress_begin();

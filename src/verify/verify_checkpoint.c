@@ -14,6 +14,9 @@
 #include "core/encode.h"
 #include "core/keycache.h"
 #include "ledger/chain.h"
+#include "ledger/chain_advance.h"
+#include "ledger/chain_terms.h"
+#include "ledger/local_node.h"
 #include "node/shown.h"
 #include "node/trusted.h"
 #include "verify/verify_checkpoint.h"
@@ -275,7 +278,7 @@ checkpoint_remember(const VerifyChain *chain, const ChainCheck *end)
 	Oid			types[5] = {TEXTOID, INT8OID, INT8OID, BYTEAOID, BOOLOID};
 	Datum		values[5] = {
 		CStringGetTextDatum(chain->origin), Int64GetDatum(end->height),
-		Int64GetDatum((int64) end->range.size), chain_bytea(end->head, HASH_LEN),
+		Int64GetDatum((int64) end->range.size), trusted_bytea(end->head, HASH_LEN),
 		BoolGetDatum(known < 0)
 	};
 

@@ -14,6 +14,8 @@
 
 #include "core/chain_check.h"
 #include "ledger/chain.h"
+#include "ledger/chain_terms.h"
+#include "ledger/local_node.h"
 
 #define VERIFY_PEM_MAX 4096
 

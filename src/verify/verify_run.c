@@ -15,6 +15,9 @@
 #include "utils/builtins.h"
 
 #include "core/encode.h"
+#include "ledger/chain.h"
+#include "ledger/chain_terms.h"
+#include "ledger/local_node.h"
 #include "ledger/tile.h"
 #include "node/settings.h"
 #include "node/shared.h"

@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "core/keycache.h"
+#include "ledger/block_row.h"
 #include "ledger/payload_index.h"
 #include "ledger/scan.h"
 #include "ledger/tile.h"
@@ -389,7 +390,7 @@ walk_block_index(Walk *walk, int64 height, const ChainScan *row, const NoteBlock
 	if (!walk_same_bytes(row, BLOCK_HASH, hash))
 		wrong[nwrong++] = "hash";
 	if (row->nulls[BLOCK_SEALED] ||
-		!chain_sealed_text(DatumGetTimestampTz(row->values[BLOCK_SEALED]), sealed) ||
+		!block_sealed_text(DatumGetTimestampTz(row->values[BLOCK_SEALED]), sealed) ||
 		strcmp(sealed, block->sealed) != 0)
 		wrong[nwrong++] = "sealed";
 	for (int i = 0; i < nwrong; i++)

@@ -389,7 +389,9 @@ sub life
 }
 
 my $expected = life('calm_life');
-is(difference(life('database_life', to => 'ALTER DATABASE NAME', create => q{TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'ar-EG'}), $expected), '',
+# a server that was built without ICU has no collations of it, and this by the C library alone
+my $icu = `"$ENV{PG_CONFIG}" --configure` !~ /--without-icu/;
+is(difference(life('database_life', to => 'ALTER DATABASE NAME', create => $icu ? q{TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'ar-EG'} : q{TEMPLATE template0 LOCALE 'C.UTF-8'}), $expected), '',
 	'an alliance whose databases have all of it set, and another collation, has the same ledger and state');
 is(difference(life('role_life', to => 'ALTER ROLE postgres IN DATABASE NAME'), $expected), '', 'and one of roles that have');
 my $session = options(grep { $_->[0] !~ /default_transaction_read_only|lock_timeout|client_encoding|exit_on_error/ } @hostile);

@@ -38,9 +38,11 @@ sub revocation_ok
 
 	$alliance->sql('en', "SELECT medchain.revoke_protocol('" . pop(@protocols) . "', 'it is over')");
 	my $start = time;
-	until (seen() eq $left || time > $start + 60) { usleep(100_000) }
+	my $seen;
+	# whom the server turns away for want of locks asks again
+	until (($seen = eval { seen() } // 'no answer') eq $left || time > $start + 60) { usleep(100_000) }
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	is(seen(), $left, "a revocation arrives while $title");
+	is($seen, $left, "a revocation arrives while $title");
 }
 
 # A session of a login that keeps what it gets in an open transaction.
@@ -105,13 +107,17 @@ unlike($states, qr/ERROR:  57014/, 'what he may not do is refused before it wait
 is(scalar(() = $states =~ /ERROR:  (?:42501|42704)/g), @waiting + @elsewhere, 'all of it');
 revocation_ok('he has tried');
 
-# ... but for one: it is PostgreSQL's catalogue, which everybody may look at
-my $conninfo = $alliance->conninfo('ha');
-$alliance->fails_like('dc', q{SELECT medchain.disconnect_peer('ha')}, qr/cannot be dropped while others look at pg_subscription.*DETAIL:  These do: process \d+ \(mallory\)\..*HINT:  Try again/s,
-	'a subscription is not dropped while he looks at it');
+# ... but for one: it is PostgreSQL's catalogue, which everybody may look at.  Newer minor releases of
+# 17 and later drop a subscription beside him.
+my $subscription = $alliance->sql('dc', q{SELECT subscription FROM medchain.peer WHERE member = 'ha'});
+my ($status, undef, $words) = $alliance->cluster('dc')->psql('postgres', q{SELECT medchain.disconnect_peer('ha')});
+like($status == 0 ? 'dropped' : $words,
+	qr/^dropped$|cannot be dropped while others look at pg_subscription.*DETAIL:  These do: process \d+ \(mallory\)\..*HINT:  Try again/s,
+	'a subscription is not dropped while he looks at it, or beside him');
 revocation_ok('somebody has tried that');
 release($session);
-$alliance->sql('dc', q{SELECT medchain.disconnect_peer('ha')});
+$alliance->sql('dc', q{SELECT medchain.disconnect_peer('ha')}) if $status != 0;
+is($alliance->sql('dc', "SELECT count(*) FROM pg_subscription WHERE subname = '$subscription'"), '0', 'and is gone');
 $alliance->connect_peers('dc', 'ha');
 
 # ----- a login that takes all the locks that there are, and what he got he keeps

@@ -107,6 +107,12 @@ foreach my $title ([ 'a receipt', $alliance->sql('dc', q{SELECT medchain.receipt
 	is($status, 2, "$title->[0] has no state") or diag($out);
 }
 
+is_deeply([ (verify($export, '--node', 'hd'))[0], (verify($export, '--node', 'hb'))[0], (verify($export, '--node', 'ha', '--as-of', '1999-01-01T00:00:00Z'))[0] ],
+	[ 2, 0, 2 ], 'the roles of nobody, or of nobody yet, cannot be shown');
+like((verify($export, '--node', 'hd'))[1], qr/^there is no member "hd"$/m, 'that is said');
+like((verify($export, '--as-of', '1999-01-01T00:00:00Z'))[1], qr/^There was no alliance then\.$/m, 'and so is a time before everything');
+like((verify("  export\n$export"))[1], qr/^line 1 is not JSON as medchain spells it \(psql -XAt/m, 'an export in a frame, and how it comes without');
+
 # ----- whatever has no effect
 
 my $subject = q{encode(medchain.pseudonym('P1'), 'hex')};

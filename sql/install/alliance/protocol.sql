@@ -107,7 +107,10 @@ BEGIN
         result := result || jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
             'grantee', g.value -> 'grantee', 'operations', g.value -> 'operations', 'purpose',
                 g.value -> 'purpose',
-            'valid', ledger_period(read_period('grants', g.ordinality, g.value -> 'valid')),
+            -- for ever is what most say
+            'valid', CASE WHEN coalesce(jsonb_typeof(g.value -> 'valid'), 'null') = 'null'
+                THEN '{}' ELSE ledger_period(read_period('grants', g.ordinality,
+                    g.value -> 'valid')) END,
                 'records', g.value -> 'records')));
     END LOOP;
     RETURN result;
@@ -164,20 +167,23 @@ CREATE FUNCTION medchain.protocol_terms(protocol uuid, subject text, protocol_te
     grants jsonb, data_index jsonb, valid tstzrange) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
 AS $$
+DECLARE
+    local local_node;
 BEGIN
     PERFORM require_subject(protocol_terms.subject), require_words('protocol text',
         protocol_terms.protocol_text);
     IF isempty(protocol_terms.valid) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'the protocol''s period is empty';
     END IF;
+    SELECT * INTO local FROM local_node;
     RETURN jsonb_strip_nulls(jsonb_build_object(
-        'alliance', n.alliance, 'issuer', n.node, 'protocol', protocol_terms.protocol,
+        'alliance', local.alliance, 'issuer', local.node, 'protocol', protocol_terms.protocol,
         'subject', encode(pseudonym(protocol_terms.subject), 'hex'), 'text',
             protocol_terms.protocol_text,
         'grants', read_grants(protocol_terms.grants), 'data_index',
             read_data_index(protocol_terms.data_index),
-        'valid', ledger_period(coalesce(protocol_terms.valid, '(,)'))))::text
-        FROM local_node n;
+        'valid', CASE WHEN protocol_terms.valid IS NULL THEN '{}'
+            ELSE ledger_period(protocol_terms.valid) END))::text;
 END
 $$;
 COMMENT ON FUNCTION medchain.protocol_terms(uuid, text, text, jsonb, jsonb, tstzrange) IS
@@ -231,9 +237,9 @@ BEGIN
                     'arguments, and give the signature in base64.';
         END IF;
     END IF;
-    keys := ARRAY(SELECT k.public_key FROM examinee_key k
-        WHERE encode(k.subject, 'hex') = terms::jsonb ->> 'subject' AND k.withdrawn IS NULL);
     IF seal_protocol.examinee_signature IS NOT NULL THEN
+        keys := ARRAY(SELECT k.public_key FROM examinee_key k
+            WHERE k.subject = decode(terms::jsonb ->> 'subject', 'hex') AND k.withdrawn IS NULL);
         envelope := jsonb_set(envelope, '{signatures}', envelope -> 'signatures'
             || jsonb_build_array(jsonb_build_object('sig', seal_protocol.examinee_signature)));
         IF NOT EXISTS (SELECT FROM unnest(keys) k CROSS JOIN LATERAL open_envelope(envelope, k,
@@ -269,22 +275,36 @@ $$;
 COMMENT ON FUNCTION medchain.seal_protocol(text, text, text) IS
     'internal: DSSE envelope of a protocol';
 
+CREATE FUNCTION medchain.identities_changed() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_identities_changed';
+COMMENT ON FUNCTION medchain.identities_changed() IS
+    'internal: once this transaction is committed, sessions look again who is behind pseudonyms';
+
 -- The examinee's name behind the pseudonym is kept here, in the issuer's own database.
 CREATE FUNCTION medchain.remember_identity(identity text) RETURNS bytea
-    LANGUAGE sql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
 AS $$
-    INSERT INTO subject_identity (pseudonym, identity) VALUES (pseudonym($1), $1)
+DECLARE
+    named CONSTANT bytea := medchain.pseudonym(remember_identity.identity);
+BEGIN
+    INSERT INTO subject_identity (pseudonym, identity) VALUES (named, remember_identity.identity)
         ON CONFLICT (pseudonym) DO NOTHING;
-    SELECT pseudonym($1);
+    IF FOUND THEN
+        PERFORM identities_changed();
+    END IF;
+    RETURN named;
+END
 $$;
 COMMENT ON FUNCTION medchain.remember_identity(text) IS
     'internal: keep locally which identity a pseudonym stands for; returns the pseudonym';
 
 CREATE FUNCTION medchain.named_members(grants jsonb, data_index jsonb) RETURNS text[]
-    LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql IMMUTABLE SET search_path = medchain, pg_temp
 AS $$
-    SELECT ARRAY(SELECT n #>> '{}' FROM jsonb_path_query($1, 'lax $[*].grantee') n
-                 UNION SELECT n #>> '{}' FROM jsonb_path_query($2, 'lax $[*].holder') n)
+BEGIN
+    RETURN ARRAY(SELECT n #>> '{}' FROM jsonb_path_query(grants, 'lax $[*].grantee') n
+                 UNION SELECT n #>> '{}' FROM jsonb_path_query(data_index, 'lax $[*].holder') n);
+END
 $$;
 COMMENT ON FUNCTION medchain.named_members(jsonb, jsonb) IS 'internal: members that a protocol '
     'names';

@@ -20,7 +20,10 @@ BEGIN
     IF FOUND THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('this database is node "%s" of alliance "%s" already', local.node,
-                local.alliance);
+                local.alliance),
+            HINT = 'A database has one node. To begin anew, call medchain.leave_alliance(), and '
+                'drop and create the extension; medchain.before_drop() says what else is in the '
+                'way.';
     END IF;
     IF pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
         RAISE feature_not_supported USING
@@ -46,8 +49,11 @@ BEGIN
     IF status.key_fingerprint <> facts.key_fingerprint THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'medchain.signing_key is not the private key of this certificate',
-            DETAIL = format('The certificate''s public key has SHA-256 %s, the signing key''s %s.',
-                facts.key_fingerprint, status.key_fingerprint);
+            DETAIL = format('The certificate''s public key has SHA-256 %s, the signing key''s %s. '
+                'The certificate is made out to %s.', facts.key_fingerprint,
+                status.key_fingerprint, facts.subject),
+            HINT = 'Give the certificate that the CA made of this node''s own request, or set '
+                'medchain.signing_key to the key of that request.';
     END IF;
 END
 $$;
@@ -80,6 +86,8 @@ BEGIN
                 reason),
             HINT = certificate_hint(reason);
     END IF;
+    PERFORM warn_of_certificate(found_alliance.node, found_alliance.certificate,
+        'call medchain.leave_alliance(), drop and create the extension, and found it anew.');
     INSERT INTO local_node (alliance, node, data_center, genesis_key)
         SELECT found_alliance.alliance, found_alliance.node, found_alliance.node, f.public_key
         FROM certificate_facts(found_alliance.certificate) f;
@@ -125,7 +133,10 @@ BEGIN
     IF EXISTS (SELECT FROM ledger_key k WHERE k.public_key = key) THEN
         RAISE duplicate_object USING
             MESSAGE = 'this public key is that of another ledger',
-            DETAIL = 'Every member''s ledger has its own, unique key.';
+            DETAIL = 'Every member''s ledger has its own, unique key.',
+            HINT = format('It is that of "%s". The member makes a key of its own, and the data '
+                'centre admits it with the certificate of that one.', (SELECT k.member
+                    FROM ledger_key k WHERE k.public_key = key LIMIT 1));
     END IF;
     RETURN append_governance('configure', jsonb_build_object('member', m.name, 'public_key', key));
 END

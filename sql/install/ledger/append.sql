@@ -49,8 +49,12 @@ COMMENT ON FUNCTION medchain.append_raw(text, text, bytea, boolean) IS
 
 CREATE FUNCTION medchain.append_governance(kind text, body jsonb, subject bytea DEFAULT NULL)
     RETURNS uuid
-    LANGUAGE sql VOLATILE SET search_path = medchain, pg_temp
-    AS $$ SELECT append_raw(kind, body::text, subject, true) $$;
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+AS $$
+BEGIN
+    RETURN append_raw(kind, body::text, subject, true);
+END
+$$;
 COMMENT ON FUNCTION medchain.append_governance(text, jsonb, bytea) IS
     'internal: write an entry that state depends on';
 

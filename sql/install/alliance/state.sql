@@ -34,7 +34,7 @@ CREATE INDEX claim_subject ON medchain.claim (subject, origin COLLATE "C", seq)
     WHERE subject IS NOT NULL;
 CREATE INDEX claim_member ON medchain.claim (origin COLLATE "C", seq)
     WHERE kind = ANY ('{genesis,contract,acceptance,configure,suspend,reinstate,expel,ending,rekey,'
-        'crl}');
+        'crl,anchors}');
 CREATE INDEX claim_examinee_key ON medchain.claim (origin COLLATE "C", seq)
     WHERE kind = 'examinee_key';
 CREATE INDEX claim_refused ON medchain.claim (origin) WHERE NOT effective;

@@ -13,7 +13,9 @@ BEGIN
     SELECT * INTO local FROM local_node;
     IF NOT FOUND OR local.node <> local.data_center THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = 'this database is not the data '
-            'centre of an alliance';
+            'centre of an alliance',
+            HINT = 'medchain.found_alliance() comes first, there; or the connection string leads '
+                'to another database, or member.';
     END IF;
     RETURN (SELECT jsonb_build_object(
         'alliance', local.alliance, 'data_center', local.node,
@@ -22,6 +24,7 @@ BEGIN
             WHERE e.origin = local.node AND e.seq >= 0 AND e.seq < b.size),
         'keys', (SELECT jsonb_agg(k.public_key ORDER BY k.from_height DESC) FROM ledger_key k
             WHERE k.member = local.node),
+        'trust_anchors', anchors_in_force(),
         'contract', (SELECT jsonb_build_object('id', e.id, 'envelope', claim_envelope(e.origin,
                          e.seq))
                      FROM contract c JOIN sealed e ON e.origin = local.node AND e.id = c.id
@@ -41,11 +44,12 @@ AS $$
 DECLARE
     note CONSTANT text := material ->> 'note';
     lines CONSTANT text[] := string_to_array(note, E'\n');
-    body jsonb := (material -> 'entries' ->> 0)::jsonb -> 'body';
+    entry jsonb := (material -> 'entries' ->> 0)::jsonb;
+    body jsonb := entry -> 'body';
     reason text;
 BEGIN
     SELECT v.reason INTO reason FROM verify_certificate(body ->> 'certificate',
-        body ->> 'trust_anchors', NULL, now()) v;
+        body ->> 'trust_anchors', NULL, (entry ->> 'time')::timestamptz) v;
     reason := CASE
         WHEN reason IS NOT NULL THEN 'the data centre''s certificate: ' || reason
         WHEN (material -> 'entries' ->> 0)::jsonb ->> 'kind' IS DISTINCT
@@ -100,8 +104,9 @@ BEGIN
             'block yet';
     END IF;
     genesis := check_genesis(material);
+    -- newer trust anchors are the data centre's word here, as its newer keys are below
     SELECT v.reason INTO reason FROM verify_certificate(join_alliance.certificate,
-        genesis ->> 'trust_anchors', NULL, now()) v;
+        coalesce(material ->> 'trust_anchors', genesis ->> 'trust_anchors'), NULL, now()) v;
     IF reason IS NOT NULL THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('certificate of "%s" is not accepted: %s', join_alliance.node, reason),
@@ -139,7 +144,13 @@ BEGIN
         (SELECT fingerprint FROM certificate_facts(join_alliance.certificate)) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = 'the contract is about another certificate',
-            HINT = 'The data centre has to call medchain.admit() with this node''s certificate.';
+            DETAIL = (SELECT format('The contract with "%s" has one of %s, with SHA-256 %s; this '
+                'one is of %s, with SHA-256 %s.', join_alliance.node, o.subject,
+                encode(o.fingerprint, 'hex'), f.subject, encode(f.fingerprint, 'hex'))
+                FROM certificate_facts(offered ->> 'certificate') o,
+                    certificate_facts(join_alliance.certificate) f),
+            HINT = 'Is the name right by which this node joins? If it is, the data centre has to '
+                'call medchain.admit() with this node''s certificate.';
     END IF;
 
     -- before anything is written: see subscribe_to()

@@ -29,7 +29,7 @@ BEGIN
     ELSIF rekey_terms.certificate IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'certificate must not be null';
     END IF;
-    SELECT v.reason INTO reason FROM verify_certificate(rekey_terms.certificate, genesis_anchors(),
+    SELECT v.reason INTO reason FROM verify_certificate(rekey_terms.certificate, anchors_in_force(),
         NULL, now()) v;
     IF reason IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = format('certificate of "%s" is not accepted: '

@@ -53,6 +53,12 @@ COMMENT ON FUNCTION medchain.may_update(anyelement, regclass) IS
     'may the current member update records of this subject (in this relation), by the clock of the '
     'statement?';
 
+CREATE FUNCTION medchain.grant_cache_loads() RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'medchain_grant_cache_loads';
+COMMENT ON FUNCTION medchain.grant_cache_loads() IS
+    'how often this session has begun anew to read what its member may do: at first, and each time '
+    'that something which concerns that member has changed';
+
 CREATE FUNCTION medchain.granted_subjects(operation text DEFAULT 'query', relation regclass
     DEFAULT NULL) RETURNS text[]
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'medchain_granted_subjects';

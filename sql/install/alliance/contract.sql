@@ -47,7 +47,7 @@ AS $$
 DECLARE
     m member;
 BEGIN
-    SELECT x.* INTO m FROM member x JOIN local_node n ON n.node = x.name;
+    SELECT x.* INTO m FROM member x WHERE x.name = (SELECT n.node FROM local_node n);
     IF m.name IS NOT NULL AND NOT m.accepted THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('%s has to wait: the contract of "%s" is not countersigned yet',
@@ -70,7 +70,8 @@ BEGIN
         RAISE insufficient_privilege USING MESSAGE = format('the certificate of "%s" was revoked',
             m.name),
             HINT = 'It needs a new certificate, and the data centre''s rekey().';
-    ELSIF member_may(m.name, require_capability.capability, clock_timestamp()) IS NOT TRUE THEN
+    ELSIF (m.valid @> clock_timestamp() AND require_capability.capability = ANY (m.capabilities))
+        IS NOT TRUE THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('the contract of "%s" does not allow %s',
                 coalesce(m.name, (SELECT node FROM local_node)), what),
@@ -101,6 +102,36 @@ END
 $$;
 COMMENT ON FUNCTION medchain.refuse_revoked(text, text) IS
     'internal: error if a certificate was revoked';
+
+-- A certificate cannot be taken back from the ledger, so what looks like the wrong file is said
+-- when it is given: a name that is not the member's, and a key that signs another ledger.
+CREATE FUNCTION medchain.warn_of_certificate(member text, certificate text, way_back text)
+    RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    facts record;
+    other text;
+BEGIN
+    SELECT * INTO facts FROM certificate_facts(warn_of_certificate.certificate);
+    IF strpos(facts.subject, warn_of_certificate.member) = 0 THEN
+        RAISE WARNING 'the certificate of "%" is made out to another name: %',
+            warn_of_certificate.member, facts.subject
+            USING HINT = 'Are file and name the right ones? If not, '
+                || warn_of_certificate.way_back;
+    END IF;
+    SELECT l.member INTO other FROM ledger_key l
+        WHERE l.public_key = facts.public_key AND l.member <> warn_of_certificate.member LIMIT 1;
+    IF FOUND THEN
+        RAISE WARNING 'the certificate of "%" is for a key that signs the ledger of "%"',
+            warn_of_certificate.member, other
+            USING HINT = 'Its ledger cannot be configured with that: every member makes a key, and '
+                'a request for it, of its own.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.warn_of_certificate(text, text, text) IS
+    'internal: a warning if a certificate looks like that of somebody else';
 
 -- Terms of a contract; what is null is as in the member's contract in force, or else by its kind
 -- and certificate.
@@ -143,7 +174,7 @@ BEGIN
     contract_terms.kind := coalesce(contract_terms.kind, current.kind);
     contract_terms.certificate := coalesce(contract_terms.certificate, m.certificate);
     SELECT v.reason INTO reason FROM verify_certificate(contract_terms.certificate,
-        genesis_anchors(), NULL, now()) v;
+        anchors_in_force(), NULL, now()) v;
     IF reason IS NOT NULL THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('certificate of "%s" is not accepted: %s', contract_terms.member,
@@ -157,7 +188,14 @@ BEGIN
         RAISE duplicate_object USING
             MESSAGE = 'this certificate is that of another member',
             DETAIL = (SELECT format('It belongs to "%s".', c.member) FROM member_certificate c
-                WHERE c.fingerprint = facts.fingerprint LIMIT 1);
+                WHERE c.fingerprint = facts.fingerprint LIMIT 1),
+            HINT = 'Is it the right file? If it was offered to the other one by mistake, take that '
+                'offer back with medchain.end_contract(); the CA makes another certificate of the '
+                'same request, which is this member''s.';
+    END IF;
+    IF contract_terms.certificate IS DISTINCT FROM m.certificate THEN
+        PERFORM warn_of_certificate(contract_terms.member, contract_terms.certificate,
+            'take the offer back with medchain.end_contract(), and make another.');
     END IF;
     IF isempty(contract_terms.valid) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'the contract''s period is empty';

@@ -7,7 +7,8 @@ CREATE FUNCTION medchain.fold_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY['genesis', 'contract', 'acceptance', 'configure', 'protocol', 'amendment',
         'revocation', 'note', 'bind_role',
-                      'suspend', 'reinstate', 'expel', 'ending', 'rekey', 'crl', 'policy',
+                      'suspend', 'reinstate', 'expel', 'ending', 'rekey', 'crl',
+                          'anchors', 'policy',
                           'examinee_key', 'examinee_withdrawal'];
 COMMENT ON FUNCTION medchain.fold_kinds() IS 'kinds of entries that the state depends on';
 
@@ -62,26 +63,27 @@ $$;
 COMMENT ON FUNCTION medchain.claim_envelope(text, bigint) IS
     'internal: body of the entry a claim was made from';
 
-CREATE FUNCTION medchain.genesis_anchors() RETURNS text
+CREATE FUNCTION medchain.anchors_in_force() RETURNS text
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
-    SELECT c.body ->> 'trust_anchors' FROM claim c, local_node n
-    WHERE c.origin = n.data_center AND c.seq = 0 AND c.kind = 'genesis'
+    SELECT c.body ->> 'trust_anchors' FROM claim c JOIN local_node n ON c.origin = n.data_center
+    WHERE c.kind = 'genesis' AND c.seq = 0 OR c.kind = 'anchors' AND c.effective
+    ORDER BY c.seq DESC LIMIT 1
 $$;
-COMMENT ON FUNCTION medchain.genesis_anchors() IS
-    'internal: trust anchors of the alliance, PEM, from genesis';
+COMMENT ON FUNCTION medchain.anchors_in_force() IS
+    'internal: trust anchors of the alliance now, PEM: those of genesis, until they are renewed';
 
--- A member that takes part now, with a contract and a certificate for this time, and whose contract
--- allows that.
-CREATE FUNCTION medchain.member_may(member text, capability text, at timestamptz) RETURNS boolean
+CREATE FUNCTION medchain.anchors_ever() RETURNS text
     LANGUAGE sql STABLE SET search_path = medchain, pg_temp
 AS $$
-    SELECT EXISTS (SELECT FROM member m WHERE m.name = member_may.member AND m.takes_part
-        AND m.valid @> member_may.at AND (member_may.capability IS NULL
-            OR member_may.capability = ANY (m.capabilities)))
+    SELECT string_agg(s.anchors, E'\n' ORDER BY s.seq) FROM (
+        SELECT c.body ->> 'trust_anchors' AS anchors, max(c.seq) AS seq
+        FROM claim c JOIN local_node n ON c.origin = n.data_center
+        WHERE c.kind = 'genesis' AND c.seq = 0 OR c.kind = 'anchors' AND c.effective
+        GROUP BY 1) s
 $$;
-COMMENT ON FUNCTION medchain.member_may(text, text, timestamptz) IS
-    'internal: does this member take part, by the newest state, with this capability at that time?';
+COMMENT ON FUNCTION medchain.anchors_ever() IS
+    'internal: all trust anchors that the alliance has or had, PEM';
 
 -- What follows is asked of an entry behind all that is on the member's chain.
 
@@ -111,6 +113,11 @@ CREATE FUNCTION medchain.contract_terms_reason(terms jsonb, at timestamptz) RETU
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_contract_terms_reason';
 COMMENT ON FUNCTION medchain.contract_terms_reason(jsonb, timestamptz) IS
     'internal: what is wrong with the terms of a contract';
+
+CREATE FUNCTION medchain.anchors_reason(terms jsonb, at timestamptz) RETURNS text
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_anchors_reason';
+COMMENT ON FUNCTION medchain.anchors_reason(jsonb, timestamptz) IS
+    'internal: why the data centre cannot set these trust anchors then; null: it can';
 
 CREATE FUNCTION medchain.revocation_reason(member text, protocol text, at timestamptz) RETURNS text
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_revocation_reason';

@@ -44,7 +44,8 @@ BEGIN
             shown(require_governor.member));
     ELSIF m.name = local.node THEN
         RAISE invalid_parameter_value USING MESSAGE = format('%s is for other members than the '
-            'data centre', what);
+            'data centre', what),
+            HINT = 'The data centre has no contract: when it leaves, the alliance ends.';
     ELSIF m.expelled IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = format('"%s" was expelled', m.name),
             HINT = 'Its chain is closed; the same organisation can be admitted under another name.';
@@ -126,7 +127,7 @@ BEGIN
     RETURN append_governance('crl', jsonb_build_object('crl', add_crl.crl, 'last',
         chain_points(ARRAY(
         SELECT m.name FROM member m CROSS JOIN LATERAL crl_revocation(add_crl.crl, m.certificate,
-            genesis_anchors()) r
+            anchors_ever()) r
         WHERE r.revoked IS NOT NULL AND m.revoked IS NULL AND m.expelled IS NULL
             AND m.name <> local.node))));
 END
