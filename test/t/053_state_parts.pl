@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use Medchain::Alliance;
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -23,7 +24,17 @@ sub issue
 	return;
 }
 
-issue(1500);
+issue(700);
+
+# trust anchors are renewed amid them: what comes later is by a certificate that the first ones don't accept
+my ($ca, $next) = map { $alliance->certificate($_) } qw(ca sm2-ca);
+my $renewed = $alliance->certify('en-next', 'en', key => 'en', ca => 'sm2-ca');
+$alliance->sql('dc', "SELECT medchain.renew_anchors('$ca\n$next')");
+$alliance->wait_for_equal_heads;
+$alliance->sql('en', "SELECT medchain.rekey('en', '$renewed')");
+$alliance->wait_for_equal_heads;
+$alliance->sql('dc', "SELECT medchain.renew_anchors('$next')");
+issue(800);
 
 # several of one examinee, and what is said of some; a revocation of an end node's that has its own
 $alliance->sql('en', q{SELECT medchain.issue_protocol('P7', 'again', '[{"grantee": "dc", "operations": ["query"]}]')});
@@ -50,7 +61,7 @@ sub faults
 	my ($workers, $statement) = @_;
 	return $alliance->sql('dc', "SET medchain.verify_workers = $workers; SET search_path = medchain; BEGIN;
 		DO \$\$ DECLARE t record; BEGIN FOR t IN SELECT tgrelid::regclass AS of, tgname FROM pg_trigger WHERE NOT tgisinternal
-				AND tgrelid = ANY ('{claim,member,contract,examinee_key,protocol,protocol_grant,data_index,fact}'::regclass[]) LOOP
+				AND tgrelid = ANY ('{claim,member,member_certificate,contract,examinee_key,protocol,protocol_grant,data_index,fact}'::regclass[]) LOOP
 			EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', t.of, t.tgname); END LOOP; END \$\$;
 		$statement;
 		SELECT origin, detail FROM medchain.state_faults() ORDER BY origin COLLATE \"C\", detail COLLATE \"C\"; ROLLBACK");
@@ -90,6 +101,10 @@ my %tamper = (
 	'a claim added'          => ["INSERT INTO medchain.claim SELECT origin, 1000000, id, kind, \"time\", height, sealed, about, subject, body, effective
 		FROM medchain.claim WHERE $claim", qr/claim 1000000: the ledger knows nothing/],
 	'no claims'              => ['DELETE FROM medchain.claim', qr/claim [0-9]+: row is missing/],
+	'anchors edited'         => ["UPDATE medchain.claim SET effective = false, reason = 'x' WHERE kind = 'anchors'", qr/column effective is false, by the ledger true/],
+	'anchors removed'        => ["DELETE FROM medchain.claim WHERE kind = 'anchors'", qr/claim [0-9]+: row is missing/],
+	'anchors of one kind'    => ["UPDATE medchain.claim SET kind = 'note' WHERE kind = 'anchors'", qr/claim [0-9]+: row is missing/],
+	'a certificate edited'   => ["UPDATE medchain.member_certificate SET valid = 'empty' WHERE member = 'en' AND from_seq > 1", qr/member_certificate [^:]+: column valid is "empty"/],
 	'a member edited'        => ["UPDATE medchain.member SET kind = 'end_node' WHERE name = 'ha'", qr/member ha: column kind is "end_node"/],
 	'a contract removed'     => ["DELETE FROM medchain.contract WHERE member = 'ha'", qr/contract [0-9a-f-]+: row is missing/],
 	'facts edited'           => ["UPDATE medchain.fact SET answer = 'x'", qr/fact [0-9a-f]+: the answer is "x"/],
@@ -106,6 +121,29 @@ foreach my $what (sort keys %tamper)
 
 # who looks at one protocol tells of nothing else
 is(scalar(split /\n/, faults(2, $tamper{'a protocol edited'}[0])), 1, 'one fault for one row');
+
+# in transactions that must not write, and on a standby, which has parts and workers as well
+is($alliance->sql('dc', "SET medchain.verify_workers = $_; BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE; SELECT count(*) FROM medchain.state_faults(); COMMIT"),
+	'0', "read-only, $_ workers") foreach 0, 2;
+my $primary = $alliance->cluster('dc');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+
+$primary->backup('copy');
+$standby->init_from_backup($primary, 'copy', has_streaming => 1);
+$standby->start;
+my $on_standby = sub
+{
+	my ($workers) = @_;
+	$primary->wait_for_catchup($standby);
+	return $standby->safe_psql('postgres', "SET medchain.verify_workers = $workers; SELECT detail FROM medchain.state_faults()");
+};
+is($on_standby->($_), '', "nothing to be found on a standby, $_ workers") foreach 0, 2;
+my $as_stored = q{SET session_replication_role = replica; UPDATE medchain.protocol SET protocol_text = '%s' WHERE id = '%s'};
+my $text = $alliance->sql('dc', "SELECT protocol_text FROM medchain.protocol WHERE id = '$some[6]'");
+$alliance->sql('dc', sprintf $as_stored, 'x', $some[6]);
+like($on_standby->($_), qr/^protocol $some[6]: column protocol_text is "x", by the ledger "$text"$/, "found on a standby, $_ workers") foreach 0, 2;
+$alliance->sql('dc', sprintf $as_stored, $text, $some[6]);
+$standby->stop;
 
 # what this session has taken from the system, at most, since it began to look; what compiles
 # statements, and takes 50 MiB for it, is left out
