@@ -18,6 +18,7 @@
 #include "node/trusted.h"
 
 #define PART_CLAIMS 500			/* without a subject, or lost, in one part */
+#define PART_BEHIND (HASH_LEN + 1)	/* so many bytes 255 are behind all subjects */
 
 /* The parts that are no range of subjects. */
 enum
@@ -148,6 +149,12 @@ part_missing(void *state, const StateRow *row)
 
 /* ----- part by part ----- */
 
+static bytea *
+part_bound(const uint8 *bytes, int len)
+{
+	return DatumGetByteaP(trusted_bytea(bytes, len));
+}
+
 static void
 part_begin(StateCheck *check, Part *part)
 {
@@ -157,6 +164,7 @@ part_begin(StateCheck *check, Part *part)
 										  ALLOCSET_DEFAULT_SIZES);
 	part->outside = MemoryContextSwitchTo(part->context);
 	part->pool = pool_new();
+	part->low = part->high = part_bound((const uint8 *) "", 0);
 	part->own = map_new(part->pool);
 	part->compared = map_new(part->pool);
 	check->part = memory_store_new(false);
@@ -190,25 +198,18 @@ part_check_range(StateCheck *check, uint32 number)
 	StateJob   *job = check->job;
 	Oid			types[2] = {BYTEAOID, BYTEAOID};
 	Datum		values[2];
-	uint8		none[1] = {0};
+	uint8		behind[PART_BEHIND];
 	Part		part;
 
+	memset(behind, 0xff, sizeof(behind));
 	part_begin(check, &part);
-	part.ranged = true;
-	part.low = number > 0 ? job->bounds[number - 1] : NULL;
-	part.high = number < job->nbounds ? job->bounds[number] : NULL;
-	values[0] = part.low != NULL ? trusted_bytea(part.low, HASH_LEN) : trusted_bytea(none, 0);
-	if (part.high != NULL)
-	{
-		values[1] = trusted_bytea(part.high, HASH_LEN);
-		part_load(&part, &plan, "c.subject >= $1 AND c.subject < $2", 2, types, values, true);
-	}
-	else
-	{
-		static SPIPlanPtr last_plan = NULL;
-
-		part_load(&part, &last_plan, "c.subject >= $1", 1, types, values, true);
-	}
+	if (number > 0)
+		part.low = part_bound(job->bounds[number - 1], HASH_LEN);
+	part.high = number < job->nbounds ? part_bound(job->bounds[number], HASH_LEN) :
+		part_bound(behind, sizeof(behind));
+	values[0] = PointerGetDatum(part.low);
+	values[1] = PointerGetDatum(part.high);
+	part_load(&part, &plan, "c.subject >= $1 AND c.subject < $2", 2, types, values, true);
 	part_end(&part);
 }
 
@@ -294,7 +295,10 @@ state_part_check(StateCheck *check, uint32 number)
 			part_check_members(check);
 			break;
 		case PART_NOBODY:
-			part_check_each(check, part_select("c.subject IS NULL"), part_claim_row);
+			/* or with what is no subject, as somebody has written it into the table */
+			part_check_each(check, part_select(psprintf("(c.subject IS NULL OR c.subject >= "
+														"decode(repeat('ff', %d), 'hex'))",
+														PART_BEHIND)), part_claim_row);
 			break;
 		case PART_LOST:
 			part_check_each(check, part_select_lost(), part_lost_row);

@@ -21,9 +21,8 @@ typedef struct Part
 	MemoryContext context;
 	MemoryContext outside;
 	Pool	   *pool;
-	const uint8 *low;			/* NULL: from the first */
-	const uint8 *high;			/* not any more; NULL: to the last */
-	bool		ranged;
+	bytea	   *low;			/* the first subject that is its own */
+	bytea	   *high;			/* the first that is not any more */
 	Map		   *own;			/* claims, by place */
 	StateRow  **rows;			/* of claims that are its own */
 	size_t		nrows;

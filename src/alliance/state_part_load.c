@@ -44,11 +44,19 @@ part_place(Pool *pool, const char *origin, const char *seq)
 	return pool_format(pool, "%s %s", origin, seq);
 }
 
+static int
+part_bound_order(const uint8 *subject, const bytea *bound)
+{
+	size_t		len = VARSIZE(bound) - VARHDRSZ;
+	int			order = memcmp(subject, VARDATA(bound), Min(len, HASH_LEN));
+
+	return order != 0 ? order : len > HASH_LEN ? -1 : len < HASH_LEN;
+}
+
 static bool
 part_in_range(const Part *part, const uint8 *subject)
 {
-	return part->ranged && (part->low == NULL || memcmp(subject, part->low, HASH_LEN) >= 0) &&
-		(part->high == NULL || memcmp(subject, part->high, HASH_LEN) < 0);
+	return part_bound_order(subject, part->low) >= 0 && part_bound_order(subject, part->high) < 0;
 }
 
 /* A claim that is its own: whatever else has to be there for it. */
@@ -79,14 +87,16 @@ part_take(Part *part, const char *payload, const char *origin, int64 seq, int64 
 {
 	StateCheck *check = part->check;
 	Claim		claim;
-	bool		taken = claim_read(check->pool, payload, strlen(payload), origin, seq, height,
-								   sealed, &claim) &&
+	SignedText	envelope;
+	size_t		len = strlen(payload);
+	bool		taken = claim_read_envelope(check->pool, payload, len, origin, seq, height, sealed,
+											&claim, &envelope) &&
 	(CLAIM_SET(claim.kind) & CHECK_PARTED) != 0;
 
 	if (taken)
 	{
-		memory_store_entry(check->part, payload, strlen(payload));
-		memory_store.claim_add(check->part, &claim);
+		memory_store_entry(check->part, payload, len);
+		rules_take_read(check->rules, &claim, &envelope);
 		if (own)
 			part_own(part, &claim);
 		if (claim.kind == CLAIM_PROTOCOL || claim.kind == CLAIM_AMENDMENT)
@@ -209,16 +219,19 @@ part_load(Part *part, SPIPlanPtr *plan, const char *condition, int nargs, Oid *t
 	MemoryContextSwitchTo(part->context);
 }
 
+/* Those that are not its own by their subject. */
 static void
 part_load_texts(Part *part, SPIPlanPtr *plan, const char *condition, const PartTexts *texts)
 {
-	Oid			types[1] = {TEXTARRAYOID};
-	Datum		values[1];
+	Oid			types[3] = {BYTEAOID, BYTEAOID, TEXTARRAYOID};
+	Datum		values[3] = {PointerGetDatum(part->low), PointerGetDatum(part->high)};
 
 	if (texts->count == 0)
 		return;
-	values[0] = fold_texts(texts->items, texts->count);
-	part_load(part, plan, condition, 1, types, values, false);
+	values[2] = fold_texts(texts->items, texts->count);
+	part_load(part, plan, *plan != NULL ? NULL :
+			  psprintf("%s AND (c.subject >= $1 AND c.subject < $2) IS NOT TRUE", condition), 3,
+			  types, values, false);
 }
 
 /*
@@ -232,9 +245,9 @@ part_load_others(Part *part)
 	static SPIPlanPtr subject_plan = NULL;
 	static SPIPlanPtr other_plan = NULL;
 
-	part_load_texts(part, &about_plan, "c.about = ANY ($1)", &part->abouts);
+	part_load_texts(part, &about_plan, "c.about = ANY ($3)", &part->abouts);
 	part_load_texts(part, &subject_plan, "c.subject = ANY (ARRAY(SELECT decode(x, 'hex') "
-					"FROM unnest($1) x))", &part->subjects);
-	part_load_texts(part, &other_plan, "c.about = ANY ($1) AND c.kind = 'protocol'",
+					"FROM unnest($3) x))", &part->subjects);
+	part_load_texts(part, &other_plan, "c.about = ANY ($3) AND c.kind = 'protocol'",
 					&part->others);
 }

@@ -185,6 +185,13 @@ rules_sign_early(Rules *rules, const Claim *claim, SignedText *envelope)
 		}
 }
 
+void
+rules_take_read(Rules *rules, const Claim *claim, SignedText *envelope)
+{
+	rules_sign_early(rules, claim, envelope);
+	rules_take_claim(rules, claim, NULL);
+}
+
 bool
 rules_take(Rules *rules, const char *payload, size_t len, const char *origin, int64_t seq,
 		   int64_t height, int64_t sealed)
@@ -195,12 +202,10 @@ rules_take(Rules *rules, const char *payload, size_t len, const char *origin, in
 	bool		governance = claim_read_envelope(pool, payload, len, origin, seq, height, sealed,
 												 &claim, &envelope);
 
-	if (governance)
-	{
-		rules_sign_early(rules, &claim, &envelope);
-		rules_take_claim(rules, &claim, (CLAIM_SET(claim.kind) & CLAIM_SET_MEMBER) != 0 ?
-						 statement_new(rules->facts, &claim, payload, len) : NULL);
-	}
+	if (governance && (CLAIM_SET(claim.kind) & CLAIM_SET_MEMBER) != 0)
+		rules_take_claim(rules, &claim, statement_new(rules->facts, &claim, payload, len));
+	else if (governance)
+		rules_take_read(rules, &claim, &envelope);
 	pool_free(pool);
 	return governance;
 }

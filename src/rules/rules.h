@@ -48,6 +48,9 @@ extern bool rules_take(Rules *rules, const char *payload, size_t len, const char
 /* The same of a claim that was read before; said: if it is about members. */
 extern void rules_take_claim(Rules *rules, const Claim *claim, Statement *said);
 
+/* The same for one that is not about members, as claim_read_envelope() has read it. */
+extern void rules_take_read(Rules *rules, const Claim *claim, SignedText *envelope);
+
 /*
  * Derive the state that depends on the claims of a chain in this range; origin NULL: on all that
  * there are.
