@@ -68,5 +68,5 @@ _PG_init(void)
 	heirs_install();
 	conceal_init();
 	hold_install();
-	apply_settings_install();
+	peer_settings_install();
 }

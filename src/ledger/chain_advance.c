@@ -50,6 +50,7 @@ typedef struct Candidate
 	ChainCheck	after;			/* the frontier behind it */
 	TileBatch	tiles;
 	MemoryContext context;		/* of these */
+	int64		newest;			/* id of the newest of its held entries */
 	bool		governance;		/* some of its entries are */
 	const char *reason;			/* why it is refused, and what there is to say of that, or NULL */
 	const char *detail;
@@ -267,7 +268,8 @@ chain_try(const ChainAdvance *chain, Candidate *candidate)
 		return TRIAL_INCOMPLETE;	/* without all of its entries being read again, and again */
 
 	size = (int64) candidate->block.size;
-	if (held_count(held->source, chain->origin, first, size, &bytes) < size - first)
+	if (held_count(held->source, chain->origin, first, size, &bytes, &candidate->newest) <
+		size - first)
 		return TRIAL_INCOMPLETE;
 	if (bytes > BLOCK_BYTES_MAX)
 		return chain_refuse(candidate, chain_fault_name(CHAIN_BAD_SIZE),
@@ -355,7 +357,7 @@ chain_next(ChainAdvance *chain)
 			case TRIAL_ACCEPTED:
 				chain_accept(chain, &candidate);
 				held_clear_blocks(chain->node, origin, &chain->check);
-				held_clear_entries(held->source, origin, &chain->check);
+				held_clear_entries(held->source, origin, &chain->check, candidate.newest);
 				accepted = true;
 				break;
 			case TRIAL_REFUSED:
@@ -383,7 +385,8 @@ chain_advance(const char *origin, int64 enough)
 	LocalNode	node;
 	ChainAdvance chain = {.node = &node, .origin = origin};
 	uint64		start;
-	bool		progress = true;
+	bool		more = true;
+	bool		again = false;
 
 	if (!local_node_read(&node) || !node.at_home || strcmp(origin, node.node) == 0)
 		return false;
@@ -393,7 +396,7 @@ chain_advance(const char *origin, int64 enough)
 	start = chain.check.range.size;
 	if (held_has_late(origin, chain.check.height))
 		held_clear_blocks(&node, origin, &chain.check);
-	while (progress && (int64) (chain.check.range.size - start) < enough)
+	while (more && (int64) (chain.check.range.size - start) < enough)
 	{
 		MemoryContext round = AllocSetContextCreate(caller, "medchain advance",
 													ALLOCSET_DEFAULT_SIZES);
@@ -401,16 +404,13 @@ chain_advance(const char *origin, int64 enough)
 		MemoryContextSwitchTo(round);
 		chain_terms(&node, origin, &chain.terms);
 
-		/* what was taken back is held now, which this transaction's snapshot does not show */
-		if (chain_cut_superseded(&chain))
-		{
-			MemoryContextSwitchTo(caller);
-			MemoryContextDelete(round);
-			return true;
-		}
-		progress = chain.terms.keys != NIL && (chain_next(&chain) || chain_reconsider(&chain));
+		/* what is held again, this transaction's snapshot does not show */
+		again = chain_cut_superseded(&chain);
+		more = !again && chain.terms.keys != NIL && chain_next(&chain);
+		if (!more && !again && chain.terms.keys != NIL)
+			again = chain_reconsider(&chain);
 		MemoryContextSwitchTo(caller);
 		MemoryContextDelete(round);
 	}
-	return progress;
+	return more || again;
 }

@@ -29,7 +29,8 @@ extern Oid	trusted_schema(bool missing_ok);
  * Set everything that our SQL depends on for the rest of this process, whatever the database or the
  * role has set: background workers call it when they are connected, outside of a transaction (an
  * abort would undo it), and so do the apply workers of subscriptions to peers, which keep
- * search_path and replication role as PostgreSQL has them.
+ * search_path and replication role as PostgreSQL has them, and WAL senders, for which it is what
+ * would break off a peer's first copy.
  */
 extern void trusted_pin_settings(void);
 

@@ -15,7 +15,7 @@
 extern void apply_entry(const LocalNode *node, const char *origin, int64 seq, Datum payload);
 extern void apply_block(const LocalNode *node, const char *origin, int64 height, const char *note);
 
-/* At load time: the workers of subscriptions to peers fix their settings (apply_settings.c). */
-extern void apply_settings_install(void);
+/* At load time: both ends of subscriptions to peers fix their settings (peer_settings.c). */
+extern void peer_settings_install(void);
 
 #endif

@@ -1,5 +1,5 @@
-# The alliance outlives its CA: trust anchors are renewed with the same key, with another one, and after the data centre's
-# certificate has ended; members renew under either; who hears it late, in another order, or joins later, derives the same.
+# The alliance outlives its CAs: trust anchors are renewed with the same key, with another one, and after the root itself has
+# ended, and the data centre's certificate with it; members renew under either; who hears it late, in another order, or joins later, derives the same.
 use strict;
 use warnings;
 
@@ -14,12 +14,13 @@ my $cluster = Medchain::Alliance->new_cluster('all', conf => "max_worker_process
 system_or_bail('make', '-s', '-C', 'src/bin');
 $cluster->start;
 
-# A root, by its name; "key": of another one.
+# A root, by its name; "key": of another one; "ends", in seconds since 1970.
 sub root
 {
 	my ($name, %params) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir();
-	my ($key, $crt) = map { $alliance->pki("$name.$_") } qw(key crt);
+	my $made = $params{ends} ? "own$name" : $name;
+	my ($key, $crt) = map { $alliance->pki("$made.$_") } qw(key crt);
 	my $subject = $params{key} || $name;
 
 	system_or_bail('openssl', 'genpkey', '-algorithm', 'ED25519', '-out', $key) unless $params{key};
@@ -28,6 +29,8 @@ sub root
 		. "keyUsage = critical, keyCertSign, cRLSign\nsubjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n");
 	system_or_bail('openssl', 'req', '-x509', '-new', '-config', "$dir/ca.cnf", '-key', $key, '-subj', "/O=Medchain test/CN=$subject",
 		'-days', $params{days} || 30, '-out', $crt);
+	# certifies itself again, with an end that "req" cannot say
+	$alliance->certify($name, $subject, key => $made, ca => $made, ends => $params{ends}, extensions => 'root') if $params{ends};
 	return $alliance->certificate($name);
 }
 
@@ -51,23 +54,24 @@ $alliance->fails_like('solo', "SELECT medchain.renew_anchors('$rootca', 1000)", 
 $alliance->fails_like('solo', 'SELECT medchain.renew_anchors(NULL)', qr/must not be null/, 'none are none');
 $alliance->sql('solo', "SELECT medchain.renew_anchors('$rootca', 0)");
 
-# ----- an alliance whose data centre's certificate ends soon
+# ----- an alliance one of whose roots ends soon, the data centre's
 
 my $ends = time + 60;
-$alliance->certify('dc', 'dc', ca => 'rootca', ends => $ends);
+root('endca', ends => $ends);
+$alliance->certify('dc', 'dc', ca => 'endca');
 $alliance->certify($_, $_, ca => 'rootca') foreach qw(en late);
 $alliance->start($_, cluster => $cluster, dbname => $_) foreach qw(dc en late);
 {
 	no warnings 'redefine';
 	my $found = \&Medchain::Alliance::found;
-	local *Medchain::Alliance::found = sub { return $found->($_[0], 'rootca'); };
+	local *Medchain::Alliance::found = sub { return $found->($_[0], 'endca', 'rootca'); };
 	$alliance->establish(qw(dc en late));
 }
 my $grants = q{[{"grantee": "late", "operations": ["query"]}]};
 sub issue { my ($subject) = @_; return $alliance->sql('en', "SELECT medchain.issue_protocol('$subject', 'text', '$grants')"); }
 issue('P1');
 $alliance->fails_like('en', "SELECT medchain.renew_anchors('$nextca')", qr/renew_anchors\(\) is for members of kind data_center/, 'renewing is for the data centre');
-is(anchors('late'), "/O=Medchain test/CN=rootca|29|t" =~ s{^/O=Medchain test/CN=rootca}{CN=rootca,O=Medchain test}r, 'the view has the anchor, and how long it lasts');
+is(anchors('late'), "CN=endca,O=Medchain test|0|t\nCN=rootca,O=Medchain test|29|t", 'the view has the anchors, and how long they last');
 
 # the same key, for longer: the very same certificate counts anew
 renew('dc', 'longca');
@@ -78,7 +82,7 @@ $alliance->sql('late', "SELECT medchain.rekey('late', '$certificate')");
 $alliance->wait_for_equal_heads(qw(dc en late));
 is($alliance->sql('en', "SELECT max(upper(valid)) > '$before' FROM medchain.member_certificate WHERE member = 'late'"), 't', 'the same key: the same certificate counts for longer');
 
-# ----- the first root is lost, and the data centre's certificate with it
+# ----- the data centre's root has ended, its certificate with it, and the other is lost
 
 $alliance->wait_for('dc', "SELECT clock_timestamp() > to_timestamp($ends)");
 is($alliance->sql('dc', q{SELECT state FROM medchain.members WHERE member = 'dc'}), 'expired', 'the data centre has expired');
@@ -107,7 +111,7 @@ $alliance->hears_late('late', [qw(en dc)], sub {
 });
 is($alliance->sql($_, q{SELECT count(*) FROM medchain.protocol WHERE revoked IS NULL}), '2', "$_: all protocols count") foreach qw(dc en late);
 is($alliance->sql($_, q{SELECT count(*) FROM medchain.rejections}), '0', "$_: nothing was refused") foreach qw(dc en late);
-is(anchors('late'), "CN=rootca,O=Medchain test|29|f\nCN=rootca,O=Medchain test|3649|f\nCN=nextca,O=Medchain test|3649|t", 'the view has what was retired, too');
+is(anchors('late'), "CN=endca,O=Medchain test|-1|f\nCN=rootca,O=Medchain test|29|f\nCN=rootca,O=Medchain test|3649|f\nCN=nextca,O=Medchain test|3649|t", 'the view has what was retired, too');
 
 # ----- who has the old CA's key gets nowhere with it
 
@@ -132,6 +136,13 @@ $alliance->wait_for('new', q{SELECT state = 'active' FROM medchain.members WHERE
 is($alliance->sql('new', 'SELECT medchain.state_hash()'), $alliance->sql('dc', 'SELECT medchain.state_hash()'), 'it derives the same state');
 like($alliance->sql('dc', q{SELECT string_agg(condition || ': ' || holds, E'\n') FROM medchain.entry e, medchain.explain_entry(e.id) WHERE e.kind = 'anchors' AND e.origin = 'dc'}),
 	qr/ended no longer ago than trust anchors can be renewed: true/, 'explain_entry() has the condition');
+
+# a list by a retired CA counts for what that has certified, whose new anchors know nothing of it
+my $crl = $alliance->revoke('late', strftime('%y%m%d%H%M%SZ', gmtime time), ca => 'longca');
+$alliance->sql('dc', "SELECT medchain.add_crl('$crl')");
+$alliance->wait_for($_, q{SELECT state = 'revoked' FROM medchain.members WHERE member = 'late'}) foreach qw(dc en new);
+$alliance->wait_for_equal_heads(qw(dc en new));
+is($alliance->sql('new', 'SELECT medchain.state_hash()'), $alliance->sql('dc', 'SELECT medchain.state_hash()'), 'a retired CA can still revoke');
 
 # ----- too late
 

@@ -14,6 +14,35 @@ $$;
 COMMENT ON FUNCTION medchain.reject_element(text, bigint, text, text) IS
     'internal: error about one element of a JSON array';
 
+-- An object with these fields and no others, one of which names a member.
+CREATE FUNCTION medchain.require_element(argument text, ordinal bigint, element jsonb,
+    fields text[], member_field text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+AS $$
+DECLARE
+    unknown text;
+BEGIN
+    IF jsonb_typeof(element) <> 'object' THEN
+        PERFORM reject_element(argument, ordinal, format('must be an object, not %s',
+            shown(element::text)));
+    END IF;
+    SELECT k INTO unknown FROM jsonb_object_keys(element) k WHERE k <> ALL (fields) LIMIT 1;
+    IF FOUND THEN
+        PERFORM reject_element(argument, ordinal, format('unknown field "%s"', shown(unknown)));
+    END IF;
+    IF jsonb_typeof(element -> member_field) IS DISTINCT FROM 'string' THEN
+        PERFORM reject_element(argument, ordinal, format('"%s" must be the name of a member',
+            member_field));
+    ELSIF NOT EXISTS (SELECT FROM member m WHERE m.name = element ->> member_field) THEN
+        PERFORM reject_element(argument, ordinal, format('there is no member "%s"',
+            shown(element ->> member_field)), '42704');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain.require_element(text, bigint, jsonb, text[], text) IS
+    'internal: error for an element of a JSON array that is not an object with these fields, one '
+    'of which names a member';
+
 -- A period in a user's spelling: text of a range, or {"from": ..., "to": ...} with either bound
 -- left out.
 CREATE FUNCTION medchain.read_period(argument text, ordinal bigint, value jsonb) RETURNS tstzrange
@@ -64,23 +93,8 @@ BEGIN
                 '"purpose": "treatment"}].';
     END IF;
     FOR g IN SELECT value, ordinality FROM jsonb_array_elements(grants) WITH ORDINALITY LOOP
-        IF jsonb_typeof(g.value) <> 'object' THEN
-            PERFORM reject_element('grants', g.ordinality, format('must be an object, not %s',
-                shown(g.value::text)));
-        END IF;
-        SELECT k INTO unknown FROM jsonb_object_keys(g.value) k
-            WHERE k NOT IN ('grantee', 'operations', 'purpose', 'valid', 'records') LIMIT 1;
-        IF FOUND THEN
-            PERFORM reject_element('grants', g.ordinality, format('unknown field "%s"',
-                shown(unknown)));
-        END IF;
-        IF jsonb_typeof(g.value -> 'grantee') IS DISTINCT FROM 'string' THEN
-            PERFORM reject_element('grants', g.ordinality,
-                '"grantee" must be the name of a member');
-        ELSIF NOT EXISTS (SELECT FROM member m WHERE m.name = g.value ->> 'grantee') THEN
-            PERFORM reject_element('grants', g.ordinality, format('there is no member "%s"',
-                shown(g.value ->> 'grantee')), '42704');
-        END IF;
+        PERFORM require_element('grants', g.ordinality, g.value,
+            '{grantee, operations, purpose, valid, records}', 'grantee');
         IF jsonb_typeof(g.value -> 'operations') IS DISTINCT FROM 'array'
             OR g.value -> 'operations' = '[]' THEN
             PERFORM reject_element('grants', g.ordinality,
@@ -124,7 +138,6 @@ CREATE FUNCTION medchain.read_data_index(data_index jsonb) RETURNS jsonb
 AS $$
 DECLARE
     d record;
-    unknown text;
 BEGIN
     IF jsonb_typeof(data_index) IS DISTINCT FROM 'array' THEN
         RAISE invalid_parameter_value USING
@@ -133,23 +146,8 @@ BEGIN
                 '{"case_no": 7}}].';
     END IF;
     FOR d IN SELECT value, ordinality FROM jsonb_array_elements(data_index) WITH ORDINALITY LOOP
-        IF jsonb_typeof(d.value) <> 'object' THEN
-            PERFORM reject_element('data index', d.ordinality, format('must be an object, not %s',
-                shown(d.value::text)));
-        END IF;
-        SELECT k INTO unknown FROM jsonb_object_keys(d.value) k
-            WHERE k NOT IN ('holder', 'relation', 'key') LIMIT 1;
-        IF FOUND THEN
-            PERFORM reject_element('data index', d.ordinality, format('unknown field "%s"',
-                shown(unknown)));
-        END IF;
-        IF jsonb_typeof(d.value -> 'holder') IS DISTINCT FROM 'string' THEN
-            PERFORM reject_element('data index', d.ordinality,
-                '"holder" must be the name of a member');
-        ELSIF NOT EXISTS (SELECT FROM member m WHERE m.name = d.value ->> 'holder') THEN
-            PERFORM reject_element('data index', d.ordinality, format('there is no member "%s"',
-                shown(d.value ->> 'holder')), '42704');
-        END IF;
+        PERFORM require_element('data index', d.ordinality, d.value, '{holder, relation, key}',
+            'holder');
         IF jsonb_typeof(d.value -> 'relation') IS DISTINCT FROM 'string'
             OR is_blank(d.value ->> 'relation') THEN
             PERFORM reject_element('data index', d.ordinality,

@@ -447,7 +447,7 @@ sub quietly
 
 # NEW.key and NEW.crt: a certificate for a name (CN).  Parameters: type of its key (ed25519, ec, rsa, sm2), or "key", a
 # NAME with whose key it shall be; "subject" beyond a name; "ends", in seconds since 1970; the "ca", whose certificate
-# is appended where it is an intermediate.
+# is appended where it is an intermediate; "extensions" => 'root' for a CA's own.
 sub certify
 {
 	my ($self, $new, $cn, %params) = @_;
@@ -468,9 +468,9 @@ sub certify
 	quietly('openssl', 'genpkey', @{ $generate{$type} }, '-out', $key) unless $params{key};
 	PostgreSQL::Test::Utils::append_to_file("$dir/index.txt$_->[0]", $_->[1]) foreach [ '', '' ], [ '.attr', "unique_subject = no\n" ];
 	PostgreSQL::Test::Utils::append_to_file("$dir/ca.cnf", "[ca]\ndefault_ca = c\n[c]\ndatabase = $dir/index.txt\nnew_certs_dir = $dir\nrand_serial = yes\n"
-		. "policy = any\nx509_extensions = member\nstring_mask = utf8only\n[any]\norganizationName = optional\norganizationalUnitName = optional\ncommonName = optional\n"
+		. "policy = any\nx509_extensions = " . ($params{extensions} || 'member') . "\nstring_mask = utf8only\n[any]\norganizationName = optional\norganizationalUnitName = optional\ncommonName = optional\n"
 		. "[req]\ndistinguished_name = name\nstring_mask = utf8only\n[name]\n[member]\nbasicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
-		. "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n");
+		. "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n[root]\nbasicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\nsubjectKeyIdentifier = hash\n");
 	quietly('openssl', 'req', '-new', '-utf8', '-config', "$dir/ca.cnf", '-key', $key, '-subj', $params{subject} || "/O=Medchain test/CN=$cn",
 		($type eq 'sm2' ? ('-sm3', '-sigopt', $sm2_id) : ()), '-out', "$dir/request");
 	quietly('openssl', 'ca', '-batch', '-notext', '-utf8', '-config', "$dir/ca.cnf", '-keyfile', $self->pki("$ca.key"), '-cert', $self->pki("$ca.crt"),
