@@ -141,16 +141,15 @@ claim_read_envelope(Pool *pool, const char *payload, size_t len, const char *ori
 					int64_t height, int64_t sealed, Claim *claim, SignedText *envelope)
 {
 	Entry		entry;
-	const char *body = NULL;
+	const char *body;
+	bool		readable;
 	bool		strict;
 
 	memset(claim, 0, sizeof(*claim));
 	memset(envelope, 0, sizeof(*envelope));
-	if (entry_read(payload, len, &entry, NULL))
-		body = entry.body;
-	else if (!entry_read_old(payload, len, &entry, NULL))
-		return false;
-	if (!claim_kind_from_name(entry.kind, &claim->kind) || !period_time(entry.time, &claim->time) ||
+	if (!entry_read_any(payload, len, &entry, &readable, NULL) ||
+		!claim_kind_from_name(entry.kind, &claim->kind) ||
+		!period_time(entry.time, &claim->time) ||
 		!hash_leaf(payload, len, claim->leaf))
 		return false;
 	strict = (CLAIM_SET(claim->kind) & CLAIM_SET_MEMBER) != 0;
@@ -161,6 +160,7 @@ claim_read_envelope(Pool *pool, const char *payload, size_t len, const char *ori
 	claim->sealed = sealed;
 	claim->has_subject = entry.has_subject;
 	memcpy(claim->subject, entry.subject, HASH_LEN);
+	body = readable ? entry.body : NULL;
 	if (kinds[claim->kind].type == NULL)
 		claim->body = claim_object(pool, body, entry.body_len, strict);
 	else

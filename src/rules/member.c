@@ -19,6 +19,7 @@ members_new(const char *alliance, const char *data_center, Facts *facts)
 	members->data_center = pool_text(pool, data_center);
 	members->parties = map_new(pool);
 	members->offers = map_new(pool);
+	members->sequences = map_new(pool);
 	return members;
 }
 

@@ -25,6 +25,9 @@ typedef struct MemberClaim
 	const char *told;			/* what the store knows: a reason, or NULL; empty: nothing */
 	bool		in_order;		/* renewal of trust anchors: but for when it was said */
 	bool		constant;		/* whatever else is known, it is judged like that */
+	size_t		certified;		/* where its certificate was put last, from 1 on */
+	const void *asked;			/* KeyRow.until, when the keys up to there were asked, */
+	const char *answered;		/* and why none of them has signed it */
 } MemberClaim;
 
 typedef struct MemberClaims
@@ -69,6 +72,7 @@ typedef struct KeyRow
 	int64_t		from_height;
 	const KeyFact *key;
 	MemberClaim *cause;			/* a change of key; NULL: the first */
+	const void *until;			/* stands for all keys up to here, one after the other */
 } KeyRow;
 
 typedef struct MemberRow
@@ -151,6 +155,7 @@ typedef struct Members
 	MemberClaims rekeys;		/* by the members themselves */
 	MemberClaim *genesis;
 	Map		   *offers;			/* by id: MemberClaims of contracts */
+	Map		   *sequences;		/* of keys, by the one before and the last key: KeyRow.until */
 	const char *anchors;		/* trust anchors, of genesis; NULL: it is not here */
 	MemberClaims renewals;		/* of them, by the data centre */
 	size_t		nrenewed;		/* so many of these are judged, while that is done */
@@ -201,8 +206,12 @@ extern void member_keys(Members *members, Party *party, const KeyFact *first);
 extern const char *member_rekey_reason(Members *members, const MemberClaim *claim,
 									   const KeyFact *key);
 
-/* Why the envelope is not signed by a key that the author's ledger has had up to there. */
-extern const char *member_author_reason(Members *members, const MemberClaim *claim);
+/*
+ * Why the envelope is not signed by a key that the author's ledger has had up to there; otherwise:
+ * the answer if it has had none.
+ */
+extern const char *member_key_reason(Members *members, MemberClaim *claim, const char *otherwise);
+extern const char *member_author_reason(Members *members, MemberClaim *claim);
 
 /* What only the data centre does, about a member (NULL: about none), by an entry of its chain. */
 extern const char *member_governor_reason(const MemberClaim *claim, const Party *about,

@@ -55,19 +55,9 @@ center_genesis_reason(Members *members, const MemberClaim *claim)
  * signed it.  (doc/ledger.md, "Whose entry counts")
  */
 const char *
-member_author_reason(Members *members, const MemberClaim *claim)
+member_author_reason(Members *members, MemberClaim *claim)
 {
-	const Standing *now = claim->by->now;
-	const char *reason = "the author's ledger is not configured";
-
-	for (size_t i = now->nkeys; i > 0; i--)
-		if (now->keys[i - 1].from_height <= claim->said->claim.height)
-		{
-			reason = statement_signed(members->facts, claim->said, now->keys[i - 1].key);
-			if (reason == NULL)
-				return NULL;
-		}
-	return reason;
+	return member_key_reason(members, claim, "the author's ledger is not configured");
 }
 
 /*
@@ -99,7 +89,7 @@ member_terms_reason(Members *members, Statement *said)
  * counts")
  */
 static const char *
-center_contract_reason(Members *members, const MemberClaim *claim)
+center_contract_reason(Members *members, MemberClaim *claim)
 {
 	const char *reason;
 
@@ -148,7 +138,7 @@ center_discipline_reason(const MemberClaim *claim)
  * a block of its chain on, which does not go back.  (doc/ledger.md, "Keys")
  */
 static const char *
-center_lost_reason(Members *members, const MemberClaim *claim)
+center_lost_reason(Members *members, MemberClaim *claim)
 {
 	const Statement *said = claim->said;
 	const char *reason;

@@ -40,12 +40,13 @@ member_certificate(Members *members, Party *party, MemberClaim *cause, const int
 	CertificateRow *row;
 	Period		before_revocation = {0};
 
-	for (size_t i = 0; i < now->ncertificates; i++)
-		if (now->certificates[i].cause == cause)
-			return;
+	if (cause->certified > 0 && cause->certified <= now->ncertificates &&
+		now->certificates[cause->certified - 1].cause == cause)
+		return;
 	now->certificates = pool_grow(members->work[members->current], now->certificates,
 								  now->ncertificates, sizeof(CertificateRow));
 	row = &now->certificates[now->ncertificates++];
+	cause->certified = now->ncertificates;
 	memset(row, 0, sizeof(*row));
 	row->certificate = cause->said->certificate;
 	row->period = cause->said->path->term;
@@ -132,6 +133,47 @@ member_rekey_reason(Members *members, const MemberClaim *claim, const KeyFact *k
 	return NULL;
 }
 
+/* The same for the same keys in the same order, and for no others. */
+static const void *
+member_keys_until(Members *members, const void *before, const KeyFact *key)
+{
+	const void *named[] = {before, key};
+	void	  **place = map_at(members->sequences, named, sizeof(named));
+
+	if (*place == NULL)
+		*place = pool_alloc(members->pool, 1);
+	return *place;
+}
+
+/* It is asked once: who has had ten thousand keys may have said ten thousand things. */
+const char *
+member_key_reason(Members *members, MemberClaim *claim, const char *otherwise)
+{
+	const Standing *now = claim->by->now;
+	size_t		count = 0;
+	size_t		behind = now->nkeys;
+
+	while (count < behind)
+	{
+		size_t		middle = (count + behind) / 2;
+
+		if (now->keys[middle].from_height <= claim->said->claim.height)
+			count = middle + 1;
+		else
+			behind = middle;
+	}
+	if (count == 0)
+		return otherwise;
+	if (claim->asked != now->keys[count - 1].until)
+	{
+		claim->answered = otherwise;
+		for (size_t i = count; i > 0 && claim->answered != NULL; i--)
+			claim->answered = statement_signed(members->facts, claim->said, now->keys[i - 1].key);
+		claim->asked = now->keys[count - 1].until;
+	}
+	return claim->answered;
+}
+
 static void
 member_key_add(Members *members, Party *party, int64_t from_height, const KeyFact *key,
 			   MemberClaim *cause)
@@ -151,6 +193,7 @@ member_key_add(Members *members, Party *party, int64_t from_height, const KeyFac
 	row->from_height = from_height;
 	row->key = key;
 	row->cause = cause;
+	row->until = member_keys_until(members, row == now->keys ? NULL : (row - 1)->until, key);
 }
 
 /*

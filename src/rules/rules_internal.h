@@ -97,7 +97,7 @@ extern bool signed_before(Rules *rules, Pool *pool, const Claim *claim, SignedBe
 extern SignedBefore *signed_before_new(Pool *pool);
 extern void signed_before_free(SignedBefore *before);
 
-/* A chain is taken back. */
+/* A chain is taken back; NULL: any. */
 extern void signed_before_forget(SignedBefore *before, const char *origin);
 
 /* ----- protocols ----- */

@@ -56,7 +56,7 @@ signed_before_forget(SignedBefore *before, const char *origin)
 	{
 		BeforeSlot *slot = &before->slots[i];
 
-		if (slot->pool == NULL || strcmp(slot->origin, origin) != 0)
+		if (slot->pool == NULL || (origin != NULL && strcmp(slot->origin, origin) != 0))
 			continue;
 		pool_free(slot->pool);
 		slot->pool = NULL;

@@ -165,11 +165,22 @@ statement_path(Facts *facts, Statement *said, const char *anchors)
 static const SignedText *
 statement_envelope(void *state)
 {
-	return &((const Statement *) state)->envelope;
+	return &((Statement *) state)->envelope;
 }
 
 const char *
-statement_signed(Facts *facts, const Statement *said, const KeyFact *key)
+statement_signed(Facts *facts, Statement *said, const KeyFact *key)
 {
-	return facts_signed(facts, said->claim.leaf, key, statement_envelope, (void *) said);
+	const char *reason;
+	unsigned	place;
+
+	/* of tens of thousands, the facts do not have all at hand */
+	for (unsigned i = 0; i < said->nsignatures && i < STATEMENT_SIGNATURES; i++)
+		if (said->signatures[i].key == key)
+			return said->signatures[i].reason;
+	reason = facts_signed(facts, said->claim.leaf, key, statement_envelope, said);
+	place = said->nsignatures++ % STATEMENT_SIGNATURES;
+	said->signatures[place].key = key;
+	said->signatures[place].reason = reason;
+	return reason;
 }

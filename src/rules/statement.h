@@ -20,6 +20,7 @@ typedef enum Capability
 	(CAPABILITY_ADMIT | CAPABILITY_QUERY | CAPABILITY_UPDATE | CAPABILITY_AUDIT)
 
 #define STATEMENT_GRACE_DAYS_MAX 366
+#define STATEMENT_SIGNATURES 3	/* as a change of key needs */
 
 /* A point of a member's chain, in a list of several. */
 typedef struct StatementPoint
@@ -57,6 +58,14 @@ typedef struct Statement
 	const StatementPoint *points;
 	SignedText	envelope;
 
+	/* Keys that were asked about last, and what came out. */
+	struct
+	{
+		const KeyFact *key;
+		const char *reason;
+	}			signatures[STATEMENT_SIGNATURES];
+	unsigned	nsignatures;	/* that were put there, one after the other */
+
 	/* The certificate under the alliance's anchors: once these are known. */
 	const char *path_anchors;
 	const PathFact *path;
@@ -69,6 +78,6 @@ extern Statement *statement_new(Facts *facts, const Claim *claim, const char *pa
 extern const char *statement_path(Facts *facts, Statement *said, const char *anchors);
 
 /* Has that key signed its envelope?  NULL if so, or why not. */
-extern const char *statement_signed(Facts *facts, const Statement *said, const KeyFact *key);
+extern const char *statement_signed(Facts *facts, Statement *said, const KeyFact *key);
 
 #endif

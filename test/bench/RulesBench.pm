@@ -139,6 +139,19 @@ sub members
 
 # ----- protocols ----------------------------------------------------------------
 
+# What verify() takes to derive and compare the state, by one process: milliseconds, and the KiB that it grows by.
+sub verify_alone
+{
+	my ($self, $node) = @_;
+	my $peak = q{SELECT 'peak', substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\s+([0-9]+)')};
+	my ($rc, $printed, $err) = $self->{alliance}->try($node, join("\n", '\timing on', 'SET medchain.verify_workers = 0;', 'SET jit = off;', "$peak;",
+		'SELECT count(*) FROM medchain.state_faults();', "$peak;"));
+	die $err if $rc;
+	my @kib = $printed =~ /^peak\|([0-9]+)$/mg;
+	my @ms  = $printed =~ /^Time: ([0-9.]+) ms/mg;
+	return ($ms[3], $kib[1] - $kib[0]);
+}
+
 # Issue so many more, in one transaction; how many a second, to sealed and folded.
 sub issue
 {
@@ -154,9 +167,10 @@ sub protocols
 	my ($self, $sizes, $rounds) = @_;
 	my $alliance = $self->{alliance};
 	my $out      = $self->{out};
-	my @ratios;
+	my (@ratios, @verify, @kib);
 
-	printf $out "  %10s %12s %16s %12s %12s %14s %10s\n", 'protocols', 'issued, /s', 'signature, ms', 'issuer, ms', 'peer, ms', 'verify(), ms', 'to openssl';
+	printf $out "  %10s %12s %16s %12s %12s %12s %15s %15s %12s\n", 'protocols', 'issued, /s', 'signature, ms', 'issuer, ms', 'peer, ms', 'to openssl',
+	  'verify(), ms', 'by workers, ms', 'to openssl';
 	foreach my $size (@$sizes)
 	{
 		my $there = $alliance->sql('ren', 'SELECT count(*) FROM medchain.protocol');
@@ -174,23 +188,31 @@ sub protocols
 		$alliance->wait_for_equal_heads('rdc', 'ren');
 		$alliance->sql($_, 'VACUUM ANALYZE') foreach qw(rdc ren);
 		# beside each other, as the machine is not the same from one minute to the next
-		my (@crypto, %ms);
+		my (@crypto, %ms, $kib);
 		foreach (1 .. $rounds)
 		{
 			push @crypto, check_alone();
 			push @{ $ms{$_} }, $self->fold($_, 'ren', $first) / $turn foreach qw(ren rdc);
+			(my $verify, $kib) = $self->verify_alone('rdc');
+			push @{ $ms{verify} }, $verify / $size;
+			push @{ $ms{workers} }, ($self->times('rdc', 'SELECT count(*) FROM medchain.state_faults()'))[0] / $size;
 		}
-		my ($verify) = ($self->times('rdc', 'SELECT count(*) FROM medchain.state_faults()'))[0];
-		my $crypto = Rig::median(@crypto);
-		my @each = (Rig::median(@{ $ms{ren} }), Rig::median(@{ $ms{rdc} }), $verify / $size);
+		my %each = map { $_ => Rig::median(@{ $ms{$_} }) } keys %ms;
 
 		push @ratios, Rig::median(map { my $i = $_; map { $ms{$_}[$i] / $crypto[$i] } qw(ren rdc) } 0 .. $#crypto);
-		printf $out "  %10d %12.0f %16.3f %12.3f %12.3f %14.3f %10.1f\n", $size, $rate, $crypto, @each, $ratios[-1];
+		push @verify, Rig::median(map { $ms{verify}[$_] / $crypto[$_] } 0 .. $#crypto);
+		push @kib, $kib;
+		printf $out "  %10d %12.0f %16.3f %12.3f %12.3f %12.1f %15.3f %15.3f %12.1f\n", $size, $rate, Rig::median(@crypto), @each{qw(ren rdc)}, $ratios[-1],
+		  @each{qw(verify workers)}, $verify[-1];
 		$self->{rig}->target("issuing $turn protocols at once, $size there", 'at least 2000/s', sprintf('%.0f/s', $rate), $rate >= 2000)
 		  if $turn >= 1000;
 		$self->{rig}->target("fold of a protocol to its signature, $size there", 'at most 2', sprintf('%.1f', $ratios[-1]), $ratios[-1] <= 2);
+		$self->{rig}->target("verify()'s of a protocol to its signature, one process, $size there", 'at most 2', sprintf('%.1f', $verify[-1]), $verify[-1] <= 2);
 	}
+	printf $out "  verify() takes for the state, KiB: %s\n", join(', ', @kib);
+	$self->{rig}->target('memory of verify(), most to fewest protocols', 'flat', sprintf('%.2f', $kib[-1] / $kib[0]), $kib[-1] < 1.5 * $kib[0]);
 	$self->{rig}->target('fold of a protocol, most to fewest', 'flat', sprintf('%.2f', $ratios[-1] / $ratios[0]), $ratios[-1] < 1.5 * $ratios[0]);
+	$self->{rig}->target("verify()'s of a protocol, most to fewest", 'flat', sprintf('%.2f', $verify[-1] / $verify[0]), $verify[-1] < 1.5 * $verify[0]);
 	return;
 }
 

@@ -3,13 +3,15 @@
  *
  * An examinee who has to sign has more and more protocols, each folded when it comes; and somebody
  * calls more and more protocols the same.  What one of them costs must not grow with how many there
- * are.
+ * are.  And of thousands of countersignatures that have no effect, nothing is looked up again
+ * whenever something is said about members.
  */
 #include "rules_history.h"
 #include "rules/memory_store.h"
 #include "tap.h"
 
 #define PROTOCOLS 400
+#define VOID_ACCEPTANCES 20000	/* more than the facts have at hand */
 
 static RulesStore counting;
 static long asked = 0;			/* claims that were asked for */
@@ -22,6 +24,20 @@ count_claim_next(void *store, const ClaimQuery *query, const Claim *after, Pool 
 	return memory_store.claim_next(store, query, after, pool, claim);
 }
 
+static long facts_asked = 0;
+
+static char *
+count_fact_get(void *store, Pool *pool, const uint8_t question[HASH_LEN])
+{
+	(void) store;
+	(void) pool;
+	(void) question;
+	facts_asked++;
+	return NULL;
+}
+
+static const RulesStore counting_facts = {.fact_get = count_fact_get};
+
 /* The rules, and where the chain of the end node stands. */
 typedef struct Work
 {
@@ -32,11 +48,17 @@ typedef struct Work
 } Work;
 
 static void
-work_take(Work *work, const char *payload, const char *origin, int64_t seq)
+work_put(Work *work, const char *payload, const char *origin, int64_t seq)
 {
 	memory_store_entry(work->store, payload, strlen(payload));
 	pki_must(rules_take(work->rules, payload, strlen(payload), origin, seq, seq,
 						work->history.now), "no claim");
+}
+
+static void
+work_take(Work *work, const char *payload, const char *origin, int64_t seq)
+{
+	work_put(work, payload, origin, seq);
 	rules_settle(work->rules, origin, seq, seq);
 }
 
@@ -49,7 +71,7 @@ work_begin(Work *work, World *world)
 
 	memset(work, 0, sizeof(*work));
 	history->world = world;
-	history->facts = facts_new(NULL, NULL);
+	history->facts = facts_new(&counting_facts, NULL);
 	history->pool = pool_new();
 	pki_must(period_time("2026-01-05T00:00:00.000000Z", &history->now), "no time");
 	plain = true;
@@ -99,6 +121,26 @@ work_protocol_as(Work *work, int text, const char *id)
 								moment(history, history->now), 1,
 								envelope(history, "protocol", terms, keys, 2)), "e1", work->seq);
 	work->seq++;
+}
+
+/* So many countersignatures that nobody has signed. */
+static void
+work_void_acceptances(Work *work, int count)
+{
+	History    *history = &work->history;
+	int64_t		first = work->seq;
+	char		id[CLAIM_UUID_SIZE];
+
+	for (int i = 0; i < count; i++)
+	{
+		fresh_id(history, id);
+		work_put(work, pool_format(history->pool, "{\"kind\":\"acceptance\",\"origin\":\"e1\","
+								   "\"id\":\"%s\",\"time\":\"%s\",\"actor\":\"e1\",\"body\":"
+								   "{\"contract\":\"%s\",\"envelope\":{}}}", id,
+								   moment(history, history->now), history->contracts[0]), "e1",
+				 work->seq++);
+	}
+	rules_settle(work->rules, "e1", first, work->seq - 1);
 }
 
 static void
@@ -172,6 +214,16 @@ main(void)
 	printf("# claims asked for: %ld by the second half of %d protocols with one id\n", second,
 		   PROTOCOLS);
 	ok(second < 40 * PROTOCOLS / 2, "what one with an id of another costs does not grow");
+
+	work_void_acceptances(&work, VOID_ACCEPTANCES);
+	is_string(work_reason(&work), "envelope is not of type application/vnd.medchain.contract+json",
+			  "what nobody has signed is no countersignature");
+	first = facts_asked;
+	work_void_acceptances(&work, 1);
+	second = facts_asked - first;
+	printf("# facts asked for: %ld, with %d countersignatures that have no effect\n", second,
+		   VOID_ACCEPTANCES);
+	ok(second < 10, "one more has nothing asked about the others");
 
 	rules_free(work.rules);
 	memory_store_free(work.store);
