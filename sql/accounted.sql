@@ -27,7 +27,8 @@ SELECT count(*) AS faults FROM medchain.verify() WHERE NOT ok;
 -- before?
 CREATE TABLE test.before (said text);
 CREATE FUNCTION test.said() RETURNS SETOF text LANGUAGE sql AS $$
-    SELECT f FROM medchain.local_faults() f UNION ALL SELECT f.detail FROM medchain.fold_faults() f
+    SELECT f FROM medchain_internal.local_faults() f UNION ALL SELECT f.detail
+        FROM medchain_internal.fold_faults() f
 $$;
 CREATE FUNCTION test.is_found(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -19,7 +19,7 @@ SELECT p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS f
            has_function_privilege('medchain_member', p.oid, 'EXECUTE') AS member,
        has_function_privilege('medchain_auditor', p.oid, 'EXECUTE') AS auditor,
            p.prosecdef AS definer, p.proconfig[1:1]
-    FROM pg_proc p WHERE p.pronamespace = 'medchain'::regnamespace
+    FROM pg_proc p WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
         AND p.proname = ANY ('{suspend, reinstate, expel, rekey, rekey_envelope, admit, '
             'amend_contract, accept_contract, end_contract,
         contract_envelope, protocol_envelope, set_policy, register_examinee_key,

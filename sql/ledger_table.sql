@@ -109,9 +109,9 @@ SELECT medchain.row_proof('visit', 1);
 \set VERBOSITY default
 SELECT * FROM medchain.row_history('visit', 1);
 \set VERBOSITY sqlstate
-SELECT medchain.row_digest('visit', '(0,1)', 1);
-SELECT * FROM medchain.row_digests('visit', 1);
-SELECT * FROM medchain.row_words('visit', '');
+SELECT medchain_internal.row_digest('visit', '(0,1)', 1);
+SELECT * FROM medchain_internal.row_digests('visit', 1);
+SELECT * FROM medchain_internal.row_words('visit', '');
 \set VERBOSITY default
 \c - :superuser
 GRANT SELECT ON visit TO regress_reader;

@@ -42,7 +42,8 @@ CREATE TABLE test.arguments AS
     SELECT p.oid AS function, p.proname AS name, a.n, coalesce(p.proargnames[a.n], '') AS argument,
            format_type(a.type, NULL) AS type
     FROM pg_proc p CROSS JOIN LATERAL unnest(p.proargtypes) WITH ORDINALITY a (type, n)
-    WHERE p.pronamespace = 'medchain'::regnamespace AND p.proname <> 'leave_alliance'
+    WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
+        AND p.proname <> 'leave_alliance'
     AND EXISTS (SELECT FROM aclexplode(p.proacl) g
                 WHERE g.privilege_type = 'EXECUTE' AND g.grantee <> p.proowner);
 -- The length of an error; of none 0, of an internal one -1.
@@ -67,8 +68,8 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 CREATE TABLE test.calls AS
-    SELECT a.function, a.name, a.argument, l.value, format('SELECT %s medchain.%I(%s)',
-        CASE WHEN p.proretset THEN '* FROM' END, a.name,
+    SELECT a.function, a.name, a.argument, l.value, format('SELECT %s %s.%I(%s)',
+        CASE WHEN p.proretset THEN '* FROM' END, p.pronamespace::regnamespace, a.name,
         (SELECT string_agg(CASE WHEN o.n = a.n
                 THEN format('(SELECT value FROM test.long WHERE ctid = %L)::%s', l.ctid,
                     CASE o.type WHEN 'anyelement' THEN 'text' ELSE o.type END)

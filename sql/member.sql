@@ -354,7 +354,7 @@ SELECT * FROM test.errors_of($$issue_protocol('P1', 'text', '[]')$$);
 -- What gets past the functions has no effect
 --
 SELECT size AS before FROM medchain.chain WHERE origin = 'data-centre' \gset
-SELECT count(medchain.append_governance(k, b::jsonb))
+SELECT count(medchain_internal.append_governance(k, b::jsonb))
     FROM (VALUES ('suspend', '{}'), ('suspend', '{"member": "nobody", "last": {"height": -1, '
         '"size": 0}}'), ('suspend', '{"member": "data-centre", "last": {"height": -1, "size": 0}}'),
     ('suspend', '{"member": "hospital-a"}'), ('suspend', '{"member": "hospital-a", "last": '

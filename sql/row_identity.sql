@@ -177,10 +177,10 @@ SELECT payload::jsonb -> 'body' ->> 'command' AS command, payload::jsonb -> 'bod
     AND payload::jsonb -> 'body' ->> 'relation' = 'public.death' ORDER BY seq;
 -- by which verify() compares what this node knows of the table
 \c - :superuser
-SELECT f FROM medchain.row_table_faults() f WHERE f ~ 'public.death';
+SELECT f FROM medchain_internal.row_table_faults() f WHERE f ~ 'public.death';
 BEGIN;
 UPDATE medchain.row_table SET key_columns = '{why}' WHERE relation = 'death'::regclass;
-SELECT f FROM medchain.row_table_faults() f WHERE f ~ 'public.death';
+SELECT f FROM medchain_internal.row_table_faults() f WHERE f ~ 'public.death';
 ROLLBACK;
 \c - regress_indexer
 DROP TABLE death;

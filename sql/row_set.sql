@@ -21,8 +21,9 @@ CREATE FUNCTION test.items(entry uuid) RETURNS TABLE (place bigint, operation te
            convert_to(upper(left(i.operation, 1)), 'UTF8') || i.row_id
                || coalesce(i.commitment, '') || coalesce(i.previous, '')
     FROM (medchain.row_set s LEFT JOIN medchain.row_item x USING (part)
-         CROSS JOIN LATERAL medchain.row_item_list(coalesce(s.items, x.items)) i) LEFT JOIN (
-             SELECT t.part, y.* FROM medchain.row_set t, medchain.row_key_list(t.keys) y
+         CROSS JOIN LATERAL medchain_internal.row_item_list(coalesce(s.items, x.items)) i) LEFT
+             JOIN (
+             SELECT t.part, y.* FROM medchain.row_set t, medchain_internal.row_key_list(t.keys) y
              WHERE t.entry = items.entry) k ON k.part = s.part AND k.place = i.place
     WHERE s.entry = items.entry ORDER BY 1 $$;
 
@@ -128,7 +129,8 @@ SELECT s.*, medchain.merkle_root(ARRAY(SELECT i.item FROM test.items(e.id) i ORD
                count(items) AS few FROM medchain.row_set s WHERE s.entry = e.id) s
     WHERE e.origin = 'data-centre' AND e.kind = 'row.set' AND e.seq >= :mark ORDER BY e.seq;
 SELECT count(*) AS differ FROM medchain.row_item x JOIN medchain.row_set s USING (part),
-    medchain.row_item_list(x.items) i WHERE x.bucket <> medchain.row_bucket(i.row_id, s.bits);
+    medchain_internal.row_item_list(x.items) i
+        WHERE x.bucket <> medchain_internal.row_bucket(i.row_id, s.bits);
 SELECT k, t.* FROM unnest('{1, 1023, 1024, 2048, 18431, 18432, 34816, 34817, 51200, 51201, 70000}'
     ::int[]) k, test.proves(medchain.row_proof('loads', k)) t ORDER BY k;
 UPDATE loads SET v = 'changed' WHERE id % 20 = 0;
@@ -382,7 +384,7 @@ ALTER TABLE wide ENABLE ALWAYS TRIGGER medchain_capture;
 SELECT length(row_key), octet_length(row_key), fault FROM medchain.verify_table('wide')
     ORDER BY 1;
 SELECT DISTINCT length(k.row_key), octet_length(k.row_key) FROM medchain.row_set s,
-    medchain.row_key_list(s.keys) k WHERE s.relation = 'public.wide';
+    medchain_internal.row_key_list(s.keys) k WHERE s.relation = 'public.wide';
 SELECT operation FROM medchain.row_history('wide', json_build_object('a', repeat('ä', 200), 'b',
     'b7')::text);
 DROP TABLE wide;
@@ -506,19 +508,22 @@ INSERT INTO medchain.row_set (entry, number, relation, hashes, items)
 INSERT INTO medchain.row_item (part, bucket, items) VALUES (0, 0, '');
 INSERT INTO medchain.row_about (part, bucket, subjects) VALUES (0, 0, '');
 -- what makes no sense to anybody
-SELECT count(*) FROM unnest('{x,\\x0000,\\x00004900}'::bytea[]) b, medchain.row_item_list(b);
-SELECT count(*) FROM medchain.row_item_list(NULL);
+SELECT count(*)
+    FROM unnest('{x,\\x0000,\\x00004900}'::bytea[]) b, medchain_internal.row_item_list(b);
+SELECT count(*) FROM medchain_internal.row_item_list(NULL);
 SELECT b, k.* FROM unnest('{NULL,\\x,\\x02ff,\\x02ffff0161,\\xff616263}'::bytea[]) b,
-    medchain.row_key_list(b) k;
-SELECT count(*) FROM unnest('{x,\\x0000,NULL}'::bytea[]) b, medchain.row_about_list(b);
-SELECT medchain.row_about_subjects('\x00');
-SELECT medchain.row_item_rows('\x00'), medchain.row_bucket('\x00', 3),
-    medchain.row_bucket(sha256('a'), 99);
-SELECT medchain.row_bits('\x00'), to_hex(medchain.row_bits('\x00112233445566778899'));
-SELECT p, medchain.row_entry_guess(p) FROM unnest('{x,\"row\":\"00,
+    medchain_internal.row_key_list(b) k;
+SELECT count(*) FROM unnest('{x,\\x0000,NULL}'::bytea[]) b, medchain_internal.row_about_list(b);
+SELECT medchain_internal.row_about_subjects('\x00');
+SELECT medchain_internal.row_item_rows('\x00'), medchain_internal.row_bucket('\x00', 3),
+    medchain_internal.row_bucket(sha256('a'), 99);
+SELECT medchain_internal.row_bits('\x00'),
+    to_hex(medchain_internal.row_bits('\x00112233445566778899'));
+SELECT p, medchain_internal.row_entry_guess(p) FROM unnest('{x,\"row\":\"00,
     \"row\":\"000000000000001g\",\"row\":\"0000000000000010\"}'::text[]) p;
 SELECT count(*) AS differ FROM medchain.entry e WHERE e.kind ~ '^row[.](insert|baseline)'
-    AND medchain.row_entry_guess(e.payload) IS DISTINCT FROM medchain.row_entry_key(e.payload);
+    AND medchain_internal.row_entry_guess(e.payload) IS DISTINCT
+        FROM medchain_internal.row_entry_key(e.payload);
 SELECT p, medchain.row_set_entry(p) IS NULL AS nothing FROM unnest(ARRAY['x',
     '{"body":{"relation":"r","version":1,"number":0,"root":"00"}}',
     format('{"body":{"relation":"r","version":1,"number":-1,"root":"%s"}}', repeat('0', 64)),

@@ -6,7 +6,7 @@
  */
 
 REVOKE ALL ON ALL TABLES IN SCHEMA medchain FROM PUBLIC;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA medchain FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA medchain, medchain_internal FROM PUBLIC;
 
 -- Who makes a partition of a ledger table needs the right to put the triggers on it; each of them
 -- looks at what it was called for.
@@ -69,7 +69,8 @@ DECLARE
 BEGIN
     FOR grantee, names IN SELECT * FROM pg_catalog.jsonb_each(rights) LOOP
         FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p
-            WHERE p.pronamespace = 'medchain'::regnamespace AND names ? p.proname::text LOOP
+            WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
+                AND names ? p.proname::text LOOP
             EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', f, grantee);
         END LOOP;
     END LOOP;

@@ -359,7 +359,7 @@ medchain_sign_envelope(PG_FUNCTION_ARGS)
 	char		signature64[ENCODE_BASE64_SIZE(KEY_SIGNATURE_MAX)];
 	StringInfoData out;
 
-	demand_sealer("medchain.sign_envelope()", false);
+	demand_sealer("medchain_internal.sign_envelope()", false);
 	(void) home_require();
 	envelope_pae(type, payload, len, pae);
 	signer_roundtrip((char *) pae, size, &answer);

@@ -23,7 +23,7 @@ typedef struct TrustedScope
 /* Oid of the schema medchain, and whether the extension is installed in this database. */
 extern Oid	trusted_schema(bool missing_ok);
 
-#define TRUSTED_SEARCH_PATH "pg_catalog, medchain, pg_temp"
+#define TRUSTED_SEARCH_PATH "pg_catalog, medchain, medchain_internal, pg_temp"
 
 /*
  * Set everything that our SQL depends on for the rest of this process, whatever the database or the

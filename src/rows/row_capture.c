@@ -83,13 +83,13 @@ capture_require_trigger(FunctionCallInfo fcinfo)
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("medchain.capture() is called by AFTER ROW triggers alone")));
+				 errmsg("medchain_internal.capture() is called by AFTER ROW triggers alone")));
 	if (strcmp(trigger->tg_trigger->tgname, CAPTURE_TRIGGER) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("trigger \"%s\" on table \"%s\" is not medchain's",
 					  trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation)),
-				 errdetail("It calls medchain.capture(), as trigger \"%s\" alone should.",
+				 errdetail("It calls medchain_internal.capture(), as trigger \"%s\" alone should.",
 						   CAPTURE_TRIGGER),
 				 errhint("DROP TRIGGER %s ON %s;", quote_identifier(trigger->tg_trigger->tgname),
 						 row_table_sql_name(trigger->tg_relation))));

@@ -65,7 +65,7 @@ row_history(FunctionCallInfo fcinfo, RowKeyForm form)
 	values[1] = trusted_bytea(id, HASH_LEN);
 	appended = row_run_read_begin();
 	trusted_begin(&scope);
-	trusted_read(&plan, "SELECT * FROM medchain.row_words($1, $2)", 2, types, values);
+	trusted_read(&plan, "SELECT * FROM medchain_internal.row_words($1, $2)", 2, types, values);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
 	trusted_end(&scope);

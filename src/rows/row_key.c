@@ -37,7 +37,7 @@ row_key_refuse(Relation relation)
 	char	   *hint;
 
 	trusted_begin(&scope);
-	trusted_read(&plan, "SELECT medchain.row_beginning($1)", 1, types, values);
+	trusted_read(&plan, "SELECT medchain_internal.row_beginning($1)", 1, types, values);
 	hint = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	hint = hint == NULL ? NULL : MemoryContextStrdup(caller, hint);
 	trusted_end(&scope);
@@ -117,7 +117,7 @@ row_key_split(const RowKey *key, text *given, bool as_object)
 	ArrayType  *array;
 
 	trusted_begin(&scope);
-	trusted_read(&plan, "SELECT medchain.row_key_values($1, $2, $3)", 3, types, values);
+	trusted_read(&plan, "SELECT medchain_internal.row_key_values($1, $2, $3)", 3, types, values);
 	array = DatumGetArrayTypeP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 											 &isnull));
 	MemoryContextSwitchTo(caller);

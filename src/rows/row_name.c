@@ -120,7 +120,7 @@ names_table(SPITupleTable *rows)
  */
 #define NAMES_QUERY \
 	"SELECT t.ledger_name, c.name, (SELECT CASE WHEN NOT s.late THEN s.seq END " \
-	"FROM medchain.local_node n, medchain.table_start(n.node, t.ledger_name) s) " \
+	"FROM medchain.local_node n, medchain_internal.table_start(n.node, t.ledger_name) s) " \
 	"FROM medchain.row_table t JOIN medchain.row_column c ON c.relation = t.relation " \
 	"AND c.attribute = ANY (t.key_columns) WHERE %s ORDER BY c.name COLLATE \"C\""
 
@@ -150,7 +150,7 @@ RowNames *
 row_names_of(const char *ledger_name)
 {
 	static SPIPlanPtr plan = NULL;
-	RowNames   *names = names_read(&plan, "t.ledger_name = $1 AND medchain.is_watched(t)",
+	RowNames   *names = names_read(&plan, "t.ledger_name = $1 AND medchain_internal.is_watched(t)",
 								   TEXTOID, CStringGetTextDatum(ledger_name));
 
 	names->ledger_name = pstrdup(ledger_name);

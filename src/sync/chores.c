@@ -161,7 +161,9 @@ chores_warn(SharedDatabase *slot)
 
 		worker_begin(slot, "looking at certificates");
 		trusted_begin(&scope);
-		trusted_execute(&plan, "SELECT w.warning, w.hint FROM medchain.certificate_warnings() w",
+		trusted_execute(&plan,
+						"SELECT w.warning, w.hint FROM "
+						"medchain_internal.certificate_warnings() w",
 						0, NULL, NULL, NULL, false);
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{

@@ -48,7 +48,8 @@ typedef struct VerifyRequest
 static SPITupleTable *
 verify_fold(void)
 {
-	SPI_execute("SELECT origin, detail FROM medchain.fold_faults() ORDER BY origin COLLATE \"C\", "
+	SPI_execute("SELECT origin, detail FROM medchain_internal.fold_faults() ORDER BY origin "
+				"COLLATE \"C\", "
 				"detail COLLATE \"C\"", true, 0);
 	return SPI_tuptable;
 }

@@ -61,9 +61,9 @@ sub fold
 {
 	my ($self, $name, $origin, $first) = @_;
 	my $last  = "(SELECT size - 1 FROM medchain.chain WHERE origin = '$origin')";
-	my @times = $self->times($name, 'BEGIN', "SELECT medchain.fold_forget('$origin', $last)",
-		"SELECT medchain.fold_entries('$origin', $last, 9223372036854775806)", "SELECT medchain.fold_forget('$origin', $first)",
-		'TRUNCATE medchain.fact', "SELECT medchain.fold_entries('$origin', $first, 9223372036854775806)", 'ROLLBACK');
+	my @times = $self->times($name, 'BEGIN', "SELECT medchain_internal.fold_forget('$origin', $last)",
+		"SELECT medchain_internal.fold_entries('$origin', $last, 9223372036854775806)", "SELECT medchain_internal.fold_forget('$origin', $first)",
+		'TRUNCATE medchain.fact', "SELECT medchain_internal.fold_entries('$origin', $first, 9223372036854775806)", 'ROLLBACK');
 	return $times[5];
 }
 
@@ -125,7 +125,7 @@ sub members
 		push @{ $ms{configuration} }, $self->folds($rounds, 'rdc', 'ren', $newest->('ren', 'configure', 'rha'));
 		$self->rekey($size);
 		push @{ $ms{'change of key'} }, $self->folds($rounds, 'rdc', 'rdc', $newest->('rdc', 'rekey', 'rha'));
-		my ($ask) = $self->times('rdc', q{SELECT medchain.may_seal('ren', 0, now())});
+		my ($ask) = $self->times('rdc', q{SELECT medchain_internal.may_seal('ren', 0, now())});
 		printf $out "  %10d %16.1f %18.1f %16.1f %16.1f %16.1f\n", $size, (map { $ms{$_}[-1] } @what), $ask;
 	}
 	foreach my $what (@what)
@@ -145,7 +145,7 @@ sub verify_alone
 	my ($self, $node) = @_;
 	my $peak = q{SELECT 'peak', substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\s+([0-9]+)')};
 	my ($rc, $printed, $err) = $self->{alliance}->try($node, join("\n", '\timing on', 'SET medchain.verify_workers = 0;', 'SET jit = off;', "$peak;",
-		'SELECT count(*) FROM medchain.state_faults();', "$peak;"));
+		'SELECT count(*) FROM medchain_internal.state_faults();', "$peak;"));
 	die $err if $rc;
 	my @kib = $printed =~ /^peak\|([0-9]+)$/mg;
 	my @ms  = $printed =~ /^Time: ([0-9.]+) ms/mg;
@@ -195,7 +195,7 @@ sub protocols
 			push @{ $ms{$_} }, $self->fold($_, 'ren', $first) / $turn foreach qw(ren rdc);
 			(my $verify, $kib) = $self->verify_alone('rdc');
 			push @{ $ms{verify} }, $verify / $size;
-			push @{ $ms{workers} }, ($self->times('rdc', 'SELECT count(*) FROM medchain.state_faults()'))[0] / $size;
+			push @{ $ms{workers} }, ($self->times('rdc', 'SELECT count(*) FROM medchain_internal.state_faults()'))[0] / $size;
 		}
 		my %each = map { $_ => Rig::median(@{ $ms{$_} }) } keys %ms;
 

@@ -175,7 +175,7 @@ my %asked = (
 		q{SELECT * FROM medchain.verify_table('public.diagnosis')},
 		q{SELECT medchain.row_proof('public.diagnosis', '1'::text) - 'checkpoint' - 'hashes' - 'tree_size'},
 		q{SELECT * FROM medchain.row_history('public.diagnosis', 2)},
-		q{SELECT medchain.row_description('public.diagnosis')},
+		q{SELECT medchain_internal.row_description('public.diagnosis')},
 	],
 	en => [
 		"SELECT medchain.protocol_envelope('P1', $text, $grants, $index, $valid)",

@@ -173,7 +173,7 @@ sql("x$_", 'CREATE EXTENSION medchain CASCADE') foreach 1 .. 2;
 $cluster->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = 'node' AND backend_type LIKE 'medchain%'});
 refused('x1', 'SELECT medchain.start_workers()', $full, 'start_workers() names max_worker_processes');
 refused('x1', "SELECT medchain.found_alliance('west', 'dc', '$certificate', '$anchors')", $full, 'so does found_alliance()');
-refused('x1', "SELECT medchain.sign_envelope('application/vnd.medchain.protocol+json', '{}')", $full, 'and what asks for a signature');
+refused('x1', "SELECT medchain_internal.sign_envelope('application/vnd.medchain.protocol+json', '{}')", $full, 'and what asks for a signature');
 refused('x2', 'SELECT medchain.start_workers()', $full, 'in each database that has none');
 like(sql('x1', 'SELECT sealer_error FROM medchain.stat'), qr/no room/, 'medchain.stat says it too');
 sql('postgres', 'SELECT pg_sleep(3)');

@@ -233,7 +233,7 @@ $alliance->forge('ha', "INSERT INTO medchain.entry VALUES ('ha', $size, '0000000
 	INSERT INTO medchain.entry SELECT 'ha', 1000000 + i, gen_random_uuid(), 'visit', now(), 'ha', NULL, repeat('x', 100), '\\x00' FROM generate_series(1, 200000) i;
 	DELETE FROM medchain.entry WHERE leaf_hash = '\\x00'; DELETE FROM medchain.block WHERE hash = '\\x00'");
 $alliance->wait_for('dc', $apply);
-my $sender = $alliance->sql('ha', q{SELECT pid FROM pg_stat_replication WHERE application_name = (SELECT medchain.slot_name('east', 'dc', 'ha')) OR application_name = (SELECT medchain.slot_name('east', 'dc', 'ha', true))});
+my $sender = $alliance->sql('ha', q{SELECT pid FROM pg_stat_replication WHERE application_name = (SELECT medchain_internal.slot_name('east', 'dc', 'ha')) OR application_name = (SELECT medchain_internal.slot_name('east', 'dc', 'ha', true))});
 kill 'STOP', $sender;
 is($alliance->sql('dc', $apply), 't', q{a peer's transaction is under way here, and goes no further});
 revocation_ok('it is');

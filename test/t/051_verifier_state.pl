@@ -127,7 +127,7 @@ foreach my $case (
 	[ en => 'bind_role', '{}' ], [ hb => 'note', qq{{"protocol": "$protocol", "note": 1}} ])
 {
 	my ($node, $kind, $body) = @$case;
-	$alliance->sql($node, "SELECT medchain.append_raw('$kind', '$body', NULL, true)");
+	$alliance->sql($node, "SELECT medchain_internal.append_raw('$kind', '$body', NULL, true)");
 }
 $alliance->wait_for_equal_heads;
 foreach my $node (qw(dc hb))
@@ -135,7 +135,7 @@ foreach my $node (qw(dc hb))
 	my $text = export($node);
 	my $seen = found($text, '--rejections');
 	my $expected = $alliance->sql($node, q{SELECT coalesce(json_agg(json_build_object('origin', origin, 'seq', seq, 'entry', entry, 'kind', kind,
-		'time', medchain.ledger_time("time"), 'about', about, 'reason', reason) ORDER BY origin COLLATE "C", seq), '[]') FROM medchain.rejections});
+		'time', medchain_internal.ledger_time("time"), 'about', about, 'reason', reason) ORDER BY origin COLLATE "C", seq), '[]') FROM medchain.rejections});
 	is_deeply($seen->{rejections}, decode_json($expected), "$node: what medchain.rejections has");
 	ok(!exists $seen->{state}, 'and no state, for which nobody asked');
 	my (undef, $out) = verify($text, '--rejections');

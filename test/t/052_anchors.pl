@@ -149,7 +149,7 @@ is($alliance->sql('new', 'SELECT medchain.state_hash()'), $alliance->sql('dc', '
 $alliance->wait_for('solo', "SELECT clock_timestamp() > to_timestamp($solo_ends)");
 $alliance->fails_like('solo', "SELECT medchain.renew_anchors('$nextca')", qr/certificate ended too long ago to renew trust anchors.*HINT:/s, 'too late is too late');
 $alliance->sql('solo', "INSERT INTO medchain.pending (payload) SELECT jsonb_build_object('kind', 'anchors', 'origin', 'solo', 'id', gen_random_uuid(), 'time',
-	medchain.ledger_time(to_timestamp($solo_ends) - interval '20 s'), 'actor', 'solo', 'role', 'postgres', 'body', medchain.sign_envelope('application/vnd.medchain.anchors+json',
+	medchain_internal.ledger_time(to_timestamp($solo_ends) - interval '20 s'), 'actor', 'solo', 'role', 'postgres', 'body', medchain_internal.sign_envelope('application/vnd.medchain.anchors+json',
 	jsonb_build_object('alliance', 'west', 'trust_anchors', '$nextca'::text, 'last', '{}'::jsonb)::text)::jsonb)::text");
 $alliance->sql('solo', 'SELECT medchain.seal()');
 is($alliance->sql('solo', q{SELECT kind, reason FROM medchain.rejections}), q{anchors|the data centre's certificate ended too long ago to renew trust anchors}, 'a back-dated one is seen by its block');

@@ -49,10 +49,10 @@ $alliance->sql('en', "SELECT medchain.amend_protocol(id, i, 'other words', '[]')
 
 # entries that no part has by its subject: a protocol's and a revocation's without one, and what is
 # said of no protocol at all
-$alliance->sql('en', qq{SELECT medchain.append_governance('revocation', '{"protocol": "$some[4]", "reason": "no subject"}', NULL);
-	SELECT medchain.append_governance('note', '{"protocol": "00000000-0000-4000-8000-000000000000", "note": 1}', NULL);
-	SELECT medchain.append_governance('protocol', '{}', NULL);
-	SELECT medchain.append_governance('revocation', '{"protocol": "$some[5]"}', sha256('somebody else'))});
+$alliance->sql('en', qq{SELECT medchain_internal.append_governance('revocation', '{"protocol": "$some[4]", "reason": "no subject"}', NULL);
+	SELECT medchain_internal.append_governance('note', '{"protocol": "00000000-0000-4000-8000-000000000000", "note": 1}', NULL);
+	SELECT medchain_internal.append_governance('protocol', '{}', NULL);
+	SELECT medchain_internal.append_governance('revocation', '{"protocol": "$some[5]"}', sha256('somebody else'))});
 $alliance->wait_for_equal_heads;
 
 # What verify() says of the state after a statement, in either way; it is undone.
@@ -64,7 +64,7 @@ sub faults
 				AND tgrelid = ANY ('{claim,member,member_certificate,contract,examinee_key,protocol,protocol_grant,data_index,fact}'::regclass[]) LOOP
 			EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', t.of, t.tgname); END LOOP; END \$\$;
 		$statement;
-		SELECT origin, detail FROM medchain.state_faults() ORDER BY origin COLLATE \"C\", detail COLLATE \"C\"; ROLLBACK");
+		SELECT origin, detail FROM medchain_internal.state_faults() ORDER BY origin COLLATE \"C\", detail COLLATE \"C\"; ROLLBACK");
 }
 
 is(faults($_, 'SELECT 1 WHERE false'), '', "nothing to be found, $_ workers") foreach 0, 2;
@@ -123,7 +123,7 @@ foreach my $what (sort keys %tamper)
 is(scalar(split /\n/, faults(2, $tamper{'a protocol edited'}[0])), 1, 'one fault for one row');
 
 # in transactions that must not write, and on a standby, which has parts and workers as well
-is($alliance->sql('dc', "SET medchain.verify_workers = $_; BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE; SELECT count(*) FROM medchain.state_faults(); COMMIT"),
+is($alliance->sql('dc', "SET medchain.verify_workers = $_; BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE; SELECT count(*) FROM medchain_internal.state_faults(); COMMIT"),
 	'0', "read-only, $_ workers") foreach 0, 2;
 my $primary = $alliance->cluster('dc');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
@@ -135,7 +135,7 @@ my $on_standby = sub
 {
 	my ($workers) = @_;
 	$primary->wait_for_catchup($standby);
-	return $standby->safe_psql('postgres', "SET medchain.verify_workers = $workers; SELECT detail FROM medchain.state_faults()");
+	return $standby->safe_psql('postgres', "SET medchain.verify_workers = $workers; SELECT detail FROM medchain_internal.state_faults()");
 };
 is($on_standby->($_), '', "nothing to be found on a standby, $_ workers") foreach 0, 2;
 my $as_stored = q{SET session_replication_role = replica; UPDATE medchain.protocol SET protocol_text = '%s' WHERE id = '%s'};
@@ -151,7 +151,7 @@ sub growth
 {
 	my ($before, $found, $after) = split /\n/, $alliance->sql('dc', q{SET medchain.verify_workers = 0; SET jit = off;
 		SELECT substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\s+([0-9]+)');
-		SELECT count(*) FROM medchain.state_faults();
+		SELECT count(*) FROM medchain_internal.state_faults();
 		SELECT substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\s+([0-9]+)')});
 	return $after - $before;
 }

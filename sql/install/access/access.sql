@@ -18,36 +18,42 @@ COMMENT ON VIEW medchain.active_grant IS
     'grants of protocols that are not revoked, between members who take part, with every period '
     'that has to contain the time of access';
 
-CREATE FUNCTION medchain.may_query_support(internal) RETURNS internal
+CREATE FUNCTION medchain_internal.may_query_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_may_query_support';
-COMMENT ON FUNCTION medchain.may_query_support(internal) IS 'planner support of may_query()';
-CREATE FUNCTION medchain.may_update_support(internal) RETURNS internal
+COMMENT ON FUNCTION medchain_internal.may_query_support(internal)
+    IS 'planner support of may_query()';
+CREATE FUNCTION medchain_internal.may_update_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_may_update_support';
-COMMENT ON FUNCTION medchain.may_update_support(internal) IS 'planner support of may_update()';
+COMMENT ON FUNCTION medchain_internal.may_update_support(internal)
+    IS 'planner support of may_update()';
 
 CREATE FUNCTION medchain.may_query(subject anyelement, relation regclass DEFAULT NULL)
     RETURNS boolean
-    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_query_support AS 'MODULE_PATHNAME',
+    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain_internal.may_query_support
+        AS 'MODULE_PATHNAME',
         'medchain_may_query';
 COMMENT ON FUNCTION medchain.may_query(anyelement, regclass) IS
     'may the current member query records of this subject (in this relation), by the clock of the '
     'statement?';
 -- A literal, or a parameter, without a type is text; and so is whatever PostgreSQL takes for it.
 CREATE FUNCTION medchain.may_query(subject text, relation regclass DEFAULT NULL) RETURNS boolean
-    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_query_support AS 'MODULE_PATHNAME',
+    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain_internal.may_query_support
+        AS 'MODULE_PATHNAME',
         'medchain_may_query';
 COMMENT ON FUNCTION medchain.may_query(text, regclass) IS
     'may the current member query records of this subject (in this relation), by the clock of the '
     'statement?';
 CREATE FUNCTION medchain.may_update(subject text, relation regclass DEFAULT NULL) RETURNS boolean
-    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_update_support AS 'MODULE_PATHNAME',
+    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain_internal.may_update_support
+        AS 'MODULE_PATHNAME',
         'medchain_may_update';
 COMMENT ON FUNCTION medchain.may_update(text, regclass) IS
     'may the current member update records of this subject (in this relation), by the clock of the '
     'statement?';
 CREATE FUNCTION medchain.may_update(subject anyelement, relation regclass DEFAULT NULL)
     RETURNS boolean
-    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain.may_update_support AS 'MODULE_PATHNAME',
+    LANGUAGE c STABLE PARALLEL RESTRICTED SUPPORT medchain_internal.may_update_support
+        AS 'MODULE_PATHNAME',
         'medchain_may_update';
 COMMENT ON FUNCTION medchain.may_update(anyelement, regclass) IS
     'may the current member update records of this subject (in this relation), by the clock of the '

@@ -5,40 +5,41 @@
  * gets a name that was somebody else's does not get what goes with it, and who is renamed keeps it.
  */
 
-CREATE FUNCTION medchain.server_identifier() RETURNS text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.server_identifier() RETURNS text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
     AS $$ SELECT split_part(here(), '/', 1) $$;
-COMMENT ON FUNCTION medchain.server_identifier() IS
+COMMENT ON FUNCTION medchain_internal.server_identifier() IS
     'internal: system identifier of this server, whose roles have their numbers here alone';
 
 -- What people are told that a role is called; null: it is gone.  A role can be named in another
 -- database, with another encoding, by what is no text here.
-CREATE FUNCTION medchain.role_called(p_role oid) RETURNS text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.role_called(p_role oid) RETURNS text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT coalesce('base64:' || text_base64(r.rolname::text), r.rolname::text)
     FROM pg_roles r WHERE r.oid = p_role
 $$;
-COMMENT ON FUNCTION medchain.role_called(oid) IS
+COMMENT ON FUNCTION medchain_internal.role_called(oid) IS
     'internal: name of a role as the ledger has it; null if there is no such role';
 
 -- What the ledger is told of a role: what it is called now, for whom it acts (null: nobody), and
 -- which entries about it that ends.
-CREATE FUNCTION medchain.say_binding(p_name text, p_member text, p_replaces uuid[],
+CREATE FUNCTION medchain_internal.say_binding(p_name text, p_member text, p_replaces uuid[],
     p_cause text DEFAULT NULL) RETURNS uuid
-    LANGUAGE sql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE sql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT append_raw('bind_role', (jsonb_build_object('role', p_name, 'member', p_member,
         'replaces', p_replaces)
         || CASE WHEN p_cause IS NULL THEN '{}' ELSE jsonb_build_object('cause', p_cause) END)::text,
         NULL, p_cause IS NULL)
 $$;
-COMMENT ON FUNCTION medchain.say_binding(text, text, uuid[], text) IS
+COMMENT ON FUNCTION medchain_internal.say_binding(text, text, uuid[], text) IS
     'internal: put a binding of a role on the ledger; cause: what was noticed, null if somebody '
     'wants it so, who then waits until it is sealed';
 
 CREATE FUNCTION medchain.bind_role(role regrole, member text) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     before uuid[];
@@ -81,8 +82,8 @@ COMMENT ON FUNCTION medchain.bind_role(regrole, text) IS
     'that gets its name is not';
 
 -- Of entries that bind a role, oldest first, those that have not ended: some may not be sealed yet.
-CREATE FUNCTION medchain.live_bindings(p_entries uuid[]) RETURNS uuid[]
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.live_bindings(p_entries uuid[]) RETURNS uuid[]
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT ARRAY(SELECT e.id FROM unnest(p_entries) WITH ORDINALITY e (id, n)
         WHERE EXISTS (SELECT FROM role_binding r WHERE r.entry = e.id)
@@ -90,27 +91,27 @@ AS $$
                        WHERE c.origin = l.node AND c.kind = 'bind_role' AND c.id = e.id)
         ORDER BY e.n)
 $$;
-COMMENT ON FUNCTION medchain.live_bindings(uuid[]) IS
+COMMENT ON FUNCTION medchain_internal.live_bindings(uuid[]) IS
     'internal: entries that bind a role without those that others have ended';
 
 -- Roles that act for a member and are called otherwise than the ledger says, or are gone.  What is
 -- said of them and not sealed yet will be known in a moment.
-CREATE FUNCTION medchain.unsettled_roles() RETURNS TABLE (role oid, said text, name text)
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.unsettled_roles() RETURNS TABLE (role oid, said text, name text)
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT o.role, r.role, role_called(o.role) FROM bound_role o
     JOIN role_binding r ON r.entry = o.entries[cardinality(o.entries)]
     WHERE o.server = server_identifier() AND r.role IS DISTINCT FROM role_called(o.role)
 $$;
-COMMENT ON FUNCTION medchain.unsettled_roles() IS
+COMMENT ON FUNCTION medchain_internal.unsettled_roles() IS
     'internal: roles that act for a member of which the ledger does not say what they are called '
     'now, or that they are gone';
 
 -- Roles belong to the server: they are renamed and dropped in any database of it, and nothing there
 -- knows of us.  So the keeper looks, when there may be something to see.  It waits for nobody: what
 -- a session is about to bind anew it looks at again.
-CREATE FUNCTION medchain.settle_roles() RETURNS boolean
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.settle_roles() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     b bound_role;
@@ -144,13 +145,13 @@ BEGIN
     RETURN NOT EXISTS (SELECT FROM unsettled_roles());
 END
 $$;
-COMMENT ON FUNCTION medchain.settle_roles() IS
+COMMENT ON FUNCTION medchain_internal.settle_roles() IS
     'internal: put on the ledger that roles which act for a member were renamed, or are gone; '
     'false: not all of them could be looked at';
 
 -- What verify() has to say of them.  What has happened in this moment the keeper is about to say.
-CREATE FUNCTION medchain.bound_role_faults() RETURNS TABLE (fault text)
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.bound_role_faults() RETURNS TABLE (fault text)
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     give_up CONSTANT timestamptz := clock_timestamp() + interval '5 s';
@@ -178,12 +179,12 @@ BEGIN
         FROM unsettled_roles() u;
 END
 $$;
-COMMENT ON FUNCTION medchain.bound_role_faults() IS
+COMMENT ON FUNCTION medchain_internal.bound_role_faults() IS
     'internal: where roles that act for a member are not those that the ledger names';
 
 -- Where the node is now, roles have other numbers: those of the same names take their places.
-CREATE FUNCTION medchain.take_over_roles() RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.take_over_roles() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     b role_binding;
@@ -219,5 +220,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.take_over_roles() IS
+COMMENT ON FUNCTION medchain_internal.take_over_roles() IS
     'internal: the roles of this server that have the names of those that were bound';

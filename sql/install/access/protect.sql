@@ -10,9 +10,9 @@
  * evaluates equal conditions of a command once (add_security_quals() in rowsecurity.c).
  */
 
-CREATE FUNCTION medchain.protection_policies(subject name, relation regclass)
+CREATE FUNCTION medchain_internal.protection_policies(subject name, relation regclass)
     RETURNS TABLE (policy text, permissive boolean, command text, visible text, allowed text)
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT k.prefix || lower(c.command), k.permissive, c.command,
            CASE c.command WHEN 'SELECT' THEN q.may_query
@@ -31,12 +31,13 @@ AS $$
                         AND t.typcategory = 'S' AND t.oid <> 'text'::regtype)
                     THEN '(%I)::text' ELSE '%I' END, subject)) s (value)) q (may_query, may_update)
 $$;
-COMMENT ON FUNCTION medchain.protection_policies(name, regclass) IS
+COMMENT ON FUNCTION medchain_internal.protection_policies(name, regclass) IS
     'internal: the policies of a protected table, their conditions as pg_get_expr() writes them';
 
 -- A policy that somebody else gave one of our names, and one of ours under another, is his affair.
-CREATE FUNCTION medchain.own_policies(part regclass) RETURNS TABLE (policy name, is_own boolean)
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.own_policies(part regclass)
+    RETURNS TABLE (policy name, is_own boolean)
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT p.polname, EXISTS (
                SELECT FROM pg_depend d JOIN pg_proc f ON f.oid = d.refobjid
@@ -47,12 +48,12 @@ AS $$
     WHERE p.polrelid = own_policies.part
     AND p.polname IN (SELECT w.policy FROM protection_policies('', 0) w)
 $$;
-COMMENT ON FUNCTION medchain.own_policies(regclass) IS
+COMMENT ON FUNCTION medchain_internal.own_policies(regclass) IS
     'internal: policies on a table with names that medchain uses, and whether they are '
     'medchain''s, judged by what they call';
 
-CREATE FUNCTION medchain.drop_policies(part regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.drop_policies(part regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     name name;
@@ -62,12 +63,13 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.drop_policies(regclass) IS
+COMMENT ON FUNCTION medchain_internal.drop_policies(regclass) IS
     'internal: take medchain''s policies off one part of a table, also those that were left there';
 
 -- One part of it, the table itself or a partition: row security does not descend by itself.
-CREATE FUNCTION medchain.protect_part(part regclass, subject name, relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.protect_part(part regclass, subject name, relation regclass)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     p record;
@@ -91,11 +93,12 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.protect_part(regclass, name, regclass) IS
+COMMENT ON FUNCTION medchain_internal.protect_part(regclass, name, regclass) IS
     'internal: row security by grants on one part of a protected table';
 
-CREATE FUNCTION medchain.protection_faults(relation regclass, subject name) RETURNS SETOF text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.protection_faults(relation regclass, subject name)
+    RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT format('row security on %s is %s', p,
                   CASE WHEN c.relrowsecurity THEN 'not forced' ELSE 'off' END)
@@ -112,13 +115,14 @@ AS $$
                              WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' END)
            IS DISTINCT FROM (w.permissive, '{0}'::oid[], w.visible, w.allowed, w.command)
 $$;
-COMMENT ON FUNCTION medchain.protection_faults(regclass, name) IS
+COMMENT ON FUNCTION medchain_internal.protection_faults(regclass, name) IS
     'internal: what of a protected table''s row security is gone or was changed, in words';
 
 -- An identity is compared as a text: that of a type whose values have one each, whatever a session
 -- has set.
-CREATE FUNCTION medchain.require_subject_column(relation regclass, subject name) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_subject_column(relation regclass, subject name)
+    RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     type regtype;
@@ -151,12 +155,12 @@ BEGIN
         HINT = 'Name a column of a text, integer, numeric, uuid or enum type.';
 END
 $$;
-COMMENT ON FUNCTION medchain.require_subject_column(regclass, name) IS
+COMMENT ON FUNCTION medchain_internal.require_subject_column(regclass, name) IS
     'internal: error unless a table has this column, of a type that identities can have';
 
 CREATE FUNCTION medchain.protect(relation regclass, subject name, key name DEFAULT NULL)
     RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF protect.relation IS NULL OR protect.subject IS NULL THEN
@@ -174,7 +178,7 @@ COMMENT ON FUNCTION medchain.protect(regclass, name, name) IS
 -- Also of a table that is not known here, but has our policies: restored from a dump of another
 -- database, or detached from a protected one.
 CREATE FUNCTION medchain.unprotect(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     root regclass := partition_root(unprotect.relation);

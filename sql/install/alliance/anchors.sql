@@ -4,7 +4,8 @@
 
 CREATE FUNCTION medchain.renew_anchors(trust_anchors text, grace_days int DEFAULT NULL)
     RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node('{data_center}', 'renew_anchors()');
@@ -58,9 +59,9 @@ COMMENT ON VIEW medchain.trust_anchors IS
     'the alliance''s trust anchors: since when each is one, and when it was retired, if it was; '
     'days_left: until its certificate ends';
 
-CREATE FUNCTION medchain.certificate_warnings(OUT warning text, OUT hint text)
+CREATE FUNCTION medchain_internal.certificate_warnings(OUT warning text, OUT hint text)
     RETURNS SETOF record
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT format('trust anchor "%s" of the alliance %s', a.subject, CASE WHEN a.days_left < 0
                THEN 'has ended' ELSE format('ends in %s days', a.days_left) END),
@@ -74,6 +75,6 @@ AS $$
     FROM local_node n JOIN member m ON m.name = n.node
     WHERE upper(m.valid) < now() + interval '90 days'
 $$;
-COMMENT ON FUNCTION medchain.certificate_warnings() IS
+COMMENT ON FUNCTION medchain_internal.certificate_warnings() IS
     'internal: trust anchors in force, and the node''s own certificate (or contract), that end '
     'within 90 days: what the keeper says in the log once a day';

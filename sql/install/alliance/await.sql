@@ -9,8 +9,8 @@
 
 -- Every chain that we follow is here as far as its member had it when we asked; at most
 -- medchain.seal_timeout.
-CREATE FUNCTION medchain.catch_up() RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.catch_up() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     patience CONSTANT interval := current_setting('medchain.seal_timeout')::interval;
@@ -47,11 +47,11 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.catch_up() IS
+COMMENT ON FUNCTION medchain_internal.catch_up() IS
     'internal: wait until what peers have sealed by now is here, at most medchain.seal_timeout';
 
-CREATE FUNCTION medchain.chain_behind(origin text, height bigint) RETURNS boolean
-    LANGUAGE sql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.chain_behind(origin text, height bigint) RETURNS boolean
+    LANGUAGE sql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT coalesce((SELECT c.height FROM chain c WHERE c.origin = $1), -1) < $2
         AND ($1 = (SELECT n.data_center FROM local_node n)
@@ -59,11 +59,11 @@ AS $$
                  AND m.expelled IS NULL))
         AND NOT EXISTS (SELECT FROM quarantine q WHERE q.origin = $1)
 $$;
-COMMENT ON FUNCTION medchain.chain_behind(text, bigint) IS
+COMMENT ON FUNCTION medchain_internal.chain_behind(text, bigint) IS
     'internal: is a chain that moves on here not here up to this height?';
 
-CREATE FUNCTION medchain.await_own_part() RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.await_own_part() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     -- by the key, whatever the planner knows of these tables: a thousand members are not read
@@ -73,11 +73,11 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.await_own_part() IS
+COMMENT ON FUNCTION medchain_internal.await_own_part() IS
     'internal: where this node is no member with a ledger yet, wait for what the others have said';
 
-CREATE FUNCTION medchain.await_members(names text[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.await_members(names text[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     wanted text;
@@ -91,11 +91,11 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.await_members(text[]) IS
+COMMENT ON FUNCTION medchain_internal.await_members(text[]) IS
     'internal: where one of these is no member here, wait for what the others have said';
 
-CREATE FUNCTION medchain.await_protocol(protocol uuid) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.await_protocol(protocol uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF await_protocol.protocol IS NOT NULL
@@ -104,5 +104,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.await_protocol(uuid) IS
+COMMENT ON FUNCTION medchain_internal.await_protocol(uuid) IS
     'internal: where there is no such protocol here, wait for what the others have said';

@@ -4,9 +4,9 @@
 
 -- For functions that only one kind of member calls: error unless this node is one and nobody else's
 -- session calls.
-CREATE FUNCTION medchain.require_node(kinds medchain.member_kind[], what text)
+CREATE FUNCTION medchain_internal.require_node(kinds medchain.member_kind[], what text)
     RETURNS medchain.local_node
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node;
@@ -38,11 +38,11 @@ BEGIN
     RETURN local;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_node(medchain.member_kind[], text) IS
+COMMENT ON FUNCTION medchain_internal.require_node(medchain.member_kind[], text) IS
     'internal: this database as a node; error unless it is of one of these kinds';
 
-CREATE FUNCTION medchain.require_capability(capability text, what text) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_capability(capability text, what text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     m member;
@@ -80,12 +80,12 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_capability(text, text) IS
+COMMENT ON FUNCTION medchain_internal.require_capability(text, text) IS
     'internal: error unless this node''s contract allows that now';
 
 -- Error if a list on the ledger revokes this certificate.
-CREATE FUNCTION medchain.refuse_revoked(member text, certificate text) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.refuse_revoked(member text, certificate text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     revocation record;
@@ -100,14 +100,14 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.refuse_revoked(text, text) IS
+COMMENT ON FUNCTION medchain_internal.refuse_revoked(text, text) IS
     'internal: error if a certificate was revoked';
 
 -- A certificate cannot be taken back from the ledger, so what looks like the wrong file is said
 -- when it is given: a name that is not the member's, and a key that signs another ledger.
-CREATE FUNCTION medchain.warn_of_certificate(member text, certificate text, way_back text)
+CREATE FUNCTION medchain_internal.warn_of_certificate(member text, certificate text, way_back text)
     RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     facts record;
@@ -130,14 +130,15 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.warn_of_certificate(text, text, text) IS
+COMMENT ON FUNCTION medchain_internal.warn_of_certificate(text, text, text) IS
     'internal: a warning if a certificate looks like that of somebody else';
 
 -- Terms of a contract; what is null is as in the member's contract in force, or else by its kind
 -- and certificate.
-CREATE FUNCTION medchain.contract_terms(member text, kind medchain.member_kind, certificate text,
+CREATE FUNCTION medchain_internal.contract_terms(member text, kind medchain.member_kind,
+    certificate text,
     capabilities text[], valid tstzrange) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node('{data_center}', 'a contract');
@@ -215,12 +216,13 @@ BEGIN
     RETURN terms::text;
 END
 $$;
-COMMENT ON FUNCTION medchain.contract_terms(text, medchain.member_kind, text, text[], tstzrange) IS
+COMMENT ON FUNCTION medchain_internal.contract_terms(text, medchain.member_kind, text, text[],
+    tstzrange) IS
     'internal: the JSON text of a contract';
 
 -- The envelope of a contract: with the sealer's signature, or with one made outside by this key.
-CREATE FUNCTION medchain.seal_contract(terms text, signature text, key text) RETURNS jsonb
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.seal_contract(terms text, signature text, key text) RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     type CONSTANT text := 'application/vnd.medchain.contract+json';
@@ -242,11 +244,11 @@ BEGIN
     RETURN envelope;
 END
 $$;
-COMMENT ON FUNCTION medchain.seal_contract(text, text, text) IS
+COMMENT ON FUNCTION medchain_internal.seal_contract(text, text, text) IS
     'internal: DSSE envelope of a contract';
 
 CREATE FUNCTION medchain.contract_envelope(contract uuid) RETURNS bytea
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     payload text;
@@ -275,7 +277,7 @@ CREATE FUNCTION medchain.contract_envelope(member text, kind medchain.member_kin
     certificate text DEFAULT NULL,
                                            capabilities text[] DEFAULT NULL, valid tstzrange
                                                DEFAULT NULL) RETURNS bytea
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF contract_envelope.member IS NULL THEN
@@ -302,7 +304,8 @@ CREATE FUNCTION medchain.admit(member text, kind medchain.member_kind, certifica
     capabilities text[] DEFAULT NULL,
                                valid tstzrange DEFAULT NULL, signature text DEFAULT NULL)
                                    RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     PERFORM require_node('{data_center}', 'admit()');
@@ -325,7 +328,8 @@ COMMENT ON FUNCTION medchain.admit(text, medchain.member_kind, text, text[], tst
 
 CREATE FUNCTION medchain.amend_contract(member text, capabilities text[] DEFAULT NULL,
     valid tstzrange DEFAULT NULL, signature text DEFAULT NULL) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     PERFORM require_governor(amend_contract.member, 'amend_contract()');
@@ -341,7 +345,8 @@ COMMENT ON FUNCTION medchain.amend_contract(text, text[], tstzrange, text) IS
 
 CREATE FUNCTION medchain.accept_contract(contract uuid DEFAULT NULL, signature text DEFAULT NULL)
     RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node(NULL, 'accept_contract()');
@@ -380,7 +385,8 @@ COMMENT ON FUNCTION medchain.accept_contract(uuid, text) IS
 
 CREATE FUNCTION medchain.end_contract(member text, reason text, contract uuid DEFAULT NULL)
     RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node(NULL, 'end_contract()');

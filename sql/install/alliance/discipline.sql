@@ -7,28 +7,28 @@
  */
 
 -- Where a chain stands here: {"height", "hash", "size"}.
-CREATE FUNCTION medchain.chain_point(member text, height bigint DEFAULT NULL) RETURNS jsonb
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.chain_point(member text, height bigint DEFAULT NULL) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT coalesce((SELECT jsonb_build_object('height', b.height, 'hash', encode(b.hash, 'hex'),
         'size', b.size) FROM block b
                      WHERE b.origin = $1 AND b.height <= coalesce($2, b.height)
                          ORDER BY b.height DESC LIMIT 1), '{"height": -1, "size": 0}')
 $$;
-COMMENT ON FUNCTION medchain.chain_point(text, bigint) IS
+COMMENT ON FUNCTION medchain_internal.chain_point(text, bigint) IS
     'internal: the newest block of a chain here, or the one of this height, as entries name it';
 
-CREATE FUNCTION medchain.chain_points(members text[]) RETURNS jsonb
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.chain_points(members text[]) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT coalesce(jsonb_object_agg(m, chain_point(m)), '{}') FROM unnest($1) m
 $$;
-COMMENT ON FUNCTION medchain.chain_points(text[]) IS
+COMMENT ON FUNCTION medchain_internal.chain_points(text[]) IS
     'internal: where these members'' chains stand here';
 
 -- Error unless this is the data centre, about another member that is still in.
-CREATE FUNCTION medchain.require_governor(member text, what text) RETURNS medchain.member
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_governor(member text, what text) RETURNS medchain.member
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node('{data_center}', what);
@@ -53,11 +53,12 @@ BEGIN
     RETURN m;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_governor(text, text) IS
+COMMENT ON FUNCTION medchain_internal.require_governor(text, text) IS
     'internal: a member about which the data centre can decide';
 
 CREATE FUNCTION medchain.suspend(member text, reason text) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     m medchain.member := require_governor(suspend.member, 'suspend()');
@@ -76,7 +77,8 @@ COMMENT ON FUNCTION medchain.suspend(text, text) IS
     'one that is verified here';
 
 CREATE FUNCTION medchain.reinstate(member text) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     m medchain.member := require_governor(reinstate.member, 'reinstate()');
@@ -94,7 +96,8 @@ COMMENT ON FUNCTION medchain.reinstate(text) IS
     'one that is verified here, what it says about the time of the suspension excepted';
 
 CREATE FUNCTION medchain.expel(member text, reason text) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     m medchain.member := require_governor(expel.member, 'expel()');
@@ -108,7 +111,8 @@ COMMENT ON FUNCTION medchain.expel(text, text) IS
     'last that counts, and everybody refuses later ones';
 
 CREATE FUNCTION medchain.add_crl(crl text) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node('{data_center}', 'add_crl()');
@@ -138,7 +142,8 @@ COMMENT ON FUNCTION medchain.add_crl(text) IS
     'the last one that is verified here, until rekey()';
 
 CREATE FUNCTION medchain.set_policy(policy text, value text) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node('{data_center}', 'set_policy()');

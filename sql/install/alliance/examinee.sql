@@ -3,8 +3,8 @@
  * app.
  */
 
-CREATE FUNCTION medchain.examinee_key_terms(subject text, public_key text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.examinee_key_terms(subject text, public_key text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     PERFORM require_subject(examinee_key_terms.subject), require_words('public key',
@@ -16,11 +16,11 @@ BEGIN
                                       FROM local_node n;
 END
 $$;
-COMMENT ON FUNCTION medchain.examinee_key_terms(text, text) IS
+COMMENT ON FUNCTION medchain_internal.examinee_key_terms(text, text) IS
     'internal: the JSON text of the registration of an examinee''s key';
 
 CREATE FUNCTION medchain.examinee_key_envelope(subject text, public_key text) RETURNS bytea
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     PERFORM require_node('{end_node}', 'examinee_key_envelope()');
@@ -33,8 +33,9 @@ COMMENT ON FUNCTION medchain.examinee_key_envelope(text, text) IS
     'the one it replaces, for register_examinee_key()';
 
 -- Signatures made outside, in base64, as a DSSE envelope.
-CREATE FUNCTION medchain.make_envelope(type text, terms text, signatures text[]) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.make_envelope(type text, terms text, signatures text[])
+    RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT jsonb_build_object('payloadType', $1, 'payload',
         translate(encode(convert_to($2, 'UTF8'), 'base64'), E'\n', ''),
@@ -43,12 +44,13 @@ AS $$
                                       ORDER BY i), '[]') FROM unnest($3) WITH ORDINALITY x(s, i)
                                           WHERE s IS NOT NULL))
 $$;
-COMMENT ON FUNCTION medchain.make_envelope(text, text, text[]) IS
+COMMENT ON FUNCTION medchain_internal.make_envelope(text, text, text[]) IS
     'internal: DSSE envelope with these signatures';
 
 CREATE FUNCTION medchain.register_examinee_key(subject text, public_key text, proof text,
     previous_proof text DEFAULT NULL) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     type CONSTANT text := 'application/vnd.medchain.examinee+json';
@@ -90,7 +92,8 @@ COMMENT ON FUNCTION medchain.register_examinee_key(text, text, text, text) IS
     'its signature over examinee_key_envelope(); previous_proof: that of the key it replaces';
 
 CREATE FUNCTION medchain.withdraw_examinee_key(subject text, reason text) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node('{data_center}', 'withdraw_examinee_key()');

@@ -5,7 +5,7 @@
 -- For a member that joins: the first block of this alliance with its entries, and the newest
 -- contract with that member.
 CREATE FUNCTION medchain.join_material(node text) RETURNS text
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node;
@@ -38,8 +38,8 @@ COMMENT ON FUNCTION medchain.join_material(text) IS
     'for peers: genesis block and the contract offered to this member';
 
 -- Error unless the material is a genesis block that hangs together; the genesis entry's body.
-CREATE FUNCTION medchain.check_genesis(material jsonb) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.check_genesis(material jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     note CONSTANT text := material ->> 'note';
@@ -75,12 +75,13 @@ BEGIN
     RETURN body;
 END
 $$;
-COMMENT ON FUNCTION medchain.check_genesis(jsonb) IS
+COMMENT ON FUNCTION medchain_internal.check_genesis(jsonb) IS
     'internal: verify what a data centre sent to a member that joins';
 
 CREATE FUNCTION medchain.join_alliance(node text, certificate text, data_center text,
     signature text DEFAULT NULL) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     material jsonb;

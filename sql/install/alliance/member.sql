@@ -4,8 +4,8 @@
 
 -- What founding and joining have in common: error unless this database can become a node with that
 -- certificate.
-CREATE FUNCTION medchain.prepare_node(node text, certificate text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.prepare_node(node text, certificate text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node;
@@ -57,12 +57,13 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.prepare_node(text, text) IS
+COMMENT ON FUNCTION medchain_internal.prepare_node(text, text) IS
     'internal: error unless this database can become a node with that certificate';
 
 CREATE FUNCTION medchain.found_alliance(alliance text, node text, certificate text,
     trust_anchors text) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     reason text;
@@ -105,7 +106,8 @@ COMMENT ON FUNCTION medchain.found_alliance(text, text, text, text) IS
     'entry';
 
 CREATE FUNCTION medchain.configure_ledger(member text, public_key text DEFAULT NULL) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node;

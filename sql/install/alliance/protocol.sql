@@ -2,22 +2,23 @@
  * protocol.sql: smart protocols: text, grants and data index; the diagnosis log.
  */
 
-CREATE FUNCTION medchain.reject_element(argument text, ordinal bigint, problem text, state text
+CREATE FUNCTION medchain_internal.reject_element(argument text, ordinal bigint, problem text,
+    state text
     DEFAULT '22023') RETURNS void
-    LANGUAGE plpgsql IMMUTABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql IMMUTABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     RAISE EXCEPTION USING ERRCODE = state, MESSAGE = format('%s, element %s: %s', argument,
         ordinal, problem);
 END
 $$;
-COMMENT ON FUNCTION medchain.reject_element(text, bigint, text, text) IS
+COMMENT ON FUNCTION medchain_internal.reject_element(text, bigint, text, text) IS
     'internal: error about one element of a JSON array';
 
 -- An object with these fields and no others, one of which names a member.
-CREATE FUNCTION medchain.require_element(argument text, ordinal bigint, element jsonb,
+CREATE FUNCTION medchain_internal.require_element(argument text, ordinal bigint, element jsonb,
     fields text[], member_field text) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     unknown text;
@@ -39,14 +40,15 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_element(text, bigint, jsonb, text[], text) IS
+COMMENT ON FUNCTION medchain_internal.require_element(text, bigint, jsonb, text[], text) IS
     'internal: error for an element of a JSON array that is not an object with these fields, one '
     'of which names a member';
 
 -- A period in a user's spelling: text of a range, or {"from": ..., "to": ...} with either bound
 -- left out.
-CREATE FUNCTION medchain.read_period(argument text, ordinal bigint, value jsonb) RETURNS tstzrange
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.read_period(argument text, ordinal bigint, value jsonb)
+    RETURNS tstzrange
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     period tstzrange;
@@ -74,12 +76,12 @@ BEGIN
     RETURN period;
 END
 $$;
-COMMENT ON FUNCTION medchain.read_period(text, bigint, jsonb) IS
+COMMENT ON FUNCTION medchain_internal.read_period(text, bigint, jsonb) IS
     'internal: a period from user''s JSON';
 
 -- Grants as the ledger spells them; an error names the element that is wrong.
-CREATE FUNCTION medchain.read_grants(grants jsonb) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.read_grants(grants jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     g record;
@@ -130,11 +132,11 @@ BEGIN
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION medchain.read_grants(jsonb) IS
+COMMENT ON FUNCTION medchain_internal.read_grants(jsonb) IS
     'internal: check grants and spell them as the ledger does';
 
-CREATE FUNCTION medchain.read_data_index(data_index jsonb) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.read_data_index(data_index jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     d record;
@@ -157,13 +159,13 @@ BEGIN
     RETURN data_index;
 END
 $$;
-COMMENT ON FUNCTION medchain.read_data_index(jsonb) IS 'internal: check a data index';
+COMMENT ON FUNCTION medchain_internal.read_data_index(jsonb) IS 'internal: check a data index';
 
 -- The terms of a protocol, the same text for the same arguments, so that a client can sign them
 -- beforehand.
-CREATE FUNCTION medchain.protocol_terms(protocol uuid, subject text, protocol_text text,
+CREATE FUNCTION medchain_internal.protocol_terms(protocol uuid, subject text, protocol_text text,
     grants jsonb, data_index jsonb, valid tstzrange) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node;
@@ -184,14 +186,15 @@ BEGIN
             ELSE ledger_period(protocol_terms.valid) END))::text;
 END
 $$;
-COMMENT ON FUNCTION medchain.protocol_terms(uuid, text, text, jsonb, jsonb, tstzrange) IS
+COMMENT ON FUNCTION medchain_internal.protocol_terms(uuid, text, text, jsonb, jsonb, tstzrange) IS
     'internal: the JSON text of a protocol, or of an amendment to one';
 
 CREATE FUNCTION medchain.protocol_envelope(subject text, protocol_text text, grants jsonb,
     data_index jsonb DEFAULT '[]',
                                            valid tstzrange DEFAULT NULL, protocol uuid
                                                DEFAULT NULL) RETURNS bytea
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     PERFORM await_own_part(), await_members(named_members(protocol_envelope.grants,
@@ -210,9 +213,9 @@ COMMENT ON FUNCTION medchain.protocol_envelope(text, text, jsonb, jsonb, tstzran
 
 -- The envelope: with the sealer's signature, or with one made outside by the key of this ledger;
 -- and the examinee's.
-CREATE FUNCTION medchain.seal_protocol(terms text, signature text, examinee_signature text)
+CREATE FUNCTION medchain_internal.seal_protocol(terms text, signature text, examinee_signature text)
     RETURNS jsonb
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     type CONSTANT text := 'application/vnd.medchain.protocol+json';
@@ -270,17 +273,17 @@ BEGIN
     RETURN envelope;
 END
 $$;
-COMMENT ON FUNCTION medchain.seal_protocol(text, text, text) IS
+COMMENT ON FUNCTION medchain_internal.seal_protocol(text, text, text) IS
     'internal: DSSE envelope of a protocol';
 
-CREATE FUNCTION medchain.identities_changed() RETURNS void
+CREATE FUNCTION medchain_internal.identities_changed() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_identities_changed';
-COMMENT ON FUNCTION medchain.identities_changed() IS
+COMMENT ON FUNCTION medchain_internal.identities_changed() IS
     'internal: once this transaction is committed, sessions look again who is behind pseudonyms';
 
 -- The examinee's name behind the pseudonym is kept here, in the issuer's own database.
-CREATE FUNCTION medchain.remember_identity(identity text) RETURNS bytea
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.remember_identity(identity text) RETURNS bytea
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     named CONSTANT bytea := medchain.pseudonym(remember_identity.identity);
@@ -293,24 +296,26 @@ BEGIN
     RETURN named;
 END
 $$;
-COMMENT ON FUNCTION medchain.remember_identity(text) IS
+COMMENT ON FUNCTION medchain_internal.remember_identity(text) IS
     'internal: keep locally which identity a pseudonym stands for; returns the pseudonym';
 
-CREATE FUNCTION medchain.named_members(grants jsonb, data_index jsonb) RETURNS text[]
-    LANGUAGE plpgsql IMMUTABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.named_members(grants jsonb, data_index jsonb) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     RETURN ARRAY(SELECT n #>> '{}' FROM jsonb_path_query(grants, 'lax $[*].grantee') n
                  UNION SELECT n #>> '{}' FROM jsonb_path_query(data_index, 'lax $[*].holder') n);
 END
 $$;
-COMMENT ON FUNCTION medchain.named_members(jsonb, jsonb) IS 'internal: members that a protocol '
+COMMENT ON FUNCTION medchain_internal.named_members(jsonb, jsonb)
+    IS 'internal: members that a protocol '
     'names';
 CREATE FUNCTION medchain.issue_protocol(subject text, protocol_text text, grants jsonb,
     data_index jsonb DEFAULT '[]',
                                         valid tstzrange DEFAULT NULL, signature text DEFAULT NULL,
                                         examinee_signature text DEFAULT NULL) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     terms text;
@@ -337,7 +342,8 @@ CREATE FUNCTION medchain.amend_protocol(protocol uuid, subject text, protocol_te
     grants jsonb, data_index jsonb DEFAULT '[]',
                                         valid tstzrange DEFAULT NULL, signature text DEFAULT NULL,
                                         examinee_signature text DEFAULT NULL) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node(NULL, 'amend_protocol()');
@@ -372,7 +378,8 @@ COMMENT ON FUNCTION medchain.amend_protocol(uuid, text, text, jsonb, jsonb, tstz
         'amendment';
 
 CREATE FUNCTION medchain.revoke_protocol(protocol uuid, reason text) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node(NULL, 'revoke_protocol()');
@@ -414,7 +421,8 @@ COMMENT ON FUNCTION medchain.revoke_protocol(uuid, text) IS
     'it';
 
 CREATE FUNCTION medchain.log_diagnosis(protocol uuid, note json) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node(NULL, 'log_diagnosis()');
@@ -451,7 +459,7 @@ CREATE FUNCTION medchain.data_index(subject text, ended boolean DEFAULT false, O
                                     OUT relation text, OUT key jsonb, OUT valid tstzrange,
                                         OUT active boolean)
     RETURNS SETOF record
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT p.id, p.issuer, d.holder, d.relation, d.key, p.valid, p.revoked IS NULL
         AND p.valid @> clock_timestamp()
@@ -469,7 +477,7 @@ CREATE FUNCTION medchain.diagnosis_log(subject text, OUT "time" timestamptz, OUT
     OUT actor text, OUT kind text,
                                        OUT protocol uuid, OUT detail jsonb, OUT entry uuid)
     RETURNS SETOF record
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT x."time", x.origin, x.actor, x.kind, x.protocol, x.detail, x.entry FROM (
     SELECT e."time", e.origin, e.actor, e.kind,

@@ -7,9 +7,10 @@
 
 -- What is signed; last: the last block that the lost key has signed, null where the old key signs
 -- over the new one.
-CREATE FUNCTION medchain.rekey_terms(member text, certificate text, public_key text, last jsonb)
+CREATE FUNCTION medchain_internal.rekey_terms(member text, certificate text, public_key text,
+    last jsonb)
     RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     m medchain.member;
@@ -51,12 +52,12 @@ BEGIN
             FROM key_facts(m.ledger_key) f) END))::text FROM local_node n;
 END
 $$;
-COMMENT ON FUNCTION medchain.rekey_terms(text, text, text, jsonb) IS
+COMMENT ON FUNCTION medchain_internal.rekey_terms(text, text, text, jsonb) IS
     'internal: the JSON text of a change of key';
 
 -- Error unless there is that block.
-CREATE FUNCTION medchain.rekey_point(member text, last_height bigint) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.rekey_point(member text, last_height bigint) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     point jsonb := chain_point(rekey_point.member, rekey_point.last_height);
@@ -70,12 +71,12 @@ BEGIN
     RETURN point;
 END
 $$;
-COMMENT ON FUNCTION medchain.rekey_point(text, bigint) IS
+COMMENT ON FUNCTION medchain_internal.rekey_point(text, bigint) IS
     'internal: the last block that a lost key has signed';
 
 CREATE FUNCTION medchain.rekey_envelope(member text, certificate text, public_key text
     DEFAULT NULL, last_height bigint DEFAULT NULL) RETURNS bytea
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     PERFORM require_node(NULL, 'rekey_envelope()');
@@ -94,7 +95,8 @@ COMMENT ON FUNCTION medchain.rekey_envelope(text, text, text, bigint) IS
 CREATE FUNCTION medchain.rekey(member text, certificate text, public_key text DEFAULT NULL,
     proof text DEFAULT NULL, last_height bigint DEFAULT NULL,
                                certificate_proof text DEFAULT NULL) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     type CONSTANT text := 'application/vnd.medchain.rekey+json';

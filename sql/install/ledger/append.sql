@@ -2,16 +2,17 @@
  * append.sql: putting entries on our own chain, and keeping them there.
  */
 
-CREATE FUNCTION medchain.pending_leaf() RETURNS trigger
+CREATE FUNCTION medchain_internal.pending_leaf() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_pending_leaf';
-COMMENT ON FUNCTION medchain.pending_leaf() IS
+COMMENT ON FUNCTION medchain_internal.pending_leaf() IS
     'trigger: compute the leaf hash and the index columns of a new entry from its payload';
-CREATE FUNCTION medchain.guard() RETURNS trigger
+CREATE FUNCTION medchain_internal.guard() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_guard';
-COMMENT ON FUNCTION medchain.guard() IS 'trigger: refuse to change or remove rows of the ledger';
+COMMENT ON FUNCTION medchain_internal.guard()
+    IS 'trigger: refuse to change or remove rows of the ledger';
 
 CREATE TRIGGER pending_leaf BEFORE INSERT ON medchain.pending FOR EACH ROW
-    EXECUTE FUNCTION medchain.pending_leaf();
+    EXECUTE FUNCTION medchain_internal.pending_leaf();
 ALTER TABLE medchain.pending ENABLE ALWAYS TRIGGER pending_leaf;
 
 DO $$
@@ -20,42 +21,44 @@ DECLARE
 BEGIN
     FOREACH relation IN ARRAY ARRAY['pending', 'entry', 'block', 'tile'] LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER guard_row BEFORE UPDATE OR DELETE ON medchain.%I '
-            'FOR EACH ROW EXECUTE FUNCTION medchain.guard()', relation);
+            'FOR EACH ROW EXECUTE FUNCTION medchain_internal.guard()', relation);
         EXECUTE pg_catalog.format('CREATE TRIGGER guard_truncate BEFORE TRUNCATE ON medchain.%I '
-            'FOR EACH STATEMENT EXECUTE FUNCTION medchain.guard()', relation);
+            'FOR EACH STATEMENT EXECUTE FUNCTION medchain_internal.guard()', relation);
         EXECUTE pg_catalog.format('ALTER TABLE medchain.%I ENABLE ALWAYS TRIGGER guard_row, ENABLE '
             'ALWAYS TRIGGER guard_truncate', relation);
     END LOOP;
 END
 $$;
 
-CREATE FUNCTION medchain.arrive_tile() RETURNS trigger
+CREATE FUNCTION medchain_internal.arrive_tile() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_arrive_tile';
-COMMENT ON FUNCTION medchain.arrive_tile() IS
+COMMENT ON FUNCTION medchain_internal.arrive_tile() IS
     'trigger: refuse tiles that medchain did not make, but for those of a dump';
 CREATE TRIGGER arrive BEFORE INSERT ON medchain.tile FOR EACH ROW
-    EXECUTE FUNCTION medchain.arrive_tile();
+    EXECUTE FUNCTION medchain_internal.arrive_tile();
 ALTER TABLE medchain.tile ENABLE ALWAYS TRIGGER arrive;
 
-CREATE FUNCTION medchain.require_writable() RETURNS void
+CREATE FUNCTION medchain_internal.require_writable() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_require_writable';
-COMMENT ON FUNCTION medchain.require_writable() IS
+COMMENT ON FUNCTION medchain_internal.require_writable() IS
     'internal: error, with the reason, in a transaction that may not write';
 
-CREATE FUNCTION medchain.append_raw(kind text, body text, subject bytea, wait boolean) RETURNS uuid
+CREATE FUNCTION medchain_internal.append_raw(kind text, body text, subject bytea, wait boolean)
+    RETURNS uuid
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_append_raw';
-COMMENT ON FUNCTION medchain.append_raw(text, text, bytea, boolean) IS
+COMMENT ON FUNCTION medchain_internal.append_raw(text, text, bytea, boolean) IS
     'internal: write an entry to medchain.pending; wait: the commit waits until it is sealed';
 
-CREATE FUNCTION medchain.append_governance(kind text, body jsonb, subject bytea DEFAULT NULL)
+CREATE FUNCTION medchain_internal.append_governance(kind text, body jsonb,
+    subject bytea DEFAULT NULL)
     RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     RETURN append_raw(kind, body::text, subject, true);
 END
 $$;
-COMMENT ON FUNCTION medchain.append_governance(text, jsonb, bytea) IS
+COMMENT ON FUNCTION medchain_internal.append_governance(text, jsonb, bytea) IS
     'internal: write an entry that state depends on';
 
 CREATE FUNCTION medchain.pseudonym(identity text) RETURNS bytea
@@ -63,9 +66,9 @@ CREATE FUNCTION medchain.pseudonym(identity text) RETURNS bytea
 COMMENT ON FUNCTION medchain.pseudonym(text) IS
     'what stands for an examinee on the ledger: HMAC-SHA-256 of the identity under the key in '
     'medchain.pseudonym_key_file';
-CREATE FUNCTION medchain.pseudonym_check() RETURNS text
+CREATE FUNCTION medchain_internal.pseudonym_check() RETURNS text
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'medchain_pseudonym_check';
-COMMENT ON FUNCTION medchain.pseudonym_check() IS
+COMMENT ON FUNCTION medchain_internal.pseudonym_check() IS
     'internal: check value of the key in medchain.pseudonym_key_file, as the genesis entry has it';
 CREATE FUNCTION medchain.pseudonym_status() RETURNS text
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'medchain_pseudonym_status';
@@ -75,8 +78,8 @@ COMMENT ON FUNCTION medchain.pseudonym_status() IS
 
 -- Nobody is called nothing: a subject, or a text, of white space alone is a variable that was not
 -- set.
-CREATE FUNCTION medchain.require_words(argument text, value text) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_words(argument text, value text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF value IS NULL THEN
@@ -87,22 +90,24 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_words(text, text) IS 'internal: error if an argument is '
+COMMENT ON FUNCTION medchain_internal.require_words(text, text)
+    IS 'internal: error if an argument is '
     'null, empty or blank';
 
-CREATE FUNCTION medchain.require_subject(subject text) RETURNS void
+CREATE FUNCTION medchain_internal.require_subject(subject text) RETURNS void
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'medchain_require_subject';
-COMMENT ON FUNCTION medchain.require_subject(text) IS
+COMMENT ON FUNCTION medchain_internal.require_subject(text) IS
     'internal: error if an identity is null, blank, longer than 1000 bytes, or has control '
     'characters in it';
 
-CREATE FUNCTION medchain.is_blank(value text) RETURNS boolean
+CREATE FUNCTION medchain_internal.is_blank(value text) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_is_blank';
-COMMENT ON FUNCTION medchain.is_blank(text) IS 'internal: is there nothing to see in this text?';
+COMMENT ON FUNCTION medchain_internal.is_blank(text)
+    IS 'internal: is there nothing to see in this text?';
 
-CREATE FUNCTION medchain.sign_envelope(payload_type text, payload text) RETURNS text
+CREATE FUNCTION medchain_internal.sign_envelope(payload_type text, payload text) RETURNS text
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_sign_envelope';
-COMMENT ON FUNCTION medchain.sign_envelope(text, text) IS
+COMMENT ON FUNCTION medchain_internal.sign_envelope(text, text) IS
     'internal: DSSE envelope over a protocol or contract with this node''s signature, made by the '
     'sealer';
 

@@ -7,7 +7,7 @@
  * what key signs it.
  */
 CREATE FUNCTION medchain.export(origin text DEFAULT NULL) RETURNS SETOF text
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH RECURSIVE configured AS (
         SELECT n.data_center AS name, 0 AS rank FROM local_node n

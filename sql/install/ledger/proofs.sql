@@ -18,7 +18,7 @@ COMMENT ON FUNCTION medchain.consistency_proof(text, bigint, bigint) IS
     'RFC 6962 proof that the chain''s tree of size2 continues its tree of size1';
 
 CREATE FUNCTION medchain.receipt(entry uuid, origin text DEFAULT NULL) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     proof jsonb := inclusion_proof(receipt.entry, NULL, receipt.origin);

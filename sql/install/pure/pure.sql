@@ -2,9 +2,9 @@
  * pure.sql: functions that need no alliance, no worker and no table.
  */
 
-CREATE FUNCTION medchain.shown(value text) RETURNS text
+CREATE FUNCTION medchain_internal.shown(value text) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_shown';
-COMMENT ON FUNCTION medchain.shown(text) IS
+COMMENT ON FUNCTION medchain_internal.shown(text) IS
     'internal: what somebody gave, as an error shows it: of more than 128 bytes the beginning';
 
 CREATE FUNCTION medchain.leaf_hash(data bytea) RETURNS bytea
@@ -76,8 +76,9 @@ CREATE FUNCTION medchain.certificate_path(certificate text, trust_anchors text, 
                                               RETURNS SETOF record
     LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 3 AS 'MODULE_PATHNAME', 'medchain_certificate_path';
 -- Where in the path it is says whose certificate is at fault.
-CREATE FUNCTION medchain.certificate_hint(reason text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.certificate_hint(reason text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT CASE WHEN $1 ~ '[(]depth [1-9]' THEN
         'It is the CA''s certificate: it must be valid now, and say that it is a CA''s: '
@@ -88,7 +89,8 @@ AS $$
         'signatures (keyUsage, if it has one).'
         || ' The CA''s above it must say basicConstraints CA:TRUE and keyUsage keyCertSign.' END
 $$;
-COMMENT ON FUNCTION medchain.certificate_hint(text) IS 'internal: what to do about a reason of '
+COMMENT ON FUNCTION medchain_internal.certificate_hint(text)
+    IS 'internal: what to do about a reason of '
     'verify_certificate()';
 COMMENT ON FUNCTION medchain.certificate_path(text, text, timestamptz) IS
     'the certificates from this one (position 0) to its trust anchor, or as far as they are known, '
@@ -130,14 +132,14 @@ COMMENT ON FUNCTION medchain.name_valid(text, boolean) IS
     'may a member (or an alliance) be called so: at most 63 (180) bytes, no white space, control '
     'character, "+", and for a member no "/"';
 
-CREATE FUNCTION medchain.open_envelope(envelope jsonb, public_key text, payload_type text,
+CREATE FUNCTION medchain_internal.open_envelope(envelope jsonb, public_key text, payload_type text,
     OUT payload text, OUT reason text)
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_open_envelope';
-COMMENT ON FUNCTION medchain.open_envelope(jsonb, text, text) IS
+COMMENT ON FUNCTION medchain_internal.open_envelope(jsonb, text, text) IS
     'internal: payload of a DSSE envelope if a signature of it verifies under the key (null: not '
     'checked), else the reason; never an error for bad input';
 
-CREATE FUNCTION medchain.envelope_bytes(payload_type text, payload text) RETURNS bytea
+CREATE FUNCTION medchain_internal.envelope_bytes(payload_type text, payload text) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_envelope_bytes';
-COMMENT ON FUNCTION medchain.envelope_bytes(text, text) IS
+COMMENT ON FUNCTION medchain_internal.envelope_bytes(text, text) IS
     'internal: DSSE v1 pre-authentication encoding: the bytes that a signature is over';

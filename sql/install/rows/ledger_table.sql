@@ -5,10 +5,11 @@
  * noted with its own rights, once the table is as it has to be.
  */
 
-CREATE FUNCTION medchain.note_row_table(p_relation regclass, p_key text[], p_subject name,
+CREATE FUNCTION medchain_internal.note_row_table(p_relation regclass, p_key text[], p_subject name,
     p_append_only boolean, p_record_truncate boolean, p_part_of text,
     p_with_parent boolean DEFAULT false) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+        SET row_security = off
 AS $$
 DECLARE
     name text := (SELECT n.nspname || '.' || c.relname FROM pg_class c
@@ -39,16 +40,18 @@ BEGIN
     PERFORM row_record('row.baseline', p_relation, p_relation);
 END
 $$;
-COMMENT ON FUNCTION medchain.note_row_table(regclass, text[], name, boolean, boolean, text,
+COMMENT ON FUNCTION medchain_internal.note_row_table(regclass, text[], name, boolean, boolean, text,
                                             boolean) IS
     'internal: note that the rows of a table are on the ledger, and commit to those it has; '
     'part_of: name on the ledger of the table that it was a partition of until now';
 
 -- The part of protect() and ledger_table() that needs medchain's own rights.  Only ever of use to
 -- who could do the DDL before.
-CREATE FUNCTION medchain.register_row_table(relation regclass, subject name, append_only boolean,
+CREATE FUNCTION medchain_internal.register_row_table(relation regclass, subject name,
+    append_only boolean,
     record_truncate boolean, key name, with_parent boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     columns text[] := check_row_table(register_row_table.relation, register_row_table.key,
@@ -68,12 +71,13 @@ BEGIN
         register_row_table.with_parent);
 END
 $$;
-COMMENT ON FUNCTION medchain.register_row_table(regclass, name, boolean, boolean, name, boolean) IS
+COMMENT ON FUNCTION medchain_internal.register_row_table(regclass, name, boolean, boolean, name,
+    boolean) IS
     'internal: note that the rows of a table, which has the triggers, are on the ledger, and '
     'commit to those it has';
 
-CREATE FUNCTION medchain.remove_row_table(p_relation regclass) RETURNS medchain.row_table
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.remove_row_table(p_relation regclass) RETURNS medchain.row_table
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     t row_table;
@@ -89,12 +93,12 @@ BEGIN
     RETURN t;
 END
 $$;
-COMMENT ON FUNCTION medchain.remove_row_table(regclass) IS
+COMMENT ON FUNCTION medchain_internal.remove_row_table(regclass) IS
     'internal: forget what is known of a ledger table; returns what it was';
 
-CREATE FUNCTION medchain.erase_row_table(p_relation regclass, p_part_of text DEFAULT NULL)
+CREATE FUNCTION medchain_internal.erase_row_table(p_relation regclass, p_part_of text DEFAULT NULL)
     RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     t row_table := remove_row_table(p_relation);
@@ -104,12 +108,13 @@ BEGIN
             'part_of', p_part_of))::text, NULL, false);
 END
 $$;
-COMMENT ON FUNCTION medchain.erase_row_table(regclass, text) IS
+COMMENT ON FUNCTION medchain_internal.erase_row_table(regclass, text) IS
     'internal: note that a table''s rows are not on the ledger any more; part_of: name on the '
     'ledger of the table that it is a partition of from now on';
 
-CREATE FUNCTION medchain.forget_row_table(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.forget_row_table(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     PERFORM require_table_owner(forget_row_table.relation);
@@ -117,12 +122,13 @@ BEGIN
     PERFORM erase_row_table(forget_row_table.relation);
 END
 $$;
-COMMENT ON FUNCTION medchain.forget_row_table(regclass) IS
+COMMENT ON FUNCTION medchain_internal.forget_row_table(regclass) IS
     'internal: the part of unprotect() and end_ledger_table() that needs medchain''s own rights';
 
-CREATE FUNCTION medchain.add_row_table(relation regclass, subject name, append_only boolean,
+CREATE FUNCTION medchain_internal.add_row_table(relation regclass, subject name,
+    append_only boolean,
     record_truncate boolean, key name, with_parent boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     part regclass;
@@ -141,22 +147,23 @@ BEGIN
         add_row_table.with_parent);
 END
 $$;
-COMMENT ON FUNCTION medchain.add_row_table(regclass, name, boolean, boolean, name, boolean) IS
+COMMENT ON FUNCTION medchain_internal.add_row_table(regclass, name, boolean, boolean, name,
+    boolean) IS
     'internal: put a table on the ledger, and under row security where it has a subject';
 
-CREATE FUNCTION medchain.large_object_columns(relation regclass) RETURNS SETOF text
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.large_object_columns(relation regclass) RETURNS SETOF text
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT quote_ident(a.attname) FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
     WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
     AND 'oid'::regtype IN (y.oid, y.typbasetype) ORDER BY a.attnum
 $$;
-COMMENT ON FUNCTION medchain.large_object_columns(regclass) IS
+COMMENT ON FUNCTION medchain_internal.large_object_columns(regclass) IS
     'internal: columns of a table that can name large objects: of type oid, or a domain over it';
 
 -- No trigger fires when a large object is written to.  Not every oid names one, but nothing tells.
-CREATE FUNCTION medchain.tell_large_objects(relations oid[]) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.tell_large_objects(relations oid[]) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     names text[] := ARRAY(SELECT r::regclass || '.' || c
@@ -174,12 +181,12 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.tell_large_objects(oid[]) IS
+COMMENT ON FUNCTION medchain_internal.tell_large_objects(oid[]) IS
     'internal: a notice, if one of these ledger tables has columns that can name large objects';
 
 -- What a caller may not expect.
-CREATE FUNCTION medchain.tell_limits(relation regclass) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.tell_limits(relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     t row_table;
@@ -205,12 +212,13 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.tell_limits(regclass) IS
+COMMENT ON FUNCTION medchain_internal.tell_limits(regclass) IS
     'internal: notices about what the ledger does not cover of a table, or in another way';
 
-CREATE FUNCTION medchain.put_row_table(relation regclass, subject name, append_only boolean,
+CREATE FUNCTION medchain_internal.put_row_table(relation regclass, subject name,
+    append_only boolean,
     record_truncate boolean, key name) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     PERFORM require_relation(put_row_table.relation);
@@ -228,12 +236,12 @@ BEGIN
     PERFORM tell_limits(put_row_table.relation);
 END
 $$;
-COMMENT ON FUNCTION medchain.put_row_table(regclass, name, boolean, boolean, name) IS
+COMMENT ON FUNCTION medchain_internal.put_row_table(regclass, name, boolean, boolean, name) IS
     'internal: ledger_table() and protect(), once their arguments are what they should be';
 
 CREATE FUNCTION medchain.ledger_table(relation regclass, append_only boolean DEFAULT false,
     record_truncate boolean DEFAULT false, key name DEFAULT NULL) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF ledger_table.relation IS NULL OR ledger_table.append_only IS NULL
@@ -258,7 +266,7 @@ COMMENT ON FUNCTION medchain.ledger_table(regclass, boolean, boolean, name) IS
 -- Also of a table that is not known here, but has our triggers: restored from a dump of another
 -- database.
 CREATE FUNCTION medchain.end_ledger_table(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     root regclass := partition_root(end_ledger_table.relation);

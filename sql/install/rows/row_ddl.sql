@@ -18,10 +18,11 @@
  * much for that: there the command must have named what it changes.  What is printed with the names
  * of other things (columns of the table, types, functions, schemas) changes with these.
  */
-CREATE FUNCTION medchain.explained_items(p_table medchain.row_table, p_before jsonb, p_after jsonb,
+CREATE FUNCTION medchain_internal.explained_items(p_table medchain.row_table, p_before jsonb,
+    p_after jsonb,
                                          p_command text, p_others boolean, p_named text[])
     RETURNS text[]
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH named (item) AS (
         SELECT m[1] || CASE WHEN m[2]::oid = p_table.relation THEN ''
@@ -86,15 +87,17 @@ AS $$
                                    OR d.item = 'primary key' OR (d.item = 'name' AND p_others)
                ELSE d.item ~ '^(labels|attributes) of ' END)
 $$;
-COMMENT ON FUNCTION medchain.explained_items(medchain.row_table, jsonb, jsonb, text, boolean,
+COMMENT ON FUNCTION medchain_internal.explained_items(medchain.row_table, jsonb, jsonb, text,
+    boolean,
                                              text[]) IS
     'internal: which differences of a ledger table''s description are the doing of this command; '
     'the others were found only now';
 
 -- The columns as they are now; the kind of entry that every row gets because of what happened to
 -- them, or null.
-CREATE FUNCTION medchain.observe_columns(p_table medchain.row_table, p_after jsonb) RETURNS text
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.observe_columns(p_table medchain.row_table, p_after jsonb)
+    RETURNS text
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     c record;
@@ -181,13 +184,15 @@ BEGIN
     RETURN CASE WHEN fresh THEN 'row.baseline' WHEN filled THEN 'row.update' END;
 END
 $$;
-COMMENT ON FUNCTION medchain.observe_columns(medchain.row_table, jsonb) IS
+COMMENT ON FUNCTION medchain_internal.observe_columns(medchain.row_table, jsonb) IS
     'internal: follow what DDL did to the columns of a ledger table; the kind of entry that each '
     'of its rows needs, if any';
 
-CREATE FUNCTION medchain.observe_table(p_relation regclass, p_command text, p_others boolean,
+CREATE FUNCTION medchain_internal.observe_table(p_relation regclass, p_command text,
+    p_others boolean,
                                        p_named text[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+        SET row_security = off
 AS $$
 DECLARE
     t row_table;
@@ -314,12 +319,13 @@ BEGIN
         SELECT FROM large_object_columns(p_relation) c WHERE NOT before ? ('column ' || c));
 END
 $$;
-COMMENT ON FUNCTION medchain.observe_table(regclass, text, boolean, text[]) IS
+COMMENT ON FUNCTION medchain_internal.observe_table(regclass, text, boolean, text[]) IS
     'internal: put on the ledger what a command did to a ledger table. others: it has touched '
     'something that the table depends on; named: items of its description that the command names';
 
-CREATE FUNCTION medchain.observe_roles(p_relations oid[], p_command text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
+CREATE FUNCTION medchain_internal.observe_roles(p_relations oid[], p_command text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+        SET row_security = off
 AS $$
 DECLARE
     r regclass;
@@ -332,12 +338,13 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.observe_roles(oid[], text) IS
+COMMENT ON FUNCTION medchain_internal.observe_roles(oid[], text) IS
     'internal: put on the ledger that a command gave these ledger tables to another owner, or '
     'their policies to other roles';
 
-CREATE FUNCTION medchain.observe_gone(p_relations oid[], p_command text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
+CREATE FUNCTION medchain_internal.observe_gone(p_relations oid[], p_command text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+        SET row_security = off
 AS $$
 DECLARE
     t row_table;
@@ -380,24 +387,24 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.observe_gone(oid[], text) IS
+COMMENT ON FUNCTION medchain_internal.observe_gone(oid[], text) IS
     'internal: put on the ledger that ledger tables were dropped; refuse to drop a partition of '
     'one';
 
-CREATE FUNCTION medchain.observe_ddl() RETURNS event_trigger
+CREATE FUNCTION medchain_internal.observe_ddl() RETURNS event_trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_observe_ddl';
-COMMENT ON FUNCTION medchain.observe_ddl() IS
+COMMENT ON FUNCTION medchain_internal.observe_ddl() IS
     'event trigger: put on the ledger what DDL did to ledger tables';
 
-CREATE FUNCTION medchain.observe_drop() RETURNS event_trigger
+CREATE FUNCTION medchain_internal.observe_drop() RETURNS event_trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_observe_drop';
-COMMENT ON FUNCTION medchain.observe_drop() IS
+COMMENT ON FUNCTION medchain_internal.observe_drop() IS
     'event trigger: put on the ledger that a ledger table was dropped, or something of it; '
     'refuse to drop a partition of one';
 
-CREATE FUNCTION medchain.observe_rewrite() RETURNS event_trigger
+CREATE FUNCTION medchain_internal.observe_rewrite() RETURNS event_trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_observe_rewrite';
-COMMENT ON FUNCTION medchain.observe_rewrite() IS
+COMMENT ON FUNCTION medchain_internal.observe_rewrite() IS
     'event trigger: remember that the rows of a ledger table are computed anew';
 
 -- Dropping has an event of its own, whatever the command.  Not here are commands that no
@@ -412,10 +419,11 @@ CREATE EVENT TRIGGER medchain_observe_ddl ON ddl_command_end
                  'ALTER FUNCTION', 'ALTER PROCEDURE', 'ALTER ROUTINE', 'ALTER AGGREGATE',
                  'ALTER OPERATOR', 'ALTER COLLATION', 'ALTER TEXT SEARCH CONFIGURATION',
                  'ALTER TEXT SEARCH DICTIONARY')
-    EXECUTE FUNCTION medchain.observe_ddl();
-CREATE EVENT TRIGGER medchain_observe_drop ON sql_drop EXECUTE FUNCTION medchain.observe_drop();
+    EXECUTE FUNCTION medchain_internal.observe_ddl();
+CREATE EVENT TRIGGER medchain_observe_drop ON sql_drop
+    EXECUTE FUNCTION medchain_internal.observe_drop();
 CREATE EVENT TRIGGER medchain_observe_rewrite ON table_rewrite
-    EXECUTE FUNCTION medchain.observe_rewrite();
+    EXECUTE FUNCTION medchain_internal.observe_rewrite();
 ALTER EVENT TRIGGER medchain_observe_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER medchain_observe_drop ENABLE ALWAYS;
 ALTER EVENT TRIGGER medchain_observe_rewrite ENABLE ALWAYS;

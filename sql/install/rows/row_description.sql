@@ -22,37 +22,37 @@ COMMENT ON TABLE medchain.row_part IS
     'local: the relations that ledger tables consist of, themselves and their partitions, as DDL '
     'left them last';
 
-CREATE FUNCTION medchain.own_change(xmin xid) RETURNS boolean
+CREATE FUNCTION medchain_internal.own_change(xmin xid) RETURNS boolean
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_own_change';
-COMMENT ON FUNCTION medchain.own_change(xid) IS
+COMMENT ON FUNCTION medchain_internal.own_change(xid) IS
     'internal: has this transaction written the row that has this xmin?';
 
-CREATE FUNCTION medchain.injection_point(name text) RETURNS void
+CREATE FUNCTION medchain_internal.injection_point(name text) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_injection_point';
-COMMENT ON FUNCTION medchain.injection_point(text) IS
+COMMENT ON FUNCTION medchain_internal.injection_point(text) IS
     'internal: where a test can stop this session; nothing, unless the server was built with '
     'injection points';
 
-CREATE FUNCTION medchain.row_expression(tree pg_node_tree, relation regclass) RETURNS text
+CREATE FUNCTION medchain_internal.row_expression(tree pg_node_tree, relation regclass) RETURNS text
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_expression';
-COMMENT ON FUNCTION medchain.row_expression(pg_node_tree, regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_expression(pg_node_tree, regclass) IS
     'internal: what an expression about a table''s row says, to be compared; opens no table';
 
-CREATE FUNCTION medchain.row_parts(relation regclass)
+CREATE FUNCTION medchain_internal.row_parts(relation regclass)
     RETURNS TABLE (relid regclass, part text, moved boolean)
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT p, CASE WHEN p = $1 THEN '' ELSE ' on ' || p::text END,
            p <> $1 AND (own_change(c.xmin) OR own_change(n.xmin))
     FROM table_and_partitions($1) p JOIN pg_class c ON c.oid = p
          JOIN pg_namespace n ON n.oid = c.relnamespace
 $$;
-COMMENT ON FUNCTION medchain.row_parts(regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_parts(regclass) IS
     'internal: a table and its partitions, how to speak of what is on them, and whether this '
     'transaction has brought them or named them otherwise';
 
-CREATE FUNCTION medchain.row_types(relation regclass) RETURNS TABLE (type oid)
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_types(relation regclass) RETURNS TABLE (type oid)
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH RECURSIVE types (type) AS (
         SELECT a.atttypid FROM pg_attribute a
@@ -68,21 +68,22 @@ AS $$
                 AND NOT a.attisdropped) p (part))
     SELECT t.type FROM types t
 $$;
-COMMENT ON FUNCTION medchain.row_types(regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_types(regclass) IS
     'internal: types of a table''s columns, and those that they are made of';
 
-CREATE FUNCTION medchain.security_of(relation regclass) RETURNS text
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.security_of(relation regclass) RETURNS text
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT CASE WHEN c.relrowsecurity AND c.relforcerowsecurity THEN 'forced'
                 WHEN c.relrowsecurity THEN 'on' ELSE 'off' END
     FROM pg_class c WHERE c.oid = $1
 $$;
-COMMENT ON FUNCTION medchain.security_of(regclass) IS 'internal: a table''s row security, in words';
+COMMENT ON FUNCTION medchain_internal.security_of(regclass)
+    IS 'internal: a table''s row security, in words';
 
 -- By their oids, for no event trigger sees that a role is renamed.
-CREATE FUNCTION medchain.row_roles(relation regclass) RETURNS jsonb
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_roles(relation regclass) RETURNS jsonb
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT jsonb_object_agg(r.item, r.roles) FROM (
         SELECT 'owner' AS item, ARRAY[c.relowner] AS roles FROM pg_class c WHERE c.oid = $1
@@ -95,18 +96,18 @@ AS $$
         SELECT format('roles of policy %I%s', t.polname, p.part), t.polroles
             FROM row_parts($1) p JOIN pg_policy t ON t.polrelid = p.relid) r
 $$;
-COMMENT ON FUNCTION medchain.row_roles(regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_roles(regclass) IS
     'internal: the roles that are part of a table''s description, by item';
 
-CREATE FUNCTION medchain.only_object(value jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.only_object(value jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
     RETURN CASE WHEN jsonb_typeof(value) = 'object' THEN value ELSE '{}' END;
-COMMENT ON FUNCTION medchain.only_object(jsonb) IS
+COMMENT ON FUNCTION medchain_internal.only_object(jsonb) IS
     'internal: itself, and an empty object for what is none: who looks for edits of our tables '
     'must not fail because of one';
 
-CREATE FUNCTION medchain.role_names(roles jsonb) RETURNS text
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.role_names(roles jsonb) RETURNS text
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     -- null if one of them is gone
     SELECT CASE WHEN count(*) = count(n.name)
@@ -118,13 +119,14 @@ AS $$
                     THEN (SELECT quote_ident(r.rolname) FROM pg_roles r
                           WHERE r.oid = o.role::oid) END) n (name)
 $$;
-COMMENT ON FUNCTION medchain.role_names(jsonb) IS 'internal: what these roles are called today';
+COMMENT ON FUNCTION medchain_internal.role_names(jsonb)
+    IS 'internal: what these roles are called today';
 
 -- made: this transaction has written the row of the catalogue that says so; moved: it has
 -- renamed what the item is on.
-CREATE FUNCTION medchain.row_items(relation regclass)
+CREATE FUNCTION medchain_internal.row_items(relation regclass)
     RETURNS TABLE (item text, value text, made boolean, moved boolean)
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT i.item, i.value, false, false FROM pg_class c, LATERAL (VALUES
         ('name', c.relnamespace::regnamespace::text || '.' || quote_ident(c.relname)),
@@ -220,15 +222,15 @@ AS $$
            md5(pg_get_ruledef(r.oid) || r.ev_enabled::text), own_change(r.xmin), p.moved
         FROM row_parts($1) p JOIN pg_rewrite r ON r.ev_class = p.relid
 $$;
-COMMENT ON FUNCTION medchain.row_items(regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_items(regclass) IS
     'internal: what DDL can change about a ledger table and the ledger has to know; made: this '
     'transaction has written what says so; moved: it has named or attached the partition that it '
     'is on';
 
 -- An heir that is dropped is in no table of ours any more; what INHERIT did to another one's
 -- columns NO INHERIT undoes.
-CREATE FUNCTION medchain.heir_left(name text) RETURNS boolean
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.heir_left(name text) RETURNS boolean
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT NOT EXISTS (
         SELECT FROM row_part r JOIN pg_class c ON c.oid = r.part
@@ -238,17 +240,17 @@ AS $$
         AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = r.part
             AND own_change(a.xmin)))
 $$;
-COMMENT ON FUNCTION medchain.heir_left(text) IS
+COMMENT ON FUNCTION medchain_internal.heir_left(text) IS
     'internal: has this transaction made a table, by the name it had, an heir no more?';
 
-CREATE FUNCTION medchain.row_description(relation regclass) RETURNS jsonb
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_description(relation regclass) RETURNS jsonb
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
     AS $$ SELECT jsonb_object_agg(i.item, i.value) FROM row_items($1) i $$;
-COMMENT ON FUNCTION medchain.row_description(regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_description(regclass) IS
     'internal: a ledger table as row_items() has it';
 
-CREATE FUNCTION medchain.describe_row_table(p_relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.describe_row_table(p_relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     UPDATE row_table t SET description = row_description(p_relation), roles = row_roles(p_relation)
@@ -265,30 +267,30 @@ BEGIN
             WHERE (r.relation, r.name) IS DISTINCT FROM (EXCLUDED.relation, EXCLUDED.name);
 END
 $$;
-COMMENT ON FUNCTION medchain.describe_row_table(regclass) IS
+COMMENT ON FUNCTION medchain_internal.describe_row_table(regclass) IS
     'internal: what a ledger table is now is what the ledger knows of it';
 
 -- Restored from a dump, it is not yet: what was known was about a relation elsewhere.
-CREATE FUNCTION medchain.is_watched(p_table medchain.row_table) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.is_watched(p_table medchain.row_table) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT coalesce(p_table.watched = p_table.relation::oid, false)
            AND EXISTS (SELECT FROM row_part r WHERE r.part = p_table.relation)
 $$;
-COMMENT ON FUNCTION medchain.is_watched(medchain.row_table) IS
+COMMENT ON FUNCTION medchain_internal.is_watched(medchain.row_table) IS
     'internal: is DDL on this ledger table recorded?';
 
-CREATE FUNCTION medchain.without_owners(description jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.without_owners(description jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
     AS $$ SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(only_object($1)) e
           WHERE e.key !~ '^owner( on |$)' $$;
-COMMENT ON FUNCTION medchain.without_owners(jsonb) IS
+COMMENT ON FUNCTION medchain_internal.without_owners(jsonb) IS
     'internal: a description as a dump without owners restores it';
 
 -- On the way from a dump: as soon as the table is what it was when it was dumped, it is
 -- watched again.
-CREATE FUNCTION medchain.watch_again(p_relation regclass, p_now jsonb) RETURNS boolean
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.watch_again(p_relation regclass, p_now jsonb) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM row_table t WHERE t.relation = p_relation
@@ -306,12 +308,12 @@ BEGIN
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION medchain.watch_again(regclass, jsonb) IS
+COMMENT ON FUNCTION medchain_internal.watch_again(regclass, jsonb) IS
     'internal: record the DDL of a restored ledger table from now on, if it is complete';
 
 -- The dump's rows may arrive when the last command on their table is done.
-CREATE FUNCTION medchain.watch_arrived() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = medchain, pg_temp SET row_security = off
+CREATE FUNCTION medchain_internal.watch_arrived() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = medchain, medchain_internal, pg_temp SET row_security = off
 AS $$
 DECLARE
     r regclass;
@@ -324,25 +326,25 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION medchain.watch_arrived() IS
+COMMENT ON FUNCTION medchain_internal.watch_arrived() IS
     'trigger: what a dump says of ledger tables has come; watch those that are complete';
 CREATE TRIGGER arrived AFTER INSERT ON medchain.row_table REFERENCING NEW TABLE AS arrived
-    FOR EACH STATEMENT EXECUTE FUNCTION medchain.watch_arrived();
+    FOR EACH STATEMENT EXECUTE FUNCTION medchain_internal.watch_arrived();
 CREATE TRIGGER arrived AFTER INSERT ON medchain.row_column REFERENCING NEW TABLE AS arrived
-    FOR EACH STATEMENT EXECUTE FUNCTION medchain.watch_arrived();
+    FOR EACH STATEMENT EXECUTE FUNCTION medchain_internal.watch_arrived();
 ALTER TABLE medchain.row_table ENABLE ALWAYS TRIGGER arrived;
 ALTER TABLE medchain.row_column ENABLE ALWAYS TRIGGER arrived;
 
 -- What it was, with today's names of the roles in it.
-CREATE FUNCTION medchain.known_description(p_table medchain.row_table) RETURNS jsonb
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.known_description(p_table medchain.row_table) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT only_object(p_table.description)
            || coalesce(jsonb_object_agg(r.item, r.names) FILTER (WHERE r.names IS NOT NULL), '{}')
         FROM (SELECT e.key AS item, role_names(e.value) AS names
               FROM jsonb_each(only_object(p_table.roles)) e) r
 $$;
-COMMENT ON FUNCTION medchain.known_description(medchain.row_table) IS
+COMMENT ON FUNCTION medchain_internal.known_description(medchain.row_table) IS
     'internal: description of a ledger table to compare its present one with';
 
 /*
@@ -352,8 +354,9 @@ COMMENT ON FUNCTION medchain.known_description(medchain.row_table) IS
  * says so before anything else is said (row_ddl.sql).  Owners are left out, as a dump may be
  * restored without.
  */
-CREATE FUNCTION medchain.row_known(relation regclass) RETURNS text
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp SET row_security = off
+CREATE FUNCTION medchain_internal.row_known(relation regclass) RETURNS text
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
+        SET row_security = off
 AS $$
     SELECT encode(sha256(convert_to(jsonb_build_object(
                'relation', t.ledger_name, 'key', t.key_columns, 'subject', t.subject_column,
@@ -366,22 +369,23 @@ AS $$
                           WHERE s.relation = t.relation))::text, 'UTF8')), 'hex')
     FROM row_table t WHERE t.relation = $1
 $$;
-COMMENT ON FUNCTION medchain.row_known(regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_known(regclass) IS
     'internal: SHA-256, in hex, of what is known here of a ledger table';
 
-CREATE FUNCTION medchain.row_state(relation regclass) RETURNS jsonb
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp SET row_security = off
+CREATE FUNCTION medchain_internal.row_state(relation regclass) RETURNS jsonb
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
+        SET row_security = off
 AS $$
     SELECT jsonb_build_object('version', t.version, 'known', row_known($1),
                'columns', (SELECT jsonb_agg(c.name ORDER BY c.name COLLATE "C")
                            FROM row_column c WHERE c.relation = $1))
     FROM row_table t WHERE t.relation = $1
 $$;
-COMMENT ON FUNCTION medchain.row_state(regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_state(regclass) IS
     'internal: what an entry says of a ledger table as it is from then on';
 
-CREATE FUNCTION medchain.row_known_told(ledger_name text) RETURNS text
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_known_told(ledger_name text) RETURNS text
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT w.body ->> 'known' FROM (
         SELECT e.late, e.seq, object_or_null(entry_body(e.payload), false) AS body FROM (
@@ -396,28 +400,28 @@ AS $$
     WHERE w.body ->> 'relation' = $1 AND w.body ? 'known'
     ORDER BY w.late DESC, w.seq DESC LIMIT 1
 $$;
-COMMENT ON FUNCTION medchain.row_known_told(text) IS
+COMMENT ON FUNCTION medchain_internal.row_known_told(text) IS
     'internal: the hash of what was known of a ledger table when the ledger last spoke of it; null '
     'if it did not say';
 
-CREATE FUNCTION medchain.is_known_otherwise(p_table medchain.row_table) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.is_known_otherwise(p_table medchain.row_table) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
     AS $$ SELECT coalesce(row_known_told(p_table.ledger_name) <> row_known(p_table.relation),
                           false) $$;
-COMMENT ON FUNCTION medchain.is_known_otherwise(medchain.row_table) IS
+COMMENT ON FUNCTION medchain_internal.is_known_otherwise(medchain.row_table) IS
     'internal: is what is known of a ledger table not what it was when the ledger last spoke of '
     'it?';
 
-CREATE FUNCTION medchain.edited_item() RETURNS jsonb
-    LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.edited_item() RETURNS jsonb
+    LANGUAGE sql IMMUTABLE SET search_path = medchain, medchain_internal, pg_temp
     RETURN jsonb_build_array(jsonb_build_object('item', 'medchain.row_table',
         'change', 'changed'));
-COMMENT ON FUNCTION medchain.edited_item() IS
+COMMENT ON FUNCTION medchain_internal.edited_item() IS
     'internal: what an entry says among its changes if is_known_otherwise()';
 
-CREATE FUNCTION medchain.row_differences(p_before jsonb, p_after jsonb)
+CREATE FUNCTION medchain_internal.row_differences(p_before jsonb, p_after jsonb)
     RETURNS TABLE (item text, change text, before text, after text)
-    LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
+    LANGUAGE sql IMMUTABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT coalesce(b.key, a.key),
            CASE WHEN b.key IS NULL THEN 'added' WHEN a.key IS NULL THEN 'removed'
@@ -426,13 +430,14 @@ AS $$
     FROM jsonb_each_text(p_before) b FULL JOIN jsonb_each_text(p_after) a ON a.key = b.key
     WHERE a.value IS DISTINCT FROM b.value
 $$;
-COMMENT ON FUNCTION medchain.row_differences(jsonb, jsonb) IS
+COMMENT ON FUNCTION medchain_internal.row_differences(jsonb, jsonb) IS
     'internal: where two descriptions of a ledger table differ';
 
 -- Definitions stay here: they may hold values.
-CREATE FUNCTION medchain.row_changes(p_before jsonb, p_after jsonb, p_items text[] DEFAULT NULL)
+CREATE FUNCTION medchain_internal.row_changes(p_before jsonb, p_after jsonb,
+    p_items text[] DEFAULT NULL)
     RETURNS jsonb
-    LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
+    LANGUAGE sql IMMUTABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT coalesce(jsonb_agg(
         CASE WHEN d.item ~ '^(definition of|rule) '
@@ -442,6 +447,6 @@ AS $$
         ORDER BY d.item COLLATE "C"), '[]')
     FROM row_differences(p_before, p_after) d WHERE p_items IS NULL OR d.item = ANY (p_items)
 $$;
-COMMENT ON FUNCTION medchain.row_changes(jsonb, jsonb, text[]) IS
+COMMENT ON FUNCTION medchain_internal.row_changes(jsonb, jsonb, text[]) IS
     'internal: differences of two descriptions of a ledger table, as the ledger has them; items: '
     'these alone';

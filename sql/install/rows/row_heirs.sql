@@ -14,8 +14,8 @@
  */
 
 -- Other sessions see no rows of temporary ones.  Those from which others inherit come first.
-CREATE FUNCTION medchain.row_heirs(relation regclass) RETURNS SETOF regclass
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_heirs(relation regclass) RETURNS SETOF regclass
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH RECURSIVE heirs (heir, depth) AS (
         SELECT $1::oid, 0
@@ -27,23 +27,24 @@ AS $$
     WHERE h.depth > 0 AND c.relpersistence <> 't'
     GROUP BY h.heir ORDER BY max(h.depth), h.heir::regclass::text COLLATE "C"
 $$;
-COMMENT ON FUNCTION medchain.row_heirs(regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_heirs(regclass) IS
     'internal: the tables that inherit from a table, directly or not';
 
-CREATE FUNCTION medchain.ledger_parents(relation regclass) RETURNS SETOF medchain.row_table
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.ledger_parents(relation regclass) RETURNS SETOF medchain.row_table
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT t.* FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind <> 'p'
         JOIN row_table t ON t.relation = i.inhparent
     WHERE i.inhrelid = $1 ORDER BY t.ledger_name COLLATE "C"
 $$;
-COMMENT ON FUNCTION medchain.ledger_parents(regclass) IS
+COMMENT ON FUNCTION medchain_internal.ledger_parents(regclass) IS
     'internal: the ledger tables that a table inherits from directly';
 
 -- Of a ledger table that is, or is to be, heir of another.
-CREATE FUNCTION medchain.require_heir(p_heir medchain.row_table, p_parent regclass, p_subject name,
+CREATE FUNCTION medchain_internal.require_heir(p_heir medchain.row_table, p_parent regclass,
+    p_subject name,
     p_append_only boolean) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF p_subject IS NOT NULL AND p_heir.subject_column IS DISTINCT FROM p_subject THEN
@@ -62,11 +63,11 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_heir(medchain.row_table, regclass, name, boolean) IS
+COMMENT ON FUNCTION medchain_internal.require_heir(medchain.row_table, regclass, name, boolean) IS
     'internal: error unless this ledger table can be heir of one like that';
 
-CREATE FUNCTION medchain.require_no_parent(p_table medchain.row_table) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_no_parent(p_table medchain.row_table) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     p row_table;
@@ -83,12 +84,13 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_no_parent(medchain.row_table) IS
+COMMENT ON FUNCTION medchain_internal.require_no_parent(medchain.row_table) IS
     'internal: error if a table has to stay what it is because of one that it inherits from';
 
 -- It cannot be taken off the ledger, and need not be in order to be protected.
-CREATE FUNCTION medchain.release_heir(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.release_heir(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM row_table t WHERE t.relation = release_heir.relation
@@ -99,14 +101,14 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.release_heir(regclass) IS
+COMMENT ON FUNCTION medchain_internal.release_heir(regclass) IS
     'internal: a table that is on the ledger, and that inherits from one that is, comes to it in '
     'another way now: protected. Until then verify_table() of the other one misses it';
 
 -- As the caller, who puts a table on the ledger.
-CREATE FUNCTION medchain.add_heirs(relation regclass, subject name, append_only boolean,
+CREATE FUNCTION medchain_internal.add_heirs(relation regclass, subject name, append_only boolean,
     record_truncate boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     heir regclass;
@@ -124,12 +126,12 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.add_heirs(regclass, name, boolean, boolean) IS
+COMMENT ON FUNCTION medchain_internal.add_heirs(regclass, name, boolean, boolean) IS
     'internal: put the heirs of a table on the ledger that are not on it yet, or not protected';
 
 -- What came to the ledger with a table goes with it, unless it is another one's heir.
-CREATE FUNCTION medchain.end_heirs(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.end_heirs(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     heir row_table;
@@ -148,13 +150,15 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.end_heirs(regclass) IS
+COMMENT ON FUNCTION medchain_internal.end_heirs(regclass) IS
     'internal: take the heirs of a table off the ledger that came to it with the table';
 
 -- What came with a table can be asked for by itself.
-CREATE FUNCTION medchain.keep_row_table(relation regclass, subject name, append_only boolean,
+CREATE FUNCTION medchain_internal.keep_row_table(relation regclass, subject name,
+    append_only boolean,
     record_truncate boolean) RETURNS boolean
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     UPDATE row_table t SET with_parent = false
@@ -174,13 +178,14 @@ BEGIN
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION medchain.keep_row_table(regclass, name, boolean, boolean) IS
+COMMENT ON FUNCTION medchain_internal.keep_row_table(regclass, name, boolean, boolean) IS
     'internal: is a table on the ledger in this way because of one that it inherits from? Then it '
     'is from now on because of itself';
 
 -- As medchain, when a command has made a table the heir of another.
-CREATE FUNCTION medchain.adopt_heir(p_heir regclass, p_parent medchain.row_table) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.adopt_heir(p_heir regclass, p_parent medchain.row_table)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     columns text[] := check_row_table(p_heir, NULL, true);
@@ -199,11 +204,11 @@ BEGIN
     PERFORM tell_large_objects(ARRAY[p_heir::oid]);
 END
 $$;
-COMMENT ON FUNCTION medchain.adopt_heir(regclass, medchain.row_table) IS
+COMMENT ON FUNCTION medchain_internal.adopt_heir(regclass, medchain.row_table) IS
     'internal: put on the ledger what inherits from this ledger table now';
 
-CREATE FUNCTION medchain.observe_heirs(p_table medchain.row_table) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.observe_heirs(p_table medchain.row_table) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     heir regclass;
@@ -228,12 +233,12 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.observe_heirs(medchain.row_table) IS
+COMMENT ON FUNCTION medchain_internal.observe_heirs(medchain.row_table) IS
     'internal: follow what DDL did to the heirs of a ledger table';
 
 -- PostgreSQL lets queries of a table pass by the policies of its heirs.
-CREATE FUNCTION medchain.require_protected_parents(p_relation regclass) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_protected_parents(p_relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     parent regclass;
@@ -254,5 +259,5 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_protected_parents(regclass) IS
+COMMENT ON FUNCTION medchain_internal.require_protected_parents(regclass) IS
     'internal: error if a command has made a protected table the heir of one that is not';

@@ -9,10 +9,10 @@
 
 -- fault: why rows cannot be named by it, null if they can.  Values that PostgreSQL takes for
 -- different ones have to have different texts, which only the type's own operators promise.
-CREATE FUNCTION medchain.row_keys(relation regclass)
+CREATE FUNCTION medchain_internal.row_keys(relation regclass)
     RETURNS TABLE (index oid, name name, columns text[], is_primary boolean, is_identity boolean,
         fault text)
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT i.indexrelid, c.relname, k.columns, i.indisprimary, i.indisreplident,
            CASE WHEN NOT i.indisunique THEN 'It is not unique.'
@@ -38,7 +38,7 @@ AS $$
              LEFT JOIN pg_opclass o ON o.oid = i.indclass[n]) k
     WHERE i.indrelid = $1
 $$;
-COMMENT ON FUNCTION medchain.row_keys(regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_keys(regclass) IS
     'internal: the indexes of a table, and whether the ledger can name rows by their columns';
 
 -- Tables that nobody tells of when they lose the key that names their rows.
@@ -49,40 +49,41 @@ CREATE TABLE medchain.row_index (
 COMMENT ON TABLE medchain.row_index IS
     'local: ledger tables whose rows are named by an index that no constraint has';
 
-CREATE FUNCTION medchain.has_row_key(relation regclass, columns text[], going oid DEFAULT 0)
+CREATE FUNCTION medchain_internal.has_row_key(relation regclass, columns text[],
+    going oid DEFAULT 0)
     RETURNS boolean
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT $2 = '{}' OR EXISTS (
         SELECT FROM row_keys($1) k WHERE k.fault IS NULL AND k.index <> $3
         AND k.columns @> $2 AND k.columns <@ $2)
 $$;
-COMMENT ON FUNCTION medchain.has_row_key(regclass, text[], oid) IS
+COMMENT ON FUNCTION medchain_internal.has_row_key(regclass, text[], oid) IS
     'internal: has a table an index by which rows can be named by these columns, if there are any? '
     'going: one that does not count';
 
 -- The primary key, or none where that is deferrable; of the others the one that logical replication
 -- goes by.
-CREATE FUNCTION medchain.default_row_key(relation regclass) RETURNS text[]
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.default_row_key(relation regclass) RETURNS text[]
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT coalesce((SELECT k.columns FROM row_keys($1) k WHERE k.fault IS NULL
         ORDER BY k.is_primary DESC, k.is_identity DESC, k.name LIMIT 1), '{}')
 $$;
-COMMENT ON FUNCTION medchain.default_row_key(regclass) IS
+COMMENT ON FUNCTION medchain_internal.default_row_key(regclass) IS
     'internal: columns by which the ledger names the rows of a table of which nobody says more';
 
-CREATE FUNCTION medchain.row_key_names(p_table medchain.row_table) RETURNS text[]
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_key_names(p_table medchain.row_table) RETURNS text[]
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT ARRAY(SELECT c.name FROM row_column c WHERE c.relation = p_table.relation
         AND c.attribute = ANY (p_table.key_columns) ORDER BY c.name COLLATE "C")
 $$;
-COMMENT ON FUNCTION medchain.row_key_names(medchain.row_table) IS
+COMMENT ON FUNCTION medchain_internal.row_key_names(medchain.row_table) IS
     'internal: what the columns of a ledger table''s key are called on the ledger';
 
-CREATE FUNCTION medchain.choose_row_key(relation regclass, key name) RETURNS text[]
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.choose_row_key(relation regclass, key name) RETURNS text[]
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     k record;
@@ -130,13 +131,14 @@ BEGIN
     RETURN k.columns;
 END
 $$;
-COMMENT ON FUNCTION medchain.choose_row_key(regclass, name) IS
+COMMENT ON FUNCTION medchain_internal.choose_row_key(regclass, name) IS
     'internal: columns by which the ledger names the rows of a table: those of this index, or else '
     'of its primary key, its replica identity or its only unique index; none, where all that rows '
     'say has to name them';
 
-CREATE FUNCTION medchain.refuse_key_change(p_relation regclass, p_is_index boolean) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.refuse_key_change(p_relation regclass, p_is_index boolean)
+    RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     RAISE dependent_objects_still_exist USING
@@ -148,11 +150,11 @@ BEGIN
                 WHERE t.relation = p_relation)));
 END
 $$;
-COMMENT ON FUNCTION medchain.refuse_key_change(regclass, boolean) IS
+COMMENT ON FUNCTION medchain_internal.refuse_key_change(regclass, boolean) IS
     'internal: error: this ledger table would lose the key that names its rows';
 
-CREATE FUNCTION medchain.needs_row_index(p_table medchain.row_table) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.needs_row_index(p_table medchain.row_table) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT p_table.key_columns <> '{}' AND NOT EXISTS (
         SELECT FROM row_keys(p_table.relation) k JOIN pg_constraint o ON o.conindid = k.index
@@ -160,12 +162,14 @@ AS $$
         WHERE k.fault IS NULL
         AND k.columns @> p_table.key_columns AND k.columns <@ p_table.key_columns)
 $$;
-COMMENT ON FUNCTION medchain.needs_row_index(medchain.row_table) IS
+COMMENT ON FUNCTION medchain_internal.needs_row_index(medchain.row_table) IS
     'internal: are the rows of a ledger table named by an index that no constraint has?';
 
 -- Nobody tells of an index that goes, unless a constraint had it.
-CREATE FUNCTION medchain.require_row_keys(p_relations oid[], p_going oid DEFAULT 0) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp SET row_security = off
+CREATE FUNCTION medchain_internal.require_row_keys(p_relations oid[], p_going oid DEFAULT 0)
+    RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
+        SET row_security = off
 AS $$
 DECLARE
     lost regclass;
@@ -178,6 +182,6 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_row_keys(oid[], oid) IS
+COMMENT ON FUNCTION medchain_internal.require_row_keys(oid[], oid) IS
     'internal: error if one of these ledger tables has lost the index that names its rows, or will '
     'with the one that is going';

@@ -8,8 +8,9 @@
 
 -- Detached from a protected table it is one by itself: whatever becomes of the other, nobody sees
 -- more of it than before, and its changes are on the ledger.
-CREATE FUNCTION medchain.adopt_partition(p_part regclass, p_table medchain.row_table) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.adopt_partition(p_part regclass, p_table medchain.row_table)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     PERFORM note_row_table(p_part, p_table.key_columns, p_table.subject_column,
@@ -19,13 +20,13 @@ BEGIN
         HINT = format('Call %s to open it.', row_ending(p_part, p_table.subject_column));
 END
 $$;
-COMMENT ON FUNCTION medchain.adopt_partition(regclass, medchain.row_table) IS
+COMMENT ON FUNCTION medchain_internal.adopt_partition(regclass, medchain.row_table) IS
     'internal: protect what was detached from this table';
 
 -- What is about to become a partition is a ledger table no more, as its rows come to the other
 -- one's.  Before, as PostgreSQL puts a trigger on it that has the name of the one it has.
-CREATE FUNCTION medchain.prepare_attach(p_part regclass, p_parent regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.prepare_attach(p_part regclass, p_parent regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     t row_table;
@@ -57,12 +58,12 @@ BEGIN
     PERFORM require_trigger_name(p, 'medchain_capture') FROM table_and_partitions(p_part) p;
 END
 $$;
-COMMENT ON FUNCTION medchain.prepare_attach(regclass, regclass) IS
+COMMENT ON FUNCTION medchain_internal.prepare_attach(regclass, regclass) IS
     'internal: a command is about to attach a partition; error, with what to do, if that cannot be';
 
 -- Before, as nobody can tell afterwards what was in it.
-CREATE FUNCTION medchain.prepare_drop(p_part regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.prepare_drop(p_part regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     t row_table;
@@ -74,29 +75,29 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.prepare_drop(regclass) IS
+COMMENT ON FUNCTION medchain_internal.prepare_drop(regclass) IS
     'internal: DROP TABLE is about to drop a partition: put on the ledger that its rows go';
 
-CREATE FUNCTION medchain.new_partitions(relation regclass) RETURNS SETOF regclass
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.new_partitions(relation regclass) RETURNS SETOF regclass
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
     AS $$ SELECT p FROM table_and_partitions($1) p
           WHERE NOT EXISTS (SELECT FROM row_part r WHERE r.part = p) $$;
-COMMENT ON FUNCTION medchain.new_partitions(regclass) IS
+COMMENT ON FUNCTION medchain_internal.new_partitions(regclass) IS
     'internal: partitions of a ledger table that came since DDL was seen last';
 
-CREATE FUNCTION medchain.gone_partitions(relation regclass) RETURNS SETOF regclass
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.gone_partitions(relation regclass) RETURNS SETOF regclass
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
     AS $$ SELECT r.part FROM row_part r JOIN pg_class c ON c.oid = r.part
           WHERE r.relation = $1 AND NOT EXISTS (
               SELECT FROM table_and_partitions($1) p WHERE p = r.part) $$;
-COMMENT ON FUNCTION medchain.gone_partitions(regclass) IS
+COMMENT ON FUNCTION medchain_internal.gone_partitions(regclass) IS
     'internal: tables that were partitions of a ledger table when DDL was seen last';
 
 -- What partitions need that have come (not all: see observe_table()), and those that stand alone
 -- now.
-CREATE FUNCTION medchain.equip_partitions(p_table medchain.row_table, p_new regclass[],
+CREATE FUNCTION medchain_internal.equip_partitions(p_table medchain.row_table, p_new regclass[],
                                           p_gone regclass[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     part regclass;
@@ -124,14 +125,15 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.equip_partitions(medchain.row_table, regclass[], regclass[]) IS
+COMMENT ON FUNCTION medchain_internal.equip_partitions(medchain.row_table, regclass[],
+    regclass[]) IS
     'internal: put on new partitions of a ledger table what they need, and on those that stand '
     'alone now what they need for that';
 
 -- Partitions come with their rows and go with them.
-CREATE FUNCTION medchain.record_partitions(p_table medchain.row_table, p_fresh boolean,
+CREATE FUNCTION medchain_internal.record_partitions(p_table medchain.row_table, p_fresh boolean,
                                            p_new regclass[], p_gone regclass[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     part regclass;
@@ -151,7 +153,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.record_partitions(medchain.row_table, boolean, regclass[],
+COMMENT ON FUNCTION medchain_internal.record_partitions(medchain.row_table, boolean, regclass[],
                                                regclass[]) IS
     'internal: put the rows of new partitions of a ledger table on the ledger, and note that those '
     'of detached ones are gone';

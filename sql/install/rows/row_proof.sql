@@ -8,9 +8,9 @@
  */
 
 -- Of a table without a key: what is not there is null.
-CREATE FUNCTION medchain.row_content_values(p_table medchain.row_table, p_content text)
+CREATE FUNCTION medchain_internal.row_content_values(p_table medchain.row_table, p_content text)
     RETURNS text[]
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     given json;         -- whose strings may be longer than those of jsonb
@@ -35,14 +35,14 @@ BEGIN
         ORDER BY c.name COLLATE "C");
 END
 $$;
-COMMENT ON FUNCTION medchain.row_content_values(medchain.row_table, text) IS
+COMMENT ON FUNCTION medchain_internal.row_content_values(medchain.row_table, text) IS
     'internal: row_key_values() of a table without a key';
 
 -- Texts of the key's values in the order of its columns' names on the ledger.  One column: the
 -- value itself, unless it is given as jsonb; several: a JSON object.
-CREATE FUNCTION medchain.row_key_values(relation regclass, key text, as_object boolean)
+CREATE FUNCTION medchain_internal.row_key_values(relation regclass, key text, as_object boolean)
     RETURNS text[]
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     t row_table;
@@ -75,24 +75,25 @@ BEGIN
         AND c.attribute = ANY (t.key_columns) ORDER BY c.name COLLATE "C");
 END
 $$;
-COMMENT ON FUNCTION medchain.row_key_values(regclass, text, boolean) IS
+COMMENT ON FUNCTION medchain_internal.row_key_values(regclass, text, boolean) IS
     'internal: values of a primary key as row_history_of() and row_proof_of() take them';
 
-CREATE FUNCTION medchain.row_copies(p_key bigint, p_relation text, p_row bytea) RETURNS bigint
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_copies(p_key bigint, p_relation text, p_row bytea)
+    RETURNS bigint
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT coalesce(sum(row_more(e.kind)), 0)::bigint
     FROM local_node n, table_start(n.node, p_relation) s, row_entries(p_key, p_relation, p_row) e
     WHERE (e.late, e.seq) > (s.late, s.seq)
 $$;
-COMMENT ON FUNCTION medchain.row_copies(bigint, text, bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_copies(bigint, text, bytea) IS
     'internal: how many rows of a table without a key there are that this stands for, as the '
     'ledger has it';
 
-CREATE FUNCTION medchain.row_words(relation regclass, id bytea, OUT "time" timestamptz,
+CREATE FUNCTION medchain_internal.row_words(relation regclass, id bytea, OUT "time" timestamptz,
     OUT operation text, OUT actor text, OUT role text, OUT entry uuid, OUT seq bigint,
     OUT sealed timestamptz, OUT commitment bytea, OUT fault text) RETURNS SETOF record
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH s AS MATERIALIZED (
         SELECT s.* FROM row_table t CROSS JOIN local_node n
@@ -119,7 +120,7 @@ AS $$
     WHERE t.relation = $1
     WINDOW w AS (ORDER BY e.late, e.seq, e.place) ORDER BY e.late, e.seq, e.place
 $$;
-COMMENT ON FUNCTION medchain.row_words(regclass, bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_words(regclass, bytea) IS
     'internal: row_history() of the row that this stands for on the ledger';
 
 CREATE FUNCTION medchain.row_proof_of(relation regclass, key text[]) RETURNS jsonb

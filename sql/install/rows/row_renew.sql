@@ -8,8 +8,8 @@
  */
 
 -- Nothing here can make a key: it may not be one any more.
-CREATE FUNCTION medchain.require_key_again(p_table medchain.row_table) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_key_again(p_table medchain.row_table) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     columns text := (SELECT string_agg(format('%I', k), ', ' ORDER BY k COLLATE "C")
@@ -29,11 +29,12 @@ BEGIN
             p_table.relation, row_ending(p_table.relation, p_table.subject_column));
 END
 $$;
-COMMENT ON FUNCTION medchain.require_key_again(medchain.row_table) IS
+COMMENT ON FUNCTION medchain_internal.require_key_again(medchain.row_table) IS
     'internal: error: what a ledger table needs before it can be renewed';
 
 CREATE FUNCTION medchain.renew_table(relation regclass, reason text DEFAULT NULL) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
         SET row_security = off
 AS $$
 DECLARE

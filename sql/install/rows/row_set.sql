@@ -46,43 +46,43 @@ COMMENT ON TABLE medchain.row_about IS
 
 -- Of one row of either table.  Never an error: what verify() calls unreadable is nothing to the
 -- others.
-CREATE FUNCTION medchain.row_item_list(items bytea)
+CREATE FUNCTION medchain_internal.row_item_list(items bytea)
     RETURNS TABLE (place int, operation text, row_id bytea, commitment bytea, previous bytea)
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 25 AS 'MODULE_PATHNAME', 'medchain_row_item_list';
-COMMENT ON FUNCTION medchain.row_item_list(bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_item_list(bytea) IS
     'internal: items in a row of medchain.row_set or medchain.row_item; place: in the part';
 
-CREATE FUNCTION medchain.row_key_list(keys bytea) RETURNS TABLE (place int, row_key text)
+CREATE FUNCTION medchain_internal.row_key_list(keys bytea) RETURNS TABLE (place int, row_key text)
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10000 AS 'MODULE_PATHNAME', 'medchain_row_key_list';
-COMMENT ON FUNCTION medchain.row_key_list(bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_key_list(bytea) IS
     'internal: primary keys of the rows that items of a part are about, as far as they are new '
     'there';
 
-CREATE FUNCTION medchain.row_item_rows(items bytea) RETURNS bigint[]
+CREATE FUNCTION medchain_internal.row_item_rows(items bytea) RETURNS bigint[]
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_row_item_rows';
-COMMENT ON FUNCTION medchain.row_item_rows(bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_item_rows(bytea) IS
     'internal: first 64 bits of the ids of the rows that items are about';
 
-CREATE FUNCTION medchain.row_about_list(subjects bytea)
+CREATE FUNCTION medchain_internal.row_about_list(subjects bytea)
     RETURNS TABLE (place int, row_start bytea, subject bytea)
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 60 AS 'MODULE_PATHNAME', 'medchain_row_about_list';
-COMMENT ON FUNCTION medchain.row_about_list(bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_about_list(bytea) IS
     'internal: whom items are about, in a row of medchain.row_set or medchain.row_about; '
     'row_start: what the ids of their rows begin with; subject: what the pseudonym does';
 
-CREATE FUNCTION medchain.row_about_subjects(subjects bytea) RETURNS bigint[]
+CREATE FUNCTION medchain_internal.row_about_subjects(subjects bytea) RETURNS bigint[]
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_row_about_subjects';
-COMMENT ON FUNCTION medchain.row_about_subjects(bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_about_subjects(bytea) IS
     'internal: first 64 bits of the pseudonyms of those whom items are about';
 
-CREATE FUNCTION medchain.row_bucket(start bytea, bits int) RETURNS int
+CREATE FUNCTION medchain_internal.row_bucket(start bytea, bits int) RETURNS int
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_row_bucket';
-COMMENT ON FUNCTION medchain.row_bucket(bytea, int) IS
+COMMENT ON FUNCTION medchain_internal.row_bucket(bytea, int) IS
     'internal: the bucket in which a row or subject is, of 2^bits';
 
-CREATE FUNCTION medchain.row_bits(id bytea) RETURNS bigint
+CREATE FUNCTION medchain_internal.row_bits(id bytea) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_row_bits';
-COMMENT ON FUNCTION medchain.row_bits(bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_bits(bytea) IS
     'internal: the first 64 bits of a row''s id, or of a pseudonym, as indexes have them';
 
 CREATE INDEX row_item_bucket ON medchain.row_item (part, bucket);
@@ -90,10 +90,10 @@ CREATE INDEX row_about_bucket ON medchain.row_about (part, bucket);
 CREATE INDEX row_set_relation ON medchain.row_set (relation) WHERE items IS NULL;
 CREATE INDEX row_set_about ON medchain.row_set (part) WHERE items IS NULL AND subjects IS NOT NULL;
 -- no list of what is to come: it would be the next statement that has to wait for it
-CREATE INDEX row_set_row ON medchain.row_set USING gin (medchain.row_item_rows(items))
+CREATE INDEX row_set_row ON medchain.row_set USING gin (medchain_internal.row_item_rows(items))
     WITH (fastupdate = off) WHERE items IS NOT NULL;
 CREATE INDEX row_set_subject ON medchain.row_set
-    USING gin (medchain.row_about_subjects(subjects)) WITH (fastupdate = off)
+    USING gin (medchain_internal.row_about_subjects(subjects)) WITH (fastupdate = off)
     WHERE items IS NOT NULL AND subjects IS NOT NULL;
 -- where the history of a table goes on
 CREATE INDEX entry_set ON medchain.entry (origin, seq) WHERE kind = 'row.set';
@@ -106,9 +106,9 @@ COMMENT ON FUNCTION medchain.row_set_entry(text) IS
     'the tree of their subjects; null if it says nothing of the kind';
 
 -- The items of this node about one row.  id: its id, and the first 64 bits of it.
-CREATE FUNCTION medchain.row_set_items(p_key bigint, p_relation text, p_row bytea)
+CREATE FUNCTION medchain_internal.row_set_items(p_key bigint, p_relation text, p_row bytea)
     RETURNS TABLE (entry uuid, place bigint, operation text, commitment bytea, previous bytea)
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT c.entry, c.number::bigint * 16384 + i.place, i.operation, i.commitment, i.previous
     FROM (SELECT s.entry, s.number, s.items FROM row_set s
@@ -122,14 +122,14 @@ AS $$
          LATERAL row_item_list(c.items) i
     WHERE i.row_id = p_row
 $$;
-COMMENT ON FUNCTION medchain.row_set_items(bigint, text, bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_set_items(bigint, text, bytea) IS
     'internal: what sets say about one row; place: in the set';
 
 -- The items of this node about somebody.  key: the first 64 bits of his pseudonym.
-CREATE FUNCTION medchain.row_set_subject(p_key bigint, p_subject bytea)
+CREATE FUNCTION medchain_internal.row_set_subject(p_key bigint, p_subject bytea)
     RETURNS TABLE (entry uuid, place bigint, operation text, row_id bytea, commitment bytea,
         previous bytea)
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT s.entry, s.number::bigint * 16384 + i.place, i.operation, i.row_id, i.commitment,
         i.previous
@@ -149,13 +149,13 @@ AS $$
     WHERE s.items IS NULL AND s.subjects IS NOT NULL
         AND a.subject = substr(p_subject, 1, 16) AND i.place = a.place
 $$;
-COMMENT ON FUNCTION medchain.row_set_subject(bigint, bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_set_subject(bigint, bytea) IS
     'internal: what sets say about the rows of one subject; place: in the set';
 
-CREATE FUNCTION medchain.row_entries(p_key bigint, p_relation text, p_row bytea)
+CREATE FUNCTION medchain_internal.row_entries(p_key bigint, p_relation text, p_row bytea)
     RETURNS TABLE (id uuid, kind text, "time" timestamptz, actor text, payload text, late boolean,
         seq bigint, place bigint, version int, commitment bytea, previous bytea)
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     -- entries are looked for by all of the items at once: of one set there may be many of the row,
@@ -188,24 +188,24 @@ BEGIN
         FROM i JOIN s ON s.id = i.entry$query$, row_kinds()) USING p_key, p_relation, p_row;
 END
 $$;
-COMMENT ON FUNCTION medchain.row_entries(bigint, text, bytea) IS
+COMMENT ON FUNCTION medchain_internal.row_entries(bigint, text, bytea) IS
     'internal: what entries of this node say about one row; late: not sealed yet; place: in the '
     'set that the entry is about, null if it is about this row alone';
 
-CREATE FUNCTION medchain.append_captured() RETURNS void
+CREATE FUNCTION medchain_internal.append_captured() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_append_captured';
-COMMENT ON FUNCTION medchain.append_captured() IS
+COMMENT ON FUNCTION medchain_internal.append_captured() IS
     'internal: append what was captured of a statement that is still at work, for somebody who is '
     'about to read it';
 
 -- The items stay: the ledger says that they are there.
-CREATE FUNCTION medchain.forget_set_keys(ledger_name text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.forget_set_keys(ledger_name text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     UPDATE row_set s SET keys = NULL
         WHERE s.relation = forget_set_keys.ledger_name AND s.keys IS NOT NULL;
 END
 $$;
-COMMENT ON FUNCTION medchain.forget_set_keys(text) IS
+COMMENT ON FUNCTION medchain_internal.forget_set_keys(text) IS
     'internal: remove the primary keys of a table''s rows from what is kept of its sets';

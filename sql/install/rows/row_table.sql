@@ -57,24 +57,25 @@ CREATE TABLE medchain.row_key (
 COMMENT ON TABLE medchain.row_key IS
     'local: primary keys behind the pseudonyms of rows; never leaves this database';
 
-CREATE FUNCTION medchain.row_table_changed() RETURNS trigger
+CREATE FUNCTION medchain_internal.row_table_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_row_table_changed';
-COMMENT ON FUNCTION medchain.row_table_changed() IS
+COMMENT ON FUNCTION medchain_internal.row_table_changed() IS
     'trigger: what sessions know of a ledger table is outdated';
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_table FOR EACH ROW
-    EXECUTE FUNCTION medchain.row_table_changed();
+    EXECUTE FUNCTION medchain_internal.row_table_changed();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_column FOR EACH ROW
-    EXECUTE FUNCTION medchain.row_table_changed();
+    EXECUTE FUNCTION medchain_internal.row_table_changed();
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON medchain.row_secret FOR EACH ROW
-    EXECUTE FUNCTION medchain.row_table_changed();
+    EXECUTE FUNCTION medchain_internal.row_table_changed();
 ALTER TABLE medchain.row_table ENABLE ALWAYS TRIGGER changed;
 ALTER TABLE medchain.row_column ENABLE ALWAYS TRIGGER changed;
 ALTER TABLE medchain.row_secret ENABLE ALWAYS TRIGGER changed;
 
-CREATE FUNCTION medchain.row_kinds() RETURNS text[]
+CREATE FUNCTION medchain_internal.row_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY['row.baseline', 'row.insert', 'row.update', 'row.delete'];
-COMMENT ON FUNCTION medchain.row_kinds() IS 'kinds of entries about one row of a ledger table';
+COMMENT ON FUNCTION medchain_internal.row_kinds()
+    IS 'kinds of entries about one row of a ledger table';
 
 CREATE FUNCTION medchain.row_entry(payload text, OUT relation text, OUT row_id bytea,
     OUT version int, OUT commitment bytea, OUT previous bytea)
@@ -82,42 +83,45 @@ CREATE FUNCTION medchain.row_entry(payload text, OUT relation text, OUT row_id b
 COMMENT ON FUNCTION medchain.row_entry(text) IS
     'what an entry says about a row of a ledger table; null if nothing';
 
-CREATE FUNCTION medchain.row_entry_key(payload text) RETURNS bigint
+CREATE FUNCTION medchain_internal.row_entry_key(payload text) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_row_entry_key';
-COMMENT ON FUNCTION medchain.row_entry_key(text) IS
+COMMENT ON FUNCTION medchain_internal.row_entry_key(text) IS
     'internal: first 64 bits of the id of the row that an entry is about';
 
-CREATE FUNCTION medchain.row_entry_guess(payload text) RETURNS bigint
+CREATE FUNCTION medchain_internal.row_entry_guess(payload text) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_row_entry_guess';
-COMMENT ON FUNCTION medchain.row_entry_guess(text) IS
+COMMENT ON FUNCTION medchain_internal.row_entry_guess(text) IS
     'internal: row_entry_key() of an entry that this node wrote, without reading all of it';
 
 -- Constants, as whoever writes entries would need the right to call the functions behind them.
 DO $$
 BEGIN
     EXECUTE pg_catalog.format('CREATE INDEX entry_row ON medchain.entry '
-        '(medchain.row_entry_key(payload)) WHERE kind = ANY (%L::text[])', medchain.row_kinds());
+        '(medchain_internal.row_entry_key(payload)) WHERE kind = ANY (%L::text[])',
+            medchain_internal.row_kinds());
 END
 $$;
 -- where the history of a table begins
 CREATE INDEX entry_table ON medchain.entry (origin, seq) WHERE kind IN ('protect', 'table.ledger',
     'table.alter');
 
-CREATE FUNCTION medchain.capture() RETURNS trigger
+CREATE FUNCTION medchain_internal.capture() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_capture';
-COMMENT ON FUNCTION medchain.capture() IS
+COMMENT ON FUNCTION medchain_internal.capture() IS
     'trigger: put the change of a ledger table''s row on the ledger; refuse it where the table is '
     'append-only';
 
-CREATE FUNCTION medchain.row_record(kind text, source regclass, root regclass) RETURNS bigint
+CREATE FUNCTION medchain_internal.row_record(kind text, source regclass, root regclass)
+    RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_row_record';
-COMMENT ON FUNCTION medchain.row_record(text, regclass, regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_record(text, regclass, regclass) IS
     'internal: an entry for each row that source has now, or a set, as of ledger table root: '
     'row.baseline, row.delete, or row.update of what they were by the version before; returns how '
     'many rows';
 
-CREATE FUNCTION medchain.capture_truncate() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, pg_temp SET row_security = off
+CREATE FUNCTION medchain_internal.capture_truncate() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
+        SET row_security = off
 AS $$
 DECLARE
     t row_table;
@@ -126,7 +130,7 @@ BEGIN
         RAISE trigger_protocol_violated USING
             MESSAGE = format('trigger "%s" on table "%s" is not medchain''s', TG_NAME,
                 TG_TABLE_NAME),
-            DETAIL = 'It calls medchain.capture_truncate().',
+            DETAIL = 'It calls medchain_internal.capture_truncate().',
             HINT = format('DROP TRIGGER %I ON %I.%I;', TG_NAME, TG_TABLE_SCHEMA, TG_TABLE_NAME);
     END IF;
     SELECT * INTO t FROM row_table x WHERE x.relation = partition_root(TG_RELID);
@@ -158,15 +162,15 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION medchain.capture_truncate() IS
+COMMENT ON FUNCTION medchain_internal.capture_truncate() IS
     'trigger: refuse to truncate a ledger table, or put it on the ledger, an entry per row';
 
 -- A table and, if it is partitioned, all its partitions: neither row security nor TRUNCATE triggers
 -- descend by themselves.  One that DETACH ... CONCURRENTLY is about to detach is one until that is
 -- done: only then an event trigger tells of it.  (PostgreSQL's own functions leave it out, and
 -- pg_partition_tree() would lock them all until the transaction ends.)
-CREATE FUNCTION medchain.table_and_partitions(relation regclass) RETURNS SETOF regclass
-    LANGUAGE sql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.table_and_partitions(relation regclass) RETURNS SETOF regclass
+    LANGUAGE sql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH RECURSIVE parts (part) AS (
         SELECT $1::oid
@@ -175,17 +179,17 @@ AS $$
             JOIN pg_inherits i ON i.inhparent = p.part)
     SELECT p.part::regclass FROM parts p
 $$;
-COMMENT ON FUNCTION medchain.table_and_partitions(regclass) IS
+COMMENT ON FUNCTION medchain_internal.table_and_partitions(regclass) IS
     'internal: a table and its partitions';
 
-CREATE FUNCTION medchain.partition_root(relation regclass) RETURNS regclass
+CREATE FUNCTION medchain_internal.partition_root(relation regclass) RETURNS regclass
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_partition_root';
-COMMENT ON FUNCTION medchain.partition_root(regclass) IS
+COMMENT ON FUNCTION medchain_internal.partition_root(regclass) IS
     'internal: the partitioned table that a partition belongs to; of another relation itself';
 
 -- A regclass can be any number, which would be a syntax error where a name is wanted.
-CREATE FUNCTION medchain.require_relation(relation regclass) RETURNS void
-    LANGUAGE plpgsql STABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_relation(relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = require_relation.relation) THEN
@@ -194,11 +198,11 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_relation(regclass) IS
+COMMENT ON FUNCTION medchain_internal.require_relation(regclass) IS
     'internal: error if there is no relation with this oid';
 
-CREATE FUNCTION medchain.require_logged(relation regclass, ending text) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_logged(relation regclass, ending text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     part regclass;
@@ -216,13 +220,13 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_logged(regclass, text) IS
+COMMENT ON FUNCTION medchain_internal.require_logged(regclass, text) IS
     'internal: error if a table or a partition of it does not survive a crash; ending: the call '
     'that takes it off the ledger, where it is';
 
 -- Said in hints, which name what they are about.
-CREATE FUNCTION medchain.row_ending(relation regclass, subject text) RETURNS text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_ending(relation regclass, subject text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT format('medchain.%s(%L)', e.name, $1)
            || CASE WHEN has_function_privilege(session_user,
@@ -232,26 +236,26 @@ AS $$
                          WHERE c.oid = $1) END
     FROM (SELECT CASE WHEN $2 IS NULL THEN 'end_ledger_table' ELSE 'unprotect' END) e (name)
 $$;
-COMMENT ON FUNCTION medchain.row_ending(regclass, text) IS
+COMMENT ON FUNCTION medchain_internal.row_ending(regclass, text) IS
     'internal: the call that takes a ledger table, or protected one, off the ledger, and who may, '
     'if the session''s user may not';
 
 -- Said where somebody asks for a table that is not on the ledger.
-CREATE FUNCTION medchain.row_beginning(relation regclass) RETURNS text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_beginning(relation regclass) RETURNS text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT format('Call medchain.ledger_table(%L) or medchain.protect() first.',
                   partition_root(c.oid))
     FROM pg_class c WHERE c.oid = $1 AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-        AND c.relnamespace <> ALL (ARRAY['pg_catalog', 'medchain', 'information_schema',
-                                         'pg_toast']::regnamespace[])
+        AND c.relnamespace <> ALL (ARRAY['pg_catalog', 'medchain', 'medchain_internal',
+                                         'information_schema', 'pg_toast']::regnamespace[])
 $$;
-COMMENT ON FUNCTION medchain.row_beginning(regclass) IS
+COMMENT ON FUNCTION medchain_internal.row_beginning(regclass) IS
     'internal: the call that puts a table on the ledger; null where there is none';
 
-CREATE FUNCTION medchain.check_row_table(relation regclass, key name, with_parent boolean)
+CREATE FUNCTION medchain_internal.check_row_table(relation regclass, key name, with_parent boolean)
     RETURNS text[]
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     c pg_class;
@@ -264,8 +268,7 @@ BEGIN
             DETAIL = 'Its rows are elsewhere, and cannot be on the ledger.';
     ELSIF c.relkind NOT IN ('r', 'p') THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is not a table', relation);
-    ELSIF c.relnamespace = 'medchain'::regnamespace OR c.relnamespace = 'pg_catalog'::regnamespace
-        THEN
+    ELSIF c.relnamespace = ANY ('{medchain,medchain_internal,pg_catalog}'::regnamespace[]) THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is not a user''s table', relation);
     ELSIF c.relpersistence = 't' THEN
         RAISE wrong_object_type USING MESSAGE = format('%s is a temporary table', relation);
@@ -301,11 +304,11 @@ BEGIN
                 ELSE choose_row_key(c.oid, check_row_table.key) END;
 END
 $$;
-COMMENT ON FUNCTION medchain.check_row_table(regclass, name, boolean) IS
+COMMENT ON FUNCTION medchain_internal.check_row_table(regclass, name, boolean) IS
     'internal: error unless the table can be put under the ledger; the columns of its key';
 
-CREATE FUNCTION medchain.require_table_owner(relation regclass) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_table_owner(relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = require_table_owner.relation
@@ -314,18 +317,18 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_table_owner(regclass) IS
+COMMENT ON FUNCTION medchain_internal.require_table_owner(regclass) IS
     'internal: error unless the session''s user owns the table';
 
-CREATE FUNCTION medchain.row_trigger_functions() RETURNS SETOF oid
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
-    AS $$ VALUES ('medchain.capture()'::regprocedure::oid),
-                 ('medchain.capture_truncate()'::regprocedure) $$;
-COMMENT ON FUNCTION medchain.row_trigger_functions() IS
+CREATE FUNCTION medchain_internal.row_trigger_functions() RETURNS SETOF oid
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
+    AS $$ VALUES ('medchain_internal.capture()'::regprocedure::oid),
+                 ('medchain_internal.capture_truncate()'::regprocedure) $$;
+COMMENT ON FUNCTION medchain_internal.row_trigger_functions() IS
     'internal: what medchain''s triggers on ledger tables call, by which they are known';
 
-CREATE FUNCTION medchain.drop_row_triggers(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.drop_row_triggers(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     t record;
@@ -339,11 +342,11 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.drop_row_triggers(regclass) IS
+COMMENT ON FUNCTION medchain_internal.drop_row_triggers(regclass) IS
     'internal: take medchain''s triggers off a table, also those that were left there';
 
-CREATE FUNCTION medchain.require_trigger_name(part regclass, name name) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.require_trigger_name(part regclass, name name) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM pg_trigger g
@@ -358,46 +361,48 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.require_trigger_name(regclass, name) IS
+COMMENT ON FUNCTION medchain_internal.require_trigger_name(regclass, name) IS
     'internal: error if somebody else has a trigger of this name on a table';
 
 -- What every part of a ledger table gets.  The triggers are made by who owns the table, as whatever
 -- else is on it: for a partitioned one PostgreSQL compares the bounds of its partitions, by
 -- operators that may be anybody's.
-CREATE FUNCTION medchain.equip_truncate(part regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.equip_truncate(part regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     name name;
 BEGIN
     FOR name IN SELECT g.tgname FROM pg_trigger g
                 WHERE g.tgrelid = equip_truncate.part
-                AND g.tgfoid = 'medchain.capture_truncate()'::regprocedure LOOP
+                AND g.tgfoid = 'medchain_internal.capture_truncate()'::regprocedure LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', name, part);
     END LOOP;
     PERFORM require_trigger_name(part, 'medchain_truncate');
     EXECUTE format('CREATE TRIGGER medchain_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT '
-        'EXECUTE FUNCTION medchain.capture_truncate()', part);
+        'EXECUTE FUNCTION medchain_internal.capture_truncate()', part);
     EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER medchain_truncate', part);
 END
 $$;
-COMMENT ON FUNCTION medchain.equip_truncate(regclass) IS
+COMMENT ON FUNCTION medchain_internal.equip_truncate(regclass) IS
     'internal: put the TRUNCATE trigger on one part of a ledger table, in the place of one that '
     'was left there';
 
-CREATE FUNCTION medchain.run_as_owner(relation regclass, command text) RETURNS void
+CREATE FUNCTION medchain_internal.run_as_owner(relation regclass, command text) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_run_as_owner';
-COMMENT ON FUNCTION medchain.run_as_owner(regclass, text) IS
+COMMENT ON FUNCTION medchain_internal.run_as_owner(regclass, text) IS
     'internal: run a command as the owner of this table, whoever is running';
 
-CREATE FUNCTION medchain.equip_row_table(relation regclass, for_owner boolean DEFAULT false)
+CREATE FUNCTION medchain_internal.equip_row_table(relation regclass,
+    for_owner boolean DEFAULT false)
     RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     part regclass;
     make CONSTANT text := format('CREATE TRIGGER medchain_capture AFTER INSERT OR UPDATE OR DELETE '
-        'ON %s FOR EACH ROW EXECUTE FUNCTION medchain.capture()', equip_row_table.relation);
+        'ON %s FOR EACH ROW EXECUTE FUNCTION medchain_internal.capture()',
+            equip_row_table.relation);
 BEGIN
     PERFORM drop_row_triggers(equip_row_table.relation);
     FOR part IN SELECT table_and_partitions(equip_row_table.relation) LOOP
@@ -414,19 +419,19 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.equip_row_table(regclass, boolean) IS
+COMMENT ON FUNCTION medchain_internal.equip_row_table(regclass, boolean) IS
     'internal: put medchain''s triggers on a table and its partitions, in the place of those that '
     'were left there; for_owner: with other rights than the owner''s';
 
-CREATE FUNCTION medchain.is_captured(part regclass) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.is_captured(part regclass) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT EXISTS (
         SELECT FROM pg_trigger g
         WHERE g.tgrelid = $1 AND g.tgname = 'medchain_capture' AND g.tgenabled = 'A'
-        AND g.tgfoid = 'medchain.capture()'::regprocedure
+        AND g.tgfoid = 'medchain_internal.capture()'::regprocedure
         -- AFTER, and ROW, INSERT, DELETE, UPDATE: catalog/pg_trigger.h
         AND g.tgtype = 1 + 4 + 8 + 16 AND g.tgqual IS NULL AND g.tgattr = '')
 $$;
-COMMENT ON FUNCTION medchain.is_captured(regclass) IS
+COMMENT ON FUNCTION medchain_internal.is_captured(regclass) IS
     'internal: does every change of a row of this relation call capture()?';

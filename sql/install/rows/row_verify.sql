@@ -2,9 +2,9 @@
  * row_verify.sql: comparing ledger tables with the ledger.
  */
 
-CREATE FUNCTION medchain.table_start(p_node text, p_relation text, OUT late boolean,
+CREATE FUNCTION medchain_internal.table_start(p_node text, p_relation text, OUT late boolean,
     OUT seq bigint)
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT w.late, w.seq FROM (
         SELECT false AS late, e.seq, e.kind, e.payload FROM sealed e WHERE e.origin = p_node
@@ -16,19 +16,19 @@ AS $$
         OR w.payload::jsonb -> 'body' ? 'baseline')
     ORDER BY w.late DESC, w.seq DESC LIMIT 1
 $$;
-COMMENT ON FUNCTION medchain.table_start(text, text) IS
+COMMENT ON FUNCTION medchain_internal.table_start(text, text) IS
     'internal: where the newest baseline of a table is announced, whose rows stand behind it; the '
     'name may have been another table''s before';
 
-CREATE FUNCTION medchain.row_more(kind text) RETURNS int
-    LANGUAGE sql IMMUTABLE STRICT SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_more(kind text) RETURNS int
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = medchain, medchain_internal, pg_temp
     AS $$ SELECT CASE $1 WHEN 'row.update' THEN 0 WHEN 'row.delete' THEN -1 ELSE 1 END $$;
-COMMENT ON FUNCTION medchain.row_more(text) IS
+COMMENT ON FUNCTION medchain_internal.row_more(text) IS
     'internal: how many rows more there are after what an entry of this kind says of one';
 
 -- A text, as it has to be part of the statement that compares the words with the rows.
-CREATE FUNCTION medchain.table_words() RETURNS text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.table_words() RETURNS text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT format($query$
         WITH start AS MATERIALIZED (
@@ -60,30 +60,31 @@ AS $$
                 LATERAL row_item_list(coalesce(s.items, x.items)) i
                 WHERE r.relation = $2)$query$, row_kinds())
 $$;
-COMMENT ON FUNCTION medchain.table_words() IS
+COMMENT ON FUNCTION medchain_internal.table_words() IS
     'internal: the first part of a query: what the ledger says of rows of a table of node $1, '
     'called $2 there, since all of them were put on it: WITH ... word (late, seq, place, id, kind, '
     'row_id, version, commitment, previous)';
 
-CREATE FUNCTION medchain.is_truncate_captured(part regclass) RETURNS boolean
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.is_truncate_captured(part regclass) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT EXISTS (
         SELECT FROM pg_trigger g
         WHERE g.tgrelid = $1 AND g.tgname = 'medchain_truncate' AND g.tgenabled = 'A'
-        AND g.tgfoid = 'medchain.capture_truncate()'::regprocedure
+        AND g.tgfoid = 'medchain_internal.capture_truncate()'::regprocedure
         -- BEFORE TRUNCATE, statement: catalog/pg_trigger.h
         AND g.tgtype = 2 + 32 AND g.tgqual IS NULL)
 $$;
-COMMENT ON FUNCTION medchain.is_truncate_captured(regclass) IS
+COMMENT ON FUNCTION medchain_internal.is_truncate_captured(regclass) IS
     'internal: does every TRUNCATE of this relation call capture_truncate()?';
 
-CREATE FUNCTION medchain.table_faults(relation regclass, OUT row_key text, OUT fault text,
+CREATE FUNCTION medchain_internal.table_faults(relation regclass, OUT row_key text, OUT fault text,
     OUT detail text)
     RETURNS SETOF record
     -- VOLATILE: by a snapshot as of when the table is locked, as one from before a TRUNCATE or
     -- rewrite would show it empty
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+        SET row_security = off
         SET jit = off
 AS $$
 DECLARE
@@ -153,8 +154,8 @@ BEGIN
         WHEN g.oid IS NULL THEN 'missing' WHEN g.tgenabled <> 'A' THEN 'not enabled always'
         ELSE 'not as medchain made it' END, t.relation)
         FROM table_and_partitions(t.relation) p CROSS JOIN (VALUES
-            ('medchain_capture', 'medchain.capture'::regproc),
-            ('medchain_truncate', 'medchain.capture_truncate')) w (name, function)
+            ('medchain_capture', 'medchain_internal.capture'::regproc),
+            ('medchain_truncate', 'medchain_internal.capture_truncate')) w (name, function)
         LEFT JOIN pg_trigger g ON g.tgrelid = p AND g.tgname = w.name AND g.tgfoid = w.function
         WHERE CASE w.name WHEN 'medchain_capture' THEN NOT is_captured(p)
                           ELSE NOT is_truncate_captured(p) END ORDER BY 3;
@@ -267,13 +268,14 @@ BEGIN
         USING local, t.ledger_name, t.relation, t.version;
 END
 $$;
-COMMENT ON FUNCTION medchain.table_faults(regclass) IS
+COMMENT ON FUNCTION medchain_internal.table_faults(regclass) IS
     'internal: what verify_table() finds of one table, without those that inherit from it';
 
 CREATE FUNCTION medchain.verify_table(relation regclass, OUT row_key text, OUT fault text,
     OUT detail text)
     RETURNS SETOF record
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
         SET row_security = off
 AS $$
 DECLARE
@@ -301,19 +303,21 @@ COMMENT ON FUNCTION medchain.verify_table(regclass) IS
     'none if all is well. renew_table() is the way back';
 
 -- Read as they lie in storage (row_scan.c), for a query would run the owner's code.
-CREATE FUNCTION medchain.row_digests(relation regclass, version int, OUT part regclass, OUT at tid,
+CREATE FUNCTION medchain_internal.row_digests(relation regclass, version int, OUT part regclass,
+    OUT at tid,
     OUT row_id bytea, OUT row_key text, OUT commitment bytea) RETURNS SETOF record
     LANGUAGE c STABLE STRICT ROWS 100000 AS 'MODULE_PATHNAME', 'medchain_row_digests';
-COMMENT ON FUNCTION medchain.row_digests(regclass, int) IS
+COMMENT ON FUNCTION medchain_internal.row_digests(regclass, int) IS
     'internal: all rows of a ledger table: where they are, what stands for them on the ledger, '
     'their primary keys, and the commitments to their content by the columns that version had';
 
-CREATE FUNCTION medchain.is_row_name(relation regclass, row_id bytea, name text) RETURNS boolean
+CREATE FUNCTION medchain_internal.is_row_name(relation regclass, row_id bytea, name text)
+    RETURNS boolean
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_is_row_name';
-COMMENT ON FUNCTION medchain.is_row_name(regclass, bytea, text) IS
+COMMENT ON FUNCTION medchain_internal.is_row_name(regclass, bytea, text) IS
     'internal: does a text name the row with that pseudonym? false of what was cut off';
 
-CREATE FUNCTION medchain.row_digest(part regclass, at tid, version int) RETURNS bytea
+CREATE FUNCTION medchain_internal.row_digest(part regclass, at tid, version int) RETURNS bytea
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_row_digest';
-COMMENT ON FUNCTION medchain.row_digest(regclass, tid, int) IS
+COMMENT ON FUNCTION medchain_internal.row_digest(regclass, tid, int) IS
     'internal: the commitment to one row that row_digests() has found, by another version';

@@ -11,18 +11,18 @@ CREATE TABLE medchain.peer (
 );
 COMMENT ON TABLE medchain.peer IS 'members whose chain this database subscribes to';
 
-CREATE FUNCTION medchain.arrive_entry() RETURNS trigger
+CREATE FUNCTION medchain_internal.arrive_entry() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_arrive_entry';
-COMMENT ON FUNCTION medchain.arrive_entry() IS
+COMMENT ON FUNCTION medchain_internal.arrive_entry() IS
     'trigger: hold an entry that replication brings until its block is verified';
-CREATE FUNCTION medchain.arrive_block() RETURNS trigger
+CREATE FUNCTION medchain_internal.arrive_block() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_arrive_block';
-COMMENT ON FUNCTION medchain.arrive_block() IS
+COMMENT ON FUNCTION medchain_internal.arrive_block() IS
     'trigger: verify and accept, hold or quarantine a block that replication brings';
 
 CREATE TRIGGER arrive BEFORE INSERT ON medchain.entry FOR EACH ROW
-    EXECUTE FUNCTION medchain.arrive_entry();
+    EXECUTE FUNCTION medchain_internal.arrive_entry();
 CREATE TRIGGER arrive BEFORE INSERT ON medchain.block FOR EACH ROW
-    EXECUTE FUNCTION medchain.arrive_block();
+    EXECUTE FUNCTION medchain_internal.arrive_block();
 ALTER TABLE medchain.entry ENABLE ALWAYS TRIGGER arrive;
 ALTER TABLE medchain.block ENABLE ALWAYS TRIGGER arrive;

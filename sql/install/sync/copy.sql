@@ -2,9 +2,9 @@
  * copy.sql: what a copy of a node is kept from, and what can become of it.
  */
 
-CREATE FUNCTION medchain.guard_insert() RETURNS trigger
+CREATE FUNCTION medchain_internal.guard_insert() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'medchain_guard_insert';
-COMMENT ON FUNCTION medchain.guard_insert() IS
+COMMENT ON FUNCTION medchain_internal.guard_insert() IS
     'trigger: refuse rows that medchain did not write, but for those of a dump that is restored '
     'into a database that is no node';
 
@@ -18,20 +18,20 @@ BEGIN
              AND c.relname NOT IN ('pending', 'entry', 'block', 'tile') LOOP
         EXECUTE pg_catalog.format(
             'CREATE TRIGGER guard_insert BEFORE INSERT ON %s
-             FOR EACH STATEMENT EXECUTE FUNCTION medchain.guard_insert()', relation);
+             FOR EACH STATEMENT EXECUTE FUNCTION medchain_internal.guard_insert()', relation);
         EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER guard_insert', relation);
     END LOOP;
 END
 $$;
 
-CREATE FUNCTION medchain.empty_tables() RETURNS void
+CREATE FUNCTION medchain_internal.empty_tables() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_empty_tables';
-COMMENT ON FUNCTION medchain.empty_tables() IS
+COMMENT ON FUNCTION medchain_internal.empty_tables() IS
     'internal: remove all that the ledger says here, as if no node had been founded';
 
 -- Error where it can be seen that this is not the newest state of the node, or not the only one.
-CREATE FUNCTION medchain.check_take_over(local medchain.local_node) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.check_take_over(local medchain.local_node) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     place CONSTANT text[] := string_to_array(local.home, '/');
@@ -102,13 +102,14 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.check_take_over(medchain.local_node) IS
+COMMENT ON FUNCTION medchain_internal.check_take_over(medchain.local_node) IS
     'internal: error where it can be seen that this copy is incomplete, or older than its node, or '
     'that the node is still there';
 
 -- The ledger tables, as the node knew them, and as they are here.
-CREATE FUNCTION medchain.take_over_tables(other_version boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET row_security = off
+CREATE FUNCTION medchain_internal.take_over_tables(other_version boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+        SET row_security = off
 AS $$
 DECLARE
     t row_table;
@@ -144,12 +145,13 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.take_over_tables(boolean) IS
+COMMENT ON FUNCTION medchain_internal.take_over_tables(boolean) IS
     'internal: put on the ledger what became of ledger tables on the way into this database; '
     'other_version: of PostgreSQL';
 
 CREATE FUNCTION medchain.take_over() RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node;
@@ -208,7 +210,8 @@ COMMENT ON FUNCTION medchain.take_over() IS
     'than the node was or that the node is still there';
 
 CREATE FUNCTION medchain.detach_copy() RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node;

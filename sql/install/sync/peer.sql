@@ -2,29 +2,32 @@
  * peer.sql: subscribing to each other's chains, one call each.
  */
 
-CREATE FUNCTION medchain.remote_call(conninfo text, query text) RETURNS text
+CREATE FUNCTION medchain_internal.remote_call(conninfo text, query text) RETURNS text
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_remote_call';
-COMMENT ON FUNCTION medchain.remote_call(text, text) IS
+COMMENT ON FUNCTION medchain_internal.remote_call(text, text) IS
     'internal: run a query in a peer''s database; its one value';
-CREATE FUNCTION medchain.remote_create_slot(conninfo text, slot text, leftovers text[]) RETURNS void
+CREATE FUNCTION medchain_internal.remote_create_slot(conninfo text, slot text, leftovers text[])
+    RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_remote_create_slot';
-COMMENT ON FUNCTION medchain.remote_create_slot(text, text, text[]) IS
+COMMENT ON FUNCTION medchain_internal.remote_create_slot(text, text, text[]) IS
     'internal: make a logical replication slot in a peer''s database; leftovers: names of ours to '
     'drop if nobody uses them';
 
-CREATE FUNCTION medchain.create_subscription(name name, conninfo text, failover boolean)
+CREATE FUNCTION medchain_internal.create_subscription(name name, conninfo text, failover boolean)
     RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_create_subscription';
-COMMENT ON FUNCTION medchain.create_subscription(name, text, boolean) IS
+COMMENT ON FUNCTION medchain_internal.create_subscription(name, text, boolean) IS
     'internal: CREATE SUBSCRIPTION to a peer''s publication, through the slot of the same name; '
     'no statement has the connection string in it';
 
 -- Slots share one namespace per server: the readable part is cut, the hash keeps them apart.  The
 -- spare is for resync(),
 -- which needs the new one before the old one is gone.
-CREATE FUNCTION medchain.slot_name(alliance text, subscriber text, publisher text, spare boolean
+CREATE FUNCTION medchain_internal.slot_name(alliance text, subscriber text, publisher text,
+    spare boolean
     DEFAULT false) RETURNS name
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = medchain, pg_temp
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT 'medchain_' || left(regexp_replace(lower(subscriber COLLATE "C"), '[^a-z0-9]', '_',
         'g'), 20)
@@ -32,11 +35,11 @@ AS $$
             'UTF8')), 'hex'), 8)
         || CASE WHEN spare THEN '_r' ELSE '' END
 $$;
-COMMENT ON FUNCTION medchain.slot_name(text, text, text, boolean) IS
+COMMENT ON FUNCTION medchain_internal.slot_name(text, text, text, boolean) IS
     'internal: name of the slot through which one member follows another''s chain';
 
-CREATE FUNCTION medchain.publish_own_chain() RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.publish_own_chain() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     self text := (SELECT node FROM local_node);
@@ -55,11 +58,11 @@ BEGIN
         'medchain.block WHERE (origin = %1$L) WITH (publish = ''insert'')', self);
 END
 $$;
-COMMENT ON FUNCTION medchain.publish_own_chain() IS
+COMMENT ON FUNCTION medchain_internal.publish_own_chain() IS
     'internal: publish this node''s chain, and nothing else, for peers to subscribe to';
 
 CREATE FUNCTION medchain.peer_identity() RETURNS text
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
     AS $$ SELECT jsonb_build_object('alliance', n.alliance, 'node', n.node, 'height',
         c.height)::text
           FROM local_node n LEFT JOIN chain c ON c.origin = n.node $$;
@@ -69,8 +72,8 @@ COMMENT ON FUNCTION medchain.peer_identity() IS 'for peers: which node this is, 
 -- Subscribe to a member's chain; it was checked before that this is the member.  Its slot is there
 -- already: the caller makes it before he writes anything, as a slot waits for the transactions
 -- under way on its server, and a server can hold several nodes.
-CREATE FUNCTION medchain.subscribe_to(member text, conninfo text, slot name) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.subscribe_to(member text, conninfo text, slot name) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     -- since 17 a standby of the peer can keep the slot, and be followed when it takes over; it
@@ -99,13 +102,14 @@ BEGIN
     PERFORM warn_of_shortages();
 END
 $$;
-COMMENT ON FUNCTION medchain.subscribe_to(text, text, name) IS
+COMMENT ON FUNCTION medchain_internal.subscribe_to(text, text, name) IS
     'internal: subscription and peer for a member''s chain';
 
 -- For the subscription of a slot that is not ours any more.  While DROP SUBSCRIPTION waits, who
 -- applies what other peers send, or starts to, waits behind it: so it waits for moments only.
-CREATE FUNCTION medchain.drop_subscription(name name) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp SET lock_timeout = '200ms'
+CREATE FUNCTION medchain_internal.drop_subscription(name name) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+        SET search_path = medchain, medchain_internal, pg_temp SET lock_timeout = '200ms'
 AS $$
 DECLARE
     holders text;
@@ -132,11 +136,12 @@ BEGIN
             'pg_terminate_backend().';
 END
 $$;
-COMMENT ON FUNCTION medchain.drop_subscription(name) IS
+COMMENT ON FUNCTION medchain_internal.drop_subscription(name) IS
     'internal: drop a subscription, without its slot at the peer';
 
 CREATE FUNCTION medchain.connect_peer(member text, conninfo text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node(NULL, 'connect_peer()');
@@ -184,7 +189,8 @@ COMMENT ON FUNCTION medchain.connect_peer(text, text) IS
 
 -- The subscription goes at once; the slot at the peer when it can be reached.
 CREATE FUNCTION medchain.disconnect_peer(member text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     p peer;
@@ -227,7 +233,8 @@ COMMENT ON FUNCTION medchain.disconnect_peer(text) IS
     'arrived stays';
 
 CREATE FUNCTION medchain.resync(origin text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     p peer;
@@ -257,7 +264,8 @@ COMMENT ON FUNCTION medchain.resync(text) IS
     'twice';
 
 CREATE FUNCTION medchain.leave_alliance() RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     name text;

@@ -6,9 +6,9 @@
  */
 
 -- As far as this database can know: the other databases of the server count with what they use.
-CREATE FUNCTION medchain.shortages(OUT side text, OUT setting text, OUT value int,
+CREATE FUNCTION medchain_internal.shortages(OUT side text, OUT setting text, OUT value int,
     OUT needed int) RETURNS SETOF record
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH used AS (
         SELECT (SELECT count(*) FROM pg_subscription s WHERE s.subenabled)::int AS subscriptions,
@@ -41,12 +41,12 @@ AS $$
     WHERE (x.side = 'publisher' OR u.subscriptions > 0) AND x.wanted
         AND current_setting(x.setting)::int < x.needed
 $$;
-COMMENT ON FUNCTION medchain.shortages() IS
+COMMENT ON FUNCTION medchain_internal.shortages() IS
     'internal: settings that are too small for what follows our peers (side subscriber), or for '
     'peers that follow us (publisher)';
 
-CREATE FUNCTION medchain.warn_of_shortages() RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.warn_of_shortages() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     s record;
@@ -60,5 +60,6 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION medchain.warn_of_shortages() IS 'internal: warn of settings that have no '
+COMMENT ON FUNCTION medchain_internal.warn_of_shortages()
+    IS 'internal: warn of settings that have no '
     'room for one more subscription';

@@ -7,10 +7,10 @@
  */
 
 -- What the entries of this node, sealed or not, say about each of its ledger tables now.
-CREATE FUNCTION medchain.row_tables_told() RETURNS TABLE (ledger_name text, entry uuid,
+CREATE FUNCTION medchain_internal.row_tables_told() RETURNS TABLE (ledger_name text, entry uuid,
     subject text, key text[], append_only boolean, record_truncate boolean, version int,
     columns text[], known text)
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH word AS MATERIALIZED (
         SELECT e.id, e.kind, e.late, e.seq, b.body, b.body ->> 'relation' AS name
@@ -43,17 +43,18 @@ AS $$
     WHERE s.kind IN ('protect', 'table.ledger') AND jsonb_typeof(s.body -> 'columns') = 'array'
         AND jsonb_typeof(s.body -> 'key') = 'array'
 $$;
-COMMENT ON FUNCTION medchain.row_tables_told() IS
+COMMENT ON FUNCTION medchain_internal.row_tables_told() IS
     'internal: ledger tables as the entries about them describe them; columns: their names on the '
     'ledger; known: as row_known() was';
 
-CREATE FUNCTION medchain.sorted_names(names text[]) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.sorted_names(names text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = medchain, medchain_internal, pg_temp
     AS $$ SELECT string_agg(n, ', ' ORDER BY n COLLATE "C") FROM unnest($1) n $$;
-COMMENT ON FUNCTION medchain.sorted_names(text[]) IS 'internal: names as one text, in one order';
+COMMENT ON FUNCTION medchain_internal.sorted_names(text[])
+    IS 'internal: names as one text, in one order';
 
-CREATE FUNCTION medchain.row_table_faults() RETURNS SETOF text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_table_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH here AS MATERIALIZED (
         SELECT t.ledger_name, t.append_only, t.record_truncate, t.version,
@@ -152,11 +153,11 @@ AS $$
     SELECT format('row_table %s: its changes by DDL are not recorded', t.ledger_name)
     FROM row_table t WHERE at_home() AND NOT is_watched(t)
 $$;
-COMMENT ON FUNCTION medchain.row_table_faults() IS
+COMMENT ON FUNCTION medchain_internal.row_table_faults() IS
     'internal: where row_table and row_column are not what the ledger says about ledger tables';
 
-CREATE FUNCTION medchain.pending_faults() RETURNS SETOF text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.pending_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT format('pending %s: %s', p.seq, coalesce(entry_fault(p.payload), CASE
                WHEN p.leaf_hash IS DISTINCT FROM text_leaf_hash(p.payload)
@@ -170,11 +171,11 @@ AS $$
           IS DISTINCT FROM (j.said ->> 'id', j.said ->> 'kind', j.said ->> 'time',
                             j.said ->> 'actor', lower(j.said ->> 'subject'), j.said ->> 'origin')
 $$;
-COMMENT ON FUNCTION medchain.pending_faults() IS
+COMMENT ON FUNCTION medchain_internal.pending_faults() IS
     'internal: rows of pending that are not what their payload says';
 
-CREATE FUNCTION medchain.is_signed_note(note text, public_key text) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.is_signed_note(note text, public_key text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     RETURN verify_note(is_signed_note.note, is_signed_note.public_key);
@@ -182,13 +183,13 @@ EXCEPTION WHEN data_exception OR feature_not_supported THEN
     RETURN false;
 END
 $$;
-COMMENT ON FUNCTION medchain.is_signed_note(text, text) IS
+COMMENT ON FUNCTION medchain_internal.is_signed_note(text, text) IS
     'internal: verify_note() for what may be neither a note nor a key';
 
 -- Who says that a member has signed something shows that he has.  By any key that was ever said to
 -- be that member's: which of them counts may be another one by now.
-CREATE FUNCTION medchain.quarantine_faults() RETURNS SETOF text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.quarantine_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT format('quarantine %s: its note is not signed by %s, as it says', q.id,
                   quote_ident(left(q.origin, 100)))
@@ -201,14 +202,14 @@ AS $$
                          WHERE n.data_center = q.origin) k (public_key)
         WHERE k.public_key IS NOT NULL AND is_signed_note(q.note, k.public_key))
 $$;
-COMMENT ON FUNCTION medchain.quarantine_faults() IS
+COMMENT ON FUNCTION medchain_internal.quarantine_faults() IS
     'internal: rows of quarantine that say that a member signed what it did not sign';
 
 -- Where peers are is known here alone, and kept twice: PostgreSQL goes by the subscription,
 -- medchain by its own table when it asks for what is missing.  No connection string is told: it may
 -- have a password.
-CREATE FUNCTION medchain.peer_faults() RETURNS SETOF text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.peer_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH here AS (SELECT s.* FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
                   WHERE d.datname = current_database())
@@ -230,13 +231,13 @@ AS $$
     FROM here s WHERE s.subname ^@ 'medchain_' AND 'medchain' = ANY (s.subpublications)
         AND NOT EXISTS (SELECT FROM peer p WHERE p.subscription = s.subname)
 $$;
-COMMENT ON FUNCTION medchain.peer_faults() IS
+COMMENT ON FUNCTION medchain_internal.peer_faults() IS
     'internal: where peer is not what its subscriptions are';
 
 -- Whoever puts an examinee on this chain tells the node who that is.  Nobody else's pseudonym has
 -- the same first 64 bits.
-CREATE FUNCTION medchain.identity_faults() RETURNS SETOF text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.identity_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH said (subject, entry) AS (
         SELECT row_bits(e.subject), e.seq FROM sealed e JOIN local_node n ON n.node = e.origin
@@ -255,14 +256,14 @@ AS $$
                                   WHERE row_bits(s.pseudonym) = x.subject)
     GROUP BY x.subject ORDER BY min(x.entry), x.subject LIMIT 100
 $$;
-COMMENT ON FUNCTION medchain.identity_faults() IS
+COMMENT ON FUNCTION medchain_internal.identity_faults() IS
     'internal: pseudonyms in entries of this node whose identities it has lost, up to a hundred';
 
 -- What rows are called, for people: verify_table() has to name those that are gone.  Of sets
 -- verify() sees to that where it reads them.  Of entries only those are read whose row seems to
 -- have no name.
-CREATE FUNCTION medchain.row_name_faults() RETURNS SETOF text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_name_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH t AS MATERIALIZED (
         SELECT x.relation, x.ledger_name, s.late, s.seq
@@ -288,12 +289,12 @@ AS $$
                         WHERE k.relation = t.relation AND k.row_id = r.row_id)
      ORDER BY e.seq LIMIT 100)
 $$;
-COMMENT ON FUNCTION medchain.row_name_faults() IS
+COMMENT ON FUNCTION medchain_internal.row_name_faults() IS
     'internal: names of rows, for people, that are those of others or gone, up to a hundred each';
 
 -- Nobody is told of the index by which such a table names its rows, if medchain does not look.
-CREATE FUNCTION medchain.row_index_faults() RETURNS SETOF text
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.row_index_faults() RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT format('row_index %s: %s, by its keys %s', t.ledger_name,
                   coalesce(sorted_names(x.columns), 'missing'),
@@ -302,11 +303,11 @@ AS $$
          CROSS JOIN LATERAL (SELECT CASE WHEN needs_row_index(t) THEN t.key_columns END) k (columns)
     WHERE is_watched(t) AND sorted_names(x.columns) IS DISTINCT FROM sorted_names(k.columns)
 $$;
-COMMENT ON FUNCTION medchain.row_index_faults() IS
+COMMENT ON FUNCTION medchain_internal.row_index_faults() IS
     'internal: where row_index is not what the keys of the tables say';
 
-CREATE FUNCTION medchain.local_faults(p_whole boolean DEFAULT true) RETURNS SETOF text
-    LANGUAGE plpgsql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.local_faults(p_whole boolean DEFAULT true) RETURNS SETOF text
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     RETURN QUERY
@@ -323,6 +324,6 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.local_faults(boolean) IS
+COMMENT ON FUNCTION medchain_internal.local_faults(boolean) IS
     'internal: where tables that only this node has differ from what it has said; whole: also '
     'those that have a row for each thing that was ever said';

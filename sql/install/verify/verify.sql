@@ -28,7 +28,7 @@ COMMENT ON FUNCTION medchain.verify_progress() IS
     'calls of verify() that are at work in this database, and how far they are';
 
 CREATE FUNCTION medchain.checkpoint(origin text DEFAULT NULL) RETURNS text
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     chain text := coalesce(checkpoint.origin, (SELECT node FROM local_node));

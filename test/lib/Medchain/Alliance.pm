@@ -549,7 +549,7 @@ sub unfollow
 sub wait_for_keeper
 {
 	my ($self, $name) = @_;
-	my $rounds = q{(SELECT rounds FROM medchain.workers() WHERE worker = 'keeper')};
+	my $rounds = q{(SELECT rounds FROM medchain_internal.workers() WHERE worker = 'keeper')};
 	my $begun = $self->sql($name, "SELECT $rounds");
 
 	# one may have looked too early
@@ -575,7 +575,7 @@ sub follow
 sub forge_entry
 {
 	my ($self, $name, $kind, $body, $subject, $time) = @_;
-	my $payload = qq{jsonb_strip_nulls(jsonb_build_object('kind', '$kind', 'origin', '$name', 'id', gen_random_uuid(), 'time', medchain.ledger_time($time),
+	my $payload = qq{jsonb_strip_nulls(jsonb_build_object('kind', '$kind', 'origin', '$name', 'id', gen_random_uuid(), 'time', medchain_internal.ledger_time($time),
 		'actor', '$name', 'role', 'postgres', 'subject', $subject, 'body', ($body)::jsonb))::text};
 	$self->sql($name, "INSERT INTO medchain.pending (payload) SELECT $payload");
 	$self->sql($name, 'SELECT medchain.seal()');
@@ -587,7 +587,7 @@ sub protocol_body
 {
 	my ($self, $name, $identity, $grantee, %more) = @_;
 	my $extra = $more{terms} || '{}';
-	return qq{medchain.sign_envelope('application/vnd.medchain.protocol+json', (jsonb_build_object('alliance', 'east', 'issuer', '$name',
+	return qq{medchain_internal.sign_envelope('application/vnd.medchain.protocol+json', (jsonb_build_object('alliance', 'east', 'issuer', '$name',
 		'subject', encode(medchain.pseudonym('$identity'), 'hex'), 'text', 'forged', 'data_index', '[]'::jsonb, 'valid', '{}'::jsonb,
 		'grants', '[{"grantee": "$grantee", "operations": ["query"], "valid": {}}]'::jsonb) || '$extra'::jsonb)::text)};
 }
