@@ -85,5 +85,17 @@ SELECT c.name, c.argument, max(t.told) AS told
     FROM test.calls c, LATERAL test.told(c.call) AS t (told)
     WHERE t.told NOT BETWEEN 0 AND 1500 GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT count(*) > 500 AS tried FROM test.calls;
+-- the input function of a key's type gets it, and says so
+CREATE TABLE long_key (id int PRIMARY KEY);
+SELECT medchain.ledger_table('long_key');
+SELECT call, k.key, test.told(format('SELECT medchain.%s(''long_key'', %s)', call, k.value))
+        BETWEEN 1 AND 300 AS told
+    FROM unnest('{row_history,row_proof}'::text[]) call, (VALUES
+        ('text', $$repeat('x', 200000)$$),
+        ('json', $$format('{"id": "%s"}', repeat('x', 200000))$$),
+        ('another json', $$repeat('{"a":', 3000) || 1 || repeat('}', 3000)$$),
+        ('number', $$repeat('9', 100000)::numeric$$)) k (key, value);
+SELECT medchain.end_ledger_table('long_key');
+DROP TABLE long_key;
 DROP TABLE test.samples, test.long, test.arguments, test.calls;
 DROP FUNCTION test.told(text);

@@ -63,11 +63,12 @@ proof_entry_missing(Datum id, const char *origin)
 {
 	static SPIPlanPtr plan = NULL;
 	static SPIPlanPtr stray = NULL;
-	Oid			types[2] = {UUIDOID, TEXTOID};
-	Datum		values[2] = {id, CStringGetTextDatum(origin ? origin : "")};
+	Oid			types[3] = {UUIDOID, TEXTOID, BOOLOID};
+	Datum		values[3] = {id, CStringGetTextDatum(origin ? origin : ""),
+	BoolGetDatum(origin == NULL)};
 
-	trusted_read(&stray, "SELECT origin FROM medchain.entry WHERE id = $1 AND (origin = $2 OR $2 = "
-				 "'') ORDER BY origin LIMIT 1", 2, types, values);
+	trusted_read(&stray, "SELECT origin FROM medchain.entry WHERE id = $1 AND (origin = $2 OR $3) "
+				 "ORDER BY origin LIMIT 1", 3, types, values);
 	if (SPI_processed > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),

@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "node/shown.h"
 #include "node/trusted.h"
 #include "rows/row_commitment.h"
 #include "rows/row_key.h"
@@ -155,6 +156,37 @@ row_key_value(const RowKey *key, Datum element)
 	return value;
 }
 
+/*
+ * What the type's input function makes of a value.  It may be our caller's code, and its errors
+ * have all that it was given: they are told with the beginning of that.
+ */
+static Datum
+row_key_input(Oid input, char *value, Oid parameter, int32 modifier)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		result = (Datum) 0;
+
+	PG_TRY();
+	{
+		result = OidInputFunctionCall(input, value, parameter, modifier);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (error->message != NULL)
+			error->message = unconstify(char *, shown(error->message));
+		if (error->detail != NULL)
+			error->detail = unconstify(char *, shown(error->detail));
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	return result;
+}
+
 static void
 row_key_require_values(const RowKey *key)
 {
@@ -217,8 +249,8 @@ row_key_read(RowKey *key, FunctionCallInfo fcinfo, RowKeyForm form)
 		/* what the constraints of a domain refuse is no row's key, and need not be asked */
 		getTypeInputInfo(getBaseTypeAndTypmod(attribute->atttypid, &modifier), &input, &parameter);
 		if (!key->nulls[i])
-			key->values[i] = OidInputFunctionCall(input, row_key_value(key, elements[i]),
-												  parameter, modifier);
+			key->values[i] = row_key_input(input, row_key_value(key, elements[i]), parameter,
+										   modifier);
 	}
 }
 
