@@ -35,7 +35,7 @@ sub said
 sub looks
 {
 	my ($sql) = @_;
-	my $count = q{SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions WHERE schemaname = 'medchain' AND funcname IN ('row_description', 'observe_table');};
+	my $count = q{SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions WHERE schemaname = 'medchain_internal' AND funcname IN ('row_description', 'observe_table');};
 	sql('SELECT pg_stat_reset()');
 	sql("DO \$do\$ BEGIN END \$do\$; $sql");
 	return sql($count);

@@ -37,7 +37,7 @@ sub refused
 	return;
 }
 
-my $here = qr/ERROR:  25006: cannot execute medchain\.\w+\(\) during recovery.*HINT:  This server is a standby, and medchain's workers run on its primary/s;
+my $here = qr/ERROR:  25006: cannot execute medchain\w*\.\w+\(\) during recovery.*HINT:  This server is a standby, and medchain's workers run on its primary/s;
 refused('postgres', 'medchain.seal()', $here);
 refused('postgres', 'medchain.start_workers()', $here);
 refused('postgres', "medchain_internal.sign_envelope('application/vnd.medchain.protocol+json', '{}')", $here);
