@@ -57,7 +57,11 @@ SELECT e.* FROM (VALUES
     (9, $$ UPDATE medchain.row_column SET since = 2 WHERE relation = 'kept'::regclass
         AND attribute = 'z' $$),
     (10, $$ DELETE FROM medchain.row_column WHERE relation = 'kept'::regclass
-        AND attribute = 'z' $$)
+        AND attribute = 'z' $$),
+    (11, $$ UPDATE medchain.row_part SET relation = 'base'::regclass
+        WHERE part = 'kept'::regclass $$),
+    (12, $$ UPDATE medchain.row_part SET relation = 'pg_class'::regclass
+        WHERE part = 'kept'::regclass $$)
     ) c (n, change), LATERAL (SELECT c.n, f FROM test.edited(c.change) f) e;
 
 -- a policy is given to somebody else past the trigger, and who had it is edited as well

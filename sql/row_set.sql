@@ -452,6 +452,8 @@ SELECT what, f.* FROM (VALUES
     ('a node', format('UPDATE medchain.row_set SET hashes = set_byte(hashes, 40, 255 - '
         'get_byte(hashes, 40)) WHERE part = %s', :many)),
     ('nodes', format('UPDATE medchain.row_set SET hashes = '''' WHERE part = %s', :many)),
+    ('a node more', format('UPDATE medchain.row_set SET hashes = hashes || sha256(hashes) '
+        'WHERE part = %s', :few)),
     ('made up', 'INSERT INTO medchain.row_set (entry, number, relation, hashes, items) SELECT '
         'gen_random_uuid(), 0, relation, hashes, items FROM medchain.row_set WHERE part = '
         || :few),

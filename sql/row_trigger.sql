@@ -321,6 +321,41 @@ COMMIT;
 SELECT * FROM test.came(:mark, '{late}');
 SELECT d.*, count(*) FROM late, test.done('late', id) d GROUP BY 1, 2;
 
+-- A row that was there and gone again before the statement put it there, which replaces others
+CREATE TABLE tried (id int PRIMARY KEY, n int DEFAULT 0);
+SELECT medchain.ledger_table('tried');
+CREATE FUNCTION try_out() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tried VALUES (NEW.id, 100);
+    UPDATE tried SET n = n + 1 WHERE id = NEW.id;
+    DELETE FROM tried WHERE id = NEW.id;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER try_out BEFORE INSERT ON tried FOR EACH ROW WHEN (pg_trigger_depth() = 0)
+    EXECUTE FUNCTION try_out();
+CREATE FUNCTION try_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE tried SET n = n + 1 WHERE id = NEW.id;
+    DELETE FROM tried WHERE id = NEW.id AND id % 4 = 0;
+    INSERT INTO tried SELECT NEW.id, 200 WHERE NEW.id % 8 = 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER aa_try AFTER INSERT ON tried FOR EACH ROW WHEN (pg_trigger_depth() = 0)
+    EXECUTE FUNCTION try_again();
+CREATE TRIGGER zz_try AFTER INSERT ON tried FOR EACH ROW WHEN (pg_trigger_depth() = 0)
+    EXECUTE FUNCTION try_again();
+SELECT size AS mark FROM test.mark \gset
+INSERT INTO tried SELECT generate_series(1, 20);
+MERGE INTO tried t USING generate_series(15, 40) i ON t.id = i
+    WHEN MATCHED AND i % 2 = 0 THEN DELETE WHEN MATCHED THEN UPDATE SET n = 5
+    WHEN NOT MATCHED THEN INSERT VALUES (i);
+SELECT * FROM test.came(:mark, '{tried}');
+WITH gone AS (DELETE FROM tried WHERE id < 10 RETURNING id)
+    INSERT INTO tried SELECT id + 100 FROM gone;
+SELECT * FROM test.came(:mark, '{tried}');
+SELECT d.*, count(*) FROM generate_series(1, 110) id, test.done('tried', id) d
+    GROUP BY 1, 2 ORDER BY 1;
+
 -- Whatever triggers do to any row, on all sides of medchain's own
 CREATE TABLE wild (id int PRIMARY KEY, parent int, person text, n int DEFAULT 0,
     FOREIGN KEY (parent) REFERENCES wild ON DELETE SET NULL ON UPDATE CASCADE);

@@ -90,6 +90,17 @@ row_order_maker(HeapTupleHeader tuple)
 	return command;
 }
 
+/* The command of this transaction that has replaced or deleted a version by now, if one has. */
+static CommandId
+order_ended(HeapTupleHeader tuple)
+{
+	if ((tuple->t_infomask & HEAP_XMAX_INVALID) != 0 ||
+		HEAP_XMAX_IS_LOCKED_ONLY(tuple->t_infomask) ||
+		!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(tuple)))
+		return InvalidCommandId;
+	return HeapTupleHeaderGetCmax(tuple);
+}
+
 /* COPY FREEZE as well, so it is the raw xmin. */
 void
 row_order_look(Relation relation, HeapTuple was, HeapTuple now, CommandId command,
@@ -105,8 +116,12 @@ row_order_look(Relation relation, HeapTuple was, HeapTuple now, CommandId comman
 	ItemPointerSetInvalid(&order->made_at);
 	if (ours)
 		order->found_at = was->t_self;
+	order->ended = InvalidCommandId;
 	if (now != NULL)
+	{
 		order->made_at = now->t_self;
+		order->ended = order_ended(now->t_data);
+	}
 	order->inserts = was == NULL;
 	order->deletes = now == NULL;
 }
@@ -128,12 +143,16 @@ order_builds_on(const RowOrder *order, const RowOrder *other)
 		(order->inserts && other->deletes && order->command > other->command);
 }
 
-/* Was it made when the other one had been, perhaps with others in between? */
+/*
+ * Was it made when the other one had been, perhaps with others in between?  A row is put there when
+ * none is: after what the other one made had ended, or else before, as a BEFORE trigger does it for
+ * a statement whose command is older.
+ */
 static bool
 order_follows(const RowOrder *order, const RowOrder *other)
 {
 	return order_builds_on(order, other) ||
-		(order->inserts ? order->command > other->command :
+		(order->inserts ? order->command >= other->ended :
 		 order->found != InvalidCommandId && order->found >= other->command);
 }
 

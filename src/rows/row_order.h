@@ -22,6 +22,8 @@ typedef struct RowOrder
 								 * none */
 	ItemPointerData found_at;	/* that version, if this transaction has made it; or invalid */
 	ItemPointerData made_at;	/* the one that is there now; or invalid */
+	CommandId	ended;			/* that one was replaced or deleted by this command, as far as is
+								 * known when it is captured; or InvalidCommandId */
 	bool		inserts;		/* there was no such row before */
 	bool		deletes;		/* there is none any more */
 } RowOrder;

@@ -184,6 +184,9 @@ row_set_read_part(const pg_uuid_t *entry, const RowSetSays *says, int number, Ro
 		{
 			bytea	   *hashes = DatumGetByteaPP(row[2]);
 
+			if (VARSIZE_ANY_EXHDR(hashes) > part->nitems / TREE_TILE_WIDTH * HASH_LEN)
+				part_fault(&reader, "inner nodes over items from %lld on are too many in "
+						   "medchain.row_set", (long long) reader.first);
 			part->nhashes = Min((int) VARSIZE_ANY_EXHDR(hashes) / HASH_LEN, PART_HASHES);
 			memcpy(part->hashes, VARDATA_ANY(hashes), (size_t) part->nhashes * HASH_LEN);
 		}

@@ -224,7 +224,10 @@ BEGIN
     PERFORM require_relation(put_row_table.relation);
     PERFORM require_writable();
     -- with the tables that inherit from it
-    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', put_row_table.relation);
+    IF EXISTS (SELECT FROM pg_class c
+               WHERE c.oid = put_row_table.relation AND c.relkind IN ('r', 'p')) THEN
+        EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', put_row_table.relation);
+    END IF;
     IF put_row_table.key IS NULL AND keep_row_table(put_row_table.relation, put_row_table.subject,
         put_row_table.append_only, put_row_table.record_truncate) THEN
         RETURN;

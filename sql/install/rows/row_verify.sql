@@ -135,7 +135,8 @@ BEGIN
         END IF;
         RAISE undefined_object USING
             MESSAGE = format('rows of table %s are not on the ledger', table_faults.relation),
-            HINT = coalesce(row_beginning(table_faults.relation), '');
+            HINT = coalesce(row_beginning(table_faults.relation),
+                'Only a table that a user has made, and not for one session, can be there.');
     END IF;
 
     PERFORM injection_point('medchain-verify-table');

@@ -102,7 +102,8 @@ AS $$
     FROM (SELECT 'row_column' AS name, c.relation FROM row_column c
           UNION SELECT 'row_secret', s.relation FROM row_secret s
           UNION SELECT 'row_key', k.relation FROM row_key k
-          UNION SELECT 'row_index', i.relation FROM row_index i) x
+          UNION SELECT 'row_index', i.relation FROM row_index i
+          UNION SELECT 'row_part', p.relation FROM row_part p) x
     WHERE NOT EXISTS (SELECT FROM row_table t WHERE t.relation = x.relation)
     UNION ALL
     SELECT format('row_column %s: column %s is not number %s of the table', t.ledger_name, c.name,
@@ -129,6 +130,10 @@ AS $$
                ELSE format('the name of %s is %s', p.part, quote_literal(left(p.name, 300))) END)
     FROM row_part p JOIN row_table t ON t.relation = p.relation
     WHERE is_watched(t) AND (p.name <> p.part::text OR p.leaving)
+    UNION ALL
+    -- or what DDL does to it is compared with what is known of another one
+    SELECT format('row_part %s: it is there as a partition of %s', t.ledger_name, p.relation)
+    FROM row_table t JOIN row_part p ON p.part = t.relation WHERE p.relation <> p.part
     UNION ALL
     -- the names are known (row_known()), which roles they are called by may have changed since
     SELECT format('row_table %s: %s is not %s', t.ledger_name, d.item, d.names)
