@@ -248,6 +248,22 @@ yield_dropped(Oid database)
 	LWLockRelease(shared_state->lock);
 }
 
+/* Run the command while no worker is there. */
+static void
+yield_run(SharedDatabase *slot, Oid database, PlannedStmt *statement, const char *query,
+		  bool read_only_tree, ProcessUtilityContext context, ParamListInfo params,
+		  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	PG_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
+	{
+		yield_wait(slot);
+		next_utility(statement, query, read_only_tree, context, params, environment, dest,
+					 completion);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
+	yield_end(0, ObjectIdGetDatum(database));
+}
+
 static void
 yield_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
@@ -262,15 +278,8 @@ yield_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 					 completion);
 		return;
 	}
-
-	PG_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
-	{
-		yield_wait(slot);
-		next_utility(statement, query, read_only_tree, context, params, environment, dest,
-					 completion);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
-	yield_end(0, ObjectIdGetDatum(database));
+	yield_run(slot, database, statement, query, read_only_tree, context, params, environment, dest,
+			  completion);
 	if (IsA(statement->utilityStmt, DropdbStmt))
 		yield_dropped(database);
 }
