@@ -236,31 +236,25 @@ rules_known_policies(Rules *rules)
 	policy_load(rules);
 }
 
+static void
+rules_visit_known(Rules *rules, const Claim *claim, void *state)
+{
+	Pool	   *pool = state;
+	size_t		len = 0;
+	const char *text = rules->store->entry_text(rules->store_state, pool, claim->origin,
+												claim->seq, &len);
+
+	rules_known(rules, claim, text != NULL ? text : "", len);
+	pool_reset(pool);
+}
+
 void
 rules_load(Rules *rules)
 {
 	ClaimQuery	query = {.kinds = CLAIM_SET_MEMBER};
 	Pool	   *pool = pool_new();
-	Pool	   *kept = pool_new();
-	Claim		claim;
-	Claim		after;
-	bool		begun = false;
 
-	while (rules->store->claim_next(rules->store_state, &query, begun ? &after : NULL, pool,
-									&claim))
-	{
-		size_t		len = 0;
-		const char *text = rules->store->entry_text(rules->store_state, pool, claim.origin,
-													claim.seq, &len);
-
-		rules_known(rules, &claim, text != NULL ? text : "", len);
-		pool_reset(kept);
-		after = claim;
-		after.origin = pool_text(kept, claim.origin);
-		begun = true;
-		pool_reset(pool);
-	}
-	pool_free(kept);
+	rules_each(rules, &query, rules_visit_known, pool);
 	pool_free(pool);
 	rules_known_all(rules);
 }

@@ -56,6 +56,11 @@ struct Rules
 /* Write what has changed for members since they were judged before; write: tell the store. */
 extern void member_changes(Rules *rules, bool write);
 
+/* Each claim that is asked for, in the store's order; visit's for the call. */
+typedef void (*RulesVisit) (Rules *rules, const Claim *claim, void *state);
+
+extern void rules_each(Rules *rules, const ClaimQuery *query, RulesVisit visit, void *state);
+
 /* ----- claims that are judged one by one ----- */
 
 /* Tell the store what a claim is worth, if that is new; did it gain or lose its effect? */

@@ -5,9 +5,7 @@
 
 #include "rules/rules_internal.h"
 
-typedef void (*RulesVisit) (Rules *rules, const Claim *claim, void *state);
-
-static void
+void
 rules_each(Rules *rules, const ClaimQuery *query, RulesVisit visit, void *state)
 {
 	Pool	   *pool = pool_new();
