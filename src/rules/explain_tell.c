@@ -35,10 +35,12 @@ explain_standing(Explain *explain)
 	else if (!explain->author->center)
 		pool_text_puts(&text, "no contract that was countersigned before");
 	certificate = standing_certificate(now, explain->claim->seq);
-	if (certificate != NULL)
+	pool_text_puts(&text, text.len > 0 ? "; " : "");
+	if (certificate == NULL)
+		pool_text_puts(&text, "no certificate of that place");
+	else
 	{
 		encode_hex(certificate->certificate->fingerprint, HASH_LEN, hex);
-		pool_text_puts(&text, text.len > 0 ? "; " : "");
 		pool_text_puts(&text, pool_format(explain->pool, "certificate %s, valid %s", hex,
 										  period_text(explain->pool, &certificate->valid)));
 	}

@@ -349,6 +349,9 @@ hear_condition(void *state, const char *condition, ExplainResult result, const c
 	}
 }
 
+/* Seeds of histories that found a fault once: they are tried first, whatever today's seed. */
+static const uint64_t found[] = {UINT64_C(1795840387)};
+
 /* Of each entry, just one condition fails if it has no effect, and none if it has. */
 static bool
 each_is_explained(Fold *fold, History *history)
@@ -399,7 +402,8 @@ main(void)
 		int			all[CAST];
 		uint8_t		hash[HASH_LEN];
 
-		dice_state = (seed + (uint64_t) histories) * UINT64_C(0x9E3779B97F4A7C15) + 1;
+		dice_state = (histories < (long) (sizeof(found) / sizeof(found[0])) ? found[histories] :
+					  seed + (uint64_t) histories) * UINT64_C(0x9E3779B97F4A7C15) + 1;
 		for (int i = 0; i < 8; i++)
 			(void) dice(2);
 		history_new(history, &world);
