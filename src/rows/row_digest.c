@@ -59,6 +59,7 @@ medchain_row_digests(PG_FUNCTION_ARGS)
 	DigestTarget target = {.version = PG_GETARG_INT32(1)};
 	ListCell   *cell;
 
+	relation_close(row_table_open(root), NoLock);
 	InitMaterializedSRF(fcinfo, 0);
 	target.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	foreach(cell, row_scan_parts(root, AccessShareLock))
@@ -78,7 +79,7 @@ PG_FUNCTION_INFO_V1(medchain_row_digest);
 Datum
 medchain_row_digest(PG_FUNCTION_ARGS)
 {
-	Relation	part = table_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation	part = row_table_open(PG_GETARG_OID(0));
 	ItemPointer at = (ItemPointer) PG_GETARG_POINTER(1);
 	const RowTable *table = row_table_get(part);
 	TupleTableSlot *slot;
@@ -97,7 +98,7 @@ medchain_row_digest(PG_FUNCTION_ARGS)
 		row_image(table, RelationGetDescr(part), ExecFetchSlotHeapTuple(slot, false, &is_copy),
 				  PG_GETARG_INT32(2), NULL, &image);
 	ExecDropSingleTupleTableSlot(slot);
-	table_close(part, NoLock);
+	relation_close(part, NoLock);
 	if (!found)
 		PG_RETURN_NULL();
 	return trusted_bytea(image.commitment, HASH_LEN);

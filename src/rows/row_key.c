@@ -52,14 +52,8 @@ row_key_refuse(Relation relation)
 void
 row_key_begin(RowKey *key, FunctionCallInfo fcinfo)
 {
-	Oid			oid = PG_GETARG_OID(0);
-
 	memset(key, 0, sizeof(*key));
-	key->relation = try_relation_open(oid, AccessShareLock);
-	if (key->relation == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("there is no table with oid %u", oid)));
+	key->relation = row_table_open(PG_GETARG_OID(0));
 	key->table = row_table_get(key->relation);
 	if (key->table == NULL)
 		row_key_refuse(key->relation);

@@ -270,6 +270,18 @@ row_table_root(Oid relation)
 	return relation;
 }
 
+Relation
+row_table_open(Oid oid)
+{
+	Relation	relation = try_relation_open(oid, AccessShareLock);
+
+	if (relation == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("there is no table with oid %u", oid)));
+	return relation;
+}
+
 const RowTable *
 row_table_get(Relation relation)
 {

@@ -69,6 +69,9 @@ typedef struct RowTable
 	uint64		reading;		/* another one each time that it is read */
 } RowTable;
 
+/* A relation that a caller named by its oid; ERROR if there is none. */
+extern Relation row_table_open(Oid oid);
+
 /*
  * NULL if the relation is neither a ledger table nor a partition of one, or this database has no
  * ledger: an answer that is kept as well.  Valid until the transaction ends.
