@@ -197,7 +197,10 @@ BEGIN
         RAISE NOTICE USING
             MESSAGE = format('table %s has no key', t.relation),
             DETAIL = 'The ledger names its rows by all that they say, and counts those that say '
-                'the same.';
+                'the same.' || coalesce((SELECT format(' Its index "%s" cannot name them: %s',
+                    k.name, left(lower(k.fault), 1) || substr(k.fault, 2))
+                    FROM row_keys(t.relation) k JOIN pg_index i ON i.indexrelid = k.index
+                    WHERE i.indisunique ORDER BY k.is_identity DESC, k.name LIMIT 1), '');
     END IF;
     PERFORM tell_large_objects(t.relation::oid
         || ARRAY(SELECT h::oid FROM row_heirs(t.relation) h));
