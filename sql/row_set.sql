@@ -497,7 +497,14 @@ DROP TABLE patient;
 CREATE TABLE spoilt (id int PRIMARY KEY);
 SELECT medchain.ledger_table('spoilt');
 INSERT INTO spoilt SELECT generate_series(1, 20);
+-- rows without a key have no names: whoever gives them some is found
+CREATE TABLE unnamed (id int);
+SELECT medchain.ledger_table('unnamed');
+INSERT INTO unnamed SELECT generate_series(1, 20);
 SELECT medchain.seal();
+SELECT f.* FROM test.spoilt($$ ALTER TABLE medchain.row_set DISABLE TRIGGER guard_insert;
+    UPDATE medchain.row_set SET keys = (SELECT keys FROM medchain.row_set
+        WHERE relation = 'public.spoilt') WHERE relation = 'public.unnamed' $$) f;
 BEGIN;
 UPDATE medchain.row_set SET items = set_byte(items, 50, 255 - get_byte(items, 50))
     WHERE relation = 'public.spoilt';
@@ -534,8 +541,8 @@ SELECT p, medchain.row_set_entry(p) IS NULL AS nothing FROM unnest(ARRAY['x',
     ]) p;
 
 SELECT medchain.end_ledger_table(t) FROM unnest('{stay, fresh, loads, undone, mother, daughter,
-    turn, spoilt}'::regclass[]) t;
-DROP TABLE stay, fresh, loads, undone, daughter, mother, turn, turn_said, spoilt;
+    turn, spoilt, unnamed}'::regclass[]) t;
+DROP TABLE stay, fresh, loads, undone, daughter, mother, turn, turn_said, spoilt, unnamed;
 DROP FUNCTION again(), look_back();
 SELECT medchain.seal();
 SELECT ok, fault FROM medchain.verify('data-centre', 0);

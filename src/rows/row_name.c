@@ -121,7 +121,7 @@ names_table(SPITupleTable *rows)
 #define NAMES_QUERY \
 	"SELECT t.ledger_name, c.name, (SELECT CASE WHEN NOT s.late THEN s.seq END " \
 	"FROM medchain.local_node n, medchain_internal.table_start(n.node, t.ledger_name) s) " \
-	"FROM medchain.row_table t JOIN medchain.row_column c ON c.relation = t.relation " \
+	"FROM medchain.row_table t LEFT JOIN medchain.row_column c ON c.relation = t.relation " \
 	"AND c.attribute = ANY (t.key_columns) WHERE %s ORDER BY c.name COLLATE \"C\""
 
 static RowNames *
@@ -136,9 +136,12 @@ names_read(SPIPlanPtr *plan, const char *condition, Oid type, Datum value)
 	if (SPI_processed > 0)
 	{
 		bool		isnull;
-		Datum		start = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull);
+		Datum		start;
 
-		names->table = names_table(SPI_tuptable);
+		names->known = true;
+		if (SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2) != NULL)
+			names->table = names_table(SPI_tuptable);
+		start = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull);
 		if (!isnull)
 			names->start = DatumGetInt64(start);
 	}

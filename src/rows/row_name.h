@@ -13,8 +13,9 @@ typedef struct RowNames
 {
 	const char *ledger_name;	/* by one of these it was asked for */
 	Oid			relation;
-	const struct RowTable *table;	/* its key's columns alone; NULL: it has no key, or nothing is
-									 * known of it */
+	bool		known;			/* something is known of it */
+	const struct RowTable *table;	/* its key's columns alone; NULL: it has no key, and its rows
+									 * no names */
 	int64		start;			/* behind this entry of our own, each row that is new has a name */
 } RowNames;
 

@@ -49,7 +49,7 @@ row_set_names(const char *relation, int64 seq, void **kept, RowSetNames *names)
 	}
 	names->names = table;
 	names->complete = seq > table->start;
-	return table->table != NULL;
+	return table->table != NULL || (table->known && names->complete);
 }
 
 RowPartNames *
@@ -79,7 +79,12 @@ row_part_names_item(RowPartNames *names, int place, const RowItem *item)
 {
 	const ChunkKey *key = &names->keys[place];
 
-	if (key->len == 0)
+	if (names->set->names->table == NULL)
+	{
+		if (key->len > 0)
+			names_note(&names->wrong, place);
+	}
+	else if (key->len == 0)
 	{
 		if (names->set->complete && !row_item_has_previous(item->operation))
 			names_note(&names->missing, place);
