@@ -28,7 +28,7 @@
 #include "ledger/pseudonym.h"
 
 /* A single question costs about as much as loading so many grants. */
-#define GRANTS_PER_QUESTION 25
+#define GRANTS_PER_QUESTION 5
 #define MIN_QUESTIONS 16
 #define MAX_QUESTIONS 20000
 
@@ -396,7 +396,7 @@ grant_cache_estimate(void)
 		return cache.estimate;
 
 	values[0] = CStringGetTextDatum(cache.member);
-	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
+	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
 				 "SELECT count(*) FROM (SELECT FROM medchain.protocol_grant WHERE grantee = $1 "
 				 "LIMIT "
 				 CppAsString2(ESTIMATE_COUNTED) ") g",

@@ -42,6 +42,13 @@ extern void trusted_fix_statements(void);
 extern void trusted_fix_texts(void);
 
 /*
+ * Statements that look for rows by keys, in tables that grow while plans are kept: until the same
+ * end they are planned as if the tables were large, so that each costs what the rows cost that it
+ * finds.
+ */
+extern void trusted_plan_by_index(void);
+
+/*
  * ERROR, with what to do about it, in a transaction that may not write; for calls that do something
  * outside of it first.
  */

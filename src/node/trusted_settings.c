@@ -211,6 +211,18 @@ trusted_fix_texts(void)
 }
 
 void
+trusted_plan_by_index(void)
+{
+	static const char *const off[] = {
+		"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material"
+	};
+
+	for (size_t i = 0; i < lengthof(off); i++)
+		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+								 0, false);
+}
+
+void
 trusted_pin_settings(void)
 {
 	int			who = am_walsender ? FOR_SENDERS : IsLogicalWorker() ? FOR_APPLY : FOR_PROCESSES;
