@@ -19,12 +19,15 @@ ROOMS = core rules node pure ledger verify rows alliance access sync
 OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(addprefix src/,$(ROOMS))) src/*.c))
 
 # The order in which the parts of the install script need each other.
-INSTALL_PARTS = roles ledger home state pure entry append verify proofs export row_set row_table \
-         row_identity ledger_table row_verify row_proof crl rules await \
-         contract discipline rekey member examinee protocol identity binding access read_audit \
-         protect row_description row_heirs row_partition row_ddl row_renew apply peer fetch \
-         local_verify shortage \
-         leave join copy wait views settings privileges
+INSTALL_PARTS = roles ledger/ledger ledger/home alliance/state pure/pure ledger/entry \
+         ledger/append verify/verify ledger/proofs ledger/export rows/row_set rows/row_table \
+         rows/row_identity rows/ledger_table rows/row_verify rows/row_proof alliance/crl \
+         alliance/rules alliance/await alliance/contract alliance/discipline \
+         alliance/anchors alliance/rekey alliance/member alliance/examinee alliance/protocol access/identity access/binding \
+         access/access \
+         access/read_audit access/protect rows/row_description rows/row_heirs rows/row_partition \
+         rows/row_ddl rows/row_renew sync/apply sync/peer sync/fetch verify/local_verify \
+         sync/shortage leave alliance/join sync/copy node/wait views settings privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))
 
 DATA_built = medchain--$(EXTVERSION).sql
@@ -53,6 +56,7 @@ bench:
 lint:
 	@scripts/install-deps --lint
 	@scripts/check-style
+	@scripts/check-includes
 	@scripts/indent --check
 
 # Debian's pg_config of postgresql-common answers only when the server headers are there.

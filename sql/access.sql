@@ -285,7 +285,7 @@ SELECT c AS "column", e.field, e.content
         WITH ORDINALITY x (c, n),
     LATERAL test.error_of(format('SELECT medchain.protect(''padded'', %L)', c)) e
     ORDER BY n, e.field DESC;
-SELECT count(medchain.require_subject_column('padded', c)) AS possible
+SELECT count(medchain_internal.require_subject_column('padded', c)) AS possible
     FROM unnest('{patient, named, whole, known}'::name[]) c;
 INSERT INTO padded VALUES (1, 'P1001'), (2, 'P1002'), (3, 'P1003');
 SET medchain.wait_for_seal = on;

@@ -19,17 +19,17 @@ SELECT p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS f
            has_function_privilege('medchain_member', p.oid, 'EXECUTE') AS member,
        has_function_privilege('medchain_auditor', p.oid, 'EXECUTE') AS auditor,
            p.prosecdef AS definer, p.proconfig[1:1]
-    FROM pg_proc p WHERE p.pronamespace = 'medchain'::regnamespace
+    FROM pg_proc p WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
         AND p.proname = ANY ('{suspend, reinstate, expel, rekey, rekey_envelope, admit, '
             'amend_contract, accept_contract, end_contract,
         contract_envelope, protocol_envelope, set_policy, register_examinee_key,
-        examinee_key_envelope, withdraw_examinee_key, add_crl}') ORDER BY 1;
+        examinee_key_envelope, withdraw_examinee_key, add_crl, renew_anchors}') ORDER BY 1;
 SELECT v AS view, has_table_privilege('regress_nobody', 'medchain.' || v, 'SELECT') AS anybody,
     has_table_privilege('medchain_admin', 'medchain.' || v, 'SELECT') AS admin,
        has_table_privilege('medchain_member', 'medchain.' || v, 'SELECT') AS member,
            has_table_privilege('medchain_auditor', 'medchain.' || v, 'SELECT') AS auditor
     FROM unnest('{members, contracts, certificates, policies, revocation_lists, rejections, '
-        'protocols}'::text[]) v ORDER BY 1;
+        'protocols, trust_anchors}'::text[]) v ORDER BY 1;
 SET ROLE regress_nobody;
 \set VERBOSITY sqlstate
 SELECT medchain.amend_contract('hospital-a');

@@ -9,8 +9,9 @@ SELECT current_database() AS data_centre \gset
 -- the list of governance kinds is kept in C as well: what C takes for governance waits at commit,
 -- and is folded
 SELECT size AS before FROM medchain.chain WHERE origin = 'data-centre' \gset
-SELECT count(medchain.append_raw(kind, '{}', NULL, false)) = cardinality(medchain.fold_kinds())
-    AS appended FROM unnest(medchain.fold_kinds()) kind;
+SELECT count(medchain_internal.append_raw(kind, '{}', NULL,
+    false)) = cardinality(medchain_internal.fold_kinds())
+    AS appended FROM unnest(medchain_internal.fold_kinds()) kind;
 SELECT medchain.seal();
 SELECT kind, test.masked(about) AS about, reason FROM medchain.rejections
     WHERE origin = 'data-centre' AND seq >= :before ORDER BY seq;
@@ -20,12 +21,12 @@ SELECT e.kind AS "not folded" FROM medchain.entry e WHERE e.origin = 'data-centr
 SELECT medchain.append('remark', '{}') IS NOT NULL AS appended;
 SELECT medchain.seal();
 SELECT count(*) AS "no governance, and folded" FROM medchain.claim
-    WHERE kind <> ALL (medchain.fold_kinds());
+    WHERE kind <> ALL (medchain_internal.fold_kinds());
 
 -- the data centre: contracts that are none
 CREATE FUNCTION test.offer(changes jsonb) RETURNS uuid LANGUAGE sql AS $$
-    SELECT medchain.append_governance('contract',
-        medchain.sign_envelope('application/vnd.medchain.contract+json',
+    SELECT medchain_internal.append_governance('contract',
+        medchain_internal.sign_envelope('application/vnd.medchain.contract+json',
         (jsonb_build_object('alliance', 'east', 'member', 'hospital-c', 'kind', 'chain_node',
             'certificate', test.pem('chained'),
                             'capabilities', '["query"]'::jsonb, 'valid', '{}'::jsonb)
@@ -36,27 +37,28 @@ SELECT count(test.offer(c)) FROM unnest(ARRAY['{"alliance": "west"}', '{"member"
     '{"valid": "tomorrow"}', '{"valid": {"from": "2026-01-01T00:00:00.000000Z", "to": '
     '"2026-01-01T00:00:00.000000Z"}}', '{"certificate": "no certificate"}', '{"certificate": null}',
     '{"member": "data-centre"}']::jsonb[]) c;
-SELECT medchain.append_governance('contract',
+SELECT medchain_internal.append_governance('contract',
     '{"payloadType": "application/vnd.medchain.contract+json", "payload": "e30=", "signatures": '
     '[]}') IS NOT NULL AS unsigned;
-SELECT medchain.append_governance('contract',
+SELECT medchain_internal.append_governance('contract',
     '{"payloadType": "text/plain", "payload": "e30=", "signatures": []}') IS NOT NULL AS other_type;
-SELECT medchain.append_governance('contract', '[]') IS NOT NULL AS no_object;
+SELECT medchain_internal.append_governance('contract', '[]') IS NOT NULL AS no_object;
 SELECT reason FROM medchain.rejections WHERE origin = 'data-centre' AND seq >= :before ORDER BY seq;
 -- a deeply nested, or unrepresentable, body is somebody's mischief and no reason to stop
-SELECT medchain.append_raw('contract', repeat('[', 127) || repeat(']', 127), NULL, true)
+SELECT medchain_internal.append_raw('contract', repeat('[', 127) || repeat(']', 127), NULL, true)
     IS NOT NULL AS deep;
 -- refused at once
-SELECT medchain.append_raw('contract', repeat('[', 5000) || repeat(']', 5000), NULL, true);
-SELECT medchain.append_raw('note', '{"protocol": "\u0000"}', NULL, true);	-- refused at once
+SELECT medchain_internal.append_raw('contract', repeat('[', 5000) || repeat(']', 5000), NULL, true);
+SELECT medchain_internal.append_raw('note', '{"protocol": "\u0000"}', NULL,
+    true);	-- refused at once
 SELECT kind, reason FROM medchain.rejections WHERE origin = 'data-centre' ORDER BY seq DESC LIMIT 2;
 SELECT count(*) AS members FROM medchain.members WHERE member NOT IN ('data-centre', 'end-node',
     'hospital-a', 'hospital-b', 'sm2');
 -- the data centre neither configures ledgers nor issues
-SELECT medchain.append_governance('configure', jsonb_build_object('member', 'hospital-b',
+SELECT medchain_internal.append_governance('configure', jsonb_build_object('member', 'hospital-b',
     'public_key', test.pem('hospital-b'))) IS NOT NULL AS appended;
-SELECT medchain.append_governance('protocol',
-    medchain.sign_envelope('application/vnd.medchain.protocol+json', '{}')::jsonb,
+SELECT medchain_internal.append_governance('protocol',
+    medchain_internal.sign_envelope('application/vnd.medchain.protocol+json', '{}')::jsonb,
         medchain.pseudonym('P0001')) IS NOT NULL AS appended;
 SELECT kind, reason FROM medchain.rejections WHERE origin = 'data-centre' ORDER BY seq DESC LIMIT 2;
 DROP FUNCTION test.offer(jsonb);
@@ -65,32 +67,36 @@ DROP FUNCTION test.offer(jsonb);
 \c regress_hospital_a
 SELECT protocol AS p1, encode(subject, 'hex') AS subject FROM medchain.protocols
     WHERE protocol_text = 'Station A may read my records.' \gset
-SELECT medchain.append_governance('genesis', '{"alliance": "east", "member": "hospital-a"}')
+SELECT medchain_internal.append_governance('genesis',
+    '{"alliance": "east", "member": "hospital-a"}')
     IS NOT NULL AS appended;
-SELECT medchain.append_governance('contract',
-    medchain.sign_envelope('application/vnd.medchain.contract+json',
+SELECT medchain_internal.append_governance('contract',
+    medchain_internal.sign_envelope('application/vnd.medchain.contract+json',
     jsonb_build_object('alliance', 'east', 'member', 'hospital-c', 'kind', 'chain_node',
         'certificate', test.pem('chained'), 'capabilities', '["query"]'::jsonb, 'valid',
             '{}'::jsonb)::text)::jsonb) IS NOT NULL AS appended;
-SELECT medchain.append_governance('acceptance', jsonb_build_object('contract', contract,
+SELECT medchain_internal.append_governance('acceptance', jsonb_build_object('contract', contract,
     'envelope', '{}'::jsonb)) IS NOT NULL AS appended FROM medchain.contracts
         WHERE member = 'hospital-b' AND current;
-SELECT medchain.append_governance('acceptance', jsonb_build_object('contract', gen_random_uuid()))
+SELECT medchain_internal.append_governance('acceptance', jsonb_build_object('contract',
+    gen_random_uuid()))
     IS NOT NULL AS appended;
-SELECT medchain.append_governance('configure', jsonb_build_object('member', 'hospital-b',
+SELECT medchain_internal.append_governance('configure', jsonb_build_object('member', 'hospital-b',
     'public_key', test.pem('hospital-b'))) IS NOT NULL AS appended;
-SELECT medchain.append_governance('protocol',
-    medchain.sign_envelope('application/vnd.medchain.protocol+json',
+SELECT medchain_internal.append_governance('protocol',
+    medchain_internal.sign_envelope('application/vnd.medchain.protocol+json',
     jsonb_build_object('alliance', 'east', 'issuer', 'hospital-a', 'subject', :'subject', 'text',
         'I grant myself.', 'data_index', '[]'::jsonb, 'valid', '{}'::jsonb,
         'grants',
             '[{"grantee": "hospital-a", "operations": ["query", "update"], "valid": {}}]'::jsonb
             )::text)::jsonb, decode(:'subject', 'hex')) IS NOT NULL AS appended;
-SELECT medchain.append_governance('revocation', jsonb_build_object('protocol', :'p1', 'reason',
+SELECT medchain_internal.append_governance('revocation', jsonb_build_object('protocol', :'p1',
+    'reason',
     'I would rather not'), decode(:'subject', 'hex')) IS NOT NULL AS appended;
-SELECT medchain.append_governance('note', jsonb_build_object('protocol', gen_random_uuid(), 'note',
+SELECT medchain_internal.append_governance('note', jsonb_build_object('protocol', gen_random_uuid(),
+    'note',
     1)) IS NOT NULL AS appended;
-SELECT medchain.append_governance('bind_role',
+SELECT medchain_internal.append_governance('bind_role',
     '{"role": "regress_nobody", "member": "data-centre"}') IS NOT NULL AS appended;
 CREATE VIEW test.refused AS SELECT kind, test.masked(about) AS about, reason
     FROM medchain.rejections WHERE origin = 'hospital-a' ORDER BY seq;
@@ -102,8 +108,8 @@ SELECT role, member FROM medchain.role_binding;
 
 -- an end node cannot say what others are to say
 \c regress_end_node
-SELECT medchain.append_governance('protocol',
-    medchain.sign_envelope('application/vnd.medchain.protocol+json', body)::jsonb,
+SELECT medchain_internal.append_governance('protocol',
+    medchain_internal.sign_envelope('application/vnd.medchain.protocol+json', body)::jsonb,
         decode(:'subject', 'hex')) IS NOT NULL AS appended
     FROM (SELECT jsonb_build_object('alliance', 'east', 'issuer', 'end-node', 'subject',
         :'subject', 'text', 'text', 'grants', '[]'::jsonb, 'data_index', '[]'::jsonb, 'valid',
@@ -112,8 +118,8 @@ SELECT medchain.append_governance('protocol',
         good || '{"subject": "00"}', good || '{"text": 1}', good || '{"grants": {}}',
             good || '{"grants": [{}]}',
         good || '{"data_index": [{}]}', good || '{"valid": "ever"}']::text[]) body;
-SELECT medchain.append_governance('amendment',
-    medchain.sign_envelope('application/vnd.medchain.protocol+json',
+SELECT medchain_internal.append_governance('amendment',
+    medchain_internal.sign_envelope('application/vnd.medchain.protocol+json',
     jsonb_build_object('alliance', 'east', 'issuer', 'end-node', 'protocol', gen_random_uuid(),
         'subject', :'subject', 'text', 'text', 'grants', '[]'::jsonb, 'data_index', '[]'::jsonb,
             'valid', '{}'::jsonb)::text)::jsonb,
@@ -166,26 +172,28 @@ ROLLBACK;
 -- a chain that is taken back from its first block on: so is the countersignature in it
 \c :data_centre
 BEGIN;
-SET LOCAL search_path = pg_catalog, medchain, pg_temp;
+SET LOCAL search_path = pg_catalog, medchain, medchain_internal, pg_temp;
 SELECT accepted, takes_part FROM medchain.member WHERE name = 'hospital-a';
 -- the state's tables are written with medchain's rights alone
 CREATE FUNCTION pg_temp.fold_forget(text, bigint) RETURNS void LANGUAGE sql SECURITY DEFINER
-    SET search_path = pg_catalog, medchain, pg_temp AS 'SELECT medchain.fold_forget($1, $2)';
+    SET search_path = pg_catalog, medchain, medchain_internal, pg_temp
+        AS 'SELECT medchain_internal.fold_forget($1, $2)';
 SELECT pg_temp.fold_forget('hospital-a', 0);
 SELECT accepted, takes_part FROM medchain.member WHERE name = 'hospital-a';
 ROLLBACK;
 -- and comes again; what this session has in memory goes with what its tables forget
 CREATE FUNCTION pg_temp.fold_again(origin text) RETURNS void LANGUAGE sql SECURITY DEFINER
-    SET search_path = pg_catalog, medchain, pg_temp AS $$
-    SELECT medchain.fold_entries($1, 0, (SELECT c.size - 1 FROM medchain.chain c
+    SET search_path = pg_catalog, medchain, medchain_internal, pg_temp AS $$
+    SELECT medchain_internal.fold_entries($1, 0, (SELECT c.size - 1 FROM medchain.chain c
         WHERE c.origin = $1)) $$;
 CREATE FUNCTION pg_temp.has_contract() RETURNS boolean LANGUAGE sql SECURITY DEFINER
-    SET search_path = pg_catalog, medchain, pg_temp AS $$
+    SET search_path = pg_catalog, medchain, medchain_internal, pg_temp AS $$
     SELECT x.holds FROM medchain.explain_entry((SELECT contract FROM medchain.member
         WHERE name = 'hospital-a')) x WHERE x.condition = 'it has effect' $$;
 BEGIN;
 CREATE FUNCTION pg_temp.fold_forget(text, bigint) RETURNS void LANGUAGE sql SECURITY DEFINER
-    SET search_path = pg_catalog, medchain, pg_temp AS 'SELECT medchain.fold_forget($1, $2)';
+    SET search_path = pg_catalog, medchain, medchain_internal, pg_temp
+        AS 'SELECT medchain_internal.fold_forget($1, $2)';
 SAVEPOINT before;
 SELECT pg_temp.fold_forget('data-centre', 0);
 SELECT count(*) AS members FROM medchain.member;

@@ -273,14 +273,14 @@ CREATE TABLE test.samples AS SELECT * FROM (VALUES
     ('medchain.row_table', ARRAY[NULL]), ('medchain.local_node', ARRAY[NULL])) s (type, samples);
 CREATE TABLE test.calls AS
     WITH functions AS (
-        SELECT p.oid, p.proname, p.prorettype, p.proretset,
+        SELECT p.oid, p.pronamespace, p.proname, p.prorettype, p.proretset,
                ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes) WITH ORDINALITY a (t, n)
                      ORDER BY n) AS types,
                ARRAY(SELECT CASE WHEN y.typname = 'anyelement' THEN 'planted.num'
                                  ELSE format('%I.%I', y.typnamespace::regnamespace, y.typname) END
                      FROM unnest(p.proargtypes) WITH ORDINALITY a (t, n) JOIN pg_type y ON y.oid = t
                      ORDER BY n) AS names
-        FROM pg_proc p WHERE p.pronamespace = 'medchain'::regnamespace
+        FROM pg_proc p WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
         AND 'internal'::regtype <> ALL (p.proargtypes)
         -- it drops replication slots, which no rollback brings back
         AND p.proname <> 'leave_alliance'),
@@ -293,7 +293,8 @@ CREATE TABLE test.calls AS
                 JOIN test.samples s ON s.type = a.type,
                 generate_series(2, cardinality(s.samples)) i) c)
     SELECT c.proname::text AS name,
-           format('SELECT %s medchain.%I(%s)', CASE WHEN c.proretset THEN '* FROM' END, c.proname,
+           format('SELECT %s %s.%I(%s)', CASE WHEN c.proretset THEN '* FROM' END,
+               c.pronamespace::regnamespace, c.proname,
                (SELECT string_agg(format('%L::%s', CASE WHEN c.sample > 0 THEN s.samples[
                            CASE WHEN a.n = c.argument THEN c.sample ELSE 1 END] END,
                            c.names[a.n]), ', ' ORDER BY a.n)
@@ -303,7 +304,8 @@ CREATE TABLE test.calls AS
 GRANT SELECT ON test.names, test.calls TO PUBLIC;
 SELECT p.proname AS "has an argument nobody tries", format_type(t, NULL) AS type
     FROM pg_proc p CROSS JOIN LATERAL unnest(p.proargtypes) t
-    WHERE p.pronamespace = 'medchain'::regnamespace AND t <> 'internal'::regtype
+    WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
+        AND t <> 'internal'::regtype
     AND format_type(t, NULL) NOT IN (SELECT type FROM test.samples) ORDER BY 1, 2;
 CREATE FUNCTION test.shadow() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE

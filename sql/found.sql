@@ -98,6 +98,8 @@ SELECT current_setting('medchain_test.pki') || '/pseudonym.key' AS pseudonym_key
 ALTER SYSTEM SET medchain.pseudonym_key_file = :'pseudonym_key';
 SELECT pg_reload_conf();
 CALL test.use_key('data-centre');
+-- the sealer has the new files, this session may not yet
+\c -
 
 -- rolled back, it has not happened
 BEGIN;

@@ -11,7 +11,8 @@ SELECT extname, extrelocatable, nspname FROM pg_extension e
 -- every function, table, view and type says what it is
 CREATE VIEW undocumented AS
 SELECT 'function' AS what, p.oid::regprocedure::text AS name FROM pg_proc p
-    WHERE p.pronamespace = 'medchain'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL
+    WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
+        AND obj_description(p.oid, 'pg_proc') IS NULL
 UNION ALL
 SELECT 'relation', c.oid::regclass::text FROM pg_class c
     WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p')
@@ -26,7 +27,7 @@ DROP VIEW undocumented;
 -- all of it belongs to the extension, so that DROP EXTENSION takes it away and pg_dump leaves it
 -- out
 SELECT p.oid::regprocedure AS "not a member" FROM pg_proc p
-    WHERE p.pronamespace = 'medchain'::regnamespace
+    WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass
         AND d.objid = p.oid AND d.deptype = 'e');
 SELECT c.oid::regclass AS "not a member" FROM pg_class c
@@ -56,7 +57,8 @@ SELECT relname FROM pg_class WHERE relnamespace = 'medchain'::regnamespace AND r
 
 -- everything that anybody may call; none of it writes
 SELECT p.proname, p.provolatile AS volatility, p.prosecdef AS definer FROM pg_proc p
-    WHERE p.pronamespace = 'medchain'::regnamespace AND has_function_privilege('public', p.oid,
+    WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
+        AND has_function_privilege('public', p.oid,
         'EXECUTE') ORDER BY 1;
 SELECT c.oid::regclass AS "open to everybody" FROM pg_class c
     WHERE c.relnamespace = 'medchain'::regnamespace AND c.relkind IN ('r', 'v')
@@ -70,7 +72,8 @@ SELECT rolname, rolcanlogin, rolsuper, rolcreaterole, rolcreatedb, rolreplicatio
 \pset format unaligned
 SELECT r.rolname, string_agg(p.proname, ' ' ORDER BY p.proname) AS may_call FROM pg_roles r,
     pg_proc p
-    WHERE r.rolname ^@ 'medchain_' AND p.pronamespace = 'medchain'::regnamespace
+    WHERE r.rolname ^@ 'medchain_'
+        AND p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
     AND has_function_privilege(r.oid, p.oid, 'EXECUTE') AND NOT has_function_privilege('public',
         p.oid, 'EXECUTE')
     GROUP BY 1 ORDER BY 1;
@@ -87,13 +90,21 @@ SELECT r.rolname, c.oid::regclass FROM pg_roles r, pg_class c
         'medchain.held_entry}'::regclass[])
     AND has_table_privilege(r.oid, c.oid, 'SELECT');
 
+-- nobody but the owner makes anything in the schemas
+SELECT n.nspname, g.grantee::regrole, g.privilege_type FROM pg_namespace n,
+    aclexplode(n.nspacl) g
+    WHERE n.nspname ^@ 'medchain' AND g.privilege_type <> 'USAGE' AND g.grantee <> n.nspowner;
+
 -- what runs with medchain's rights must not look up names where its caller says
 SELECT p.oid::regprocedure AS "SECURITY DEFINER without search_path" FROM pg_proc p
-    WHERE p.pronamespace = 'medchain'::regnamespace AND p.prosecdef AND p.prosqlbody IS NULL
-    AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c = 'search_path=medchain, pg_temp');
+    WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[]) AND p.prosecdef
+        AND p.prosqlbody IS NULL
+    AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c
+        WHERE c = 'search_path=medchain, medchain_internal, pg_temp');
 -- what has side effects does not run in parallel workers
 SELECT p.oid::regprocedure AS function FROM pg_proc p
-    WHERE p.pronamespace = 'medchain'::regnamespace AND p.proparallel = 's' AND p.provolatile = 'v';
+    WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
+        AND p.proparallel = 's' AND p.provolatile = 'v';
 
 --
 -- A database that is no node: what needs an alliance says so

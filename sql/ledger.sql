@@ -42,7 +42,8 @@ SELECT medchain.append(repeat('a', 64), '1');
 SELECT length(medchain.append('remark', to_json(repeat('x', 3000000)))::text) AS large;
 
 -- what has a meaning to medchain is not for append()
-SELECT kind, content FROM unnest(medchain.fold_kinds() || '{row.insert, row.x, access.read, '
+SELECT kind, content
+    FROM unnest(medchain_internal.fold_kinds() || '{row.insert, row.x, access.read, '
     'member.x, protect, unprotect, witness, fork, crl, suspend, expel, rekey}') kind,
     LATERAL test.error_of(format('SELECT medchain.append(%L, ''{}'')', kind)) e
         WHERE field = 'error';
@@ -58,8 +59,8 @@ RESET ROLE;
 SET SESSION AUTHORIZATION regress_doctor;
 \set VERBOSITY sqlstate
 SELECT medchain.append('remark', '{"by": "doctor"}') AS id \gset
-SELECT medchain.append_raw('genesis', '{}', NULL, false);
-SELECT medchain.append_governance('genesis', '{}');
+SELECT medchain_internal.append_raw('genesis', '{}', NULL, false);
+SELECT medchain_internal.append_governance('genesis', '{}');
 INSERT INTO medchain.pending (payload) VALUES ('{}');
 \set VERBOSITY default
 SELECT medchain.seal();

@@ -276,6 +276,25 @@ SELECT * FROM medchain.verify_table('quoted');
 SELECT operation FROM medchain.row_history('quoted', 1);
 DROP TABLE quoted;
 
+-- Dates and times are in it as PostgreSQL prints them, whatever the session's settings
+CREATE TABLE moment (id int PRIMARY KEY, d date, t timestamp, z timestamptz);
+SELECT medchain.ledger_table('moment');
+SET timezone = 'Asia/Kathmandu';
+SET datestyle = 'SQL, DMY';
+INSERT INTO moment VALUES (1, 'infinity', '-infinity', 'infinity'),
+    (2, '01/01/4713 BC', '24/11/4714 00:00:00 BC', '24/11/4714 00:00:00+00 BC'),
+    (3, '31/12/5874897', '31/12/294276 23:59:59.999999', '31/12/294276 23:59:59.999999+00'),
+    (4, '29/02/2000', '01/03/1900 12:00:00.5', '01/01/2026 00:00:00+05:45'),
+    (5, '31/12/0001', '01/01/2000 00:00:00.000001', '30/03/2025 01:30:00.1234+00');
+SELECT medchain.seal();
+SELECT id, medchain.row_proof('moment', id) -> 'row' ->> 'content' AS content
+    FROM moment ORDER BY id;
+RESET timezone;
+RESET datestyle;
+SELECT count(*) AS faults FROM medchain.verify_table('moment');
+SELECT medchain.end_ledger_table('moment');
+DROP TABLE moment;
+
 -- The identity behind a pseudonym was exchanged: grants would open somebody else's rows
 BEGIN;
 ALTER TABLE medchain.subject_identity DISABLE TRIGGER guard_insert;

@@ -23,7 +23,8 @@ CREATE TABLE visit (id int PRIMARY KEY, name text, at timestamptz, feeling mood,
     double int GENERATED ALWAYS AS (id * 2) STORED);
 CREATE TABLE no_key (id int);
 CREATE VIEW a_view AS SELECT 1 AS id;
-SELECT t AS relation, e.field, e.content FROM unnest('{a_view}'::text[])
+CREATE MATERIALIZED VIEW a_copy AS SELECT 1 AS id;
+SELECT t AS relation, e.field, e.content FROM unnest('{a_view, a_copy, visit_pkey}'::text[])
     WITH ORDINALITY x (t, i),
     LATERAL test.error_of(format('SELECT medchain.ledger_table(%L)', t)) e ORDER BY i, field DESC;
 SELECT test.state_of($$ SELECT medchain.ledger_table('pg_class') $$);
@@ -32,6 +33,7 @@ SELECT medchain.ledger_table(0);
 SELECT medchain.ledger_table('visit', append_only => true, record_truncate => true);
 SELECT medchain.end_ledger_table('visit');
 SELECT * FROM medchain.verify_table('visit');
+SELECT * FROM medchain.verify_table('a_copy');
 INSERT INTO visit VALUES (1, 'one', '2026-01-01 10:00+00', 'calm', 1.5),
     (2, NULL, NULL, NULL, NULL), (3, 'three', 'infinity', 'tense', '-0');
 SELECT medchain.ledger_table('visit');
@@ -109,9 +111,9 @@ SELECT medchain.row_proof('visit', 1);
 \set VERBOSITY default
 SELECT * FROM medchain.row_history('visit', 1);
 \set VERBOSITY sqlstate
-SELECT medchain.row_digest('visit', '(0,1)', 1);
-SELECT * FROM medchain.row_digests('visit', 1);
-SELECT * FROM medchain.row_words('visit', '');
+SELECT medchain_internal.row_digest('visit', '(0,1)', 1);
+SELECT * FROM medchain_internal.row_digests('visit', 1);
+SELECT * FROM medchain_internal.row_words('visit', '');
 \set VERBOSITY default
 \c - :superuser
 GRANT SELECT ON visit TO regress_reader;

@@ -42,7 +42,8 @@ CREATE TABLE test.arguments AS
     SELECT p.oid AS function, p.proname AS name, a.n, coalesce(p.proargnames[a.n], '') AS argument,
            format_type(a.type, NULL) AS type
     FROM pg_proc p CROSS JOIN LATERAL unnest(p.proargtypes) WITH ORDINALITY a (type, n)
-    WHERE p.pronamespace = 'medchain'::regnamespace AND p.proname <> 'leave_alliance'
+    WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
+        AND p.proname <> 'leave_alliance'
     AND EXISTS (SELECT FROM aclexplode(p.proacl) g
                 WHERE g.privilege_type = 'EXECUTE' AND g.grantee <> p.proowner);
 -- The length of an error; of none 0, of an internal one -1.
@@ -67,8 +68,8 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 CREATE TABLE test.calls AS
-    SELECT a.function, a.name, a.argument, l.value, format('SELECT %s medchain.%I(%s)',
-        CASE WHEN p.proretset THEN '* FROM' END, a.name,
+    SELECT a.function, a.name, a.argument, l.value, format('SELECT %s %s.%I(%s)',
+        CASE WHEN p.proretset THEN '* FROM' END, p.pronamespace::regnamespace, a.name,
         (SELECT string_agg(CASE WHEN o.n = a.n
                 THEN format('(SELECT value FROM test.long WHERE ctid = %L)::%s', l.ctid,
                     CASE o.type WHEN 'anyelement' THEN 'text' ELSE o.type END)
@@ -84,5 +85,17 @@ SELECT c.name, c.argument, max(t.told) AS told
     FROM test.calls c, LATERAL test.told(c.call) AS t (told)
     WHERE t.told NOT BETWEEN 0 AND 1500 GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT count(*) > 500 AS tried FROM test.calls;
+-- the input function of a key's type gets it, and says so
+CREATE TABLE long_key (id int PRIMARY KEY);
+SELECT medchain.ledger_table('long_key');
+SELECT call, k.key, test.told(format('SELECT medchain.%s(''long_key'', %s)', call, k.value))
+        BETWEEN 1 AND 300 AS told
+    FROM unnest('{row_history,row_proof}'::text[]) call, (VALUES
+        ('text', $$repeat('x', 200000)$$),
+        ('json', $$format('{"id": "%s"}', repeat('x', 200000))$$),
+        ('another json', $$repeat('{"a":', 3000) || 1 || repeat('}', 3000)$$),
+        ('number', $$repeat('9', 100000)::numeric$$)) k (key, value);
+SELECT medchain.end_ledger_table('long_key');
+DROP TABLE long_key;
 DROP TABLE test.samples, test.long, test.arguments, test.calls;
 DROP FUNCTION test.told(text);

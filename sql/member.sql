@@ -354,7 +354,7 @@ SELECT * FROM test.errors_of($$issue_protocol('P1', 'text', '[]')$$);
 -- What gets past the functions has no effect
 --
 SELECT size AS before FROM medchain.chain WHERE origin = 'data-centre' \gset
-SELECT count(medchain.append_governance(k, b::jsonb))
+SELECT count(medchain_internal.append_governance(k, b::jsonb))
     FROM (VALUES ('suspend', '{}'), ('suspend', '{"member": "nobody", "last": {"height": -1, '
         '"size": 0}}'), ('suspend', '{"member": "data-centre", "last": {"height": -1, "size": 0}}'),
     ('suspend', '{"member": "hospital-a"}'), ('suspend', '{"member": "hospital-a", "last": '
@@ -372,7 +372,8 @@ SELECT count(medchain.append_governance(k, b::jsonb))
             ('policy', '{"policy": "colour", "value": "red", "last": {}}'),
                 ('policy', '{"policy": "examinee_signature", "value": "required"}'),
     ('policy', '{"policy": "examinee_signature", "value": "required", "last": {"end-node": []}}'),
-        ('examinee_withdrawal', '{"last": {}}'), ('examinee_key', '{}'), ('rekey', '{}')) x (k, b);
+        ('examinee_withdrawal', '{"last": {}}'), ('examinee_key', '{}'), ('rekey', '{}'),
+    ('anchors', '{}')) x (k, b);
 SELECT kind, test.masked(about) AS about, reason FROM medchain.rejections
     WHERE origin = 'data-centre' AND seq >= :before ORDER BY seq;
 SELECT member, state FROM medchain.members ORDER BY 1;

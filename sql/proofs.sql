@@ -120,6 +120,7 @@ SELECT * FROM test.error_of($$ SELECT medchain.receipt('00000000-0000-0000-0000-
 SELECT *
     FROM test.error_of(format($$ SELECT medchain.inclusion_proof(%L, origin => 'hospital-a') $$,
         :'id'));
+SELECT * FROM test.error_of(format($$ SELECT medchain.receipt(%L, '') $$, :'id'));
 SELECT p AS sizes, e.field, regexp_replace(e.content, 'has [0-9]+', 'has <n>') AS content
     FROM unnest('{"-1, 5", "0, -1", "5, 4", "1, 9223372036854775807"}'::text[]) p,
     LATERAL test.error_of(format('SELECT medchain.consistency_proof(''data-centre'', %s)', p)) e

@@ -98,7 +98,7 @@ SELECT count(*) FROM medchain.data_index(NULL);
 SELECT kind, e.payload::jsonb -> 'body' ->> 'payloadType' AS type, o.reason,
     o.payload::jsonb -> 'text' AS text,
        o.payload::jsonb ->> 'subject' = encode(subject, 'hex') AS subject
-    FROM medchain.entry e, LATERAL medchain.open_envelope(e.payload::jsonb -> 'body',
+    FROM medchain.entry e, LATERAL medchain_internal.open_envelope(e.payload::jsonb -> 'body',
         test.pem('end-node'), 'application/vnd.medchain.protocol+json') o WHERE e.id = :'p1';
 
 -- signed outside, by the key itself and standard tools

@@ -26,7 +26,7 @@ INSERT INTO kept VALUES (2, 'v');
 SELECT * FROM medchain.verify_table('kept');
 SELECT medchain.seal();
 \c - :superuser
-SELECT * FROM medchain.local_faults();
+SELECT * FROM medchain_internal.local_faults();
 
 -- each edit, and what is said of it
 CREATE FUNCTION test.edited(change text) RETURNS SETOF text LANGUAGE plpgsql AS $$
@@ -35,7 +35,7 @@ DECLARE
     everywhere bigint;
 BEGIN
     EXECUTE change;
-    found := ARRAY(SELECT f FROM medchain.local_faults() f);
+    found := ARRAY(SELECT f FROM medchain_internal.local_faults() f);
     everywhere := count(*) FROM medchain.verify('data-centre') v WHERE NOT v.ok;
     PERFORM FROM unnest('{kept, heir, parted}'::regclass[]) r, medchain.verify_table(r);
     RAISE EXCEPTION USING ERRCODE = 'XE001';
@@ -57,7 +57,11 @@ SELECT e.* FROM (VALUES
     (9, $$ UPDATE medchain.row_column SET since = 2 WHERE relation = 'kept'::regclass
         AND attribute = 'z' $$),
     (10, $$ DELETE FROM medchain.row_column WHERE relation = 'kept'::regclass
-        AND attribute = 'z' $$)
+        AND attribute = 'z' $$),
+    (11, $$ UPDATE medchain.row_part SET relation = 'base'::regclass
+        WHERE part = 'kept'::regclass $$),
+    (12, $$ UPDATE medchain.row_part SET relation = 'pg_class'::regclass
+        WHERE part = 'kept'::regclass $$)
     ) c (n, change), LATERAL (SELECT c.n, f FROM test.edited(c.change) f) e;
 
 -- a policy is given to somebody else past the trigger, and who had it is edited as well
@@ -67,12 +71,12 @@ ALTER POLICY for_some ON kept TO regress_local;
 ALTER EVENT TRIGGER medchain_observe_ddl ENABLE ALWAYS;
 UPDATE medchain.row_table SET roles = jsonb_set(roles, '{roles of policy for_some}',
     to_jsonb(ARRAY['regress_local'::regrole::oid])) WHERE relation = 'kept'::regclass;
-SELECT * FROM medchain.local_faults();
+SELECT * FROM medchain_internal.local_faults();
 ROLLBACK;
 -- a role that is renamed is no edit
 BEGIN;
 ALTER ROLE regress_else RENAME TO regress_other;
-SELECT * FROM medchain.local_faults();
+SELECT * FROM medchain_internal.local_faults();
 SELECT * FROM medchain.verify_table('kept');
 ROLLBACK;
 

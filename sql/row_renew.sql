@@ -46,6 +46,29 @@ SELECT * FROM medchain.verify_table('fixture');
 UPDATE fixture SET w = 8 WHERE id = 2;
 SELECT operation, fault FROM medchain.row_history('fixture', 2);
 SELECT * FROM medchain.verify_table('fixture');
+-- the key that names the rows went past everything: it has to be made again
+\c - :superuser
+SET client_min_messages = warning;
+BEGIN;
+DO $$ BEGIN
+    EXECUTE (SELECT string_agg(format('ALTER EVENT TRIGGER %I DISABLE;', evtname), ' ')
+             FROM pg_event_trigger WHERE evtname ^@ 'medchain');
+END $$;
+ALTER TABLE fixture DROP CONSTRAINT fixture_pkey;
+DO $$ BEGIN
+    EXECUTE (SELECT string_agg(format('ALTER EVENT TRIGGER %I ENABLE ALWAYS;', evtname), ' ')
+             FROM pg_event_trigger WHERE evtname ^@ 'medchain');
+END $$;
+COMMIT;
+\c - regress_tester
+INSERT INTO fixture VALUES (3, 'P3', 'twice');
+SELECT * FROM test.errors_of($$renew_table('fixture')$$);
+DELETE FROM fixture WHERE v = 'twice';
+ALTER TABLE fixture ADD PRIMARY KEY (id);
+SELECT medchain.renew_table('fixture', 'the key is back');
+SELECT * FROM medchain.verify_table('fixture');
+UPDATE fixture SET v = 'seen again' WHERE id = 3;
+SELECT operation, fault FROM medchain.row_history('fixture', 3) ORDER BY entry DESC LIMIT 2;
 -- protected, with partitions
 CREATE TABLE parted (id int PRIMARY KEY, patient text) PARTITION BY RANGE (id);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);

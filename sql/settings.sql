@@ -4,8 +4,10 @@
 -- Each function in SQL and PL/pgSQL fixes search_path and, with it, the settings that its
 -- statements depend on ...
 SELECT p.oid::regprocedure AS function, s.name AS not_fixed
-FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang CROSS JOIN medchain.fixed_settings() s
-WHERE p.pronamespace = 'medchain'::regnamespace AND l.lanname IN ('sql', 'plpgsql')
+FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang CROSS
+    JOIN medchain_internal.fixed_settings() s
+WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
+    AND l.lanname IN ('sql', 'plpgsql')
 AND EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c ~ '^search_path=')
 AND NOT p.proconfig @> ARRAY[s.name || '=' || s.value]
 ORDER BY 1, 2;
@@ -13,25 +15,28 @@ ORDER BY 1, 2;
 -- ... but for those whose body was parsed when they were created, which have no names to look up
 -- any more ...
 SELECT proname FROM pg_proc
-WHERE pronamespace = 'medchain'::regnamespace AND prosqlbody IS NOT NULL ORDER BY 1;
+WHERE pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[]) AND prosqlbody
+    IS NOT NULL ORDER BY 1;
 
 -- ... and there are no others.
 SELECT p.oid::regprocedure AS function
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-WHERE p.pronamespace = 'medchain'::regnamespace AND l.lanname IN ('sql', 'plpgsql')
+WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
+    AND l.lanname IN ('sql', 'plpgsql')
 AND p.prosqlbody IS NULL
 AND NOT EXISTS (SELECT FROM unnest(p.proconfig) c WHERE c ~ '^search_path=');
 
 -- A string says the same whatever standard_conforming_strings is: a backslash stands in E'' only.
 SELECT p.oid::regprocedure AS function, m[1] AS literal
 FROM pg_proc p CROSS JOIN LATERAL regexp_matches(p.prosrc, '(E?''(?:[^'']|'''')*'')', 'g') m
-WHERE p.pronamespace = 'medchain'::regnamespace AND m[1] ~ '\\' AND m[1] !~ '^E'
+WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[]) AND m[1] ~ '\\'
+    AND m[1] !~ '^E'
 AND p.prolang IN (SELECT oid FROM pg_language WHERE lanname IN ('sql', 'plpgsql'));
 
 -- Nothing is compared with null, which transform_null_equals would change, and no class of
 -- characters depends on a collation.
 SELECT p.oid::regprocedure AS function FROM pg_proc p
-WHERE p.pronamespace = 'medchain'::regnamespace
+WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
 AND (p.prosrc ~* '\m(where|and|or|if|when|on)\M[^,;]*[^:]= *null\M'
      OR p.prosrc ~ '\[:[a-z]+:\]|[~] *E?''[^'']*\\\\?[dswDSW]')
 AND p.prolang IN (SELECT oid FROM pg_language WHERE lanname IN ('sql', 'plpgsql'));
@@ -41,14 +46,14 @@ CREATE FUNCTION pure_results() RETURNS text LANGUAGE plpgsql AS $function$
 BEGIN
     RETURN pg_catalog.concat_ws(E'\n',
         pg_catalog.encode(medchain.leaf_hash(pg_catalog.convert_to('x', 'UTF8')), 'hex'),
-        pg_catalog.encode(medchain.envelope_bytes('t', 'p'), 'hex'),
-        medchain.ledger_time('2026-02-03T04:05:06.789Z'),
-        medchain.ledger_period(pg_catalog.tstzrange('2026-02-03T04:05:06Z', NULL)),
+        pg_catalog.encode(medchain_internal.envelope_bytes('t', 'p'), 'hex'),
+        medchain_internal.ledger_time('2026-02-03T04:05:06.789Z'),
+        medchain_internal.ledger_period(pg_catalog.tstzrange('2026-02-03T04:05:06Z', NULL)),
         pg_catalog.to_char(pg_catalog.lower(
-            medchain.read_period('grants', 1, '"[2026-02-03 04:05,)"')) AT TIME ZONE 'UTC',
+            medchain_internal.read_period('grants', 1, '"[2026-02-03 04:05,)"')) AT TIME ZONE 'UTC',
             'YYYY-MM-DD HH24:MI:SS'),
         medchain.default_capabilities('end_node'),
-        medchain.row_changes('{"a": 1}', '{"a": 2, "b": 3}'),
+        medchain_internal.row_changes('{"a": 1}', '{"a": 2, "b": 3}'),
         medchain.name_valid('ward 1'));
 END
 $function$;
@@ -108,5 +113,5 @@ DROP FUNCTION pure_results();
 
 -- What catches errors is not for parallel plans, which have no subtransactions.
 SELECT p.oid::regprocedure AS function FROM pg_proc p
-WHERE p.pronamespace = 'medchain'::regnamespace AND p.proparallel <> 'u'
+WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[]) AND p.proparallel <> 'u'
 AND p.prosrc ~ '\mEXCEPTION\s+WHEN\M';

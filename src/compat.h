@@ -139,19 +139,6 @@ compat_insert_index_tuples(ResultRelInfo *target, TupleTableSlot *slot, EState *
 #endif
 }
 
-/* 16 tells which indexes the update concerns: none here, whose columns change. */
-static inline void
-compat_simple_heap_update(Relation relation, ItemPointer tid, HeapTuple tuple)
-{
-#if PG_VERSION_NUM >= 160000
-	TU_UpdateIndexes indexes;
-
-	simple_heap_update(relation, tid, tuple, &indexes);
-#else
-	simple_heap_update(relation, tid, tuple);
-#endif
-}
-
 /* What an extension waits for shows as "Extension" before 17, under names of its own since. */
 static inline uint32
 compat_wait_event(const char *name)

@@ -24,6 +24,8 @@
 #include "node/yield.h"
 #include "rows/row_roles.h"
 #include "rows/row_run.h"
+#include "rows/row_set_read.h"
+#include "rows/row_statement.h"
 #include "rows/row_utility.h"
 #include "sync/apply.h"
 #include "sync/conceal.h"
@@ -47,10 +49,11 @@ _PG_init(void)
 	ledger_hooks.changes_key = fold_changes_key;
 	ledger_hooks.ledger_terms = fold_ledger_terms;
 	ledger_hooks.may_seal = fold_may_seal;
-	ledger_hooks.due = apply_due;
 	ledger_hooks.roles_due = binding_due;
 	ledger_hooks.settle_roles = binding_settle;
 	ledger_hooks.session_member = identity_session_member;
+	ledger_hooks.settle_rows = row_run_settle;
+	ledger_hooks.check_set = row_set_check;
 
 	if (!process_shared_preload_libraries_in_progress)
 		return;					/* only the pure functions will work, and the others say why */
@@ -64,7 +67,7 @@ _PG_init(void)
 	audit_queue_install();
 	read_audit_install();
 	read_copy_install();
-	row_run_install();
+	row_statement_install();
 	gate_install();
 	utility_install();
 	question_install();
@@ -72,5 +75,5 @@ _PG_init(void)
 	heirs_install();
 	conceal_init();
 	hold_install();
-	apply_settings_install();
+	peer_settings_install();
 }

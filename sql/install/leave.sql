@@ -3,7 +3,7 @@
  */
 
 CREATE FUNCTION medchain.before_drop() RETURNS TABLE (what text, call text)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, pg_temp
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     SELECT x.what, x.call FROM (
         SELECT 1, format('table %s', t.relation),
@@ -56,8 +56,8 @@ COMMENT ON FUNCTION medchain.before_drop() IS
     'all of its rows';
 
 -- For the error that DROP EXTENSION ends with.
-CREATE FUNCTION medchain.drop_refusal(OUT detail text, OUT hint text)
-    LANGUAGE sql STABLE SET search_path = medchain, pg_temp
+CREATE FUNCTION medchain_internal.drop_refusal(OUT detail text, OUT hint text)
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH way AS MATERIALIZED (
         SELECT b.what, b.call, b.n FROM before_drop() WITH ORDINALITY b (what, call, n)),
@@ -75,5 +75,5 @@ AS $$
                    'take them away before.' ELSE '' END
     FROM way w
 $$;
-COMMENT ON FUNCTION medchain.drop_refusal() IS
+COMMENT ON FUNCTION medchain_internal.drop_refusal() IS
     'internal: before_drop() as the error of DROP EXTENSION puts it; null if there is nothing';

@@ -6,7 +6,7 @@
  */
 
 REVOKE ALL ON ALL TABLES IN SCHEMA medchain FROM PUBLIC;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA medchain FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA medchain, medchain_internal FROM PUBLIC;
 
 -- Who makes a partition of a ledger table needs the right to put the triggers on it; each of them
 -- looks at what it was called for.
@@ -19,12 +19,15 @@ DECLARE
                    "verify_certificate", "certificate_path", "certificate_pem", "crl_pem",
                    "crl_facts", "crl_revocation", "certificate_facts", "key_facts",
                    "current_member", "own_member", "may_query", "may_update",
-                   "granted_subjects", "capture", "capture_truncate", "name_valid", "entry_fault",
+                   "granted_subjects", "granted_subjects_as", "grant_cache_loads", "capture",
+                   "capture_truncate",
+                   "name_valid", "entry_fault",
                    "is_copy", "ledger_time", "ledger_period", "shown", "row_item_rows",
                    "row_about_subjects", "read_set_starts"],
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract",
                            "accept_contract", "end_contract",
                    "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy",
+                   "renew_anchors",
                    "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger",
                    "bind_role", "connect_peer",
                    "disconnect_peer", "resync", "leave_alliance", "take_over", "detach_copy",
@@ -67,7 +70,8 @@ DECLARE
 BEGIN
     FOR grantee, names IN SELECT * FROM pg_catalog.jsonb_each(rights) LOOP
         FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p
-            WHERE p.pronamespace = 'medchain'::regnamespace AND names ? p.proname::text LOOP
+            WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
+                AND names ? p.proname::text LOOP
             EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', f, grantee);
         END LOOP;
     END LOOP;
@@ -85,7 +89,8 @@ GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, m
         medchain.bound_role, medchain.row_table,
         medchain.row_column, medchain.pending, medchain.quarantine,
     medchain.held_block, medchain.dropped, medchain.missing, medchain.local_node,
-    medchain.alliance, medchain.members, medchain.certificates, medchain.contracts,
+    medchain.alliance, medchain.members, medchain.certificates, medchain.trust_anchors,
+    medchain.contracts,
         medchain.rejections, medchain.chains, medchain.peers, medchain.stat,
             medchain.verify_progress, medchain.active_grant
     TO medchain_admin, medchain_auditor;

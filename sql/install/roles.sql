@@ -1,4 +1,4 @@
-/* roles.sql: the schema and the group roles, made if missing: roles belong to the whole server. */
+/* roles.sql: schemas and group roles, made if missing: roles belong to the whole server. */
 
 DO $$
 DECLARE
@@ -30,3 +30,11 @@ END
 $$;
 
 GRANT USAGE ON SCHEMA medchain TO PUBLIC;
+
+-- What nobody is to call: helpers, and functions of triggers.  Code that runs with a session's own
+-- rights comes by here, so everybody may look names up; who may call what is in privileges.sql.
+CREATE SCHEMA medchain_internal;
+COMMENT ON SCHEMA medchain_internal IS 'functions of medchain that nobody is to call';
+REVOKE ALL ON SCHEMA medchain_internal FROM PUBLIC;
+GRANT USAGE ON SCHEMA medchain_internal TO PUBLIC;
+SET LOCAL search_path = medchain, medchain_internal, pg_temp;

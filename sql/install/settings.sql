@@ -7,9 +7,9 @@
  * was created.
  */
 
-CREATE FUNCTION medchain.fixed_settings(OUT name text, OUT value text) RETURNS SETOF record
+CREATE FUNCTION medchain_internal.fixed_settings(OUT name text, OUT value text) RETURNS SETOF record
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'medchain_fixed_settings';
-COMMENT ON FUNCTION medchain.fixed_settings() IS
+COMMENT ON FUNCTION medchain_internal.fixed_settings() IS
     'internal: settings that each function of medchain fixes beside search_path';
 
 DO $$
@@ -17,10 +17,10 @@ DECLARE
     f regprocedure;
     clauses text := (
         SELECT pg_catalog.string_agg(pg_catalog.format('SET %I = %L', s.name, s.value), ' ')
-        FROM medchain.fixed_settings() s);
+        FROM medchain_internal.fixed_settings() s);
 BEGIN
     FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p
-             WHERE p.pronamespace = 'medchain'::regnamespace
+             WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
              AND EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) c
                          WHERE c ~ '^search_path=') LOOP
         EXECUTE pg_catalog.format('ALTER FUNCTION %s %s', f, clauses);

@@ -31,9 +31,12 @@ SELECT m.name AS member, p."position", p.subject, p.issuer, p.serial, p.not_befo
        floor(extract(epoch FROM p.not_after - now()) / 86400)::int AS days_left, p.is_anchor,
            encode(p.fingerprint, 'hex') AS fingerprint
 FROM medchain.member m
-     CROSS JOIN (SELECT c.body ->> 'trust_anchors' AS trust_anchors FROM medchain.claim c
-         JOIN medchain.local_node n ON c.origin = n.data_center
-                 WHERE c.seq = 0 AND c.kind = 'genesis') g
+     -- as anchors_ever(), which who looks here need not be allowed to call
+     CROSS JOIN (SELECT string_agg(s.anchors, E'\n' ORDER BY s.seq) AS trust_anchors
+                 FROM (SELECT c.body ->> 'trust_anchors' AS anchors, max(c.seq) AS seq
+                       FROM medchain.claim c JOIN medchain.local_node n ON c.origin = n.data_center
+                       WHERE c.kind = 'genesis' AND c.seq = 0 OR c.kind = 'anchors' AND c.effective
+                       GROUP BY 1) s) g
      CROSS JOIN LATERAL medchain.certificate_path(m.certificate, g.trust_anchors) p;
 COMMENT ON VIEW medchain.certificates IS
     'the certificates of each member, from its own (position 0) up to the trust anchor, with '
@@ -74,7 +77,7 @@ SELECT p.id AS protocol, p.issuer, p.subject, s.identity, p.protocol_text, p.val
        p.revoked, p.revoked_by, p.revoke_reason,
        (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('grantee', g.grantee,
             'operations', g.operations, 'purpose', g.purpose, 'records', g.records,
-            'valid', medchain.ledger_period(g.valid))) ORDER BY g.ordinal)
+            'valid', medchain_internal.ledger_period(g.valid))) ORDER BY g.ordinal)
         FROM medchain.protocol_grant g WHERE g.protocol = p.id) AS grants
 FROM medchain.protocol p LEFT JOIN medchain.subject_identity s ON s.pseudonym = p.subject;
 COMMENT ON VIEW medchain.protocols IS
@@ -88,7 +91,7 @@ COMMENT ON VIEW medchain.rejections IS
     'entries that are on the ledger and have no effect, with the reason';
 
 CREATE VIEW medchain.chains AS
-WITH waiting AS MATERIALIZED (SELECT * FROM medchain.lock_waits())
+WITH waiting AS MATERIALIZED (SELECT * FROM medchain_internal.lock_waits())
 SELECT o.origin, m.kind,
        CASE WHEN o.origin = n.node AND medchain.is_copy() THEN 'own, copy'
             WHEN o.origin = n.node AND m.ledger_key IS NULL AND n.node <> n.data_center
@@ -140,7 +143,7 @@ COMMENT ON VIEW medchain.chains IS
     'moves it on has waited, and for whom, when that is longer than 5 s';
 
 CREATE VIEW medchain.peers AS
-WITH shortage AS MATERIALIZED (SELECT * FROM medchain.shortages())
+WITH shortage AS MATERIALIZED (SELECT * FROM medchain_internal.shortages())
 SELECT q.member, q.state, q.connected, q.received_lsn, q.last_message, q.lag_bytes,
     q.follower_state, q.follower_lag_bytes,
        q.follower_wal,
@@ -153,7 +156,7 @@ SELECT q.member, q.state, q.connected, q.received_lsn, q.last_message, q.lag_byt
             WHERE (x.side = 'subscriber' AND q.state IN ('down', 'copying'))
                OR (x.side = 'publisher' AND q.follower_state <> 'following us')
             GROUP BY x.setting, x.value) y) AS shortage,
-       (SELECT string_agg(w.blocked, '; ' ORDER BY w.blocked) FROM medchain.lock_waits() w
+       (SELECT string_agg(w.blocked, '; ' ORDER BY w.blocked) FROM medchain_internal.lock_waits() w
         WHERE w.worker = 'apply' AND w.subscription = q.subscription) AS blocked,
        (SELECT coalesce(sum(d.entries + d.blocks), 0)::bigint FROM medchain.dropped d
         WHERE d.source = q.member) AS dropped,
@@ -191,8 +194,9 @@ FROM medchain.local_node n
               WHERE d.datname = pg_catalog.current_database())
      LEFT JOIN pg_catalog.pg_stat_subscription w ON w.subid = s.oid AND w.relid IS NULL
          LEFT JOIN pg_catalog.pg_replication_slots f
-              ON f.slot_name IN (medchain.slot_name(n.alliance, m.name, n.node),
-                                 medchain.slot_name(n.alliance, m.name, n.node, spare => true))) q;
+              ON f.slot_name IN (medchain_internal.slot_name(n.alliance, m.name, n.node),
+                                 medchain_internal.slot_name(n.alliance, m.name, n.node,
+                                     spare => true))) q;
 COMMENT ON VIEW medchain.peers IS 'the other members: how we follow their chain, how they follow '
     'ours, and how far each is behind; shortage: settings of this server that have no room for '
     'that; blocked: for how many seconds what arrives has waited here, and for whom, when that is '

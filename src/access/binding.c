@@ -46,7 +46,7 @@ binding_settle(void)
 	uint64		before = changes;	/* what comes now may be seen, or not */
 	bool		isnull;
 
-	trusted_execute(&plan, "SELECT medchain.settle_roles()", 0, NULL, NULL, NULL, false);
+	trusted_execute(&plan, "SELECT medchain_internal.settle_roles()", 0, NULL, NULL, NULL, false);
 	if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
 		settled = before;
 	SPI_freetuptable(SPI_tuptable);

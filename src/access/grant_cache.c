@@ -2,9 +2,9 @@
  * grant_cache.c: what the current member may do with whose records.
  *
  * The cache belongs to one session and is thrown away whenever the generation
- * of the state has moved; this is looked at once per statement, so that a
- * revocation binds every later one, while a statement of an hour does not keep
- * reloading under a stream of unrelated changes.
+ * of the state has moved, and that of what its member may do; this is looked at
+ * once per statement, so that a revocation binds every later one, while a statement
+ * of an hour does not keep reloading under a stream of unrelated changes.
  *
  * After that it is filled by need.  A statement that reads a handful of subjects
  * asks for these alone (an HMAC and an index lookup each); one that goes on asking
@@ -15,6 +15,8 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -26,7 +28,7 @@
 #include "ledger/pseudonym.h"
 
 /* A single question costs about as much as loading so many grants. */
-#define GRANTS_PER_QUESTION 25
+#define GRANTS_PER_QUESTION 5
 #define MIN_QUESTIONS 16
 #define MAX_QUESTIONS 20000
 
@@ -37,7 +39,8 @@ typedef struct GrantCache
 {
 	bool		checked;		/* the rest means something */
 	uint64		run;			/* last statement that checked */
-	uint64		generation;
+	uint64		generation;		/* what is in here was read behind it */
+	uint64		identities;		/* the generation of identities, the same */
 	char	   *member;			/* NULL: nobody is acting, nothing is allowed */
 
 	GrantTable *table;			/* NULL: nothing asked yet */
@@ -49,6 +52,7 @@ typedef struct GrantCache
 	double		estimate;		/* subjects, -1: not known */
 	uint64		withdrawals;
 	int			watchers;
+	int64		loads;			/* how often it was begun anew */
 } GrantCache;
 
 static GrantCache cache = {.estimate = -1};
@@ -60,6 +64,7 @@ typedef struct Load
 	TimestampTz clock;
 	TimestampTz horizon;
 	uint32		head;			/* of the one subject asked for */
+	uint64		identities;		/* as in the cache */
 } Load;
 
 #define GRANT_COLUMNS \
@@ -127,6 +132,7 @@ grant_cache_load(Load *load, const char *member)
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(member)};
 
+	load->identities = statement_identity_generation();
 	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
 				 "SELECT " GRANT_COLUMNS ", s.identity"
 				 " FROM medchain.active_grant g LEFT JOIN medchain.subject_identity s ON "
@@ -203,6 +209,7 @@ grant_cache_install(Load *load, bool complete)
 	cache.complete = complete;
 	cache.judged = load->clock;
 	cache.horizon = load->horizon;
+	cache.identities = load->identities;
 	if (complete)
 		cache.estimate = (double) (grant_table_identities(load->table) +
 								   grant_table_pseudonyms(load->table));
@@ -213,7 +220,7 @@ grant_cache_install(Load *load, bool complete)
 static void
 grant_cache_load_all(TimestampTz clock)
 {
-	Load		load = {NULL, clock, DT_NOEND, 0};
+	Load		load = {NULL, clock, DT_NOEND, 0, 0};
 
 	/* reparented when it is complete, so that an error in between takes it away */
 	load.table = grant_table_create(CurrentMemoryContext);
@@ -229,9 +236,10 @@ grant_cache_replace(const char *member, uint64 generation, TimestampTz clock)
 							   strcmp(cache.member, member) == 0);
 	char	   *name;
 
+	cache.loads++;
 	if (cache.watchers > 0 && cache.table != NULL && same_member)
 	{
-		Load		load = {NULL, clock, DT_NOEND, 0};
+		Load		load = {NULL, clock, DT_NOEND, 0, 0};
 		Comparison	comparison = {cache.table, &load, member, cache.complete, false};
 
 		load.table = grant_table_create(CurrentMemoryContext);
@@ -275,9 +283,9 @@ grant_cache_refresh(void)
 	if (run != 0 && run <= cache.run && cache.checked)
 		return cache.member != NULL;
 
-	generation = statement_generation();
 	clock = statement_clock();
 	member = identity_member_name();
+	generation = member != NULL ? statement_member_generation(member) : 0;
 	if (!cache.checked || generation != cache.generation ||
 		(member == NULL) != (cache.member == NULL) ||
 		(member != NULL && strcmp(member, cache.member) != 0))
@@ -318,7 +326,7 @@ grant_cache_miss(const char *identity, size_t len, TimestampTz clock)
 
 	if (!cache.complete)
 	{
-		Load		load = {cache.table, clock, cache.horizon, 0};
+		Load		load = {cache.table, clock, cache.horizon, 0, 0};
 
 		if (cache.table == NULL)
 		{
@@ -388,7 +396,7 @@ grant_cache_estimate(void)
 		return cache.estimate;
 
 	values[0] = CStringGetTextDatum(cache.member);
-	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
+	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
 				 "SELECT count(*) FROM (SELECT FROM medchain.protocol_grant WHERE grantee = $1 "
 				 "LIMIT "
 				 CppAsString2(ESTIMATE_COUNTED) ") g",
@@ -432,6 +440,63 @@ grant_cache_compare(const void *a, const void *b)
 	return left->len < right->len ? -1 : left->len > right->len;
 }
 
+/* ----- who is behind a pseudonym ----- */
+
+typedef struct Unknown
+{
+	Datum	   *pseudonyms;
+	int			count;
+} Unknown;
+
+static void
+grant_cache_unknown(const uint8 pseudonym[HASH_LEN], uint32 head, void *arg)
+{
+	Unknown    *unknown = (Unknown *) arg;
+	bytea	   *copy = palloc(VARHDRSZ + HASH_LEN);
+
+	SET_VARSIZE(copy, VARHDRSZ + HASH_LEN);
+	memcpy(VARDATA(copy), pseudonym, HASH_LEN);
+	unknown->pseudonyms[unknown->count++] = PointerGetDatum(copy);
+}
+
+static void
+grant_cache_identified(TupleTableSlot *slot, void *arg)
+{
+	const uint8 *pseudonym = (uint8 *) VARDATA_ANY(DatumGetByteaPP(slot->tts_values[0]));
+	text	   *identity = DatumGetTextPP(slot->tts_values[1]);
+	uint32		head = *grant_table_find_pseudonym(cache.table, pseudonym);
+
+	*grant_table_enter(cache.table, VARDATA_ANY(identity), VARSIZE_ANY_EXHDR(identity)) = head;
+	grant_table_forget_pseudonym(cache.table, pseudonym);
+}
+
+/*
+ * Identities come with records, and change no grant: whose grants were here under a pseudonym only
+ * is known by now, maybe.
+ */
+static void
+grant_cache_identify(void)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {BYTEAARRAYOID};
+	Datum		values[1];
+	uint64		generation = statement_identity_generation();
+	Unknown		unknown = {NULL, 0};
+
+	if (generation == cache.identities || grant_table_pseudonyms(cache.table) == 0)
+		return;
+	unknown.pseudonyms = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) *
+												(Size) grant_table_pseudonyms(cache.table));
+	grant_table_visit_pseudonyms(cache.table, grant_cache_unknown, &unknown);
+	values[0] = PointerGetDatum(construct_array(unknown.pseudonyms, unknown.count, BYTEAOID, -1,
+												false, TYPALIGN_INT));
+	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
+				 "SELECT s.pseudonym, s.identity FROM medchain.subject_identity s "
+				 "WHERE s.pseudonym = ANY ($1)",
+				 1, types, values, grant_cache_identified, NULL);
+	cache.identities = generation;
+}
+
 GrantedSubject *
 grant_cache_subjects(uint8 operation, Oid relation, int64 *count)
 {
@@ -443,6 +508,7 @@ grant_cache_subjects(uint8 operation, Oid relation, int64 *count)
 	collection.clock = statement_clock();
 	if (cache.table == NULL || !cache.complete)
 		grant_cache_load_all(collection.clock);
+	grant_cache_identify();
 	collection.subjects = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(GrantedSubject) *
 												 (Size) Max(grant_table_identities(cache.table),
 															1));
@@ -458,6 +524,15 @@ grant_cache_withdrawals(void)
 {
 	(void) grant_cache_refresh();
 	return cache.withdrawals;
+}
+
+PG_FUNCTION_INFO_V1(medchain_grant_cache_loads);
+
+/* grant_cache_loads() -> bigint */
+Datum
+medchain_grant_cache_loads(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(cache.loads);
 }
 
 void

@@ -55,6 +55,9 @@ latest_query(SPIPlanPtr *plan, int options, const char *sql,
 	Assert(nargs <= LATEST_MAX_ARGUMENTS);
 
 	trusted_begin(&scope);
+	/* the answer is a small part of the state, and must not cost what the state costs */
+	if (options & CURSOR_OPT_CUSTOM_PLAN)
+		trusted_plan_by_index();
 	if (*plan == NULL)
 	{
 		SPIPlanPtr	prepared = SPI_prepare_cursor(sql, nargs, types, options);

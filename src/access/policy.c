@@ -8,7 +8,6 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -16,7 +15,6 @@
 #include "access/grant_cache.h"
 #include "compat.h"
 #include "node/shared.h"
-#include "node/shown.h"
 
 /* How to get at the text of a subject, per call site. */
 typedef struct SubjectReader
@@ -96,40 +94,4 @@ Datum
 medchain_may_update(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(policy_may(fcinfo, GRANT_UPDATE));
-}
-
-PG_FUNCTION_INFO_V1(medchain_granted_subjects);
-
-/* granted_subjects(operation text, relation regclass) -> text[] */
-Datum
-medchain_granted_subjects(PG_FUNCTION_ARGS)
-{
-	char	   *name;
-	uint8		operation;
-	GrantedSubject *subjects;
-	int64		count;
-	Datum	   *elements;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	if (strcmp(name, "query") == 0)
-		operation = GRANT_QUERY;
-	else if (strcmp(name, "update") == 0)
-		operation = GRANT_UPDATE;
-	else
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown operation \"%s\"", shown(name)),
-				 errhint("Operations are \"query\" and \"update\".")));
-	shared_require();
-	subjects = grant_cache_subjects(operation, PG_ARGISNULL(1) ? InvalidOid :
-									PG_GETARG_OID(1), &count);
-	if (count == 0)
-		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
-	elements = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) * (Size) count);
-	for (int64 i = 0; i < count; i++)
-		elements[i] = PointerGetDatum(cstring_to_text_with_len(subjects[i].identity,
-															   (int) subjects[i].len));
-	PG_RETURN_ARRAYTYPE_P(construct_array(elements, (int) count, TEXTOID, -1, false, TYPALIGN_INT));
 }

@@ -110,7 +110,7 @@ question_read(Question *question, Relation relation, const RowTable *table)
 	trusted_begin(&scope);
 	trusted_execute(&plan, "SELECT p.policy, CASE p.command WHEN 'SELECT' THEN 'r' WHEN 'INSERT' "
 					"THEN 'a' WHEN 'UPDATE' THEN 'w' ELSE 'd' END, p.visible, p.allowed"
-					" FROM medchain.protection_policies($1, $2) p WHERE NOT p.permissive",
+					" FROM medchain_internal.protection_policies($1, $2) p WHERE NOT p.permissive",
 					2, types, values, NULL, true);
 	old = MemoryContextSwitchTo(context);
 	for (uint64 i = 0; i < SPI_processed; i++)

@@ -10,8 +10,8 @@
 #include "utils/builtins.h"
 
 #include "access/read_store.h"
+#include "node/trusted.h"
 #include "core/hash.h"
-#include "ledger/chain.h"
 #include "rows/row_insert.h"
 
 #define STORE_FEW 1024			/* up to so many are in one row */
@@ -62,8 +62,8 @@ store_buckets(const pg_uuid_t *entry, const uint8 *subjects, uint32 count, int b
 		row->tts_values[ITEM_ENTRY] = UUIDPGetDatum(entry);
 		row->tts_values[ITEM_BUCKET] = Int32GetDatum(bucket);
 		row->tts_values[ITEM_PLACE] = Int64GetDatum((int64) from);
-		row->tts_values[ITEM_SUBJECTS] = chain_bytea(subjects + (Size) from * HASH_LEN,
-													 (Size) (to - from) * HASH_LEN);
+		row->tts_values[ITEM_SUBJECTS] = trusted_bytea(subjects + (Size) from * HASH_LEN,
+													   (Size) (to - from) * HASH_LEN);
 		row_insert_done(&insert);
 		from = to;
 	}
@@ -88,7 +88,7 @@ read_store(const pg_uuid_t *entry, const uint8 *subjects, uint32 count)
 	row->tts_values[SET_BITS] = Int32GetDatum(bits);
 	row->tts_isnull[SET_SUBJECTS] = !few;
 	if (few)
-		row->tts_values[SET_SUBJECTS] = chain_bytea(subjects, (Size) count * HASH_LEN);
+		row->tts_values[SET_SUBJECTS] = trusted_bytea(subjects, (Size) count * HASH_LEN);
 	row_insert_done(&insert);
 	row_insert_close(&insert);
 	if (!few)

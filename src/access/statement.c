@@ -21,7 +21,6 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-#include "access/cursor.h"
 #include "access/statement.h"
 #include "compat.h"
 #include "node/shared.h"
@@ -33,6 +32,7 @@ typedef struct Run
 } Run;
 
 static ExecutorRun_hook_type previous_executor_run = NULL;
+static StatementCheck check_run = NULL;
 static Run	current_run = {0, 0};
 static uint64 last_run = 0;
 
@@ -46,7 +46,7 @@ statement_executor_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
 
 	PG_TRY();
 	{
-		cursor_check(queryDesc, COMPAT_EXECUTOR_RUN_IS_PARTIAL);
+		check_run(queryDesc, COMPAT_EXECUTOR_RUN_IS_PARTIAL);
 		if (previous_executor_run)
 			previous_executor_run(COMPAT_EXECUTOR_RUN_ARGUMENTS);
 		else
@@ -60,13 +60,14 @@ statement_executor_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
 }
 
 void
-statement_track(void)
+statement_track(StatementCheck check)
 {
 	static bool tracking = false;
 
 	if (tracking)
 		return;
 	tracking = true;
+	check_run = check;
 	previous_executor_run = ExecutorRun_hook;
 	ExecutorRun_hook = statement_executor_run;
 }
@@ -99,6 +100,19 @@ statement_generation(void)
 
 	shared_require();
 	return pg_atomic_read_u64(&shared_database()->grant_generation);
+}
+
+uint64
+statement_member_generation(const char *member)
+{
+	return RecoveryInProgress() ? statement_generation() : shared_member_generation(member);
+}
+
+uint64
+statement_identity_generation(void)
+{
+	return RecoveryInProgress() ? statement_generation() :
+		pg_atomic_read_u64(&shared_database()->identity_generation);
 }
 
 void

@@ -7,12 +7,16 @@
 
 #include "postgres.h"
 #include "datatype/timestamp.h"
+#include "executor/execdesc.h"
+
+/* At the start of an executor run.  partial: more may be fetched from this query later. */
+typedef void (*StatementCheck) (QueryDesc *query, bool partial);
 
 /*
- * From now on tell the executor runs of this session apart: a plan is made that asks the
- * policies.
+ * From now on tell the executor runs of this session apart, and check each (cursor_check()): a plan
+ * is made that asks the policies.
  */
-extern void statement_track(void);
+extern void statement_track(StatementCheck check);
 
 /*
  * Number of the innermost executor run of this session, 0 outside of any, and before
@@ -25,6 +29,12 @@ extern TimestampTz statement_clock(void);
 
 /* Differs from an earlier answer if medchain's state may have changed since.  Cheap. */
 extern uint64 statement_generation(void);
+
+/* The same of what that member may do; to be asked behind the other. */
+extern uint64 statement_member_generation(const char *member);
+
+/* The same of who is behind pseudonyms. */
+extern uint64 statement_identity_generation(void);
 
 /* A half-open stretch of time [from, to). */
 typedef struct Validity

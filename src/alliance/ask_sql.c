@@ -17,6 +17,7 @@
 /* A question: what was opened for it, and what is closed again. */
 typedef struct Asking
 {
+	MemoryContext caller;
 	TrustedScope scope;
 	Rulebook   *book;			/* NULL: this database is no node */
 	Pool	   *pool;
@@ -25,6 +26,7 @@ typedef struct Asking
 static bool
 asking_begin(Asking *asking, bool members)
 {
+	asking->caller = CurrentMemoryContext;
 	trusted_begin(&asking->scope);
 	asking->book = rulebook_read(members);
 	asking->pool = asking->book != NULL ? pool_new() : NULL;
@@ -44,26 +46,30 @@ asking_end(Asking *asking)
 
 /* An answer is the caller's: it is copied before the end of asking. */
 static text *
-asking_answer(MemoryContext context, const char *answer)
+asking_answer(const Asking *asking, const char *answer)
 {
 	MemoryContext old;
 	text	   *copy;
 
 	if (answer == NULL)
 		return NULL;
-	old = MemoryContextSwitchTo(context);
+	old = MemoryContextSwitchTo(asking->caller);
 	copy = cstring_to_text(answer);
 	MemoryContextSwitchTo(old);
 	return copy;
 }
 
-#define RETURN_ANSWER(answer) \
-	do \
-	{ \
-		if ((answer) == NULL) \
-			PG_RETURN_NULL(); \
-		PG_RETURN_TEXT_P(answer); \
-	} while (0)
+/* The same as what a function returns, with the end of asking; null for NULL. */
+static Datum
+asking_text(Asking *asking, FunctionCallInfo fcinfo, const char *answer)
+{
+	text	   *copy = asking_answer(asking, answer);
+
+	asking_end(asking);
+	if (copy == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(copy);
+}
 
 static JsonSlice
 asking_json(Asking *asking, Jsonb *value)
@@ -105,20 +111,18 @@ medchain_may_seal(PG_FUNCTION_ARGS)
 typedef const char *(*AskingReason) (Rules *rules, Pool *pool, const char *member,
 									 const char *protocol, int64_t time);
 
-static text *
+static Datum
 asking_reason(AskingReason reason, FunctionCallInfo fcinfo)
 {
 	char	   *member = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *protocol = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	MemoryContext context = CurrentMemoryContext;
+	const char *answer = NULL;
 	Asking		asking;
-	text	   *answer = NULL;
 
 	if (asking_begin(&asking, true))
-		answer = asking_answer(context, reason(asking.book->rules, asking.pool, member, protocol,
-											   PG_GETARG_TIMESTAMPTZ(2)));
-	asking_end(&asking);
-	return answer;
+		answer = reason(asking.book->rules, asking.pool, member, protocol,
+						PG_GETARG_TIMESTAMPTZ(2));
+	return asking_text(&asking, fcinfo, answer);
 }
 
 PG_FUNCTION_INFO_V1(medchain_revocation_reason);
@@ -127,9 +131,7 @@ PG_FUNCTION_INFO_V1(medchain_revocation_reason);
 Datum
 medchain_revocation_reason(PG_FUNCTION_ARGS)
 {
-	text	   *answer = asking_reason(ask_revocation, fcinfo);
-
-	RETURN_ANSWER(answer);
+	return asking_reason(ask_revocation, fcinfo);
 }
 
 PG_FUNCTION_INFO_V1(medchain_note_reason);
@@ -138,9 +140,7 @@ PG_FUNCTION_INFO_V1(medchain_note_reason);
 Datum
 medchain_note_reason(PG_FUNCTION_ARGS)
 {
-	text	   *answer = asking_reason(ask_note, fcinfo);
-
-	RETURN_ANSWER(answer);
+	return asking_reason(ask_note, fcinfo);
 }
 
 PG_FUNCTION_INFO_V1(medchain_policy_at);
@@ -151,15 +151,12 @@ medchain_policy_at(PG_FUNCTION_ARGS)
 {
 	char	   *policy = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *member = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	MemoryContext context = CurrentMemoryContext;
+	const char *answer = NULL;
 	Asking		asking;
-	text	   *answer = NULL;
 
 	if (asking_begin(&asking, false))
-		answer = asking_answer(context, ask_policy(asking.book->rules, asking.pool, policy,
-												   member));
-	asking_end(&asking);
-	RETURN_ANSWER(answer);
+		answer = ask_policy(asking.book->rules, asking.pool, policy, member);
+	return asking_text(&asking, fcinfo, answer);
 }
 
 PG_FUNCTION_INFO_V1(medchain_examinee_signed);
@@ -204,23 +201,36 @@ medchain_examinee_signed_before(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(before);
 }
 
+typedef const char *(*AskingTerms) (Rules *rules, Pool *pool, JsonSlice terms, int64_t time);
+
+static Datum
+asking_terms(AskingTerms reason, FunctionCallInfo fcinfo)
+{
+	const char *answer = NULL;
+	Asking		asking;
+
+	if (asking_begin(&asking, true))
+		answer = reason(asking.book->rules, asking.pool,
+						asking_json(&asking, PG_GETARG_JSONB_P(0)), PG_GETARG_TIMESTAMPTZ(1));
+	return asking_text(&asking, fcinfo, answer);
+}
+
 PG_FUNCTION_INFO_V1(medchain_contract_terms_reason);
 
 /* contract_terms_reason(terms jsonb, at timestamptz) -> text */
 Datum
 medchain_contract_terms_reason(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Asking		asking;
-	text	   *answer = NULL;
+	return asking_terms(ask_contract_terms, fcinfo);
+}
 
-	if (asking_begin(&asking, true))
-		answer = asking_answer(context,
-							   ask_contract_terms(asking.book->rules, asking.pool,
-												  asking_json(&asking, PG_GETARG_JSONB_P(0)),
-												  PG_GETARG_TIMESTAMPTZ(1)));
-	asking_end(&asking);
-	RETURN_ANSWER(answer);
+PG_FUNCTION_INFO_V1(medchain_anchors_reason);
+
+/* anchors_reason(terms jsonb, at timestamptz) -> text */
+Datum
+medchain_anchors_reason(PG_FUNCTION_ARGS)
+{
+	return asking_terms(ask_anchors, fcinfo);
 }
 
 PG_FUNCTION_INFO_V1(medchain_certificate_is_of);
@@ -246,14 +256,12 @@ PG_FUNCTION_INFO_V1(medchain_crl_issuers);
 Datum
 medchain_crl_issuers(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
+	const char *answer = NULL;
 	Asking		asking;
-	text	   *answer = NULL;
 
 	if (asking_begin(&asking, true))
-		answer = asking_answer(context, ask_issuers(asking.book->rules));
-	asking_end(&asking);
-	RETURN_ANSWER(answer);
+		answer = ask_issuers(asking.book->rules);
+	return asking_text(&asking, fcinfo, answer);
 }
 
 PG_FUNCTION_INFO_V1(medchain_certificate_revocation);
@@ -263,7 +271,6 @@ Datum
 medchain_certificate_revocation(PG_FUNCTION_ARGS)
 {
 	char	   *certificate = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	MemoryContext context = CurrentMemoryContext;
 	const RevocationFact *fact = NULL;
 	Datum		values[2] = {(Datum) 0, (Datum) 0};
 	bool		nulls[2] = {true, true};
@@ -277,7 +284,7 @@ medchain_certificate_revocation(PG_FUNCTION_ARGS)
 	if (fact != NULL)
 	{
 		values[0] = TimestampTzGetDatum(fact->since);
-		values[1] = PointerGetDatum(asking_answer(context, fact->reason));
+		values[1] = PointerGetDatum(asking_answer(&asking, fact->reason));
 		nulls[0] = nulls[1] = false;
 	}
 	asking_end(&asking);

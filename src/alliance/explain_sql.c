@@ -80,7 +80,7 @@ medchain_explain_entry(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("an entry of kind \"%s\" has no effect on the state",
 						SPI_getvalue(places->vals[0], places->tupdesc, 3)),
-				 errhint("The rules judge entries of the kinds in medchain.fold_kinds().")));
+				 errhint("doc/ledger.md says which kinds of entries the rules judge.")));
 	trusted_end(&scope);
 	return (Datum) 0;
 }

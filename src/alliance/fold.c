@@ -17,6 +17,7 @@
 
 #include "alliance/fold.h"
 #include "alliance/rulebook.h"
+#include "ledger/chain_terms.h"
 #include "node/trusted.h"
 
 #define FOLD_FETCH 100			/* entries at a time */
@@ -51,20 +52,62 @@ fold_newest(const char *origin)
 }
 
 char *
-fold_select(const char *columns, const char *condition, const char *order)
+fold_kinds(uint32 kinds)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %se.seq, e.payload, b.height, b.sealed FROM medchain.entry e "
-					 "CROSS JOIN LATERAL (SELECT x.height, x.sealed FROM medchain.block x "
-					 "WHERE x.origin = e.origin AND x.size > e.seq "
-					 "ORDER BY x.size, x.height LIMIT 1) b "
-					 "WHERE %s AND e.kind = ANY ('{", columns, condition);
+	appendStringInfoString(&sql, "'{");
 	for (int i = 0; i < CLAIM_KINDS; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? "," : "", claim_kind_name((ClaimKind) i));
-	appendStringInfo(&sql, "}'::text[]) ORDER BY %s", order);
+		if ((kinds & CLAIM_SET(i)) != 0)
+			appendStringInfo(&sql, "%s%s", sql.len > 2 ? "," : "",
+							 claim_kind_name((ClaimKind) i));
+	appendStringInfoString(&sql, "}'::text[]");
 	return sql.data;
+}
+
+char *
+fold_select(uint32 kinds, const char *condition)
+{
+	return psprintf("SELECT e.origin, e.seq, e.payload, b.height, b.sealed FROM medchain.entry e "
+					"CROSS JOIN LATERAL (SELECT x.height, x.sealed FROM medchain.block x "
+					"WHERE x.origin = e.origin AND x.size > e.seq "
+					"ORDER BY x.size, x.height LIMIT 1) b "
+					"WHERE %s AND e.kind = ANY (%s) ORDER BY e.origin, e.seq", condition,
+					fold_kinds(kinds));
+}
+
+bool
+fold_fetch(Portal cursor, FoldVisit visit, void *state)
+{
+	SPITupleTable *rows;
+	uint64		nrows;
+
+	SPI_cursor_fetch(cursor, true, FOLD_FETCH);
+	rows = SPI_tuptable;
+	nrows = SPI_processed;
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		HeapTuple	row = rows->vals[i];
+		TupleDesc	desc = rows->tupdesc;
+		bool		isnull;
+		char	   *origin = SPI_getvalue(row, desc, 1);
+		char	   *payload = SPI_getvalue(row, desc, 3);
+		FoldEntry	entry = {
+			.origin = origin,
+			.seq = DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull)),
+			.payload = payload,
+			.len = strlen(payload),
+			.height = DatumGetInt64(SPI_getbinval(row, desc, 4, &isnull)),
+			.sealed = DatumGetTimestampTz(SPI_getbinval(row, desc, 5, &isnull))
+		};
+
+		visit(state, &entry);
+		pfree(origin);
+		pfree(payload);
+	}
+	SPI_freetuptable(rows);
+	return nrows > 0;
 }
 
 Datum
@@ -97,46 +140,43 @@ fold_cursor(const char *origin, int64 first, int64 last)
 	};
 
 	trusted_plan_anew(&plan, plan != NULL ? NULL :
-					  fold_select("", "e.origin = $1 AND e.seq BETWEEN $2 AND $3", "e.seq"), 3,
-					  types);
+			   fold_select(CLAIM_SET_ALL, "e.origin = $1 AND e.seq BETWEEN $2 AND $3"), 3, types);
 	return SPI_cursor_open(NULL, plan, values, NULL, false);
+}
+
+/* What is taken of a range, to be settled together. */
+typedef struct FoldTaken
+{
+	Rulebook   *book;
+	int			count;
+	size_t		bytes;
+	int64		last;
+} FoldTaken;
+
+static void
+fold_visit(void *state, const FoldEntry *entry)
+{
+	FoldTaken  *taken = state;
+
+	node_store_entry(taken->book->store, entry->payload, entry->len);
+	(void) rules_take(taken->book->rules, entry->payload, entry->len, entry->origin, entry->seq,
+					  entry->height, entry->sealed);
+	taken->count++;
+	taken->bytes += entry->len;
+	taken->last = entry->seq;
 }
 
 /* Take the next entries of a range; false if there are none. */
 static bool
-fold_take(Rulebook *book, Portal cursor, const char *origin, int64 *last)
+fold_take(Rulebook *book, Portal cursor, int64 *last)
 {
-	int			count = 0;
-	size_t		bytes = 0;
-	uint64		nrows;
+	FoldTaken	taken = {.book = book};
 
-	do
-	{
-		SPITupleTable *rows;
-
-		SPI_cursor_fetch(cursor, true, FOLD_FETCH);
-		rows = SPI_tuptable;
-		nrows = SPI_processed;
-		for (uint64 i = 0; i < nrows; i++)
-		{
-			HeapTuple	row = rows->vals[i];
-			TupleDesc	desc = rows->tupdesc;
-			bool		isnull;
-			char	   *payload = SPI_getvalue(row, desc, 2);
-			size_t		len = strlen(payload);
-			int64		height = DatumGetInt64(SPI_getbinval(row, desc, 3, &isnull));
-			TimestampTz sealed = DatumGetTimestampTz(SPI_getbinval(row, desc, 4, &isnull));
-
-			*last = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-			node_store_entry(book->store, payload, len);
-			(void) rules_take(book->rules, payload, len, origin, *last, height, sealed);
-			count++;
-			bytes += len;
-			pfree(payload);
-		}
-		SPI_freetuptable(rows);
-	} while (nrows > 0 && count < FOLD_TOGETHER && bytes < FOLD_BYTES);
-	return count > 0;
+	while (fold_fetch(cursor, fold_visit, &taken) && taken.count < FOLD_TOGETHER &&
+		   taken.bytes < FOLD_BYTES)
+		continue;
+	*last = taken.last;
+	return taken.count > 0;
 }
 
 void
@@ -155,7 +195,7 @@ fold_entries(const char *origin, int64 first, int64 last)
 	{
 		if (newest < first)
 			node_store_fresh(book->store, origin, first);
-		if (!fold_take(book, cursor, origin, &taken))
+		if (!fold_take(book, cursor, &taken))
 			break;
 		node_store_prefetch(book->store);
 		rules_settle(book->rules, origin, first, taken);

@@ -5,15 +5,35 @@
 #define MEDCHAIN_ALLIANCE_FOLD_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
+#include "utils/portal.h"
 
-#include "ledger/chain.h"
+#include "ledger/chain_terms.h"
+
+/* The names of kinds of claims (CLAIM_SET() of each) as a text[] in SQL, palloc'd. */
+extern char *fold_kinds(uint32 kinds);
 
 /*
- * The statement that reads the entries which the state depends on, of those for which the
- * condition holds, with height and time of their blocks, in that order.  Palloc'd.  Its columns:
- * those that are given, and then seq, payload, height, sealed.
+ * The statement that reads the entries of these kinds for which the condition holds, in the order
+ * of their chains.  Palloc'd.
  */
-extern char *fold_select(const char *columns, const char *condition, const char *order);
+extern char *fold_select(uint32 kinds, const char *condition);
+
+/* One of them, with height and time of its block; it is visit's for the call. */
+typedef struct FoldEntry
+{
+	const char *origin;
+	int64		seq;
+	const char *payload;
+	size_t		len;
+	int64		height;
+	TimestampTz sealed;
+} FoldEntry;
+
+typedef void (*FoldVisit) (void *state, const FoldEntry *entry);
+
+/* The next some of a cursor over that statement; false: there was none. */
+extern bool fold_fetch(Portal cursor, FoldVisit visit, void *state);
 
 /* A text[], NULL for null. */
 extern Datum fold_texts(const char *const *texts, size_t count);

@@ -46,6 +46,7 @@ store_forget(NodeStore *store)
 	store->subject = map_new(store->pool);
 	store->bytes = 0;
 	store->fresh_origin = NULL;
+	store->fresh = NULL;
 	for (int i = 0; i < STREAMS; i++)
 	{
 		pool_free(store->streams[i].pool);
@@ -115,7 +116,12 @@ store_cached(NodeStore *store, const char *origin, int64 seq, Claim *claim)
 	return memory_store.claim_next(store->cache, &query, NULL, NULL, claim);
 }
 
-/* Is there all that is said about something?  Not yet; yes; and no, as it is too much. */
+/*
+ * Is there all that is said about something?  Not yet; it was asked for; yes; yes, and the tables
+ * had nothing of it, nor rows that follow from it (store->fresh, until something is written); and
+ * no, as it is too much.
+ */
+static char complete_asked;
 static char complete_yes;
 static char complete_never;
 
@@ -143,6 +149,7 @@ store_keep(NodeStore *store, const char *key, const Claim *claim, size_t bytes, 
 	{
 		count->key = pool_text(store->pool, key);
 		count->count = 0;
+		*store_complete(store, count->subjects, key) = &complete_yes;
 	}
 	if (++count->count > STORE_TOGETHER)
 	{
@@ -167,12 +174,14 @@ store_load(NodeStore *store, bool subjects, const char *const *keys, size_t coun
 	if (store->loose)
 		store_flush(store);
 	store_read_keys(store, subjects, keys, count, STORE_TOGETHER + 1, store_keep, &counted);
+	if (store->fresh == NULL)
+		store->fresh = pool_alloc(store->pool, 1);
 	for (size_t i = 0; i < count; i++)
 	{
 		void	  **complete = store_complete(store, subjects, keys[i]);
 
-		if (*complete == NULL)
-			*complete = &complete_yes;
+		if (*complete == NULL || *complete == &complete_asked)
+			*complete = store->fresh;
 	}
 }
 
@@ -200,7 +209,7 @@ node_store_prefetch(NodeStore *store)
 			key = subjects ? hex : claim.about;
 			if (*store_complete(store, subjects, key) != NULL)
 				continue;
-			*store_complete(store, subjects, key) = &complete_yes;
+			*store_complete(store, subjects, key) = &complete_asked;
 			keys[count++] = pool_text(store->pool, key);
 			if (count == STORE_KEYS)
 			{
@@ -293,7 +302,15 @@ store_together(NodeStore *store, bool subjects, const char *key)
 		store_load(store, subjects, &key, 1);
 		complete = store_complete(store, subjects, key);
 	}
-	return *complete == &complete_yes;
+	return *complete != &complete_never;
+}
+
+bool
+store_has_rows(NodeStore *store, const char *protocol)
+{
+	const void *complete = map_get(store->about, protocol, strlen(protocol));
+
+	return complete == NULL || complete != store->fresh;
 }
 
 static bool
@@ -361,7 +378,7 @@ node_row_remove(void *state, const StateRow *key)
 static void
 node_rows_trim(void *state, StateTable table, const char *protocol, int64_t first)
 {
-	store_trim(state, table, protocol, first);
+	store_trim(state, table, protocol, first, store_has_rows(state, protocol));
 }
 
 static char *

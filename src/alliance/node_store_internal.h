@@ -81,6 +81,8 @@ struct NodeStore
 	MemoryStore *cache;
 	Map		   *about;			/* of what there is all: store_complete() */
 	Map		   *subject;
+	void	   *fresh;			/* what stands there for what the tables have nothing of; NULL: for
+								 * nothing yet */
 	size_t		bytes;			/* of claims in there */
 	const char *fresh_origin;
 	int64		fresh_first;
@@ -107,6 +109,9 @@ struct NodeStore
 /* ----- node_store.c ----- */
 
 extern void store_known(NodeStore *store, const char *origin, int64 seq);
+
+/* May the tables have rows that follow from this protocol? */
+extern bool store_has_rows(NodeStore *store, const char *protocol);
 
 /* ----- node_store_stream.c ----- */
 
@@ -136,12 +141,21 @@ extern const char *store_entry_text(NodeStore *store, Pool *pool, const char *or
 									size_t *len);
 extern char *store_fact(NodeStore *store, Pool *pool, const uint8_t question[HASH_LEN]);
 
+/* ----- node_store_concern.c ----- */
+
+/* Tell sessions, when this is committed, of what waits to be written. */
+extern void store_concerned(NodeStore *store);
+
 /* ----- node_store_write.c ----- */
 
 /* A claim as it waits, made if need be. */
 extern WaitingClaim *store_waiting_claim(NodeStore *store, const char *origin, int64 seq);
 extern void store_row(NodeStore *store, const StateRow *row, bool remove);
-extern void store_trim(NodeStore *store, StateTable table, const char *protocol, int64 first);
+
+/* there: the table may have some already. */
+extern void store_trim(NodeStore *store, StateTable table, const char *protocol, int64 first,
+					   bool there);
+
 extern void store_fact_waits(NodeStore *store, const uint8_t question[HASH_LEN],
 							 const char *answer);
 

@@ -16,7 +16,6 @@
 #include "alliance/fold.h"
 #include "alliance/node_store_internal.h"
 #include "core/encode.h"
-#include "ledger/chain.h"
 #include "node/trusted.h"
 
 /* With the leaf hash of the entry: facts are kept under it. */
@@ -27,7 +26,8 @@
 
 /* As in the predicate of an index (state.sql), so that it is used. */
 #define MEMBER_KINDS \
-	"ANY ('{genesis,contract,acceptance,configure,suspend,reinstate,expel,ending,rekey,crl}'" \
+	"ANY ('{genesis,contract,acceptance,configure,suspend,reinstate,expel,ending,rekey,crl," \
+	"anchors}'" \
 	"::text[])"
 #define BYTES "COLLATE \"C\""
 
@@ -170,8 +170,8 @@ store_read(NodeStore *store, const ClaimQuery *query, const Claim *after, int li
 	/* what a statement has no condition for is any value */
 	values[0] = read_kinds(query->kinds);
 	values[1] = CStringGetTextDatum(query->about != NULL ? query->about : "");
-	values[2] = chain_bytea(query->subject != NULL ? query->subject : (const uint8_t *) "",
-							query->subject != NULL ? HASH_LEN : 0);
+	values[2] = trusted_bytea(query->subject != NULL ? query->subject : (const uint8_t *) "",
+							  query->subject != NULL ? HASH_LEN : 0);
 	values[3] = CStringGetTextDatum(query->origin != NULL ? query->origin : "");
 	values[4] = Int64GetDatum(query->first);
 	values[5] = Int64GetDatum(query->last);
@@ -328,7 +328,7 @@ store_fact(NodeStore *store, Pool *pool, const uint8_t question[HASH_LEN])
 	static SPIPlanPtr plan = NULL;
 	MemoryContext old = MemoryContextSwitchTo(store->temp);
 	Oid			types[1] = {BYTEAOID};
-	Datum		values[1] = {chain_bytea(question, HASH_LEN)};
+	Datum		values[1] = {trusted_bytea(question, HASH_LEN)};
 	char	   *answer = NULL;
 
 	store_execute(store, &plan, "SELECT answer FROM medchain.fact WHERE question = $1", 1, types,

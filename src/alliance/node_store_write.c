@@ -16,7 +16,6 @@
 #include "alliance/node_store_internal.h"
 #include "alliance/state_rows.h"
 #include "core/encode.h"
-#include "ledger/chain.h"
 #include "node/trusted.h"
 
 #define WRITE_ROWS 1000			/* in one statement */
@@ -111,16 +110,13 @@ store_row(NodeStore *store, const StateRow *row, bool remove)
 	pool_reset(store->scratch);
 }
 
-void
-store_trim(NodeStore *store, StateTable table, const char *protocol, int64 first)
+static void
+waiting_trim(NodeStore *store, StateTable table, const char *protocol, int64 first)
 {
 	PoolText	key;
 	void	  **place;
 	WaitingTrim *trim;
 
-	if (!store->write)
-		return;
-	waiting_begin(store);
 	pool_text_begin(&key, store->scratch);
 	pool_text_char(&key, (char) ('a' + table));
 	pool_text_puts(&key, protocol);
@@ -136,6 +132,18 @@ store_trim(NodeStore *store, StateTable table, const char *protocol, int64 first
 		store->nwaiting++;
 	}
 	trim->first = Min(trim->first, first);
+}
+
+void
+store_trim(NodeStore *store, StateTable table, const char *protocol, int64 first, bool there)
+{
+	PoolText	key;
+
+	if (!store->write)
+		return;
+	waiting_begin(store);
+	if (there)
+		waiting_trim(store, table, protocol, first);
 
 	/* and of the rows that wait, up to the first that does not: there are no gaps */
 	for (int64 ordinal = first;; ordinal++)
@@ -438,6 +446,8 @@ store_flush(NodeStore *store)
 	context = AllocSetContextCreate(CurrentMemoryContext, "medchain rules write",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
+	store_concerned(store);
+	MemoryContextReset(context);
 	write_claims(store);
 	for (int table = 0; table < STATE_TABLES; table++)
 	{
@@ -454,6 +464,7 @@ store_flush(NodeStore *store)
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	waiting_forget(store);
+	store->fresh = NULL;
 	CommandCounterIncrement();
 }
 

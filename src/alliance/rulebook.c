@@ -155,14 +155,9 @@ rulebook_changed(bool gone)
 static int
 rulebook_plans(void)
 {
-	static const char *const off[] = {
-		"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material"
-	};
 	int			nestlevel = NewGUCNestLevel();
 
-	for (int i = 0; i < lengthof(off); i++)
-		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-								 0, false);
+	trusted_plan_by_index();
 	return nestlevel;
 }
 
@@ -263,6 +258,6 @@ rulebook_close(Rulebook *book)
 	if (!book->write)
 		return;
 	uncommitted = true;
-	if ((kinds & (CLAIM_SET_MEMBER | CLAIM_SET(CLAIM_POLICY))) != 0)
+	if ((kinds & (CLAIM_SET_MEMBER | CLAIM_SET(CLAIM_POLICY))) != 0 || (book->gone && kinds != 0))
 		rulebook_changed(book->gone);
 }

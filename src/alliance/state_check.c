@@ -2,11 +2,14 @@
  * state_check.c: is the state what the ledger says?  For verify().
  *
  * The rules derive it once more, in memory, from what is in blocks, without asking for any fact
- * that was found out before; and each row of the tables is compared with theirs.  It writes
- * nothing, so that a standby can do it, too.
+ * that was found out before; and each row of the tables is compared with theirs: part by part
+ * (state_part.c), by background workers as far as they are to be had.  It writes nothing, so that a
+ * standby can do it, too.
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -20,88 +23,112 @@
 
 #include "alliance/fold.h"
 #include "alliance/rules_memory.h"
-#include "alliance/state_rows.h"
+#include "alliance/state_check.h"
 #include "core/encode.h"
-#include "ledger/chain.h"
+#include "ledger/local_node.h"
+#include "node/settings.h"
 #include "node/trusted.h"
-#include "rules/memory_store.h"
-#include "rules/rules.h"
 
-#define CHECK_FETCH 200
-#define CHECK_FACTS 1000		/* that are compared at once */
-#define CHECK_SHOWN 100			/* characters of a value */
+#define CHECK_JOB_KEY UINT64CONST(1)
+#define CHECK_WHOLE 1000		/* entries: up to here, there are no parts */
+#define CHECK_PART 500			/* claims about subjects in a part */
 
-typedef struct StateCheck
-{
-	MemoryContext context;
-	LocalNode	node;
-	MemoryStore *store;
-	Pool	   *pool;			/* of one row */
-	char	  **types[STATE_TABLES];	/* NULL: not asked for yet */
-	ReturnSetInfo *result;
-	int			nfacts;
-	char	   *questions[CHECK_FACTS]; /* hex */
-	char	   *answers[CHECK_FACTS];
-} StateCheck;
+#define check_job_fault(job, i) (&((StateFault *) ((char *) (job) + (job)->faults_at))[i])
 
-static void
+PGDLLEXPORT void medchain_state_worker(dsm_segment *memory, shm_toc *toc);
+
+void
 check_fault(StateCheck *check, const char *origin, const char *detail)
 {
-	Datum		values[2] = {CStringGetTextDatum(origin), CStringGetTextDatum(detail)};
-	bool		nulls[2] = {false, false};
+	StateJob   *job = check->job;
+	uint32		number = pg_atomic_fetch_add_u32(&job->nfaults, 1);
+	StateFault *fault;
 
-	tuplestore_putvalues(check->result->setResult, check->result->setDesc, values, nulls);
-}
-
-/* ----- facts that are kept ----- */
-
-static void
-check_facts(StateCheck *check)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {TEXTARRAYOID, TEXTARRAYOID};
-	Datum		values[2];
-
-	if (check->nfacts == 0)
+	if (number >= CHECK_FAULTS)
 		return;
-	values[0] = fold_texts((const char *const *) check->questions, (size_t) check->nfacts);
-	values[1] = fold_texts((const char *const *) check->answers, (size_t) check->nfacts);
-	trusted_read(&plan, "SELECT format('fact %s: the answer is %s, by the ledger %s', u.question, "
-				 "to_jsonb(f.answer), to_jsonb(u.answer)) "
-				 "FROM unnest($1, $2) u(question, answer) "
-				 "JOIN medchain.fact f ON f.question = decode(u.question, 'hex') "
-				 "WHERE f.answer <> u.answer", 2, types, values);
-	for (uint64 i = 0; i < SPI_processed; i++)
-		check_fault(check, check->node.node,
-					SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
-	SPI_freetuptable(SPI_tuptable);
-	for (int i = 0; i < check->nfacts; i++)
-	{
-		pfree(check->questions[i]);
-		pfree(check->answers[i]);
-	}
-	check->nfacts = 0;
+	fault = check_job_fault(job, number);
+	strlcpy(fault->origin, origin, sizeof(fault->origin));
+	strlcpy(fault->detail, detail, sizeof(fault->detail));
+	encode_repair_utf8(fault->origin);
+	encode_repair_utf8(fault->detail);
+}
+
+/* ----- a store of two: members' claims and rows, and those of the part ----- */
+
+static MemoryStore *
+check_store(const StateCheck *check, bool parted)
+{
+	return parted && check->part != NULL ? check->part : check->members;
+}
+
+bool
+check_parted(StateTable table)
+{
+	return table == STATE_EXAMINEE_KEY || table == STATE_PROTOCOL ||
+		table == STATE_PROTOCOL_GRANT || table == STATE_DATA_INDEX;
 }
 
 static void
-check_fact_put(void *state, const uint8_t question[HASH_LEN], const char *answer)
+check_claim_add(void *state, const Claim *claim)
 {
-	StateCheck *check = state;
-	char	   *hex = MemoryContextAlloc(check->context, ENCODE_HEX_SIZE(HASH_LEN));
-
-	encode_hex(question, HASH_LEN, hex);
-	check->questions[check->nfacts] = hex;
-	check->answers[check->nfacts] = MemoryContextStrdup(check->context, answer);
-	if (++check->nfacts == CHECK_FACTS)
-		check_facts(check);
+	memory_store.claim_add(check_store(state, (CLAIM_SET(claim->kind) & CHECK_PARTED) != 0), claim);
 }
 
-static const RulesStore check_facts_store = {.fact_put = check_fact_put};
+static void
+check_claim_judge(void *state, const char *origin, int64_t seq, const char *reason)
+{
+	/* the members' are judged before there is a part */
+	memory_store.claim_judge(check_store(state, true), origin, seq, reason);
+}
+
+static bool
+check_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool *pool, Claim *claim)
+{
+	const StateCheck *check = state;
+
+	if (check->part != NULL && (query->kinds & CHECK_PARTED) == 0)
+		return false;			/* those are judged */
+	return memory_store.claim_next(check_store(check, true), query, after, pool, claim);
+}
+
+static const char *
+check_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size_t *len)
+{
+	return memory_store.entry_text(check_store(state, true), pool, origin, seq, len);
+}
+
+static void
+check_row_put(void *state, const StateRow *row)
+{
+	memory_store.row_put(check_store(state, check_parted(row->table)), row);
+}
+
+static void
+check_row_remove(void *state, const StateRow *key)
+{
+	memory_store.row_remove(check_store(state, check_parted(key->table)), key);
+}
+
+static void
+check_rows_trim(void *state, StateTable table, const char *protocol, int64_t first)
+{
+	memory_store.rows_trim(check_store(state, true), table, protocol, first);
+}
+
+static const RulesStore check_store_of_two = {
+	.claim_add = check_claim_add,
+	.claim_judge = check_claim_judge,
+	.claim_next = check_claim_next,
+	.entry_text = check_entry_text,
+	.row_put = check_row_put,
+	.row_remove = check_row_remove,
+	.rows_trim = check_rows_trim
+};
 
 /* ----- the state by the ledger ----- */
 
 static const char *
-check_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size_t *len)
+check_text_fetch(void *state, Pool *pool, const char *origin, int64_t seq, size_t *len)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {TEXTOID, INT8OID};
@@ -123,206 +150,207 @@ check_entry_text(void *state, Pool *pool, const char *origin, int64_t seq, size_
 	return copy;
 }
 
+static void
+check_take(void *state, const FoldEntry *entry)
+{
+	StateCheck *check = state;
+
+	(void) rules_take(check->rules, entry->payload, entry->len, entry->origin, entry->seq,
+					  entry->height, entry->sealed);
+}
+
 /* All claims first: members are settled before what they say, and little is judged twice. */
 static void
-check_derive(StateCheck *check, Rules *rules)
+check_derive(StateCheck *check)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain state check",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	Pool	   *pool = pool_new();
-	const char **origins = NULL;
-	size_t		norigins = 0;
-	SPIPlanPtr	plan = SPI_prepare(fold_select("e.origin, ", "e.seq >= 0", "e.origin, e.seq"), 0,
-								   NULL);
+	uint32		kinds = check->job->whole ? CLAIM_SET_ALL : CLAIM_SET_ALL & ~CHECK_PARTED;
+	SPIPlanPtr	plan = SPI_prepare(fold_select(kinds, "e.seq >= 0"), 0, NULL);
 	Portal		portal;
-	uint64		nrows;
 
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed");
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
-	do
-	{
-		SPITupleTable *rows;
-
-		MemoryContextReset(context);
-		SPI_cursor_fetch(portal, true, CHECK_FETCH);
-		rows = SPI_tuptable;
-		nrows = SPI_processed;
-		for (uint64 i = 0; i < nrows; i++)
-		{
-			HeapTuple	row = rows->vals[i];
-			TupleDesc	desc = rows->tupdesc;
-			bool		isnull;
-			char	   *origin = SPI_getvalue(row, desc, 1);
-			char	   *payload = SPI_getvalue(row, desc, 3);
-
-			if (norigins == 0 || strcmp(origins[norigins - 1], origin) != 0)
-			{
-				origins = pool_grow(pool, origins, norigins, sizeof(char *));
-				origins[norigins++] = pool_text(pool, origin);
-			}
-			(void) rules_take(rules, payload, strlen(payload), origin,
-							  DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull)),
-							  DatumGetInt64(SPI_getbinval(row, desc, 4, &isnull)),
-							  DatumGetTimestampTz(SPI_getbinval(row, desc, 5, &isnull)));
-		}
-		SPI_freetuptable(rows);
+	while (fold_fetch(portal, check_take, check))
 		CHECK_FOR_INTERRUPTS();
-	} while (nrows > 0);
 	SPI_cursor_close(portal);
 	SPI_freeplan(plan);
-	MemoryContextSwitchTo(old);
+	rules_settle(check->rules, NULL, 0, INT64_MAX);
+}
+
+/* ----- the work, and who does it ----- */
+
+/* Take parts until none is left. */
+static void
+check_work(StateJob *job)
+{
+	MemoryContext outside = CurrentMemoryContext;
+	MemoryContext context = rules_memory_new(outside, "verify");
+	StateCheck *check = MemoryContextAllocZero(context, sizeof(StateCheck));
+	uint32		count = state_part_count(job);
+	uint32		next;
+
+	check->job = job;
+	check->context = context;
+	check->step = AllocSetContextCreate(context, "medchain state step", ALLOCSET_DEFAULT_SIZES);
+	if (!local_node_read(&check->node))
+		elog(ERROR, "this database is no node any more");
+	check->pool = pool_new();
+	check->members = memory_store_new(false);
+	memory_store_compact(check->members);
+	memory_store_texts(check->members, check_text_fetch, check);
+	check->rules = rules_new(check->node.alliance, check->node.data_center, check->node.node,
+							 facts_new(&check_facts_store, check), &check_store_of_two, check);
+	check_derive(check);
+	check_facts(check);
+	while ((next = pg_atomic_fetch_add_u32(&job->next, 1)) < count &&
+		   pg_atomic_read_u32(&job->nfaults) < CHECK_FAULTS)
+	{
+		state_part_check(check, next);
+		CHECK_FOR_INTERRUPTS();
+	}
 	MemoryContextDelete(context);
-	for (size_t i = 0; i < norigins; i++)
-		rules_settle(rules, origins[i], 0, INT64_MAX);
-	pool_free(pool);
 }
 
-/* ----- comparing ----- */
-
-/* On whose chain it is that a row is of. */
-static const char *
-check_origin(StateCheck *check, const StateRow *row)
+void
+medchain_state_worker(dsm_segment *memory, shm_toc *toc)
 {
-	StateRow	key = {.table = STATE_PROTOCOL};
-	StateRow	protocol;
+	StateJob   *job = shm_toc_lookup(toc, CHECK_JOB_KEY, false);
 
-	switch (row->table)
-	{
-		case STATE_MEMBER:
-		case STATE_CONTRACT:
-			return check->node.data_center;
-		case STATE_PROTOCOL:
-			return row->values[1];
-		case STATE_PROTOCOL_GRANT:
-		case STATE_DATA_INDEX:
-			key.values[0] = row->values[0];
-			return memory_store_row(check->store, &key, &protocol) ? protocol.values[1] :
-				check->node.node;
-		case STATE_ROLE_BINDING:
-			return check->node.node;
-		default:
-			return row->values[0];
-	}
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	check_work(job);
+	SPI_finish();
 }
 
-static const char *
-check_name(StateCheck *check, const StateRow *row)
+/* Are there that few entries that the state depends on? */
+static bool
+check_is_small(void)
 {
-	const char *table = state_tables[row->table].name;
-	const char *const *values = row->values;
+	char	   *sql = psprintf("SELECT FROM medchain.entry e WHERE e.kind = ANY (%s) LIMIT %d",
+							   fold_kinds(CLAIM_SET_ALL), CHECK_WHOLE + 1);
+	bool		small;
 
-	switch (row->table)
-	{
-		case STATE_CLAIM:
-			return pool_format(check->pool, "%s %s", table, values[1]);
-		case STATE_LEDGER_KEY:
-			return pool_format(check->pool, "%s %s from block %s", table, values[0], values[1]);
-		case STATE_MEMBER_CERTIFICATE:
-			return pool_format(check->pool, "%s %s, entry %s", table, values[8], values[9]);
-		case STATE_EXCLUSION:
-		case STATE_EXAMINEE_KEY:
-			return pool_format(check->pool, "%s entry %s", table, values[1]);
-		case STATE_PROTOCOL_GRANT:
-			return pool_format(check->pool, "%s %s, grant %s", table, values[0], values[1]);
-		case STATE_DATA_INDEX:
-			return pool_format(check->pool, "%s %s, record %s", table, values[0], values[1]);
-		case STATE_ROLE_BINDING:
-			return pool_format(check->pool, "%s %s, entry %s", table, values[0], values[3]);
-		default:
-			return pool_format(check->pool, "%s %s", table, values[0]);
-	}
-}
-
-/* Two values of a type as JSON has them, cut short. */
-static const char *
-check_values(StateCheck *check, const char *column, const char *type, const char *here,
-			 const char *ledger)
-{
-	char	   *sql = psprintf("SELECT format('column %%s is %%s, by the ledger %%s', $3, "
-							   "coalesce(left(to_jsonb($1::%s)::text, %d), 'null'), "
-							   "coalesce(left(to_jsonb($2::%s)::text, %d), 'null'))",
-							   type, CHECK_SHOWN, type, CHECK_SHOWN);
-	Oid			types[3] = {TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[3];
-	char		nulls[4] = "   ";
-	const char *words;
-
-	nulls[0] = here == NULL ? 'n' : ' ';
-	nulls[1] = ledger == NULL ? 'n' : ' ';
-	values[0] = here != NULL ? CStringGetTextDatum(here) : (Datum) 0;
-	values[1] = ledger != NULL ? CStringGetTextDatum(ledger) : (Datum) 0;
-	values[2] = CStringGetTextDatum(column);
-	SPI_execute_with_args(sql, 3, types, values, nulls, true, 1);
-	words = pool_text(check->pool, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+	SPI_execute(sql, true, 0);
+	small = SPI_processed <= CHECK_WHOLE;
 	SPI_freetuptable(SPI_tuptable);
-	return words;
+	return small;
+}
+
+/*
+ * Where to cut subjects into ranges, each of about as many claims.  What the table of claims says
+ * decides of nothing but that.
+ */
+static SPITupleTable *
+check_bounds(uint64 *count)
+{
+	char	   *sql = psprintf("SELECT DISTINCT x.subject FROM (SELECT c.subject, row_number() "
+							   "OVER (ORDER BY c.subject) AS n FROM medchain.claim c "
+							   "WHERE c.subject IS NOT NULL) x WHERE x.n %% %d = 0 "
+							   "AND octet_length(x.subject) = %d ORDER BY x.subject",
+							   CHECK_PART, HASH_LEN);
+
+	SPI_execute(sql, true, 0);
+	*count = SPI_processed;
+	return SPI_tuptable;
+}
+
+/* In background workers; a copy of the job as they left it.  NULL: there was none to be had. */
+static StateJob *
+check_parallel(const StateJob *plan, Size size, int workers)
+{
+	ParallelContext *context;
+	StateJob   *shared;
+	StateJob   *result = NULL;
+
+	EnterParallelMode();
+	context = CreateParallelContext("$libdir/medchain", "medchain_state_worker", workers);
+	shm_toc_estimate_chunk(&context->estimator, size);
+	shm_toc_estimate_keys(&context->estimator, 1);
+	InitializeParallelDSM(context);
+	shared = shm_toc_allocate(context->toc, size);
+	memcpy(shared, plan, plan->faults_at);
+	shm_toc_insert(context->toc, CHECK_JOB_KEY, shared);
+	LaunchParallelWorkers(context);
+	if (context->nworkers_launched > 0)
+	{
+		WaitForParallelWorkersToFinish(context);
+		result = MemoryContextAllocHuge(CurrentMemoryContext, size);
+		memcpy(result, shared, size);
+	}
+	DestroyParallelContext(context);
+	ExitParallelMode();
+	return result;
+}
+
+/* The whole check, by whoever is to be had. */
+static StateJob *
+check_run(void)
+{
+	uint64		nbounds = 0;
+	bool		whole = check_is_small();
+	SPITupleTable *bounds = whole ? NULL : check_bounds(&nbounds);
+	Size		faults_at = MAXALIGN(offsetof(StateJob, bounds) + nbounds * HASH_LEN);
+	Size		size = faults_at + sizeof(StateFault) * CHECK_FAULTS;
+	StateJob   *job = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	int			workers = Min(setting_verify_workers, (int) nbounds + 1);
+	StateJob   *done = NULL;
+
+	pg_atomic_init_u32(&job->next, 0);
+	pg_atomic_init_u32(&job->nfaults, 0);
+	job->nbounds = (uint32) nbounds;
+	job->whole = whole;
+	job->faults_at = faults_at;
+	for (uint64 i = 0; i < nbounds; i++)
+	{
+		bool		isnull;
+		bytea	   *bound = DatumGetByteaPP(SPI_getbinval(bounds->vals[i], bounds->tupdesc, 1,
+														  &isnull));
+
+		memcpy(job->bounds[i], VARDATA_ANY(bound), HASH_LEN);
+	}
+	if (bounds != NULL)
+		SPI_freetuptable(bounds);
+	if (!whole && workers > 0)
+		done = check_parallel(job, size, workers);
+	if (done != NULL)
+		return done;
+	check_work(job);
+	return job;
 }
 
 static int
-check_order(const void *a, const void *b)
+check_fault_order(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
+	const StateFault *x = a;
+	const StateFault *y = b;
+	int			order = strcmp(x->origin, y->origin);
+
+	return order != 0 ? order : strcmp(x->detail, y->detail);
 }
 
+/* Each once: several processes find the same in what they all have as a whole. */
 static void
-check_differs(StateCheck *check, const StateRow *here, const StateRow *ledger)
+check_tell(StateJob *job, const LocalNode *node, ReturnSetInfo *result)
 {
-	const StateTableInfo *info = &state_tables[here->table];
-	const char *columns[STATE_COLUMNS_MAX];
-	int			ncolumns = 0;
-	PoolText	detail;
+	uint32		found = pg_atomic_read_u32(&job->nfaults);
+	uint32		kept = Min(found, CHECK_FAULTS);
+	StateFault *faults = check_job_fault(job, 0);
 
-	for (int i = 0; i < info->ncolumns; i++)
+	qsort(faults, kept, sizeof(StateFault), check_fault_order);
+	for (uint32 i = 0; i <= kept; i++)
 	{
-		const char *a = here->values[i];
-		const char *b = ledger->values[i];
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
 
-		if (a == b || (a != NULL && b != NULL && strcmp(a, b) == 0))
+		if (i < kept && i > 0 && check_fault_order(&faults[i - 1], &faults[i]) == 0)
 			continue;
-		if (check->types[here->table] == NULL)
-			check->types[here->table] = state_rows_types(here->table);
-		/* begins with the name of the column */
-		columns[ncolumns++] = check_values(check, info->columns[i],
-										   check->types[here->table][i], a, b);
+		if (i == kept && found < CHECK_FAULTS)
+			break;
+		values[0] = CStringGetTextDatum(i < kept ? faults[i].origin : node->node);
+		values[1] = CStringGetTextDatum(i < kept ? faults[i].detail : "there are more differences "
+										"than these: the rest was not looked at");
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
-	if (ncolumns == 0)
-		return;
-	qsort(columns, (size_t) ncolumns, sizeof(char *), check_order);
-	pool_text_begin(&detail, check->pool);
-	pool_text_puts(&detail, check_name(check, here));
-	for (int i = 0; i < ncolumns; i++)
-	{
-		pool_text_puts(&detail, i == 0 ? ": " : "; ");
-		pool_text_puts(&detail, columns[i]);
-	}
-	check_fault(check, check_origin(check, ledger), detail.data);
-}
-
-static void
-check_here(void *state, const StateRow *row)
-{
-	StateCheck *check = state;
-	StateRow	ledger;
-
-	if (memory_store_find(check->store, check->pool, row, &ledger))
-		check_differs(check, row, &ledger);
-	else
-		check_fault(check, check_origin(check, row),
-					pool_format(check->pool, "%s: the ledger knows nothing of this row",
-								check_name(check, row)));
-	pool_reset(check->pool);
-}
-
-static void
-check_missing(void *state, const StateRow *row)
-{
-	StateCheck *check = state;
-
-	check_fault(check, check_origin(check, row),
-				pool_format(check->pool, "%s: row is missing", check_name(check, row)));
-	pool_reset(check->pool);
 }
 
 PG_FUNCTION_INFO_V1(medchain_state_faults);
@@ -331,37 +359,18 @@ PG_FUNCTION_INFO_V1(medchain_state_faults);
 Datum
 medchain_state_faults(PG_FUNCTION_ARGS)
 {
-	MemoryContext context;
-	StateCheck *check;
 	TrustedScope scope;
-	Facts	   *facts;
-	Rules	   *rules;
+	LocalNode	node;
 
 	InitMaterializedSRF(fcinfo, 0);
-	context = rules_memory_new(CurrentMemoryContext, "verify");
-	check = MemoryContextAllocZero(context, sizeof(StateCheck));
-	check->context = context;
-	check->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	trusted_begin(&scope);
-	if (chain_local_node(&check->node))
+	if (local_node_read(&node))
 	{
 		/* entries and rows of one moment */
 		PushActiveSnapshot(GetTransactionSnapshot());
-		check->pool = pool_new();
-		check->store = memory_store_new(false);
-		memory_store_compact(check->store);
-		memory_store_texts(check->store, check_entry_text, check);
-		facts = facts_new(&check_facts_store, check);
-		rules = rules_new(check->node.alliance, check->node.data_center, check->node.node, facts,
-						  &memory_store, check->store);
-		check_derive(check, rules);
-		check_facts(check);
-		for (int table = 0; table < STATE_TABLES; table++)
-			state_rows_each((StateTable) table, check_here, check);
-		memory_store_unfound(check->store, check_missing, check);
+		check_tell(check_run(), &node, (ReturnSetInfo *) fcinfo->resultinfo);
 		PopActiveSnapshot();
 	}
 	trusted_end(&scope);
-	MemoryContextDelete(context);
 	return (Datum) 0;
 }

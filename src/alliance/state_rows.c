@@ -23,7 +23,6 @@
 #include "alliance/rules_memory.h"
 #include "alliance/state_rows.h"
 #include "compat.h"
-#include "ledger/chain.h"
 #include "node/trusted.h"
 
 #define ROWS_FETCH 200
@@ -122,27 +121,43 @@ rows_value(Pool *pool, HeapTuple row, TupleDesc desc, int column)
 	}
 }
 
-void
-state_rows_each(StateTable table, StateRowsVisit visit, void *state)
+char *
+state_rows_columns(StateTable table, const char *prefix)
 {
 	const StateTableInfo *info = &state_tables[table];
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 0; i < info->ncolumns; i++)
+		appendStringInfo(&sql, "%s%s\"%s\"", i > 0 ? ", " : "", prefix, info->columns[i]);
+	return sql.data;
+}
+
+void
+state_rows_read(Pool *pool, StateTable table, HeapTuple tuple, TupleDesc desc, StateRow *row)
+{
+	memset(row, 0, sizeof(*row));
+	row->table = table;
+	for (int column = 0; column < state_tables[table].ncolumns; column++)
+		row->values[column] = rows_value(pool, tuple, desc, column + 1);
+}
+
+void
+state_rows_each(StateTable table, const char *condition, StateRowsVisit visit, void *state)
+{
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain state rows",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Pool	   *pool = pool_new();
-	StringInfoData sql;
+	char	   *sql = psprintf("SELECT %s FROM medchain.%s t WHERE %s",
+							   state_rows_columns(table, "t."), state_tables[table].name,
+							   condition != NULL ? condition : "true");
 	Portal		portal;
 	uint64		nrows;
-	SPIPlanPtr	plan;
+	SPIPlanPtr	plan = SPI_prepare(sql, 0, NULL);
 
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT ");
-	for (int i = 0; i < info->ncolumns; i++)
-		appendStringInfo(&sql, "%s\"%s\"", i > 0 ? ", " : "", info->columns[i]);
-	appendStringInfo(&sql, " FROM medchain.%s", info->name);
-	plan = SPI_prepare(sql.data, 0, NULL);
 	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed for \"%s\"", sql.data);
+		elog(ERROR, "SPI_prepare failed for \"%s\"", sql);
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 	do
 	{
@@ -151,12 +166,12 @@ state_rows_each(StateTable table, StateRowsVisit visit, void *state)
 		SPI_cursor_fetch(portal, true, ROWS_FETCH);
 		rows = SPI_tuptable;
 		nrows = SPI_processed;
+		MemoryContextSwitchTo(context); /* SPI leaves us in its own */
 		for (uint64 i = 0; i < nrows; i++)
 		{
-			StateRow	row = {.table = table};
+			StateRow	row;
 
-			for (int column = 0; column < info->ncolumns; column++)
-				row.values[column] = rows_value(pool, rows->vals[i], rows->tupdesc, column + 1);
+			state_rows_read(pool, table, rows->vals[i], rows->tupdesc, &row);
 			visit(state, &row);
 			pool_reset(pool);
 		}
@@ -210,9 +225,9 @@ medchain_state_hash(PG_FUNCTION_ARGS)
 	hashes.items = MemoryContextAlloc(context, hashes.size * HASH_LEN);
 	trusted_begin(&scope);
 	for (int table = 0; table < STATE_TABLES; table++)
-		state_rows_each((StateTable) table, rows_hash, &hashes);
+		state_rows_each((StateTable) table, NULL, rows_hash, &hashes);
 	trusted_end(&scope);
 	state_hash(hashes.items, hashes.count, hash);
 	MemoryContextDelete(context);
-	return chain_bytea(hash, HASH_LEN);
+	return trusted_bytea(hash, HASH_LEN);
 }

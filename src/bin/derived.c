@@ -77,6 +77,16 @@ derived_end(Derived *derived)
 	}
 }
 
+bool
+derived_has_node(const Derived *derived)
+{
+	for (size_t i = 0; i < derived->nrows[STATE_MEMBER]; i++)
+		if (derived->node != NULL &&
+			strcmp(derived_value(derived->rows[STATE_MEMBER][i], "name"), derived->node) == 0)
+			return true;
+	return derived->node == NULL;
+}
+
 void
 derived_free(Derived *derived)
 {
@@ -99,6 +109,20 @@ derived_rejection(const Derived *derived, bool *begun, Claim *claim)
 		*begun = true;
 	} while (claim->effective);
 	return true;
+}
+
+bool
+derived_anchors(const Derived *derived, bool *begun, Claim *claim)
+{
+	static const ClaimQuery sets = {
+		.kinds = CLAIM_SET(CLAIM_GENESIS) | CLAIM_SET(CLAIM_ANCHORS), .effective = true
+	};
+	Claim		after = *claim;
+	bool		found = memory_store.claim_next(derived->store, &sets, *begun ? &after : NULL,
+												derived->pool, claim);
+
+	*begun = true;
+	return found;
 }
 
 const char *

@@ -46,6 +46,12 @@ extern void derived_take(Derived *derived, const Claim *claim, Statement *said,
 extern void derived_end(Derived *derived);
 extern void derived_free(Derived *derived);
 
+/* The next entry that sets trust anchors, genesis first; false: there is none. */
+extern bool derived_anchors(const Derived *derived, bool *begun, Claim *claim);
+
+/* Is there the member whose roles are asked for, if one is? */
+extern bool derived_has_node(const Derived *derived);
+
 /* The claims without effect, one after the other; *begun is false before the first. */
 extern bool derived_rejection(const Derived *derived, bool *begun, Claim *claim);
 

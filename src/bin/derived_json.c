@@ -133,6 +133,35 @@ json_row(void *state, const StateRow *row)
 	pool_reset(rows->pool);
 }
 
+/* The sets of trust anchors, each since when. */
+static void
+json_anchors(const Derived *derived)
+{
+	Claim		claim;
+	bool		begun = false;
+	const char *separator = "";
+
+	json_field("trust_anchors", false);
+	putchar('[');
+	while (derived_anchors(derived, &begun, &claim))
+	{
+		char		time[PERIOD_TIME_SIZE];
+		char	   *pem = json_slice_text(derived->pool,
+										  json_slice_get(claim.body, "trust_anchors"));
+
+		period_time_text(claim.time, time);
+		printf("%s{\"since\": ", separator);
+		json_text(time);
+		json_field("seq", false);
+		printf("%lld", (long long) claim.seq);
+		json_field("trust_anchors", false);
+		json_text(pem);
+		putchar('}');
+		separator = ", ";
+	}
+	putchar(']');
+}
+
 static void
 json_state(const Derived *derived)
 {
@@ -150,7 +179,9 @@ json_state(const Derived *derived)
 	memory_store_rows(derived->store, json_row, &rows);
 	while (rows.table != STATE_TABLES - 1)
 		json_table(&rows, rows.table + 1, false);
-	fputs("]}", stdout);
+	fputs("]", stdout);
+	json_anchors(derived);
+	putchar('}');
 	pool_free(rows.pool);
 }
 

@@ -245,6 +245,47 @@ show_table(const Derived *derived, size_t which)
 	table_end(&table);
 }
 
+/* ----- trust anchors ----- */
+
+/* One line for each certificate of each set. */
+static void
+show_anchors(const Derived *derived)
+{
+	static const char *const headers[TABLE_COLUMNS_MAX + 1] = {
+		"since", "by entry", "trust anchor", "ends"
+	};
+	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	Table		table;
+	Claim		claim;
+	bool		begun = false;
+
+	table_begin(&table, headers);
+	while (derived_anchors(derived, &begun, &claim))
+	{
+		const char *pem = json_slice_text(table.pool, json_slice_get(claim.body, "trust_anchors"));
+
+		for (pem = pem != NULL ? strstr(pem, begin) : NULL; pem != NULL;
+			 pem = strstr(pem + 1, begin))
+		{
+			CertificateInfo info;
+			CoreError	error = {0};
+
+			if (certificate_info(pem, strlen(pem), &info, &error))
+			{
+				const char *cells[] = {
+					show_moment(table.pool, claim.time), state_number(table.pool, claim.seq),
+					pool_text(table.pool, info.subject),
+					show_moment(table.pool, period_from_seconds(info.not_after))
+				};
+
+				table_add(&table, cells);
+			}
+		}
+	}
+	printf("\nTrust anchors\n");
+	table_end(&table);
+}
+
 /* ----- protocols, each with what belongs to it ----- */
 
 static void
@@ -364,8 +405,11 @@ derived_show(const Derived *derived)
 		memory_store_hash(derived->store, hash);
 		encode_hex(hash, HASH_LEN, hex);
 		printf("state hash %s\n", hex);
+		if (derived->nrows[STATE_MEMBER] == 0)
+			printf("\nThere was no alliance then.\n");
 		for (size_t i = 0; i < sizeof(show_tables) / sizeof(show_tables[0]); i++)
 			show_table(derived, i);
+		show_anchors(derived);
 		show_protocols(derived);
 	}
 	if (derived->rejections)

@@ -155,8 +155,9 @@ input_next(Input *input, CoreError *error)
 		return NULL;
 	if (input->length == 0 || input->line[0] != '{' || !input_spelling(input->line, input->length))
 	{
-		error_set(error, CORE_MALFORMED, "line %llu is not JSON as medchain spells it",
-				  (unsigned long long) input->number);
+		error_set(error, CORE_MALFORMED, "line %llu is not JSON as medchain spells it%s",
+				  (unsigned long long) input->number,
+				  input->number == 1 ? " (psql -XAt writes it as it is)" : "");
 		return NULL;
 	}
 	object = json_loadb(input->line, input->length, JSON_REJECT_DUPLICATES, &problem);

@@ -40,10 +40,8 @@ payload_load(json_t *line, Payload *payload, CoreError *error)
 bool
 payload_is_of(Payload *payload, const char *origin)
 {
-	payload->readable = entry_read(payload->text, payload->len, &payload->entry,
-								   &payload->unreadable);
-	return (payload->readable || entry_read_old(payload->text, payload->len, &payload->entry,
-												NULL)) &&
+	return entry_read_any(payload->text, payload->len, &payload->entry, &payload->readable,
+						  &payload->unreadable) &&
 		strcmp(payload->entry.origin, origin) == 0;
 }
 

@@ -126,7 +126,14 @@ signers_accept(Signers *signers, const char *origin, const MemberClaim *cause, C
 	if (said->certificate == NULL)
 		return true;
 	path = facts_path(signers->facts, said->certificate, signers->anchors, said->claim.time);
+
+	/*
+	 * Renewed anchors are the word of who has a certificate under the user's.  Genesis comes
+	 * before them: else anybody's alliance could vouch for itself.
+	 */
 	return path->reason == NULL ||
+		(said->claim.kind != CLAIM_GENESIS &&
+		 rules_renewed_accept(signers->rules, said->certificate, said->claim.time)) ||
 		error_set(error, CORE_MALFORMED, "certificate of \"%.60s\" is not accepted: %.150s", origin,
 				  path->reason);
 }

@@ -12,7 +12,7 @@
 #include "kept.h"
 #include "payload.h"
 #include "report.h"
-#include "rules/block.h"
+#include "core/block.h"
 #include "signers.h"
 
 #define EXPORT_PROGRESS 100000	/* entries between lines on the terminal */
@@ -447,6 +447,12 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 															 "those of the genesis block"));
 	if (options->derived != NULL)
 		derived_end(options->derived);
+	if (verdict == VERIFIED && options->derived != NULL && !derived_has_node(options->derived))
+	{
+		verdict = UNUSABLE;
+		error_set(error, CORE_MALFORMED, "there is no member \"%s\"%s", options->derived->node,
+				  options->derived->as_of_given ? " as of then" : "");
+	}
 	signers_free(walk.signers);
 	facts_free(walk.facts);
 	pool_free(walk.block_pool);

@@ -83,4 +83,10 @@ extern char *certificate_crls_to_pem(const char *data, size_t len, CoreError *er
 /* Facts of the first certificate. */
 extern bool certificate_info(const char *data, size_t len, CertificateInfo *info, CoreError *error);
 
+/*
+ * Can these be trust anchors from that time (seconds since 1970) on?  All of them are CAs'
+ * certificates, and one of them is valid then; false, with the reason in error, if not.
+ */
+extern bool certificate_anchors(const char *anchors, size_t len, int64_t at, CoreError *error);
+
 #endif

@@ -332,3 +332,28 @@ certificate_path(const char *certificates, size_t certificates_len, const char *
 	path_free(&path);
 	return count;
 }
+
+bool
+certificate_anchors(const char *anchors, size_t len, int64_t at, CoreError *error)
+{
+	STACK_OF(X509) *stack = sk_X509_new_null();
+	time_t		then = (time_t) at;
+	bool		fine = stack != NULL && certificate_read(anchors, len, "trust anchors", stack,
+														 error);
+	bool		valid = false;
+
+	for (int i = 0; fine && i < sk_X509_num(stack); i++)
+	{
+		X509	   *anchor = sk_X509_value(stack, i);
+
+		if (X509_check_ca(anchor) == 0)
+			fine = error_set(error, CORE_MALFORMED, "trust anchor %d is not a CA certificate",
+							 i + 1);
+		valid = valid || (X509_cmp_time(X509_get0_notBefore(anchor), &then) < 0 &&
+						  X509_cmp_time(X509_get0_notAfter(anchor), &then) > 0);
+	}
+	if (fine && !valid)
+		fine = error_set(error, CORE_MALFORMED, "no trust anchor is valid at that time");
+	sk_X509_pop_free(stack, X509_free);
+	return fine;
+}

@@ -27,16 +27,15 @@
 
 #include "compat.h"
 #include "ledger/append.h"
-#include "ledger/chain.h"
 #include "ledger/commit.h"
 #include "ledger/home.h"
 #include "ledger/hooks.h"
+#include "ledger/local_node.h"
 #include "ledger/payload.h"
 #include "ledger/pseudonym.h"
 #include "node/shared.h"
 #include "node/shown.h"
 #include "node/trusted.h"
-#include "rows/row_run.h"
 
 LedgerHooks ledger_hooks;
 
@@ -86,7 +85,7 @@ append_make_id(pg_uuid_t *id, TimestampTz now)
  * Put a row into medchain.pending, which has no index, no default but its identity and no trigger
  * that would not do the same: this is the path that has to be as cheap as an insert can be.
  */
-static AppendedAt
+static void
 append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 {
 	Relation	pending = table_open(get_relname_relid("pending", schema), RowExclusiveLock);
@@ -94,26 +93,23 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 	bool		nulls[8] = {false};
 	uint8_t		leaf[HASH_LEN];
 	HeapTuple	row;
-	AppendedAt	at;
 
 	if (!hash_leaf(payload, strlen(payload), leaf))
 		elog(ERROR, "could not compute SHA-256");
-	at.seq = nextval_internal(get_relname_relid("pending_seq_seq", schema), false);
-	values[0] = Int64GetDatum(at.seq);
+	values[0] = Int64GetDatum(nextval_internal(get_relname_relid("pending_seq_seq", schema),
+											   false));
 	values[1] = UUIDPGetDatum(&fields->id);
 	values[2] = CStringGetTextDatum(fields->kind);
 	values[3] = TimestampTzGetDatum(fields->time);
 	values[4] = CStringGetTextDatum(fields->actor);
-	values[5] = fields->has_subject ? chain_bytea(fields->subject, HASH_LEN) : (Datum) 0;
+	values[5] = fields->has_subject ? trusted_bytea(fields->subject, HASH_LEN) : (Datum) 0;
 	nulls[5] = !fields->has_subject;
 	values[6] = CStringGetTextDatum(payload);
-	values[7] = chain_bytea(leaf, HASH_LEN);
+	values[7] = trusted_bytea(leaf, HASH_LEN);
 	row = heap_form_tuple(RelationGetDescr(pending), values, nulls);
 	simple_heap_insert(pending, row);
-	at.tid = row->t_self;
-	commit_note_block(ItemPointerGetBlockNumber(&at.tid));
+	commit_note_block(ItemPointerGetBlockNumber(&row->t_self));
 	table_close(pending, RowExclusiveLock);
-	return at;
 }
 
 /*
@@ -199,16 +195,15 @@ append_entry(const char *kind, const char *body, const uint8_t *subject, bool wa
 	*id = fields.id;
 }
 
-AppendedAt
+void
 append_own_entry(const char *kind, const char *body, const uint8_t *subject, const pg_uuid_t *id)
 {
 	Oid			schema = get_namespace_oid("medchain", false);
 	PayloadFields fields;
 	char	   *payload = append_build(kind, body, subject, id, &fields);
-	AppendedAt	at = append_insert(schema, &fields, payload);
 
+	append_insert(schema, &fields, payload);
 	commit_note(false);
-	return at;
 }
 
 void
@@ -261,12 +256,12 @@ append_check_origin(const char *origin, bool dumped)
 	LocalNode	node;
 
 	trusted_begin(&scope);
-	if (chain_local_node(&node) && node.at_home && dumped)
+	if (local_node_read(&node) && node.at_home && dumped)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("rows of \"medchain.pending\" are written by medchain alone"),
 			   errhint("Use medchain.append(). A dump is restored into a database of its own.")));
-	if (chain_local_node(&node) && strcmp(node.node, origin) != 0)
+	if (local_node_read(&node) && strcmp(node.node, origin) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("an entry of \"%s\" cannot go on the chain of \"%s\"", origin, node.node),
@@ -378,7 +373,7 @@ medchain_append_raw(PG_FUNCTION_ARGS)
 		subject = (const uint8_t *) VARDATA_ANY(pseudonym);
 	}
 	/* what it says of a table is said behind what was done to its rows before */
-	(void) row_run_close_all();
+	ledger_hooks.settle_rows();
 	append_entry(kind, body, subject, PG_GETARG_BOOL(3), id);
 	PG_RETURN_UUID_P(id);
 }

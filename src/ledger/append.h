@@ -5,7 +5,6 @@
 #define MEDCHAIN_LEDGER_APPEND_H
 
 #include "postgres.h"
-#include "storage/itemptr.h"
 #include "utils/uuid.h"
 #include "core/hash.h"
 
@@ -19,13 +18,6 @@
 extern void append_entry(const char *kind, const char *body, const uint8_t *subject,
 						 bool wait, pg_uuid_t *id);
 
-/* Where in medchain.pending an entry has been put. */
-typedef struct AppendedAt
-{
-	int64		seq;
-	ItemPointerData tid;
-} AppendedAt;
-
 /* An id for an entry that will be appended. */
 extern void append_new_id(pg_uuid_t *id);
 
@@ -33,8 +25,8 @@ extern void append_new_id(pg_uuid_t *id);
  * The same for bodies that medchain wrote itself, which need no look whether they can be read;
  * never waits by itself.  id: a new one; NULL: whichever.
  */
-extern AppendedAt append_own_entry(const char *kind, const char *body, const uint8_t *subject,
-								   const pg_uuid_t *id);
+extern void append_own_entry(const char *kind, const char *body, const uint8_t *subject,
+							 const pg_uuid_t *id);
 
 /*
  * The same in two halves, for entries that another process writes.  Whose they are: palloc'd; ERROR

@@ -15,16 +15,21 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "core/block.h"
 #include "core/keycache.h"
+#include "ledger/block_row.h"
 #include "ledger/chain.h"
+#include "ledger/chain_advance.h"
+#include "ledger/chain_terms.h"
 #include "ledger/held.h"
 #include "ledger/hooks.h"
+#include "ledger/local_node.h"
 #include "ledger/payload.h"
 #include "ledger/quarantine.h"
+#include "ledger/screen.h"
 #include "ledger/tile.h"
 #include "node/shared.h"
 #include "node/trusted.h"
-#include "rules/block.h"
 
 #define CHAIN_FETCH 1000		/* entries read from a cursor at once */
 
@@ -37,45 +42,31 @@ typedef enum ChainTrial
 	TRIAL_REFUSED				/* provably wrong */
 } ChainTrial;
 
-static void
-chain_insert_entry(const char *origin, int64 seq, const PayloadFields *fields,
-				   const char *payload, const uint8_t leaf[HASH_LEN])
+/* A held block that may be the next one, and what its trial has found. */
+typedef struct Candidate
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[9] = {
-		TEXTOID, INT8OID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID,
-		TEXTOID, BYTEAOID
-	};
-	Datum		values[9];
-	char		nulls[9];
+	const HeldBlock *held;
+	NoteBlock	block;
+	ChainCheck	after;			/* the frontier behind it */
+	TileBatch	tiles;
+	MemoryContext context;		/* of these */
+	int64		newest;			/* id of the newest of its held entries */
+	bool		governance;		/* some of its entries are */
+	const char *reason;			/* why it is refused, and what there is to say of that, or NULL */
+	const char *detail;
+} Candidate;
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = CStringGetTextDatum(origin);
-	values[1] = Int64GetDatum(seq);
-	values[2] = UUIDPGetDatum(&fields->id);
-	values[3] = CStringGetTextDatum(fields->kind);
-	values[4] = TimestampTzGetDatum(fields->time);
-	values[5] = CStringGetTextDatum(fields->actor);
-	values[6] = chain_bytea(fields->subject, HASH_LEN);
-	if (!fields->has_subject)
-		nulls[6] = 'n';
-	values[7] = CStringGetTextDatum(payload);
-	values[8] = chain_bytea(leaf, HASH_LEN);
-	trusted_execute(&plan,
-					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, "
-					"payload, leaf_hash) "
-					"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-					9, types, values, nulls, false);
-}
+/* What is done with each held entry of a block; false, and a reason: it is none of this chain. */
+typedef bool (*EntryVisit) (const char *origin, int64 seq, const char *payload, void *arg,
+							const char **reason);
 
 /*
- * Walk the held entries first .. last in order.  With check: add their leaves, collect the tile
- * hashes that these complete, and see that they are entries of this chain.  Without: they are
- * verified; insert them.
+ * Walk the held entries first .. last - 1 in order, each in a context of its own.  False: visit
+ * said so, and *detail is why.
  */
 static bool
 chain_walk_entries(const char *source, const char *origin, int64 first, int64 last,
-				   ChainCheck *check, TileBatch *tiles, bool *governance, const char **detail)
+				   EntryVisit visit, void *arg, const char **detail)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain entries",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -93,40 +84,20 @@ chain_walk_entries(const char *source, const char *origin, int64 first, int64 la
 		rows = SPI_processed;
 		for (uint64 i = 0; i < rows && fine; i++)
 		{
-			PayloadFields fields;
+			HeapTuple	row = batch->vals[i];
 			const char *reason = NULL;
-			uint8_t		leaf[HASH_LEN];
 			bool		isnull;
-			int64		seq = DatumGetInt64(SPI_getbinval(batch->vals[i], batch->tupdesc, 1,
-														  &isnull));
-			char	   *payload;
+			int64		seq = DatumGetInt64(SPI_getbinval(row, batch->tupdesc, 1, &isnull));
 
 			CHECK_FOR_INTERRUPTS();
 			MemoryContextReset(context);
 			MemoryContextSwitchTo(context);
-			payload = TextDatumGetCString(SPI_getbinval(batch->vals[i], batch->tupdesc, 2,
-														&isnull));
-			if (!hash_leaf(payload, strlen(payload), leaf))
-				elog(ERROR, "could not compute SHA-256");
-			if (!payload_parse(payload, strlen(payload), &fields, &reason))
-				fine = false;
-			else if (strcmp(fields.origin, origin) != 0)
-			{
-				fine = false;
-				reason = "payload is of another origin";
-			}
-			if (fine && check == NULL)
-				chain_insert_entry(origin, seq, &fields, payload, leaf);
+			fine = visit(origin, seq,
+						 TextDatumGetCString(SPI_getbinval(row, batch->tupdesc, 2, &isnull)),
+						 arg, &reason);
 			MemoryContextSwitchTo(caller);
 			if (!fine)
 				*detail = psprintf("entry %lld: %s", (long long) seq, reason);
-			else if (check != NULL)
-			{
-				if (!chain_check_leaf(check, leaf))
-					elog(ERROR, "could not compute SHA-256");
-				tile_batch_add(tiles, &check->range);
-				*governance |= ledger_hooks.is_governance(fields.kind);
-			}
 		}
 		SPI_freetuptable(batch);
 		if (rows < CHAIN_FETCH || !fine)
@@ -137,6 +108,78 @@ chain_walk_entries(const char *source, const char *origin, int64 first, int64 la
 	return fine;
 }
 
+/* An entry as its payload says; its leaf hash. */
+static bool
+chain_read_entry(const char *origin, const char *payload, PayloadFields *fields,
+				 uint8_t leaf[HASH_LEN], const char **reason)
+{
+	if (!hash_leaf(payload, strlen(payload), leaf))
+		elog(ERROR, "could not compute SHA-256");
+	if (!payload_parse(payload, strlen(payload), fields, reason))
+		return false;
+	if (strcmp(fields->origin, origin) != 0)
+		*reason = "payload is of another origin";
+	return strcmp(fields->origin, origin) == 0;
+}
+
+/* Add its leaf, and collect the tile hashes that this completes.  The batch is of the caller. */
+static bool
+chain_check_entry(const char *origin, int64 seq, const char *payload, void *arg,
+				  const char **reason)
+{
+	Candidate  *candidate = arg;
+	MemoryContext context;
+	PayloadFields fields;
+	uint8_t		leaf[HASH_LEN];
+
+	if (!chain_read_entry(origin, payload, &fields, leaf, reason))
+		return false;
+	if (!chain_check_leaf(&candidate->after, leaf))
+		elog(ERROR, "could not compute SHA-256");
+	context = MemoryContextSwitchTo(candidate->context);
+	tile_batch_add(&candidate->tiles, &candidate->after.range);
+	MemoryContextSwitchTo(context);
+	candidate->governance |= ledger_hooks.is_governance(fields.kind);
+	return true;
+}
+
+/* It was checked before, in this transaction and by the same snapshot. */
+static bool
+chain_insert_entry(const char *origin, int64 seq, const char *payload, void *arg,
+				   const char **reason)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[9] = {
+		TEXTOID, INT8OID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID,
+		TEXTOID, BYTEAOID
+	};
+	Datum		values[9];
+	char		nulls[9];
+	PayloadFields fields;
+	uint8_t		leaf[HASH_LEN];
+
+	if (!chain_read_entry(origin, payload, &fields, leaf, reason))
+		return false;
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = CStringGetTextDatum(origin);
+	values[1] = Int64GetDatum(seq);
+	values[2] = UUIDPGetDatum(&fields.id);
+	values[3] = CStringGetTextDatum(fields.kind);
+	values[4] = TimestampTzGetDatum(fields.time);
+	values[5] = CStringGetTextDatum(fields.actor);
+	values[6] = trusted_bytea(fields.subject, HASH_LEN);
+	if (!fields.has_subject)
+		nulls[6] = 'n';
+	values[7] = CStringGetTextDatum(payload);
+	values[8] = trusted_bytea(leaf, HASH_LEN);
+	trusted_execute(&plan,
+					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, "
+					"payload, leaf_hash) "
+					"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+					9, types, values, nulls, false);
+	return true;
+}
+
 static TimestampTz
 chain_sealed_time(const NoteBlock *block)
 {
@@ -145,175 +188,184 @@ chain_sealed_time(const NoteBlock *block)
 												   Int32GetDatum(-1)));
 }
 
-/* One held block against the frontier. */
 static ChainTrial
-chain_try(const LocalNode *node, const char *origin, const HeldBlock *held,
-		  const ChainTerms *terms,
-		  ChainCheck *check, NoteBlock *block, TileBatch *tiles, bool *governance,
-		  const char **reason, const char **detail)
+chain_refuse(Candidate *candidate, const char *reason, const char *detail)
 {
-	const char *note = held->note;
-	CoreError	error = {0};
-	ChainCheck	trial = *check;
-	const char *key_pem = chain_terms_key(terms, check->height + 1)->pem;
-	const Key  *key = keycache_get(key_pem, strlen(key_pem), &error);
-	const uint8_t *named = chain_terms_hash(terms, check->height + 1);
-	int64		first = (int64) check->range.size;
-	ChainFault	fault;
+	candidate->reason = reason;
+	candidate->detail = detail;
+	return TRIAL_REFUSED;
+}
 
-	if (check->height >= terms->last_height)
-	{
-		*reason = "chain is closed";
-		*detail = psprintf("the member was expelled; its last block is %lld",
-						   (long long) terms->last_height);
-		return TRIAL_REFUSED;
-	}
+/* Its header alone: note, signature, size. */
+static ChainFault
+chain_try_header(const ChainAdvance *chain, Candidate *candidate, CoreError *error)
+{
+	const char *note = candidate->held->note;
+	const char *key_pem = chain_terms_key(&chain->terms, chain->check.height + 1)->pem;
+	const Key  *key = keycache_get(key_pem, strlen(key_pem), error);
+	uint64		size = chain->check.range.size;
+
 	if (key == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("ledger key of \"%s\" is unusable: %s", origin, error.message)));
-	if (!note_parse_block(note, strlen(note), block, &error))
-		fault = CHAIN_BAD_NOTE;
-	else if (note_verify(note, strlen(note), check->name, key, &error) != KEY_VALID)
+				 errmsg("ledger key of \"%s\" is unusable: %s", chain->origin, error->message)));
+	if (!note_parse_block(note, strlen(note), &candidate->block, error))
+		return CHAIN_BAD_NOTE;
+	if (note_verify(note, strlen(note), chain->check.name, key, error) != KEY_VALID)
 	{
-		fault = CHAIN_BAD_SIGNATURE;
-		if (error.message[0] == '\0')
-			error_set(&error, CORE_MALFORMED, "no valid signature by the configured key of \"%s\"",
-					  check->name);
+		if (error->message[0] == '\0')
+			error_set(error, CORE_MALFORMED, "no valid signature by the configured key of \"%s\"",
+					  chain->check.name);
+		return CHAIN_BAD_SIGNATURE;
 	}
-	else if (block->size < check->range.size)
+	if (candidate->block.size < size)
 	{
-		fault = CHAIN_BAD_SIZE;
-		error_set(&error, CORE_MALFORMED, "tree shrinks from %llu to %llu entries",
-				  (unsigned long long) check->range.size, (unsigned long long) block->size);
+		error_set(error, CORE_MALFORMED, "tree shrinks from %llu to %llu entries",
+				  (unsigned long long) size, (unsigned long long) candidate->block.size);
+		return CHAIN_BAD_SIZE;
 	}
-	else if (block->size - check->range.size > BLOCK_ENTRIES_MAX)
+	if (candidate->block.size - size > BLOCK_ENTRIES_MAX)
 	{
-		fault = CHAIN_BAD_SIZE;
-		error_set(&error, CORE_MALFORMED, "block has more than %d entries", BLOCK_ENTRIES_MAX);
+		error_set(error, CORE_MALFORMED, "block has more than %d entries", BLOCK_ENTRIES_MAX);
+		return CHAIN_BAD_SIZE;
 	}
-	else if (held->waits && named == NULL &&
-			 !ledger_hooks.may_seal(origin, first, chain_sealed_time(block)))
-		return TRIAL_INCOMPLETE;	/* without all of its entries being read again, and again */
-	else
-	{
-		int64		bytes;
+	return CHAIN_FINE;
+}
 
-		if (held_count(held->source, origin, first, (int64) block->size, &bytes) <
-			(int64) block->size - first)
-			return TRIAL_INCOMPLETE;
-		if (bytes > BLOCK_BYTES_MAX)
-		{
-			*reason = chain_fault_name(CHAIN_BAD_SIZE);
-			*detail = psprintf("entries of the block have more than %d bytes", BLOCK_BYTES_MAX);
-			return TRIAL_REFUSED;
-		}
-		*governance = false;
-		tile_batch_init(tiles);
-		if (!chain_walk_entries(held->source, origin, first, (int64) block->size, &trial, tiles,
-								governance, detail))
-		{
-			*reason = "bad entry";
-			return TRIAL_REFUSED;
-		}
-		fault = chain_check_block(&trial, note, strlen(note), NULL, block, &error);
-		if (fault == CHAIN_FINE && block->height == 0 && node->has_genesis &&
-			strcmp(origin, node->data_center) == 0 && !hash_equal(trial.head, node->genesis_hash))
-		{
-			*reason = "not the genesis block";
-			return TRIAL_REFUSED;
-		}
-		if (fault == CHAIN_FINE && named != NULL && !hash_equal(trial.head, named))
-		{
-			*reason = "not the block that counts";
-			*detail = psprintf("the data centre names another block %lld",
-							   (long long) block->height);
-			return TRIAL_REFUSED;
-		}
-
-		/* last, as what is provably wrong must not wait */
-		if (fault == CHAIN_FINE && strcmp(origin, node->data_center) != 0 &&
-			!ledger_hooks.may_seal(origin, first, chain_sealed_time(block)))
-			return TRIAL_WAITS;
-	}
+static ChainTrial
+chain_fault(Candidate *candidate, ChainFault fault, const CoreError *error)
+{
 	if (fault == CHAIN_FAILED)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not check block: %s", error.message)));
+				 errmsg("could not check block: %s", error->message)));
+	return chain_refuse(candidate, chain_fault_name(fault), pstrdup(error->message));
+}
+
+/* One held block against the frontier. */
+static ChainTrial
+chain_try(const ChainAdvance *chain, Candidate *candidate)
+{
+	const LocalNode *node = chain->node;
+	const HeldBlock *held = candidate->held;
+	const uint8_t *named = chain_terms_hash(&chain->terms, chain->check.height + 1);
+	int64		first = (int64) chain->check.range.size;
+	bool		is_center = strcmp(chain->origin, node->data_center) == 0;
+	int64		size;
+	int64		bytes;
+	CoreError	error = {0};
+	ChainFault	fault;
+
+	if (chain->check.height >= chain->terms.last_height)
+		return chain_refuse(candidate, "chain is closed",
+							psprintf("the member was expelled; its last block is %lld",
+									 (long long) chain->terms.last_height));
+	fault = chain_try_header(chain, candidate, &error);
 	if (fault != CHAIN_FINE)
-	{
-		*reason = chain_fault_name(fault);
-		*detail = pstrdup(error.message);
-		return TRIAL_REFUSED;
-	}
-	*check = trial;
+		return chain_fault(candidate, fault, &error);
+	if (held->waits && named == NULL &&
+		!ledger_hooks.may_seal(chain->origin, first, chain_sealed_time(&candidate->block)))
+		return TRIAL_INCOMPLETE;	/* without all of its entries being read again, and again */
+
+	size = (int64) candidate->block.size;
+	if (held_count(held->source, chain->origin, first, size, &bytes, &candidate->newest) <
+		size - first)
+		return TRIAL_INCOMPLETE;
+	if (bytes > BLOCK_BYTES_MAX)
+		return chain_refuse(candidate, chain_fault_name(CHAIN_BAD_SIZE),
+							psprintf("entries of the block have more than %d bytes",
+									 BLOCK_BYTES_MAX));
+	candidate->after = chain->check;
+	candidate->context = CurrentMemoryContext;
+	tile_batch_init(&candidate->tiles);
+	if (!chain_walk_entries(held->source, chain->origin, first, size, chain_check_entry, candidate,
+							&candidate->detail))
+		return chain_refuse(candidate, "bad entry", candidate->detail);
+	fault = chain_check_block(&candidate->after, held->note, strlen(held->note), NULL,
+							  &candidate->block, &error);
+	if (fault != CHAIN_FINE)
+		return chain_fault(candidate, fault, &error);
+	if (candidate->block.height == 0 && node->has_genesis && is_center &&
+		!hash_equal(candidate->after.head, node->genesis_hash))
+		return chain_refuse(candidate, "not the genesis block", NULL);
+	if (named != NULL && !hash_equal(candidate->after.head, named))
+		return chain_refuse(candidate, "not the block that counts",
+							psprintf("the data centre names another block %lld",
+									 (long long) candidate->block.height));
+
+	/* last, as what is provably wrong must not wait */
+	if (!is_center &&
+		!ledger_hooks.may_seal(chain->origin, first, chain_sealed_time(&candidate->block)))
+		return TRIAL_WAITS;
 	return TRIAL_ACCEPTED;
 }
 
 /* Put a verified block and its entries into the ledger, and fold them. */
 static void
-chain_accept(const LocalNode *node, const char *origin, const char *source, const char *note,
-			 const ChainCheck *check, const NoteBlock *block, TileBatch *tiles, int64 first,
-			 bool governance)
+chain_accept(ChainAdvance *chain, Candidate *candidate)
 {
-	const char *detail;
+	const HeldBlock *held = candidate->held;
+	int64		first = (int64) chain->check.range.size;
+	int64		size = (int64) candidate->block.size;
 
-	chain_writing = true;
+	ledger_writing = true;
 	PG_TRY();
 	{
-		chain_walk_entries(source, origin, first, (int64) block->size, NULL, NULL, NULL, &detail);
-		tile_batch_write(tiles, origin);
-		chain_insert_block(origin, block, check->head, note);
+		if (!chain_walk_entries(held->source, chain->origin, first, size, chain_insert_entry, NULL,
+								&candidate->detail))
+			elog(ERROR, "a checked entry changed: %s", candidate->detail);
+		tile_batch_write(&candidate->tiles, chain->origin);
+		block_insert(chain->origin, &candidate->block, candidate->after.head, held->note);
 	}
 	PG_FINALLY();
 	{
-		chain_writing = false;
+		ledger_writing = false;
 	}
 	PG_END_TRY();
-	chain_store(node, origin, check);
-	if (governance)
+	chain->check = candidate->after;
+	chain_store(chain->node, chain->origin, &chain->check);
+	if (candidate->governance)
 	{
-		ledger_hooks.fold(origin, first, (int64) block->size - 1);
+		ledger_hooks.fold(chain->origin, first, size - 1);
 		shared_state_changed();
 	}
 }
 
 /* Judge the candidates for the next block of a chain; true: one of them became part of it. */
 static bool
-chain_next(const LocalNode *node, const char *origin, const ChainTerms *terms, ChainCheck *check)
+chain_next(ChainAdvance *chain)
 {
-	int64		first = (int64) check->range.size;
-	int64		height = check->height + 1;
-	HeldBlock  *candidates;
-	int			ncandidates = held_candidates(origin, height, &candidates);
+	const char *origin = chain->origin;
+	int64		first = (int64) chain->check.range.size;
+	int64		height = chain->check.height + 1;
+	HeldBlock  *blocks;
+	int			nblocks = held_candidates(origin, height, &blocks);
 	bool		accepted = false;
 
-	for (int i = 0; i < ncandidates && !accepted; i++)
+	for (int i = 0; i < nblocks && !accepted; i++)
 	{
-		const HeldBlock *held = &candidates[i];
-		NoteBlock	block = {0};
-		TileBatch	tiles;
-		bool		governance = false;
+		const HeldBlock *held = &blocks[i];
+		Candidate	candidate = {.held = held};
 		Refused		refused = {
 			.source = held->source, .origin = origin, .height = height, .note = held->note,
 			.first = first
 		};
 
 		CHECK_FOR_INTERRUPTS();
-		switch (chain_try(node, origin, held, terms, check, &block, &tiles,
-						  &governance, &refused.reason, &refused.detail))
+		switch (chain_try(chain, &candidate))
 		{
 			case TRIAL_ACCEPTED:
-				chain_accept(node, origin, held->source, held->note, check, &block, &tiles,
-							 first, governance);
-				held_clear_blocks(node, origin, check);
-				held_clear_entries(held->source, origin, check);
+				chain_accept(chain, &candidate);
+				held_clear_blocks(chain->node, origin, &chain->check);
+				held_clear_entries(held->source, origin, &chain->check, candidate.newest);
 				accepted = true;
 				break;
 			case TRIAL_REFUSED:
 				held_drop_block(origin, height, held->id);
-				refused.last = Max(first, (int64) block.size);
-				refused.is_signed = chain_signed(node, origin, height, held->note);
+				refused.reason = candidate.reason;
+				refused.detail = candidate.detail;
+				refused.last = Max(first, (int64) candidate.block.size);
+				refused.is_signed = screen_signed(chain->node, origin, height, held->note);
 				quarantine_add(&refused);
 				break;
 			case TRIAL_WAITS:
@@ -331,39 +383,34 @@ chain_advance(const char *origin, int64 enough)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	LocalNode	node;
-	ChainCheck	check;
+	ChainAdvance chain = {.node = &node, .origin = origin};
 	uint64		start;
-	bool		progress = true;
+	bool		more = true;
+	bool		again = false;
 
-	if (!chain_local_node(&node) || !node.at_home || strcmp(origin, node.node) == 0)
+	if (!local_node_read(&node) || !node.at_home || strcmp(origin, node.node) == 0)
 		return false;
 	if (!node.has_genesis && strcmp(origin, node.data_center) != 0)
 		return false;
-	chain_load(&node, origin, CHAIN_LOCK_NOWAIT, &check);
-	start = check.range.size;
-	if (held_has_late(origin, check.height))
-		held_clear_blocks(&node, origin, &check);
-	while (progress && (int64) (check.range.size - start) < enough)
+	chain_load(&node, origin, CHAIN_LOCK_NOWAIT, &chain.check);
+	start = chain.check.range.size;
+	if (held_has_late(origin, chain.check.height))
+		held_clear_blocks(&node, origin, &chain.check);
+	while (more && (int64) (chain.check.range.size - start) < enough)
 	{
 		MemoryContext round = AllocSetContextCreate(caller, "medchain advance",
 													ALLOCSET_DEFAULT_SIZES);
-		ChainTerms	terms;
 
 		MemoryContextSwitchTo(round);
-		chain_terms(&node, origin, &terms);
+		chain_terms(&node, origin, &chain.terms);
 
-		/* what was taken back is held now, which this transaction's snapshot does not show */
-		if (chain_cut_superseded(&node, origin, &terms, &check))
-		{
-			MemoryContextSwitchTo(caller);
-			MemoryContextDelete(round);
-			return true;
-		}
-		progress = terms.keys != NIL &&
-			(chain_next(&node, origin, &terms, &check) ||
-			 chain_reconsider(&node, origin, &terms, check.height + 1));
+		/* what is held again, this transaction's snapshot does not show */
+		again = chain_cut_superseded(&chain);
+		more = !again && chain.terms.keys != NIL && chain_next(&chain);
+		if (!more && !again && chain.terms.keys != NIL)
+			again = chain_reconsider(&chain);
 		MemoryContextSwitchTo(caller);
 		MemoryContextDelete(round);
 	}
-	return progress;
+	return more || again;
 }

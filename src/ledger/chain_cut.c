@@ -18,8 +18,12 @@
 #include "utils/memutils.h"
 
 #include "core/keycache.h"
+#include "ledger/block_row.h"
 #include "ledger/chain.h"
+#include "ledger/chain_advance.h"
+#include "ledger/chain_terms.h"
 #include "ledger/hooks.h"
+#include "ledger/local_node.h"
 #include "ledger/quarantine.h"
 #include "ledger/tile.h"
 #include "node/shared.h"
@@ -152,9 +156,10 @@ cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size, 
 }
 
 static void
-chain_cut(const LocalNode *node, const char *origin, int64 height, const CutBlock *block,
-		  const char *detail, ChainCheck *check)
+chain_cut(ChainAdvance *chain, int64 height, const CutBlock *block, const char *detail)
 {
+	const LocalNode *node = chain->node;
+	const char *origin = chain->origin;
 	ChainCheck	cut;
 
 	chain_start(node, origin, &cut);
@@ -168,7 +173,7 @@ chain_cut(const LocalNode *node, const char *origin, int64 height, const CutBloc
 					 errmsg("tree of chain \"%s\" is damaged", origin),
 					 errhint("medchain.rebuild_tiles() makes the tiles anew from the entries.")));
 	}
-	chain_writing = true;
+	ledger_writing = true;
 	PG_TRY();
 	{
 		cut_entries(node, origin, block->size);
@@ -176,22 +181,23 @@ chain_cut(const LocalNode *node, const char *origin, int64 height, const CutBloc
 	}
 	PG_FINALLY();
 	{
-		chain_writing = false;
+		ledger_writing = false;
 	}
 	PG_END_TRY();
 	chain_store(node, origin, &cut);
 	ledger_hooks.unfold(origin, block->size);
 	shared_state_changed();
-	*check = cut;
+	chain->check = cut;
 }
 
 bool
-chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms *terms,
-					 ChainCheck *check)
+chain_cut_superseded(ChainAdvance *chain)
 {
+	const LocalNode *node = chain->node;
+	const char *origin = chain->origin;
 	ListCell   *cell;
 
-	foreach(cell, terms->keys)
+	foreach(cell, chain->terms.keys)
 	{
 		const ChainKey *key = lfirst(cell);
 		CutBlock	before = {0};
@@ -203,7 +209,7 @@ chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms
 		 * a key that the member chose on its chain is judged with the chain; nobody else takes
 		 * away what we sealed ourselves
 		 */
-		if (key->from_height > check->height ||
+		if (key->from_height > chain->check.height ||
 			(!key->named && (key->from_height > 0 || strcmp(origin, node->node) == 0 ||
 							 strcmp(origin, node->data_center) == 0)))
 			continue;
@@ -212,7 +218,8 @@ chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms
 		first = cut_block(origin, key->from_height);
 		signer = keycache_get(key->pem, strlen(key->pem), &error);
 		if (!first.found || signer == NULL ||
-			note_verify(first.note, strlen(first.note), check->name, signer, &error) == KEY_VALID)
+			note_verify(first.note, strlen(first.note), chain->check.name, signer,
+						&error) == KEY_VALID)
 			continue;
 
 		/* another fork altogether: what to keep of it, nobody has said */
@@ -222,32 +229,31 @@ chain_cut_superseded(const LocalNode *node, const char *origin, const ChainTerms
 				(errmsg("medchain: chain \"%s\" is taken back to block %lld, the last before its "
 						"new key",
 						origin, (long long) (key->from_height - 1))));
-		chain_cut(node, origin, key->from_height - 1, &before,
+		chain_cut(chain, key->from_height - 1, &before,
 				  key->named ?
 				  "taken back from the ledger: the data centre names an earlier block as the last "
 				  "with this key" :
-				  "taken back from the ledger: it is configured with another key", check);
+				  "taken back from the ledger: it is configured with another key");
 		return true;
 	}
 	return false;
 }
 
 bool
-chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *terms, int64 height)
+chain_reconsider(const ChainAdvance *chain)
 {
 	static SPIPlanPtr read = NULL;
 	static SPIPlanPtr hold = NULL;
-	const ChainKey *chosen = chain_terms_key(terms, height);
+	int64		height = chain->check.height + 1;
+	const ChainKey *chosen = chain_terms_key(&chain->terms, height);
 	Oid			types[2] = {TEXTOID, INT8OID};
-	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
-	ChainCheck	check;
+	Datum		values[2] = {CStringGetTextDatum(chain->origin), Int64GetDatum(height)};
 	SPITupleTable *refused;
 	uint64		count;
 	bool		again = false;
 
 	if (chosen == NULL)
 		return false;
-	chain_start(node, origin, &check);
 	/* of each source, so that nobody's rubbish is in the way of another's true block */
 	trusted_execute(&read, "SELECT r.id, r.note FROM (SELECT q.id, q.note, row_number() OVER "
 					"(PARTITION BY q.source ORDER BY q.id DESC) AS n FROM medchain.quarantine q "
@@ -267,7 +273,8 @@ chain_reconsider(const LocalNode *node, const char *origin, const ChainTerms *te
 		const Key  *key = keycache_get(chosen->pem, strlen(chosen->pem), &error);
 
 		CHECK_FOR_INTERRUPTS();
-		if (key == NULL || note_verify(note, strlen(note), check.name, key, &error) != KEY_VALID)
+		if (key == NULL ||
+			note_verify(note, strlen(note), chain->check.name, key, &error) != KEY_VALID)
 			continue;
 		trusted_execute(&hold, "WITH taken AS (DELETE FROM medchain.quarantine WHERE id = $1 "
 						"RETURNING source, origin, height, note) "

@@ -13,7 +13,6 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "ledger/chain.h"
 #include "ledger/commit.h"
 #include "ledger/home.h"
 #include "node/demand.h"
@@ -188,7 +187,7 @@ commit_seal(SharedDatabase *slot)
 					 errmsg("the sealer cannot seal"),
 					 errdetail("%s", error),
 					 errhint("Nothing is lost: entries stay in medchain.pending until the sealer "
-							 "can go on.")));
+							 "can go on. When that is mended, SELECT pg_reload_conf().")));
 		if (demand_problem(slot, WORKER_SEALER, &number, start, &problem))
 			demand_report(ERROR, &problem);
 		ConditionVariableTimedSleep(&slot->changed, COMMIT_WAIT_SLICE,

@@ -13,7 +13,7 @@
 #include "replication/logicalworker.h"
 #include "utils/rel.h"
 
-#include "ledger/chain.h"
+#include "ledger/block_row.h"
 #include "ledger/home.h"
 
 PG_FUNCTION_INFO_V1(medchain_guard);
@@ -28,7 +28,7 @@ medchain_guard(PG_FUNCTION_ARGS)
 		elog(ERROR, "medchain_guard: not called as a trigger");
 	relation = RelationGetRelationName(trigger->tg_relation);
 
-	if (!chain_writing)
+	if (!ledger_writing)
 	{
 		/*
 		 * A peer that publishes more than inserts: skip it, as an error would only make the apply

@@ -12,7 +12,9 @@
 #include "utils/builtins.h"
 
 #include "ledger/held.h"
+#include "ledger/local_node.h"
 #include "ledger/quarantine.h"
+#include "ledger/screen.h"
 #include "node/trusted.h"
 
 #define HELD_ENTRIES(columns) \
@@ -20,10 +22,19 @@
 	"WHERE h.origin = $1 AND h.source = $2 AND h.seq >= $3 AND h.seq < $4 " \
 	"ORDER BY h.seq, h.id DESC"
 
-/* Blocks that a source sent beside those that are part of the chain: their entries stay. */
-#define HELD_EVIDENCE(origin, source) \
-	"SELECT FROM medchain.quarantine q WHERE q.origin = " origin " AND q.source = " source \
-	" AND q.reason = 'differs from accepted block'"
+/*
+ * Blocks that a source sent beside those that are part of the chain, or that are not signed with
+ * the key that we know, or that nobody has looked at yet.  Should they turn out to be the ones that
+ * count, their entries are needed: what differs from the ledger's stays.
+ */
+#define HELD_IS_DONE(origin, source) \
+	"(NOT EXISTS (SELECT FROM medchain.quarantine q WHERE q.origin = " origin \
+	" AND q.source = " source \
+	" AND q.reason IN ('bad signature', 'differs from accepted block')) " \
+	"AND NOT EXISTS (SELECT FROM medchain.held_block b JOIN medchain.chain k " \
+	"ON k.origin = b.origin AND b.height <= k.height WHERE b.origin = " origin \
+	" AND b.source = " source ") OR EXISTS (SELECT FROM medchain.entry e " \
+	"WHERE e.origin = h.origin AND e.seq = h.seq AND e.payload = h.payload))"
 
 static Oid	range_types[4] = {TEXTOID, TEXTOID, INT8OID, INT8OID};
 static Oid	height_types[3] = {TEXTOID, INT8OID, INT8OID};
@@ -38,7 +49,8 @@ held_range(const char *source, const char *origin, int64 first, int64 last, Datu
 }
 
 int64
-held_count(const char *source, const char *origin, int64 first, int64 last, int64 *bytes)
+held_count(const char *source, const char *origin, int64 first, int64 last, int64 *bytes,
+		   int64 *newest)
 {
 	static SPIPlanPtr plan = NULL;
 	Datum		values[4];
@@ -47,12 +59,14 @@ held_count(const char *source, const char *origin, int64 first, int64 last, int6
 
 	held_range(source, origin, first, last, values);
 	trusted_plan_anew(&plan,
-					  "SELECT count(*), coalesce(sum(e.bytes), 0)::bigint FROM ("
-					  HELD_ENTRIES("h.seq, h.bytes") ") e", 4, range_types);
+					  "SELECT count(*), coalesce(sum(e.bytes), 0)::bigint, coalesce(max(e.id), 0) "
+					  "FROM (" HELD_ENTRIES("h.seq, h.bytes, h.id") ") e", 4, range_types);
 	trusted_read(&plan, NULL, 4, range_types, values);
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	*bytes = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2,
 										 &isnull));
+	*newest = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3,
+										  &isnull));
 	SPI_freetuptable(SPI_tuptable);
 	return count;
 }
@@ -75,10 +89,11 @@ held_candidates(const char *origin, int64 height, HeldBlock **blocks)
 	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
 	int			count;
 
+	/* as their entries are read: with a newer snapshot, a block would be judged by those before */
 	trusted_plan_anew(&plan,
 					  "SELECT source, note, id, waits FROM medchain.held_block WHERE origin = $1 "
 					  "AND height = $2 ORDER BY source, id DESC", 2, height_types);
-	trusted_execute(&plan, NULL, 2, height_types, values, NULL, false);
+	trusted_read(&plan, NULL, 2, height_types, values);
 	count = (int) SPI_processed;
 	*blocks = palloc(sizeof(HeldBlock) * (Size) Max(count, 1));
 	for (int i = 0; i < count; i++)
@@ -165,23 +180,25 @@ held_clear_blocks(const LocalNode *node, const char *origin, const ChainCheck *c
 		};
 
 		CHECK_FOR_INTERRUPTS();
-		refused.is_signed = chain_signed(node, origin, height, note);
+		refused.is_signed = screen_signed(node, origin, height, note);
 		quarantine_add(&refused);
 	}
 	SPI_freetuptable(differ);
 }
 
 void
-held_clear_entries(const char *source, const char *origin, const ChainCheck *check)
+held_clear_entries(const char *source, const char *origin, const ChainCheck *check, int64 newest)
 {
 	static SPIPlanPtr plan = NULL;
+	Oid			types[4] = {TEXTOID, TEXTOID, INT8OID, INT8OID};
 	Datum		values[4];
 
-	held_range(source, origin, 0, (int64) check->range.size, values);
-	trusted_plan_anew(&plan, "DELETE FROM medchain.held_entry WHERE origin = $1 AND source = $2 "
-					  "AND seq >= $3 AND seq < $4 AND NOT EXISTS (" HELD_EVIDENCE("$1", "$2") ")",
-					  4, range_types);
-	trusted_execute(&plan, NULL, 4, range_types, values, NULL, false);
+	/* those that came since may be another block's */
+	held_range(source, origin, (int64) check->range.size, newest, values);
+	trusted_plan_anew(&plan, "DELETE FROM medchain.held_entry h WHERE h.origin = $1 AND "
+					  "h.source = $2 AND h.seq < $3 AND h.id <= $4 AND " HELD_IS_DONE("$1", "$2"),
+					  4, types);
+	trusted_execute(&plan, NULL, 4, types, values, NULL, false);
 }
 
 void
@@ -192,8 +209,8 @@ held_sweep(void)
 
 	trusted_plan_anew(&known,
 					  "DELETE FROM medchain.held_entry h USING medchain.chain c "
-					  "WHERE h.origin = c.origin AND h.seq < c.size AND NOT EXISTS ("
-					  HELD_EVIDENCE("h.origin", "h.source") ")", 0, NULL);
+					  "WHERE h.origin = c.origin AND h.seq < c.size AND "
+					  HELD_IS_DONE("h.origin", "h.source"), 0, NULL);
 	trusted_execute(&known, NULL, 0, NULL, NULL, NULL, false);
 
 	/* what was taken back of a chain stands there as if it had come from its member */

@@ -12,6 +12,7 @@
 #include "utils/portal.h"
 
 #include "ledger/chain.h"
+#include "ledger/local_node.h"
 
 /*
  * How many of the entries first .. last - 1 of a chain that source has sent, and their bytes.
@@ -19,7 +20,7 @@
  * transaction: more may be arriving, and what is inserted has to be what was checked.
  */
 extern int64 held_count(const char *source, const char *origin, int64 first, int64 last,
-						int64 *bytes);
+						int64 *bytes, int64 *newest);
 
 /* The same, to be fetched: seq and payload, in order. */
 extern Portal held_entries(const char *source, const char *origin, int64 first, int64 last);
@@ -33,7 +34,7 @@ typedef struct HeldBlock
 								 * else was wrong with it */
 } HeldBlock;
 
-/* Every block of this height, palloc'd; returns how many. */
+/* Every block of this height, as the active snapshot sees them, palloc'd; returns how many. */
 extern int	held_candidates(const char *origin, int64 height, HeldBlock **blocks);
 
 /* See waits. */
@@ -51,8 +52,9 @@ extern bool held_has_late(const char *origin, int64 height);
  */
 extern void held_clear_blocks(const LocalNode *node, const char *origin, const ChainCheck *check);
 
-/* ... and entries, of the source that they came from. */
-extern void held_clear_entries(const char *source, const char *origin, const ChainCheck *check);
+/* ... and entries, of the source that they came from, up to the newest that was counted. */
+extern void held_clear_entries(const char *source, const char *origin, const ChainCheck *check,
+							   int64 newest);
 
 /* ... and of all others, and of peers that are none any more: now and then, as it looks at all. */
 extern void held_sweep(void);

@@ -16,7 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "ledger/chain.h"
+#include "ledger/block_row.h"
 #include "ledger/home.h"
 #include "node/lookup.h"
 #include "node/trusted.h"
@@ -250,7 +250,7 @@ medchain_empty_tables(PG_FUNCTION_ARGS)
 	char	   *tables;
 
 	trusted_begin(&scope);
-	chain_writing = true;
+	ledger_writing = true;
 	PG_TRY();
 	{
 		/* one by one: sessions have to be told that their tables are on no ledger any more */
@@ -262,7 +262,7 @@ medchain_empty_tables(PG_FUNCTION_ARGS)
 	}
 	PG_FINALLY();
 	{
-		chain_writing = false;
+		ledger_writing = false;
 	}
 	PG_END_TRY();
 	trusted_end(&scope);

@@ -8,8 +8,14 @@
 #define MEDCHAIN_LEDGER_HOOKS_H
 
 #include "postgres.h"
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "utils/uuid.h"
 
-#include "ledger/chain.h"
+struct ChainTerms;
+
+/* Something is wrong with what is stored; in words that can follow "its ...". */
+typedef void (*LedgerReport) (void *state, const char *fmt,...) pg_attribute_printf(2, 3);
 
 typedef struct LedgerHooks
 {
@@ -32,19 +38,13 @@ typedef struct LedgerHooks
 	 * The keys of a chain, palloc'd, and where it ends; no keys: not configured (yet).  In a
 	 * trusted scope.
 	 */
-	void		(*ledger_terms) (const char *origin, ChainTerms *terms);
+	void		(*ledger_terms) (const char *origin, struct ChainTerms *terms);
 
 	/*
 	 * May origin have sealed a block then, the first entry of which is first?  Else it has to
 	 * wait.
 	 */
 	bool		(*may_seal) (const char *origin, int64 first, TimestampTz sealed);
-
-	/*
-	 * Chains, by name, for which the keeper has something to do, in that context; changed: the
-	 * state may have changed since the last time.  Runs in a trusted scope.
-	 */
-	List	   *(*due) (MemoryContext context, bool changed);
 
 	/*
 	 * Has the keeper something to say of roles that act for members?  changed: the state may have
@@ -58,6 +58,23 @@ typedef struct LedgerHooks
 	 * acts for it.
 	 */
 	char	   *(*session_member) (bool *acting);
+
+	/*
+	 * Append what was done to rows of ledger tables before, as an entry is to come that must be
+	 * behind it.
+	 */
+	void		(*settle_rows) (void);
+
+	/*
+	 * Compare what is stored of the set that this entry of our own is about with what its payload
+	 * says; done: counts the items, or NULL; names: compare those of rows as well, which needs the
+	 * key of pseudonyms.  False: it says nothing about a set; otherwise *relation, palloc'd before
+	 * the first report, is the table.  *kept: NULL at first; what is kept of tables from one set
+	 * to the next, until the transaction ends.  In a trusted scope, by the active snapshot.
+	 */
+	bool		(*check_set) (const pg_uuid_t *entry, int64 seq, const text *payload, bool names,
+							  const char **relation, LedgerReport report, void *state,
+							  pg_atomic_uint64 *done, void **kept);
 } LedgerHooks;
 
 extern LedgerHooks ledger_hooks;

@@ -17,6 +17,7 @@
 #include "compat.h"
 #include "core/encode.h"
 #include "ledger/payload.h"
+#include "rules/period.h"
 
 #define PAYLOAD_TIME_LEN ENTRY_TIME_LEN
 
@@ -83,23 +84,11 @@ payload_build(const char *kind, const char *origin, const pg_uuid_t *id, Timesta
 	return out.data;
 }
 
-/* Of a text that entry_read() has found good. */
-static bool
-payload_time(const char *text, TimestampTz *result)
-{
-	struct pg_tm tm = {0};
-	int			fsec;
-
-	return sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%6dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-				  &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &fsec) == 7 &&
-		tm2timestamp(&tm, fsec, NULL, result) == 0;
-}
-
 static void
 payload_fields(const Entry *entry, PayloadFields *fields)
 {
 	memset(fields, 0, sizeof(*fields));
-	if (!payload_time(entry->time, &fields->time))
+	if (!period_time(entry->time, &fields->time))
 		elog(ERROR, "time \"%s\" cannot be read", entry->time);
 	fields->kind = pstrdup(entry->kind);
 	fields->origin = pstrdup(entry->origin);
@@ -107,6 +96,15 @@ payload_fields(const Entry *entry, PayloadFields *fields)
 	fields->actor = pstrdup(entry->actor);
 	fields->has_subject = entry->has_subject;
 	memcpy(fields->subject, entry->subject, HASH_LEN);
+}
+
+/* What it cannot be for want of memory is an error. */
+static const char *
+payload_reason(const CoreError *error)
+{
+	if (error->code == CORE_INTERNAL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("%s", error->message)));
+	return pstrdup(error->message);
 }
 
 bool
@@ -117,9 +115,7 @@ payload_parse(const char *text, size_t len, PayloadFields *fields, const char **
 
 	if (!entry_read(text, len, &entry, &error))
 	{
-		if (error.code == CORE_INTERNAL)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("%s", error.message)));
-		*reason = pstrdup(error.message);
+		*reason = payload_reason(&error);
 		return false;
 	}
 	payload_fields(&entry, fields);
@@ -127,12 +123,15 @@ payload_parse(const char *text, size_t len, PayloadFields *fields, const char **
 }
 
 bool
-payload_parse_old(const char *text, size_t len, PayloadFields *fields)
+payload_parse_any(const char *text, size_t len, PayloadFields *fields, const char **reason)
 {
 	Entry		entry;
+	CoreError	error = {0};
+	bool		readable;
+	bool		found = entry_read_any(text, len, &entry, &readable, &error);
 
-	if (!entry_read_old(text, len, &entry, NULL))
-		return false;
-	payload_fields(&entry, fields);
-	return true;
+	*reason = readable ? NULL : payload_reason(&error);
+	if (found)
+		payload_fields(&entry, fields);
+	return found;
 }

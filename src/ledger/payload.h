@@ -33,7 +33,8 @@ extern char *payload_build(const char *kind, const char *origin, const pg_uuid_t
 extern bool payload_parse(const char *text, size_t len, PayloadFields *fields,
 						  const char **reason);
 
-/* The same by the rules of old: see entry_read_old(). */
-extern bool payload_parse_old(const char *text, size_t len, PayloadFields *fields);
+/* The same of what is on a ledger, see entry_read_any(); *reason (or NULL) as well if it is. */
+extern bool payload_parse_any(const char *text, size_t len, PayloadFields *fields,
+							  const char **reason);
 
 #endif

@@ -25,9 +25,7 @@ payload_index_compare(const PayloadIndex *index, const char *payload, int len, u
 	bool		agree[PAYLOAD_INDEX_COLUMNS];
 
 	*differ = 0;
-	*reason = NULL;
-	if (!payload_parse(payload, (size_t) len, &fields, reason) &&
-		!payload_parse_old(payload, (size_t) len, &fields))
+	if (!payload_parse_any(payload, (size_t) len, &fields, reason))
 		return PAYLOAD_INDEX_NO_ENTRY;
 	agree[0] = strcmp(fields.origin, index->origin) == 0;
 	agree[1] = index->id != NULL && memcmp(index->id->data, fields.id.data, UUID_LEN) == 0;

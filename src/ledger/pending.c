@@ -16,7 +16,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "commands/sequence.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -328,29 +327,4 @@ pending_file(void)
 
 	table_close(pending, NoLock);
 	return file;
-}
-
-void
-pending_move_last(AppendedAt *at)
-{
-	Relation	pending = pending_open("pending", RowExclusiveLock);
-	HeapTupleData old = {.t_self = at->tid};
-	HeapTuple	row;
-	Buffer		buffer;
-	int			column = PENDING_SEQ;
-	Datum		value;
-	bool		isnull = false;
-
-	/* it may be of this very command */
-	CommandCounterIncrement();
-	if (!heap_fetch(pending, SnapshotSelf, &old, &buffer, false))
-		elog(ERROR, "row of medchain.pending has vanished");
-	at->seq = nextval_internal(get_relname_relid("pending_seq_seq", trusted_schema(false)), false);
-	value = Int64GetDatum(at->seq);
-	row = heap_modify_tuple_by_cols(&old, RelationGetDescr(pending), 1, &column, &value, &isnull);
-	ReleaseBuffer(buffer);
-	compat_simple_heap_update(pending, &at->tid, row);
-	at->tid = row->t_self;
-	commit_note_block(ItemPointerGetBlockNumber(&at->tid));
-	table_close(pending, NoLock);
 }

@@ -6,7 +6,7 @@
 
 #include "postgres.h"
 
-#include "ledger/append.h"
+#include "core/hash.h"
 
 /* An entry that was moved. */
 typedef struct PendingEntry
@@ -35,8 +35,5 @@ extern bool pending_move(const char *origin, int64 first_seq, int64 limit, int64
  * moved yet are elsewhere in another one.
  */
 extern Oid	pending_file(void);
-
-/* Put an entry of this transaction, which is there and nowhere else, behind all the others. */
-extern void pending_move_last(AppendedAt *at);
 
 #endif

@@ -19,8 +19,8 @@
 
 #include "compat.h"
 #include "core/encode.h"
+#include "core/note.h"
 #include "core/proof.h"
-#include "ledger/chain.h"
 #include "ledger/tile.h"
 #include "node/shown.h"
 #include "node/trusted.h"
@@ -63,11 +63,12 @@ proof_entry_missing(Datum id, const char *origin)
 {
 	static SPIPlanPtr plan = NULL;
 	static SPIPlanPtr stray = NULL;
-	Oid			types[2] = {UUIDOID, TEXTOID};
-	Datum		values[2] = {id, CStringGetTextDatum(origin ? origin : "")};
+	Oid			types[3] = {UUIDOID, TEXTOID, BOOLOID};
+	Datum		values[3] = {id, CStringGetTextDatum(origin ? origin : ""),
+	BoolGetDatum(origin == NULL)};
 
-	trusted_read(&stray, "SELECT origin FROM medchain.entry WHERE id = $1 AND (origin = $2 OR $2 = "
-				 "'') ORDER BY origin LIMIT 1", 2, types, values);
+	trusted_read(&stray, "SELECT origin FROM medchain.entry WHERE id = $1 AND (origin = $2 OR $3) "
+				 "ORDER BY origin LIMIT 1", 3, types, values);
 	if (SPI_processed > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -390,6 +391,6 @@ medchain_consistency_proof(PG_FUNCTION_ARGS)
 	nhashes = proof_consistency(&chain, size1, size2, root1, root2, hashes);
 	trusted_end(&scope);
 	for (int i = 0; i < nhashes; i++)
-		elements[i] = chain_bytea(hashes[i], HASH_LEN);
+		elements[i] = trusted_bytea(hashes[i], HASH_LEN);
 	PG_RETURN_ARRAYTYPE_P(construct_array(elements, nhashes, BYTEAOID, -1, false, TYPALIGN_INT));
 }

@@ -165,7 +165,9 @@ pseudonym_fits(const HashMac *mac, bool *known)
 	encode_hex(check, HASH_LEN, hex);
 	trusted_begin(&scope);
 	PushActiveSnapshot(GetCatalogSnapshot(InvalidOid));
-	trusted_read(&plan, "SELECT medchain.object_or_null(medchain.entry_body(e.payload), true) "
+	trusted_read(&plan,
+				 "SELECT "
+				 "medchain_internal.object_or_null(medchain_internal.entry_body(e.payload), true) "
 				 "->> 'pseudonym_check'"
 	 " FROM medchain.local_node n JOIN medchain.entry e ON e.origin = n.data_center AND e.seq = 0"
 				 " WHERE e.kind = 'genesis'", 0, NULL, NULL);

@@ -145,7 +145,7 @@ quarantine_add(const Refused *refused)
 					"INSERT INTO medchain.quarantine (source, origin, height, reason, detail, "
 					"note, signed, payloads) "
 					"SELECT $1, $2, $3, $4, $5, $6, $7, array_agg(coalesce('base64:' || "
-					"medchain.text_base64(k.payload), k.payload) ORDER BY k.seq) "
+					"medchain_internal.text_base64(k.payload), k.payload) ORDER BY k.seq) "
 					"FROM kept k WHERE k.total <= " CppAsString2(QUARANTINE_PAYLOADS),
 					9, types, values, nulls, false);
 	if (quarantine_may_log())

@@ -22,11 +22,16 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "core/block.h"
 #include "core/chain_check.h"
 #include "core/keycache.h"
+#include "ledger/block_row.h"
 #include "ledger/chain.h"
+#include "ledger/chain_advance.h"
+#include "ledger/chain_terms.h"
 #include "ledger/home.h"
 #include "ledger/hooks.h"
+#include "ledger/local_node.h"
 #include "ledger/pending.h"
 #include "ledger/pseudonym.h"
 #include "ledger/sealer.h"
@@ -37,7 +42,6 @@
 #include "node/shared.h"
 #include "node/trusted.h"
 #include "node/worker.h"
-#include "rules/block.h"
 
 #define SEALER_IDLE 10000		/* milliseconds between looks when nobody calls */
 #define SEALER_RETRY 1000		/* milliseconds between tries while the key is missing or wrong */
@@ -90,7 +94,7 @@ sealer_is_node(SharedDatabase *slot)
 	{
 		worker_begin(slot, "looking whether this database is a node");
 		trusted_begin(&scope);
-		is_node = chain_local_node(&node);
+		is_node = local_node_read(&node);
 		trusted_end(&scope);
 		worker_commit();
 	}
@@ -238,7 +242,7 @@ sealer_write_block(const LocalNode *node, ChainCheck *check)
 	block.size = check->range.size;
 	block.height = (uint64) (check->height + 1);
 	memcpy(block.previous, check->head, HASH_LEN);
-	if (!chain_sealed_text(now - now % 1000, block.sealed))
+	if (!block_sealed_text(now - now % 1000, block.sealed))
 		elog(ERROR, "timestamp out of range");
 	if (!tree_range_root(&check->range, block.root))
 		elog(ERROR, "could not compute SHA-256");
@@ -258,7 +262,7 @@ sealer_write_block(const LocalNode *node, ChainCheck *check)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("block %llu does not verify: %s", (unsigned long long) block.height,
 						error.message)));
-	chain_insert_block(node->node, &written, check->head, note);
+	block_insert(node->node, &written, check->head, note);
 }
 
 /* What becomes of the entries of one round. */
@@ -309,7 +313,7 @@ sealer_round_entries(void)
 static void
 sealer_move(SealerRound *round)
 {
-	chain_writing = true;
+	ledger_writing = true;
 	PG_TRY();
 	{
 		tile_batch_init(&round->tiles);
@@ -322,7 +326,7 @@ sealer_move(SealerRound *round)
 	}
 	PG_FINALLY();
 	{
-		chain_writing = false;
+		ledger_writing = false;
 	}
 	PG_END_TRY();
 }
@@ -335,12 +339,11 @@ static int64
 sealer_seal(SharedDatabase *slot, int64 *bytes, bool *more)
 {
 	LocalNode	node;
-	ChainCheck	check;
-	ChainTerms	terms;
-	SealerRound round = {.node = &node, .check = &check};
+	ChainAdvance chain = {.node = &node};
+	SealerRound round = {.node = &node, .check = &chain.check};
 	int64		first;
 
-	if (!chain_local_node(&node))
+	if (!local_node_read(&node))
 		return 0;
 	if (!node.at_home)
 	{
@@ -348,24 +351,25 @@ sealer_seal(SharedDatabase *slot, int64 *bytes, bool *more)
 		sealer_drop_key(slot);
 		return -1;
 	}
-	chain_load(&node, node.node, CHAIN_LOCK, &check);
-	chain_terms(&node, node.node, &terms);
-	if (!sealer_key_fits(slot, &node, &terms, check.height + 1))
+	chain.origin = node.node;
+	chain_load(&node, node.node, CHAIN_LOCK, &chain.check);
+	chain_terms(&node, node.node, &chain.terms);
+	if (!sealer_key_fits(slot, &node, &chain.terms, chain.check.height + 1))
 		return -1;
-	if (chain_cut_superseded(&node, node.node, &terms, &check))
+	if (chain_cut_superseded(&chain))
 		pending_blocks = SHARED_ALL_BLOCKS;
-	if (!sealer_may_seal(slot, &node, (int64) check.range.size))
+	if (!sealer_may_seal(slot, &node, (int64) chain.check.range.size))
 		return -1;
 
-	first = (int64) check.range.size;
+	first = (int64) chain.check.range.size;
 	sealer_move(&round);
 	*bytes = round.bytes;
 	*more = round.more;
 	if (round.entries == 0)
 		return 0;
 
-	chain_store(&node, node.node, &check);
-	if (check.height == 0 && strcmp(node.node, node.data_center) == 0)
+	chain_store(&node, node.node, &chain.check);
+	if (chain.check.height == 0 && strcmp(node.node, node.data_center) == 0)
 	{
 		SPIPlanPtr	plan = NULL;
 

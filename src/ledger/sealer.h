@@ -6,9 +6,7 @@
 
 #include "postgres.h"
 
-/* Entry points of the workers, named in bgw_function_name; the argument is the database's Oid. */
+/* Entry point of the worker, named in bgw_function_name; the argument is the database's Oid. */
 extern PGDLLEXPORT void medchain_sealer_main(Datum database);
-extern PGDLLEXPORT void medchain_keeper_main(Datum database);
-extern PGDLLEXPORT void medchain_launcher_main(Datum unused);
 
 #endif

@@ -14,8 +14,10 @@
 
 #include "compat.h"
 #include "core/proof.h"
+#include "ledger/block_row.h"
 #include "ledger/chain.h"
 #include "ledger/home.h"
+#include "ledger/local_node.h"
 #include "ledger/scan.h"
 #include "ledger/tile.h"
 #include "node/shown.h"
@@ -70,7 +72,7 @@ tile_write(const char *origin, int level, uint64 index, int offset, const char *
 	values[0] = CStringGetTextDatum(origin);
 	values[1] = Int32GetDatum(level);
 	values[2] = Int64GetDatum((int64) index);
-	values[3] = chain_bytea(hashes, (size_t) count * HASH_LEN);
+	values[3] = trusted_bytea(hashes, (size_t) count * HASH_LEN);
 	values[4] = Int32GetDatum(offset * HASH_LEN);
 	if (offset == 0)
 		trusted_execute(&insert,
@@ -325,7 +327,7 @@ medchain_arrive_tile(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "medchain_arrive_tile: not called as a trigger");
-	if (chain_writing)
+	if (ledger_writing)
 		return PointerGetDatum(trigger->tg_trigtuple);
 	if (IsLogicalWorker())
 	{
@@ -453,7 +455,7 @@ medchain_rebuild_tiles(PG_FUNCTION_ARGS)
 
 	trusted_require_writable();
 	trusted_begin(&scope);
-	chain_require_node(&node);
+	local_node_require(&node);
 	/* locked: nothing is appended to it meanwhile */
 	chain_load(&node, origin, CHAIN_LOCK, &frontier);
 	if (frontier.height < 0)
@@ -461,14 +463,14 @@ medchain_rebuild_tiles(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no block of \"%s\" here", shown(origin)),
 				 errhint("See the view medchain.chains.")));
-	chain_writing = true;
+	ledger_writing = true;
 	PG_TRY();
 	{
 		count = tile_rebuild(origin, &frontier);
 	}
 	PG_FINALLY();
 	{
-		chain_writing = false;
+		ledger_writing = false;
 	}
 	PG_END_TRY();
 	trusted_end(&scope);

@@ -27,7 +27,7 @@ extern void tile_batch_init(TileBatch *batch);
 /* After each leaf that was appended to range. */
 extern void tile_batch_add(TileBatch *batch, const TreeRange *range);
 
-/* Store and free it.  chain_writing must be set; needs a trusted scope. */
+/* Store and free it.  ledger_writing must be set; needs a trusted scope. */
 extern void tile_batch_write(TileBatch *batch, const char *origin);
 
 /* Reads subtrees of one chain; tiles once read are kept in the memory context it was made in. */

@@ -34,7 +34,6 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
-#include "ledger/sealer.h"
 #include "node/launcher.h"
 #include "node/quota.h"
 #include "node/reserve.h"

@@ -9,4 +9,7 @@
 /* Register the launcher; from _PG_init, while preloading. */
 extern void launcher_install(void);
 
+/* Its entry point. */
+extern PGDLLEXPORT void medchain_launcher_main(Datum unused);
+
 #endif

@@ -15,9 +15,9 @@
 #include "postmaster/bgworker_internals.h"
 #include "utils/guc.h"
 
+#include "core/block.h"
 #include "core/certificate.h"
 #include "node/settings.h"
-#include "rules/block.h"
 
 char	   *setting_signing_key;
 char	   *setting_signing_key_passphrase_command;
@@ -166,7 +166,7 @@ settings_define(void)
 
 	DefineCustomIntVariable("medchain.max_databases",
 							"Databases of this server in which medchain can be used.",
-				  "Each takes about 1 kB of shared memory. A dropped one makes room for another.",
+				  "Each takes about 4 kB of shared memory. A dropped one makes room for another.",
 							&setting_max_databases, 1000, 1, 1000000,
 	/* without preloading there is no shared memory that it could be for */
 					   process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,

@@ -10,10 +10,13 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
+#include "nodes/bitmapset.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/shmem.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -27,6 +30,9 @@ static shmem_request_hook_type previous_shmem_request_hook = NULL;
 static shmem_startup_hook_type previous_shmem_startup_hook = NULL;
 static SharedDatabase *my_slot = NULL;
 static bool state_changed = false;
+static Bitmapset * members_changed = NULL;	/* by the places of their generations */
+static bool all_members_changed = false;
+static bool identities_changed = false;
 static bool callback_registered = false;
 
 static Size
@@ -55,6 +61,9 @@ shared_reset_slot(SharedDatabase *slot, Oid database)
 	pg_atomic_init_u32(&slot->dirty, 1);
 	pg_atomic_init_u64(&slot->pending_blocks, SHARED_ALL_BLOCKS);
 	pg_atomic_init_u64(&slot->grant_generation, 1);
+	pg_atomic_init_u64(&slot->identity_generation, 1);
+	for (int i = 0; i < SHARED_MEMBERS; i++)
+		pg_atomic_init_u64(&slot->member_generations[i], 1);
 	pg_atomic_init_u64(&slot->keeper_rounds, 0);
 	pg_atomic_init_u64(&slot->blocks, 0);
 	pg_atomic_init_u64(&slot->entries, 0);
@@ -164,6 +173,9 @@ shared_release(SharedDatabase *slot, bool dropped)
 			return;
 	if (!dropped && slot->wanted)
 		return;
+	for (int i = 0; i < SHARED_SIGN_REQUESTS; i++)
+		if (slot->sign[i].state != SIGN_FREE && slot->sign[i].room >= 0)
+			shared_state->sign_texts[slot->sign[i].room].used = false;
 	slot->database = InvalidOid;
 }
 
@@ -227,6 +239,31 @@ shared_wake(SharedDatabase *slot, WorkerKind kind)
 	return number;
 }
 
+/* What this transaction has changed can be seen, or soon will: whoever asks next looks again. */
+static void
+shared_bump(SharedDatabase *slot)
+{
+	int			member = -1;
+
+	if (all_members_changed)
+		for (int i = 0; i < SHARED_MEMBERS; i++)
+			pg_atomic_fetch_add_u64(&slot->member_generations[i], 1);
+	else
+		while ((member = bms_next_member(members_changed, member)) >= 0)
+			pg_atomic_fetch_add_u64(&slot->member_generations[member], 1);
+	pg_atomic_fetch_add_u64(&slot->grant_generation, 1);
+}
+
+static void
+shared_unmark(void)
+{
+	state_changed = false;
+	identities_changed = false;
+	all_members_changed = false;
+	bms_free(members_changed);
+	members_changed = NULL;
+}
+
 static void
 shared_xact_callback(XactEvent event, void *arg)
 {
@@ -234,20 +271,22 @@ shared_xact_callback(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
+			if (identities_changed)
+				pg_atomic_fetch_add_u64(&shared_database()->identity_generation, 1);
 			if (state_changed)
 			{
 				SharedDatabase *slot = shared_database();
 
-				pg_atomic_fetch_add_u64(&slot->grant_generation, 1);
+				shared_bump(slot);
 
 				/* what changed may be what a held chain waited for */
 				(void) shared_wake(slot, WORKER_KEEPER);
 			}
-			state_changed = false;
+			shared_unmark();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
-			state_changed = false;
+			shared_unmark();
 			break;
 		case XACT_EVENT_PREPARE:
 
@@ -257,23 +296,67 @@ shared_xact_callback(XactEvent event, void *arg)
 			 * errs on the side of refusing.
 			 */
 			if (state_changed)
-				pg_atomic_fetch_add_u64(&shared_database()->grant_generation, 1);
-			state_changed = false;
+				shared_bump(shared_database());
+			shared_unmark();
 			break;
 		default:
 			break;
 	}
 }
 
-void
-shared_state_changed(void)
+/* Is there something to be told, and will the end of the transaction be heard of? */
+static bool
+shared_listen(void)
 {
 	if (shared_database() == NULL)
-		return;
+		return false;
 	if (!callback_registered)
 	{
 		RegisterXactCallback(shared_xact_callback, NULL);
 		callback_registered = true;
 	}
-	state_changed = true;
+	return true;
+}
+
+void
+shared_state_changed(void)
+{
+	state_changed = shared_listen();
+}
+
+void
+shared_identities_changed(void)
+{
+	identities_changed = shared_listen();
+}
+
+static uint32
+shared_member_place(const char *member)
+{
+	return hash_bytes((const unsigned char *) member, (int) strlen(member)) % SHARED_MEMBERS;
+}
+
+void
+shared_member_changed(const char *member)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	shared_state_changed();
+	members_changed = bms_add_member(members_changed, (int) shared_member_place(member));
+	MemoryContextSwitchTo(old);
+}
+
+void
+shared_members_changed(void)
+{
+	shared_state_changed();
+	all_members_changed = true;
+}
+
+uint64
+shared_member_generation(const char *member)
+{
+	/* behind whatever was read before */
+	pg_read_barrier();
+	return pg_atomic_read_u64(&shared_database()->member_generations[shared_member_place(member)]);
 }

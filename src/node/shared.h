@@ -18,6 +18,9 @@
 #include "datatype/timestamp.h"
 
 #define SHARED_SIGN_REQUESTS 8
+#define SHARED_SIGN_TEXTS 32	/* of requests for signatures, of all databases */
+#define SHARED_SIGN_BYTES 8192	/* of each; a longer one has memory of its own */
+#define SHARED_MEMBERS 256		/* generations of members: who shares one reloads in vain */
 #define SHARED_VERIFICATIONS 32 /* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
 #define SHARED_ORIGIN_LEN 100
@@ -82,8 +85,16 @@ typedef enum VerifyPhase
 typedef struct SignRequest
 {
 	SignState	state;
-	dsm_handle	message;		/* in: size_t length, then the bytes; out: see signer.c */
+	int			room;			/* which of SharedState's; -1: in a segment, */
+	dsm_handle	message;		/* this one */
 } SignRequest;
+
+/* Room for what is to be signed; see signer.c. */
+typedef struct SignText
+{
+	bool		used;
+	uint64		bytes[SHARED_SIGN_BYTES / sizeof(uint64)];
+} SignText;
 
 /* What was last said in the log about a fault that lasts. */
 typedef struct LastComplaint
@@ -131,6 +142,10 @@ typedef struct SharedDatabase
 										 * put that the sealer has not looked for yet */
 	pg_atomic_uint64 dirty_since;	/* TimestampTz of the commit that set it; 0: not known */
 	pg_atomic_uint64 grant_generation;	/* bumped after each commit that changed state */
+	pg_atomic_uint64 member_generations[SHARED_MEMBERS];	/* bumped before that one, where what a
+															 * member may do has changed */
+	pg_atomic_uint64 identity_generation;	/* bumped after each commit that remembered whom a
+											 * pseudonym stands for */
 	pg_atomic_uint64 keeper_rounds; /* how often the keeper has looked at all that arrived */
 	pg_atomic_uint64 blocks;	/* statistics since server start */
 	pg_atomic_uint64 entries;
@@ -164,6 +179,7 @@ typedef struct SharedState
 	TimestampTz launcher_gone;	/* since when it is not there, if it is not */
 	pg_atomic_uint32 reserved;	/* background workers that nodes of this server need */
 	SharedVerification verifications[SHARED_VERIFICATIONS];
+	SignText	sign_texts[SHARED_SIGN_TEXTS];
 	int			slots;			/* medchain.max_databases */
 	SharedDatabase databases[FLEXIBLE_ARRAY_MEMBER];
 } SharedState;
@@ -205,5 +221,16 @@ extern uint64 shared_wake(SharedDatabase *slot, WorkerKind kind);
 
 /* Mark this transaction as one that changes state: bumps grant_generation after commit. */
 extern void shared_state_changed(void);
+
+/*
+ * The same for what this member, or any, may do: bumps its generation, too, or all of them.  Who
+ * has read grant_generation before finds there whether he is concerned.
+ */
+extern void shared_member_changed(const char *member);
+extern void shared_members_changed(void);
+extern uint64 shared_member_generation(const char *member);
+
+/* Mark this transaction as one that remembers identities: bumps identity_generation. */
+extern void shared_identities_changed(void);
 
 #endif

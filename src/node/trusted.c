@@ -42,7 +42,9 @@ trusted_owner_of(Oid relation)
 	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relation);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("there is no table with oid %u", relation)));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
@@ -181,4 +183,14 @@ medchain_run_as_owner(PG_FUNCTION_ARGS)
 	AtEOXact_GUC(false, nestlevel);
 	SetUserIdAndSecContext(user, context);
 	PG_RETURN_VOID();
+}
+
+Datum
+trusted_bytea(const void *data, size_t len)
+{
+	bytea	   *result = palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(result, VARHDRSZ + len);
+	memcpy(VARDATA(result), data, len);
+	return PointerGetDatum(result);
 }

@@ -23,13 +23,14 @@ typedef struct TrustedScope
 /* Oid of the schema medchain, and whether the extension is installed in this database. */
 extern Oid	trusted_schema(bool missing_ok);
 
-#define TRUSTED_SEARCH_PATH "pg_catalog, medchain, pg_temp"
+#define TRUSTED_SEARCH_PATH "pg_catalog, medchain, medchain_internal, pg_temp"
 
 /*
  * Set everything that our SQL depends on for the rest of this process, whatever the database or the
  * role has set: background workers call it when they are connected, outside of a transaction (an
  * abort would undo it), and so do the apply workers of subscriptions to peers, which keep
- * search_path and replication role as PostgreSQL has them.
+ * search_path and replication role as PostgreSQL has them, and WAL senders, for which it is what
+ * would break off a peer's first copy.
  */
 extern void trusted_pin_settings(void);
 
@@ -39,6 +40,13 @@ extern void trusted_pin_settings(void);
  */
 extern void trusted_fix_statements(void);
 extern void trusted_fix_texts(void);
+
+/*
+ * Statements that look for rows by keys, in tables that grow while plans are kept: until the same
+ * end they are planned as if the tables were large, so that each costs what the rows cost that it
+ * finds.
+ */
+extern void trusted_plan_by_index(void);
 
 /*
  * ERROR, with what to do about it, in a transaction that may not write; for calls that do something
@@ -68,5 +76,8 @@ extern int	trusted_execute(SPIPlanPtr *plan, const char *sql, int nargs, Oid *ty
  * is of one moment.
  */
 extern void trusted_read(SPIPlanPtr *plan, const char *sql, int nargs, Oid *types, Datum *values);
+
+/* A bytea of these bytes, palloc'd. */
+extern Datum trusted_bytea(const void *data, size_t len);
 
 #endif

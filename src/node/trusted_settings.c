@@ -25,6 +25,7 @@
 #include "parser/parser.h"
 #include "pgtime.h"
 #include "replication/logicalworker.h"
+#include "replication/walsender.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
@@ -53,6 +54,7 @@ typedef enum SettingLook
 #define FOR_FUNCTIONS	0x04	/* in SQL: anybody may set it, and no version is without it */
 #define FOR_PROCESSES	0x08	/* of our own */
 #define FOR_APPLY		0x10	/* workers of subscriptions to peers */
+#define FOR_SENDERS		0x20	/* WAL senders of a node's database */
 
 #define EVERYWHERE		(FOR_SCOPES | FOR_TEXTS | FOR_FUNCTIONS | FOR_PROCESSES | FOR_APPLY)
 #define IN_C			(FOR_SCOPES | FOR_TEXTS | FOR_PROCESSES | FOR_APPLY)
@@ -99,8 +101,11 @@ static const Setting settings[] = {
 	/* how the first copy of a peer's tables is read; a node's database has this encoding */
 	{"client_encoding", "UTF8", FOR_APPLY},
 
-	/* an error that is caught is none; this one makes it the end of the process */
-	{"exit_on_error", "off", EVERYWHERE, LOOK_BOOL, &ExitOnAnyError, false},
+	/*
+	 * an error that is caught is none, and a slot that a subscriber wants gone and that is not
+	 * there is no reason to hang up; this one makes it the end of the process
+	 */
+	{"exit_on_error", "off", EVERYWHERE | FOR_SENDERS, LOOK_BOOL, &ExitOnAnyError, false},
 
 	/* what the functions in PL/pgSQL take for a mistake */
 	{"plpgsql.variable_conflict", "error", IN_WORKERS},
@@ -117,11 +122,11 @@ static const Setting settings[] = {
 	{"session_replication_role", "origin", FOR_PROCESSES},
 	{"role", "none", FOR_APPLY},
 
-	/* nobody is there to be told, or to try again */
-	{"statement_timeout", "0", IN_WORKERS},
-	{"lock_timeout", "0", IN_WORKERS},
-	{"transaction_timeout", "0", IN_WORKERS},
-	{"idle_in_transaction_session_timeout", "0", IN_WORKERS},
+	/* nobody is there to be told, or to try again; of a first copy, all would be for nothing */
+	{"statement_timeout", "0", IN_WORKERS | FOR_SENDERS},
+	{"lock_timeout", "0", IN_WORKERS | FOR_SENDERS},
+	{"transaction_timeout", "0", IN_WORKERS | FOR_SENDERS},
+	{"idle_in_transaction_session_timeout", "0", IN_WORKERS | FOR_SENDERS},
 	{"idle_session_timeout", "0", IN_WORKERS},
 	{"vacuum_cost_delay", "0", FOR_PROCESSES},
 
@@ -206,9 +211,21 @@ trusted_fix_texts(void)
 }
 
 void
+trusted_plan_by_index(void)
+{
+	static const char *const off[] = {
+		"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material"
+	};
+
+	for (size_t i = 0; i < lengthof(off); i++)
+		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+								 0, false);
+}
+
+void
 trusted_pin_settings(void)
 {
-	int			who = IsLogicalWorker() ? FOR_APPLY : FOR_PROCESSES;
+	int			who = am_walsender ? FOR_SENDERS : IsLogicalWorker() ? FOR_APPLY : FOR_PROCESSES;
 
 	if (who == FOR_PROCESSES)
 		SetConfigOption("search_path", TRUSTED_SEARCH_PATH, PGC_SUSET, PGC_S_SESSION);

@@ -1,11 +1,14 @@
 /*
- * yield.c: the workers step aside for who wants a database for himself.
+ * yield.c: the workers step aside for who wants a database, or medchain's tables, for himself.
  *
  * DROP DATABASE, CREATE DATABASE ... TEMPLATE, ALTER DATABASE ... RENAME TO and SET TABLESPACE
  * fail while anybody is connected, and DROP DATABASE ... WITH (FORCE) while somebody is whom the
  * caller may not terminate: our workers run as superuser.  So they are asked out before the
  * command begins, and stay out as long as it runs.  Who may not give the command can't have them
  * interrupted by giving it.
+ *
+ * DROP EXTENSION medchain takes its tables one after the other, and a worker that has one and waits
+ * for the next would be a deadlock; so would be an update of the extension, which alters them.
  *
  * PostgreSQL 19 does the half of that itself (BGWORKER_INTERRUPTIBLE, see compat.h); it comes
  * after WITH (FORCE) has looked whom it may terminate.
@@ -19,6 +22,7 @@
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
@@ -58,6 +62,34 @@ yield_may_create(void)
 	return may;
 }
 
+/* Is it about medchain, and the caller's own? */
+static bool
+yield_is_ours(const char *extension)
+{
+	Oid			ours;
+
+	if (strcmp(extension, "medchain") != 0 || !IsTransactionState())
+		return false;
+	ours = get_extension_oid(extension, true);
+	return OidIsValid(ours) && compat_extension_ownercheck(ours, GetUserId());
+}
+
+/* Does the command need all of medchain's tables in this database? */
+static bool
+yield_wants_tables(Node *node)
+{
+	ListCell   *cell;
+
+	if (IsA(node, AlterExtensionStmt))
+		return yield_is_ours(castNode(AlterExtensionStmt, node)->extname);
+	if (!IsA(node, DropStmt) || castNode(DropStmt, node)->removeType != OBJECT_EXTENSION)
+		return false;
+	foreach(cell, castNode(DropStmt, node)->objects)
+		if (yield_is_ours(strVal(lfirst(cell))))
+		return true;
+	return false;
+}
+
 /*
  * The database that the command wants for itself, if its caller may have that; InvalidOid
  * otherwise.
@@ -73,6 +105,8 @@ yield_wanted(Node *node)
 	bool		is_template;
 	ListCell   *cell;
 
+	if (yield_wants_tables(node))
+		return MyDatabaseId;
 	switch (nodeTag(node))
 	{
 		case T_DropdbStmt:
@@ -214,6 +248,22 @@ yield_dropped(Oid database)
 	LWLockRelease(shared_state->lock);
 }
 
+/* Run the command while no worker is there. */
+static void
+yield_run(SharedDatabase *slot, Oid database, PlannedStmt *statement, const char *query,
+		  bool read_only_tree, ProcessUtilityContext context, ParamListInfo params,
+		  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	PG_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
+	{
+		yield_wait(slot);
+		next_utility(statement, query, read_only_tree, context, params, environment, dest,
+					 completion);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
+	yield_end(0, ObjectIdGetDatum(database));
+}
+
 static void
 yield_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
@@ -228,15 +278,8 @@ yield_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 					 completion);
 		return;
 	}
-
-	PG_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
-	{
-		yield_wait(slot);
-		next_utility(statement, query, read_only_tree, context, params, environment, dest,
-					 completion);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(yield_end, ObjectIdGetDatum(database));
-	yield_end(0, ObjectIdGetDatum(database));
+	yield_run(slot, database, statement, query, read_only_tree, context, params, environment, dest,
+			  completion);
 	if (IsA(statement->utilityStmt, DropdbStmt))
 		yield_dropped(database);
 }

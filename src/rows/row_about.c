@@ -98,12 +98,14 @@ about_read_part(RowAbout *about, int number)
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {UUIDOID, INT4OID};
 	Datum		values[2] = {UUIDPGetDatum(about->entry), Int32GetDatum(number)};
+	MemoryContext context = CurrentMemoryContext;
 	SPITupleTable *rows;
 	Datum		row[4];
 	bool		nulls[4];
 
 	trusted_read(&plan, "SELECT part, bits, items IS NULL, subjects FROM medchain.row_set "
 				 "WHERE entry = $1 AND number = $2", 2, types, values);
+	MemoryContextSwitchTo(context); /* SPI has left it */
 	rows = SPI_tuptable;
 	for (int column = 0; column < 4 && rows->numvals > 0; column++)
 		row[column] = SPI_getbinval(rows->vals[0], rows->tupdesc, column + 1, &nulls[column]);
@@ -117,7 +119,7 @@ about_read_part(RowAbout *about, int number)
 }
 
 void
-row_about_part(RowAbout *about, int number, const RowSetPart *part, RowSetReport report,
+row_about_part(RowAbout *about, int number, const RowSetPart *part, LedgerReport report,
 			   void *state)
 {
 	MemoryContext caller = CurrentMemoryContext;
@@ -142,7 +144,7 @@ row_about_part(RowAbout *about, int number, const RowSetPart *part, RowSetReport
 }
 
 void
-row_about_end(const RowAbout *about, RowSetReport report, void *state)
+row_about_end(const RowAbout *about, LedgerReport report, void *state)
 {
 	uint8_t		root[HASH_LEN];
 

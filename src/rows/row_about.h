@@ -9,7 +9,9 @@
 #include "postgres.h"
 #include "utils/uuid.h"
 
-#include "rows/row_set_read.h"
+#include "ledger/hooks.h"
+#include "rows/row_entry.h"
+#include "rows/row_set_part.h"
 
 typedef struct RowAbout RowAbout;
 
@@ -17,10 +19,10 @@ extern RowAbout *row_about_begin(const pg_uuid_t *entry, const RowSetSays *says)
 
 /* Part number, the next one, whose items were read. */
 extern void row_about_part(RowAbout *about, int number, const RowSetPart *part,
-						   RowSetReport report, void *state);
+						   LedgerReport report, void *state);
 
 /* After the last part: are they those that the entry says? */
-extern void row_about_end(const RowAbout *about, RowSetReport report, void *state);
+extern void row_about_end(const RowAbout *about, LedgerReport report, void *state);
 extern void row_about_free(RowAbout *about);
 
 #endif

@@ -41,11 +41,32 @@ static void
 capture_change(TriggerData *trigger, const RowTable *table, RowOperation operation,
 			   const RowImage *now, const RowImage *was)
 {
-	RowOrder	change;
+	HeapTuple	old = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : trigger->tg_trigtuple;
+	HeapTuple	new = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple :
+	trigger->tg_trigtuple;
+	RowChange	change;
+	RowOrder	order;
 
-	row_order_look(TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : trigger->tg_trigtuple,
-				   capture_command(trigger), &change);
-	row_run_add(trigger->tg_relation, table, operation, now, was, &change);
+	row_change_of(table, operation, now, was, &change);
+	row_order_look(trigger->tg_relation, was == NULL ? NULL : old, now == NULL ? NULL : new,
+				   capture_command(trigger), &order);
+	row_run_add(trigger->tg_relation, &change, NULL, &order);
+}
+
+/* The same row is about somebody else: the end of one history and the start of another. */
+static void
+capture_other_subject(TriggerData *trigger, const RowTable *table, const RowImage *now,
+					  const RowImage *was)
+{
+	RowChange	end;
+	RowChange	start;
+	RowOrder	order;
+
+	row_change_of(table, ROW_DELETE, NULL, was, &end);
+	row_change_of(table, ROW_INSERT, now, NULL, &start);
+	row_order_look(trigger->tg_relation, trigger->tg_trigtuple, trigger->tg_newtuple,
+				   capture_command(trigger), &order);
+	row_run_add(trigger->tg_relation, &end, &start, &order);
 }
 
 /*
@@ -62,13 +83,13 @@ capture_require_trigger(FunctionCallInfo fcinfo)
 		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("medchain.capture() is called by AFTER ROW triggers alone")));
+				 errmsg("medchain_internal.capture() is called by AFTER ROW triggers alone")));
 	if (strcmp(trigger->tg_trigger->tgname, CAPTURE_TRIGGER) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("trigger \"%s\" on table \"%s\" is not medchain's",
 					  trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation)),
-				 errdetail("It calls medchain.capture(), as trigger \"%s\" alone should.",
+				 errdetail("It calls medchain_internal.capture(), as trigger \"%s\" alone should.",
 						   CAPTURE_TRIGGER),
 				 errhint("DROP TRIGGER %s ON %s;", quote_identifier(trigger->tg_trigger->tgname),
 						 row_table_sql_name(trigger->tg_relation))));
@@ -135,16 +156,15 @@ medchain_capture(PG_FUNCTION_ARGS)
 		capture_change(trigger, table, ROW_INSERT, &now, NULL);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		capture_change(trigger, table, ROW_DELETE, NULL, &was);
-	else if (hash_equal(was.id, now.id) && capture_same_text(was.identity, now.identity))
-		capture_change(trigger, table, ROW_UPDATE, &now, &was);
-	else
+	else if (!hash_equal(was.id, now.id))
 	{
-		/*
-		 * moved to another key, or another subject: the end of one history and the start of
-		 * another
-		 */
+		/* moved to another key */
 		capture_change(trigger, table, ROW_DELETE, NULL, &was);
 		capture_change(trigger, table, ROW_INSERT, &now, NULL);
 	}
+	else if (!capture_same_text(was.identity, now.identity))
+		capture_other_subject(trigger, table, &now, &was);
+	else
+		capture_change(trigger, table, ROW_UPDATE, &now, &was);
 	return PointerGetDatum(NULL);
 }

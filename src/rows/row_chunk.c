@@ -13,7 +13,7 @@
 #include "utils/tuplestore.h"
 
 #include "compat.h"
-#include "ledger/chain.h"
+#include "node/trusted.h"
 #include "rows/row_chunk.h"
 #include "rows/row_entry.h"
 #include "rows/row_store.h"
@@ -85,6 +85,16 @@ chunk_key_is_text(const char *key, int len)
 	return len > 0 && pg_verifymbstr(key, len, true);
 }
 
+void
+chunk_keys(const bytea *keys, ChunkKey *out, int count)
+{
+	const char *at = VARDATA_ANY(keys);
+	const char *end = at + VARSIZE_ANY_EXHDR(keys);
+
+	for (int i = 0; i < count && chunk_next_key(&at, end, &out[i].text, &out[i].len);)
+		i++;
+}
+
 char *
 chunk_key(const bytea *keys, int place)
 {
@@ -122,10 +132,10 @@ medchain_row_item_list(PG_FUNCTION_ARGS)
 
 		values[0] = Int32GetDatum(reader.place);
 		values[1] = CStringGetTextDatum(row_item_word(reader.item.operation));
-		values[2] = chain_bytea(reader.item.row, HASH_LEN);
-		values[3] = chain_bytea(reader.item.commitment, HASH_LEN);
+		values[2] = trusted_bytea(reader.item.row, HASH_LEN);
+		values[3] = trusted_bytea(reader.item.commitment, HASH_LEN);
 		nulls[3] = !row_item_has_commitment(reader.item.operation);
-		values[4] = chain_bytea(reader.item.previous, HASH_LEN);
+		values[4] = trusted_bytea(reader.item.previous, HASH_LEN);
 		nulls[4] = !row_item_has_previous(reader.item.operation);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
@@ -185,8 +195,8 @@ medchain_row_about_list(PG_FUNCTION_ARGS)
 		bool		nulls[3] = {false};
 
 		values[0] = Int32GetDatum(record.place);
-		values[1] = chain_bytea(record.row_start, ROW_START_LEN);
-		values[2] = chain_bytea(record.subject, ROW_SUBJECT_LEN);
+		values[1] = trusted_bytea(record.row_start, ROW_START_LEN);
+		values[2] = trusted_bytea(record.subject, ROW_SUBJECT_LEN);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

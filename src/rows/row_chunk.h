@@ -42,6 +42,16 @@ typedef struct AboutRecord
 extern int	about_count(const bytea *subjects);
 extern AboutRecord about_record(const bytea *subjects, int number);
 
+/* A key for people as it is stored; len 0: there is none. */
+typedef struct ChunkKey
+{
+	const char *text;
+	int			len;
+} ChunkKey;
+
+/* The first count of them, by the places of their items; what is not there is left alone. */
+extern void chunk_keys(const bytea *keys, ChunkKey *out, int count);
+
 /* The key for people of the row at that place, palloc'd; NULL: it is not there. */
 extern char *chunk_key(const bytea *keys, int place);
 

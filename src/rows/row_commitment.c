@@ -16,6 +16,8 @@
 #include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
 #include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -86,8 +88,46 @@ row_settings_restore(const RowSettings *saved)
 	}
 }
 
+/* A number, date or time as text. */
+#define ROW_DIGITS 48
+
+static size_t
+row_date(DateADT value, char digits[ROW_DIGITS])
+{
+	struct pg_tm tm = {0};
+
+	if (DATE_NOT_FINITE(value))
+		EncodeSpecialDate(value, digits);
+	else
+	{
+		j2date(value + POSTGRES_EPOCH_JDATE, &tm.tm_year, &tm.tm_mon, &tm.tm_mday);
+		EncodeDateOnly(&tm, USE_ISO_DATES, digits);
+	}
+	return strlen(digits);
+}
+
+/* One with a zone: in UTC. */
+static size_t
+row_timestamp(Timestamp value, bool zoned, char digits[ROW_DIGITS])
+{
+	struct pg_tm tm;
+	fsec_t		fraction;
+
+	if (TIMESTAMP_NOT_FINITE(value))
+		EncodeSpecialTimestamp(value, digits);
+	else if (timestamp2tm(value, NULL, &tm, &fraction, NULL, NULL) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	else
+	{
+		tm.tm_isdst = 0;
+		EncodeDateTime(&tm, fraction, zoned, 0, NULL, USE_ISO_DATES, digits);
+	}
+	return strlen(digits);
+}
+
 /* The text of a value; NULL: it is null. */
-#define ROW_DIGITS (MAXINT8LEN + 1)
 
 static void
 row_text(const RowColumn *column, Datum value, char digits[ROW_DIGITS], RowText *out)
@@ -104,6 +144,16 @@ row_text(const RowColumn *column, Datum value, char digits[ROW_DIGITS], RowText 
 			break;
 		case ROW_TEXT_INT8:
 			out->len = (size_t) pg_lltoa(DatumGetInt64(value), digits);
+			out->data = digits;
+			break;
+		case ROW_TEXT_DATE:
+			out->len = row_date(DatumGetDateADT(value), digits);
+			out->data = digits;
+			break;
+		case ROW_TEXT_TIMESTAMP:
+		case ROW_TEXT_TIMESTAMPTZ:
+			out->len = row_timestamp(DatumGetTimestamp(value),
+									 column->text == ROW_TEXT_TIMESTAMPTZ, digits);
 			out->data = digits;
 			break;
 		case ROW_TEXT_ITSELF:
@@ -210,13 +260,16 @@ void
 row_id_of_texts(const RowTable *table, const RowText *texts, uint8_t id[HASH_LEN])
 {
 	size_t		room = (size_t) table->id_prefix_len;
-	char	   *key;
+	char		few[256];
+	char	   *key = few;
 
 	for (int i = 0; i < table->ncolumns; i++)
 		room += ROW_COLUMN_MORE(&table->columns[i]) + texts[i].len;
-	key = palloc(room);
+	if (room > sizeof(few))
+		key = palloc(room);
 	pseudonym_of(key, (size_t) (row_key_write(table, texts, key) - key), id);
-	pfree(key);
+	if (key != few)
+		pfree(key);
 }
 
 /*
@@ -281,19 +334,23 @@ row_key_text(const RowTable *table, const RowText *texts, char *at, RowImage *im
 
 /*
  * The salt is as good as random to whoever has not the table's secret, and is another one for every
- * row and content.
+ * row and content.  What it is hashed with is put in front of the content, where there is room.
  */
+#define ROW_COMMIT_ROOM HASH_LEN
+
 static void
 row_commit(const RowTable *table, RowImage *image)
 {
 	uint8_t		salt[HASH_LEN];
+	char	   *before = image->content - HASH_LEN;
 
-	if (!hash_mac_pair(table->salts, image->id, HASH_LEN, image->content, image->content_len,
-					   salt))
+	memcpy(before, image->id, HASH_LEN);
+	if (!hash_mac(table->salts, before, HASH_LEN + image->content_len, salt))
 		elog(ERROR, "could not compute HMAC-SHA-256");
 	memcpy(image->salt, salt, ROW_SALT_LEN);
-	if (!hash_sha256_pair(salt, ROW_SALT_LEN, image->content, image->content_len,
-						  image->commitment))
+	before = image->content - ROW_SALT_LEN;
+	memcpy(before, salt, ROW_SALT_LEN);
+	if (!hash_sha256(before, ROW_SALT_LEN + image->content_len, image->commitment))
 		elog(ERROR, "could not compute SHA-256");
 }
 
@@ -342,7 +399,8 @@ row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, con
 	Datum	   *values = (Datum *) (texts + ncolumns);
 	char		(*digits)[ROW_DIGITS] = (char (*)[ROW_DIGITS]) (values + natts);
 	bool	   *nulls = (bool *) (digits + ncolumns);
-	size_t		room = (size_t) table->id_prefix_len + 2 + (table->keyless ? ROW_KEY_TEXT_ROOM : 0);
+	size_t		room = ROW_COMMIT_ROOM + (size_t) table->id_prefix_len + 2 +
+	(table->keyless ? ROW_KEY_TEXT_ROOM : 0);
 	char	   *at;
 
 	heap_deform_tuple(row, desc, values, nulls);
@@ -367,7 +425,7 @@ row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, con
 	}
 	if (!AllocSizeIsValid(room))
 		row_too_long(table, room);
-	at = palloc(room);
+	at = (char *) palloc(room) + ROW_COMMIT_ROOM;
 	at = row_content(table, texts, version, at, image);
 	at = row_key(table, texts, like, at, image);
 	row_key_text(table, texts, at, image);

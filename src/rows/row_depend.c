@@ -2,7 +2,7 @@
  * row_depend.c: from an object that a command has touched to the relations that are described
  * otherwise now.
  *
- * medchain.row_description() tells a ledger table's columns with their types, labels and
+ * medchain_internal.row_description() tells a ledger table's columns with their types, labels and
  * attributes of these types, partitions, triggers, policies and rules.  All of that names other
  * objects, and pg_depend knows which: we go from the touched object to what depends on it,
  * along those dependencies alone by which names and types get into a description.  The tables

@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/pg_class.h"
@@ -18,7 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
-#include "ledger/chain.h"
+#include "node/trusted.h"
 #include "rows/row_commitment.h"
 #include "rows/row_scan.h"
 
@@ -40,9 +41,9 @@ digest_row(Relation part, HeapTuple row, void *arg)
 	row_image(target->table, RelationGetDescr(part), row, target->version, NULL, &image);
 	values[0] = ObjectIdGetDatum(RelationGetRelid(part));
 	values[1] = PointerGetDatum(&row->t_self);
-	values[2] = chain_bytea(image.id, HASH_LEN);
+	values[2] = trusted_bytea(image.id, HASH_LEN);
 	values[3] = CStringGetTextDatum(image.key_text);
-	values[4] = chain_bytea(image.commitment, HASH_LEN);
+	values[4] = trusted_bytea(image.commitment, HASH_LEN);
 	tuplestore_putvalues(target->result->setResult, target->result->setDesc, values, nulls);
 }
 
@@ -59,6 +60,7 @@ medchain_row_digests(PG_FUNCTION_ARGS)
 	DigestTarget target = {.version = PG_GETARG_INT32(1)};
 	ListCell   *cell;
 
+	relation_close(row_table_open(root), NoLock);
 	InitMaterializedSRF(fcinfo, 0);
 	target.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	foreach(cell, row_scan_parts(root, AccessShareLock))
@@ -78,7 +80,7 @@ PG_FUNCTION_INFO_V1(medchain_row_digest);
 Datum
 medchain_row_digest(PG_FUNCTION_ARGS)
 {
-	Relation	part = table_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation	part = row_table_open(PG_GETARG_OID(0));
 	ItemPointer at = (ItemPointer) PG_GETARG_POINTER(1);
 	const RowTable *table = row_table_get(part);
 	TupleTableSlot *slot;
@@ -97,8 +99,8 @@ medchain_row_digest(PG_FUNCTION_ARGS)
 		row_image(table, RelationGetDescr(part), ExecFetchSlotHeapTuple(slot, false, &is_copy),
 				  PG_GETARG_INT32(2), NULL, &image);
 	ExecDropSingleTupleTableSlot(slot);
-	table_close(part, NoLock);
+	relation_close(part, NoLock);
 	if (!found)
 		PG_RETURN_NULL();
-	return chain_bytea(image.commitment, HASH_LEN);
+	return trusted_bytea(image.commitment, HASH_LEN);
 }

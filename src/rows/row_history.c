@@ -13,7 +13,6 @@
 #include "utils/rls.h"
 #include "utils/tuplestore.h"
 
-#include "ledger/chain.h"
 #include "node/trusted.h"
 #include "rows/row_key.h"
 #include "rows/row_run.h"
@@ -63,10 +62,10 @@ row_history(FunctionCallInfo fcinfo, RowKeyForm form)
 	row_key_read(&key, fcinfo, form);
 	row_key_id(&key, id);
 	values[0] = ObjectIdGetDatum(key.table->root);
-	values[1] = chain_bytea(id, HASH_LEN);
+	values[1] = trusted_bytea(id, HASH_LEN);
 	appended = row_run_read_begin();
 	trusted_begin(&scope);
-	trusted_read(&plan, "SELECT * FROM medchain.row_words($1, $2)", 2, types, values);
+	trusted_read(&plan, "SELECT * FROM medchain_internal.row_words($1, $2)", 2, types, values);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
 	trusted_end(&scope);

@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "node/shown.h"
 #include "node/trusted.h"
 #include "rows/row_commitment.h"
 #include "rows/row_key.h"
@@ -37,7 +38,7 @@ row_key_refuse(Relation relation)
 	char	   *hint;
 
 	trusted_begin(&scope);
-	trusted_read(&plan, "SELECT medchain.row_beginning($1)", 1, types, values);
+	trusted_read(&plan, "SELECT medchain_internal.row_beginning($1)", 1, types, values);
 	hint = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	hint = hint == NULL ? NULL : MemoryContextStrdup(caller, hint);
 	trusted_end(&scope);
@@ -51,14 +52,8 @@ row_key_refuse(Relation relation)
 void
 row_key_begin(RowKey *key, FunctionCallInfo fcinfo)
 {
-	Oid			oid = PG_GETARG_OID(0);
-
 	memset(key, 0, sizeof(*key));
-	key->relation = try_relation_open(oid, AccessShareLock);
-	if (key->relation == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("there is no table with oid %u", oid)));
+	key->relation = row_table_open(PG_GETARG_OID(0));
 	key->table = row_table_get(key->relation);
 	if (key->table == NULL)
 		row_key_refuse(key->relation);
@@ -117,7 +112,7 @@ row_key_split(const RowKey *key, text *given, bool as_object)
 	ArrayType  *array;
 
 	trusted_begin(&scope);
-	trusted_read(&plan, "SELECT medchain.row_key_values($1, $2, $3)", 3, types, values);
+	trusted_read(&plan, "SELECT medchain_internal.row_key_values($1, $2, $3)", 3, types, values);
 	array = DatumGetArrayTypeP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 											 &isnull));
 	MemoryContextSwitchTo(caller);
@@ -153,6 +148,37 @@ row_key_value(const RowKey *key, Datum element)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("no primary key has a value of %zu bytes", strlen(value))));
 	return value;
+}
+
+/*
+ * What the type's input function makes of a value.  It may be our caller's code, and its errors
+ * have all that it was given: they are told with the beginning of that.
+ */
+static Datum
+row_key_input(Oid input, char *value, Oid parameter, int32 modifier)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		result = (Datum) 0;
+
+	PG_TRY();
+	{
+		result = OidInputFunctionCall(input, value, parameter, modifier);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (error->message != NULL)
+			error->message = unconstify(char *, shown(error->message));
+		if (error->detail != NULL)
+			error->detail = unconstify(char *, shown(error->detail));
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	return result;
 }
 
 static void
@@ -217,8 +243,8 @@ row_key_read(RowKey *key, FunctionCallInfo fcinfo, RowKeyForm form)
 		/* what the constraints of a domain refuse is no row's key, and need not be asked */
 		getTypeInputInfo(getBaseTypeAndTypmod(attribute->atttypid, &modifier), &input, &parameter);
 		if (!key->nulls[i])
-			key->values[i] = OidInputFunctionCall(input, row_key_value(key, elements[i]),
-												  parameter, modifier);
+			key->values[i] = row_key_input(input, row_key_value(key, elements[i]), parameter,
+										   modifier);
 	}
 }
 

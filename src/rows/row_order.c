@@ -1,14 +1,15 @@
 /*
- * row_order.c: entries about one row stand in the order in which the row was changed, whatever the
- * order of its triggers.
+ * row_order.c: changes of one row stand on the ledger in the order in which the row was changed,
+ * whatever the order of its triggers.
  *
- * A statement's AFTER triggers run when it has changed all its rows, one after the other, and what
- * they capture is appended when all have run.  A trigger or function of a user's that changes a row
- * of the same table meanwhile runs a statement with triggers of its own, medchain's among them: the
- * second change of the row is on the ledger before the first.  Such an early change, known by the
- * version of the row that it found, is an entry of its own, and remembered; when the change that
- * made this version is captured, it goes behind, with all that came behind it.  So does a row that
- * was put there again, when its deletion is captured.
+ * A statement's AFTER triggers run when it has changed all its rows, one after the other.  A
+ * trigger or function of a user's that changes a row of the same table meanwhile runs a statement
+ * with triggers of its own, medchain's among them: of the second change of the row we hear before
+ * the first, unless the row's own turn has been (row_captured.h).  Such an early change, known by
+ * the version of the row that it found, waits; when the change that made this version is captured,
+ * it comes behind, with all that came behind it.  So does a row that was put there again, when its
+ * deletion is captured.  Where there is no key, rows that say the same are one row here, and what
+ * happens to them is in any order.
  *
  * Nothing else does: when a BEFORE trigger deletes the row whose place a new one takes, that comes
  * first, though its command has the higher number.
@@ -16,46 +17,40 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "fmgr.h"
+#include "lib/ilist.h"
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "ledger/pending.h"
+#include "rows/row_captured.h"
 #include "rows/row_order.h"
 
-typedef struct EarlyRow
+typedef struct HeldRow
 {
 	uint8_t		id[HASH_LEN];	/* hash key */
-	EarlyEntry *first;			/* in the order in which they belong */
-	const void *run;			/* that others of them went to */
-} EarlyRow;
+	HeldChange *first;			/* in the order in which they belong */
+	dlist_node	node;			/* of rows, in the order in which they came */
+} HeldRow;
 
-struct EarlyEntry
-{
-	EarlyEntry *next;
-	EarlyRow   *row;
-	RowOrder	change;
-	TransactionId transaction;	/* or subtransaction: what it did may have been rolled back */
-	AppendedAt	at;
-	AppendedAt	before;			/* it was moved */
-};
-
-/* Of the transaction early_of, below whose context theirs is. */
-static HTAB *early = NULL;
-static MemoryContext early_context = NULL;
-static TransactionId early_of = InvalidTransactionId;
+/* Of the transaction held_of, below whose context theirs is. */
+static HTAB *held = NULL;
+static MemoryContext held_context = NULL;
+static TransactionId held_of = InvalidTransactionId;
+static dlist_head rows;
 
 static RowStatement *innermost = NULL;
 
 /* ----- statements ----- */
 
 void
-row_order_enter(RowStatement *statement, CommandId command)
+row_order_enter(RowStatement *statement, CommandId command, bool replaces)
 {
 	statement->command = command;
+	statement->replaces = replaces;
 	statement->outer = innermost;
 	innermost = statement;
 }
@@ -67,19 +62,18 @@ row_order_leave(const RowStatement *statement)
 }
 
 static bool
-order_is_by(const RowOrder *change, CommandId command)
+order_in_trigger(int depth)
 {
-	return change->found != InvalidCommandId &&
-		(change->found == command || (change->found_latest && change->found >= command));
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > depth;
 }
 
-/* Is a change that was appended before another one builds on it nevertheless? */
-static bool
-order_builds_on(const RowOrder *change, const RowOrder *other)
+bool
+row_order_is_idle(void)
 {
-	return order_is_by(change, other->command) ||
-		(change->inserts && other->deletes && change->command > other->command);
+	return innermost == NULL && !order_in_trigger(0);
 }
+
+/* ----- changes ----- */
 
 /* Until somebody replaces a tuple that COPY FREEZE has made, it says who made it; then, who did. */
 CommandId
@@ -96,77 +90,117 @@ row_order_maker(HeapTupleHeader tuple)
 	return command;
 }
 
+/* The command of this transaction that has replaced or deleted a version by now, if one has. */
+static CommandId
+order_ended(HeapTupleHeader tuple)
+{
+	if ((tuple->t_infomask & HEAP_XMAX_INVALID) != 0 ||
+		HEAP_XMAX_IS_LOCKED_ONLY(tuple->t_infomask) ||
+		!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(tuple)))
+		return InvalidCommandId;
+	return HeapTupleHeaderGetCmax(tuple);
+}
+
 /* COPY FREEZE as well, so it is the raw xmin. */
 void
-row_order_look(HeapTuple was, CommandId command, RowOrder *change)
+row_order_look(Relation relation, HeapTuple was, HeapTuple now, CommandId command,
+			   RowOrder *order)
 {
 	bool		ours = was != NULL &&
 	TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmin(was->t_data));
 
-	change->command = command;
-	change->found = ours ? row_order_maker(was->t_data) : InvalidCommandId;
-	change->found_latest = ours && HeapTupleHeaderXminFrozen(was->t_data);
+	order->relation = RelationGetRelid(relation);
+	order->command = command;
+	order->found = ours ? row_order_maker(was->t_data) : InvalidCommandId;
+	ItemPointerSetInvalid(&order->found_at);
+	ItemPointerSetInvalid(&order->made_at);
+	if (ours)
+		order->found_at = was->t_self;
+	order->ended = InvalidCommandId;
+	if (now != NULL)
+	{
+		order->made_at = now->t_self;
+		order->ended = order_ended(now->t_data);
+	}
+	order->inserts = was == NULL;
+	order->deletes = now == NULL;
 }
 
-/* ----- what is remembered ----- */
+static bool
+order_found(const RowOrder *order, const RowOrder *other)
+{
+	return ItemPointerIsValid(&order->found_at) && ItemPointerIsValid(&other->made_at) &&
+		order->relation == other->relation &&
+		ItemPointerEquals(unconstify(ItemPointerData *, &order->found_at),
+						  unconstify(ItemPointerData *, &other->made_at));
+}
 
-static EarlyRow *
+/* Is what it has done what the other one found, or where the other one was put? */
+static bool
+order_builds_on(const RowOrder *order, const RowOrder *other)
+{
+	return order_found(order, other) ||
+		(order->inserts && other->deletes && order->command > other->command);
+}
+
+/*
+ * Was it made when the other one had been, perhaps with others in between?  A row is put there when
+ * none is: after what the other one made had ended, or else before, as a BEFORE trigger does it for
+ * a statement whose command is older.
+ */
+static bool
+order_follows(const RowOrder *order, const RowOrder *other)
+{
+	return order_builds_on(order, other) ||
+		(order->inserts ? order->command >= other->ended :
+		 order->found != InvalidCommandId && order->found >= other->command);
+}
+
+/* ----- what waits ----- */
+
+static HeldRow *
 order_find(const uint8_t id[HASH_LEN])
 {
-	if (early == NULL || early_of != GetTopTransactionIdIfAny())
+	if (held == NULL || held_of != GetTopTransactionIdIfAny())
 		return NULL;
-	return hash_search(early, id, HASH_FIND, NULL);
+	return hash_search(held, id, HASH_FIND, NULL);
 }
 
-static EarlyRow *
+static HeldRow *
 order_get(const uint8_t id[HASH_LEN])
 {
 	bool		found;
-	EarlyRow   *row;
+	HeldRow    *row;
 
-	if (early == NULL || early_of != GetTopTransactionIdIfAny())
+	if (held == NULL || held_of != GetTopTransactionIdIfAny())
 	{
 		HASHCTL		control = {0};
 
+		held = NULL;
 		control.keysize = HASH_LEN;
-		control.entrysize = sizeof(EarlyRow);
-		early_context = AllocSetContextCreate(TopTransactionContext, "medchain early entries",
-											  ALLOCSET_DEFAULT_SIZES);
-		control.hcxt = early_context;
-		early = hash_create("medchain early entries", 64, &control,
-							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		early_of = GetTopTransactionId();
+		control.entrysize = sizeof(HeldRow);
+		held_context = AllocSetContextCreate(TopTransactionContext, "medchain held changes",
+											 ALLOCSET_DEFAULT_SIZES);
+		control.hcxt = held_context;
+		held = hash_create("medchain held changes", 64, &control,
+						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		held_of = GetTopTransactionId();
+		dlist_init(&rows);
 	}
-	row = hash_search(early, id, HASH_ENTER, &found);
+	row = hash_search(held, id, HASH_ENTER, &found);
 	if (!found)
 	{
 		row->first = NULL;
-		row->run = NULL;
+		dlist_push_tail(&rows, &row->node);
 	}
 	return row;
 }
 
-static bool
-order_in_trigger(int depth)
-{
-	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) > depth;
-}
-
-void
-row_order_forget(void)
-{
-	if (early == NULL || innermost != NULL || order_in_trigger(0))
-		return;
-	if (early_of == GetTopTransactionIdIfAny())
-		MemoryContextDelete(early_context);
-	early = NULL;
-}
-
 /* Without those that were rolled back. */
-static EarlyEntry *
-order_first(EarlyRow *row)
+static HeldChange *
+order_first(HeldRow *row)
 {
-	EarlyEntry **at = &row->first;
+	HeldChange **at = &row->first;
 
 	while (*at != NULL)
 		if (TransactionIdIsCurrentTransactionId((*at)->transaction))
@@ -176,119 +210,159 @@ order_first(EarlyRow *row)
 	return row->first;
 }
 
-/* Where those begin that build on this change; at the end, if none does. */
-static EarlyEntry **
-order_place(EarlyRow *row, const RowOrder *change)
+/* Is there nothing between it and the one before? */
+static bool
+order_continues(const HeldChange *entry, const HeldChange *before)
 {
-	EarlyEntry **place = &row->first;
+	return !ItemPointerIsValid(&entry->order.found_at) ||
+		order_found(&entry->order, &before->order);
+}
+
+/*
+ * Where those begin that build on this change, or have to be behind it; at the end, if none has.
+ * What continues another one has nothing to say itself, unless it puts the row there again.
+ */
+static HeldChange **
+order_place(HeldRow *row, const RowOrder *order)
+{
+	HeldChange **place;
+	const HeldChange *before = NULL;
 
 	(void) order_first(row);
-	while (*place != NULL && !order_builds_on(&(*place)->change, change))
-		place = &(*place)->next;
+	for (place = &row->first; *place != NULL; place = &(*place)->next)
+	{
+		if (order_found(&(*place)->order, order))
+			return place;
+		if (order_found(order, &(*place)->order))
+			return &(*place)->next;
+	}
+	for (place = &row->first; *place != NULL; place = &(*place)->next)
+	{
+		if ((before == NULL || (*place)->order.inserts || !order_continues(*place, before)) &&
+			order_follows(&(*place)->order, order))
+			break;
+		before = *place;
+	}
 	return place;
 }
 
 /*
- * In the apply workers of logical replication nobody says what statements are at work: there a
- * change of what this transaction has made is early in a trigger of another one, which has the
- * table open.
+ * What a statement that is at work has made, and whatever it had done by triggers of foreign keys,
+ * will be captured before it ends.  In the apply workers of logical replication nobody says what
+ * statements are at work: there a change of what this transaction has made is early in a trigger of
+ * another one, which has the table open.
  */
 bool
-row_order_is_early(Relation relation, const uint8_t id[HASH_LEN], const RowOrder *change)
+row_order_is_early(Relation relation, const uint8_t id[HASH_LEN], const RowOrder *order)
 {
-	EarlyRow   *row = order_find(id);
-	bool		is_within = false;
+	HeldRow    *row = order_find(id);
+	const RowStatement *outermost = innermost;
+	bool		is_replaced = false;
 
-	if (row != NULL && order_place(row, change) != &row->first)
+	if (row != NULL && order_place(row, order) != &row->first)
 		return true;			/* behind others that are */
-	if (change->found == InvalidCommandId && !change->inserts)
+	if (order->found == InvalidCommandId && !order->inserts)
 		return false;
-	for (const RowStatement *statement = innermost != NULL ? innermost->outer : NULL;
-		 statement != NULL; statement = statement->outer)
-	{
-		if (order_is_by(change, statement->command))
-			return true;
-		is_within |= statement->command != InvalidCommandId;
-	}
-	return relation->rd_refcnt > 1 && (is_within ? change->inserts : order_in_trigger(1));
+	if (ItemPointerIsValid(&order->found_at) &&
+		row_captured_is(order->relation, &order->found_at))
+		return false;
+	for (; outermost != NULL && outermost->outer != NULL; outermost = outermost->outer)
+		is_replaced |= outermost->outer->replaces;
+	if (outermost != NULL && order->found != InvalidCommandId &&
+		order->found >= outermost->command)
+		return true;
+	return relation->rd_refcnt > 1 &&
+		(outermost != innermost ? order->inserts && is_replaced : order_in_trigger(1));
 }
 
 void
-row_order_keep(const uint8_t id[HASH_LEN], const RowOrder *change, const AppendedAt *at)
+row_order_hold(const RowOrder *order, const RowChange *change, const RowChange *then)
 {
-	EarlyRow   *row = order_get(id);
-	EarlyEntry **place = order_place(row, change);
-	EarlyEntry *entry = MemoryContextAllocZero(early_context, sizeof(EarlyEntry));
+	HeldRow    *row = order_get(change->id);
+	HeldChange **place = order_place(row, order);
+	HeldChange *entry = MemoryContextAllocZero(held_context, sizeof(HeldChange));
 
-	entry->row = row;
-	entry->change = *change;
+	entry->order = *order;
 	entry->transaction = GetCurrentTransactionId();
-	entry->at = *at;
+	entry->change = row_change_copy(change, held_context);
+	if (then != NULL)
+		entry->then = row_change_copy(then, held_context);
 	entry->next = *place;
 	*place = entry;
-	row_order_move(entry->next);
 }
 
-EarlyEntry *
-row_order_release(const uint8_t id[HASH_LEN], const RowOrder *change, const void *run)
+/*
+ * Up to one that waits for something else.  Those of this subtransaction, and those that it has
+ * taken over: if it is rolled back, the others wait on.
+ */
+HeldChange *
+row_order_release(const uint8_t id[HASH_LEN], const RowOrder *order)
 {
-	EarlyRow   *row = order_find(id);
-	EarlyEntry **place;
-	EarlyEntry **end;
-	EarlyEntry *first;
+	HeldRow    *row = order_find(id);
+	TransactionId current;
+	HeldChange **place;
+	HeldChange *first;
+	HeldChange *last;
 
 	if (row == NULL)
 		return NULL;
-	place = order_place(row, change);
+	place = order_place(row, order);
 	first = *place;
-	if (first == NULL)
+	current = GetCurrentTransactionId();
+	if (first == NULL || !order_builds_on(&first->order, order) ||
+		TransactionIdPrecedes(first->transaction, current))
 		return NULL;
-	/* up to the next one that has found what this statement made: it has done so once more */
-	end = &first->next;
-	while (*end != NULL && !order_is_by(&(*end)->change, change->command))
-		end = &(*end)->next;
-	*place = *end;
-	*end = NULL;
-	row->run = run;
+	last = first;
+	while (last->next != NULL && order_continues(last->next, last))
+		last = last->next;
+	*place = last->next;
+	last->next = NULL;
+	if (row->first == NULL)
+	{
+		dlist_delete(&row->node);
+		(void) hash_search(held, id, HASH_REMOVE, NULL);
+	}
 	return first;
 }
 
-EarlyEntry *
-row_order_join(EarlyEntry *few, EarlyEntry *others)
+HeldChange *
+row_order_release_all(void)
 {
-	EarlyEntry *last = few;
+	HeldChange *first = NULL;
+	HeldChange **end = &first;
+	dlist_iter	iter;
 
-	while (last->next != NULL)
-		last = last->next;
-	last->next = others;
-	return few;
+	if (held == NULL || held_of != GetTopTransactionIdIfAny())
+		return NULL;
+	dlist_foreach(iter, &rows)
+	{
+		HeldRow    *row = dlist_container(HeldRow, node, iter.cur);
+
+		*end = order_first(row);
+		row->first = NULL;
+		while (*end != NULL)
+			end = &(*end)->next;
+	}
+	return first;
 }
 
-bool
-row_order_is_with(const uint8_t id[HASH_LEN], const void *run)
+HeldChange *
+row_order_next(HeldChange *entry)
 {
-	EarlyRow   *row = order_find(id);
+	HeldChange *next = entry->next;
 
-	return row != NULL && row->run == run;
+	pfree(entry->change);
+	if (entry->then != NULL)
+		pfree(entry->then);
+	pfree(entry);
+	return next;
 }
 
 void
-row_order_move(EarlyEntry *entries)
+row_order_forget(void)
 {
-	for (EarlyEntry *entry = entries; entry != NULL; entry = entry->next)
-	{
-		entry->before = entry->at;
-		if (TransactionIdIsCurrentTransactionId(entry->transaction))
-			pending_move_last(&entry->at);
-	}
-}
-
-void
-row_order_restore(EarlyEntry *entries, const void *run)
-{
-	for (EarlyEntry *entry = entries; entry != NULL; entry = entry->next)
-	{
-		entry->at = entry->before;
-		entry->row->run = run;
-	}
+	if (held != NULL && held_of == GetTopTransactionIdIfAny())
+		MemoryContextDelete(held_context);
+	held = NULL;
+	row_captured_forget();
 }

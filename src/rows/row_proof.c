@@ -23,7 +23,6 @@
 
 #include "compat.h"
 #include "core/encode.h"
-#include "ledger/chain.h"
 #include "node/trusted.h"
 #include "rows/row_commitment.h"
 #include "rows/row_entry.h"
@@ -180,12 +179,13 @@ row_proof_word(const RowImage *image, const RowTable *table, RowWord *word)
 
 	values[0] = Int64GetDatum(row_id_bits(image->id));
 	values[1] = CStringGetTextDatum(table->name);
-	values[2] = chain_bytea(image->id, HASH_LEN);
+	values[2] = trusted_bytea(image->id, HASH_LEN);
 	values[3] = BoolGetDatum(table->keyless);
 	memset(word, 0, sizeof(*word));
 	trusted_begin(&scope);
 	trusted_read(&newest, "SELECT id, payload, late, kind, place, version, commitment, previous "
-				 "FROM medchain.row_entries($1, $2, $3) WHERE NOT $4 OR commitment IS NOT NULL "
+				 "FROM medchain_internal.row_entries($1, $2, $3) WHERE NOT $4 OR commitment IS "
+				 "NOT NULL "
 				 "ORDER BY late DESC, seq DESC, place DESC LIMIT 1",
 				 4, types, values);
 	if (SPI_processed > 0)
@@ -206,7 +206,7 @@ row_proof_word(const RowImage *image, const RowTable *table, RowWord *word)
 	if (word->payload != NULL && table->keyless)
 	{
 		values[0] = Int64GetDatum(row_id_bits(image->id));
-		trusted_read(&copies, "SELECT medchain.row_copies($1, $2, $3)", 3, types, values);
+		trusted_read(&copies, "SELECT medchain_internal.row_copies($1, $2, $3)", 3, types, values);
 		word->copies = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 												   &isnull));
 	}

@@ -31,14 +31,16 @@ record_row(Relation part, HeapTuple row, void *arg)
 	TupleDesc	desc = RelationGetDescr(part);
 	RowImage	image;
 	RowImage	before;
+	RowChange	change;
 
 	row_image(table, desc, row, table->version, NULL, &image);
 	if (recording->operation == ROW_UPDATE)
 		row_image(table, desc, row, table->version - 1, &image, &before);
-	row_set_add(recording->set, recording->operation,
-				recording->operation == ROW_DELETE ? NULL : &image,
-				recording->operation == ROW_DELETE ? &image :
-				recording->operation == ROW_UPDATE ? &before : NULL);
+	row_change_of(table, recording->operation,
+				  recording->operation == ROW_DELETE ? NULL : &image,
+				  recording->operation == ROW_DELETE ? &image :
+				  recording->operation == ROW_UPDATE ? &before : NULL, &change);
+	row_set_add(recording->set, &change);
 	recording->count++;
 }
 
@@ -57,7 +59,6 @@ medchain_row_record(PG_FUNCTION_ARGS)
 	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Oid			root = PG_GETARG_OID(2);
 	Recording	recording = {0};
-	AppendedAt	at;
 	ListCell   *cell;
 
 	if (strncmp(kind, "row.", 4) != 0 || !row_item_operation(kind + 4, &recording.operation))
@@ -84,7 +85,7 @@ medchain_row_record(PG_FUNCTION_ARGS)
 	PopActiveSnapshot();
 	if (recording.set != NULL)
 	{
-		row_set_append(recording.set, &at);
+		row_set_append(recording.set);
 		row_set_free(recording.set);
 	}
 	PG_RETURN_INT64(recording.count);

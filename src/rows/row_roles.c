@@ -78,7 +78,7 @@ row_roles_observe(const char *command)
 		values[0] = ObjectIdGetDatum(table->relation);
 		values[1] = table->roles;
 		trusted_execute(&compare,
-						"SELECT WHERE medchain.row_roles($1) IS DISTINCT FROM $2",
+						"SELECT WHERE medchain_internal.row_roles($1) IS DISTINCT FROM $2",
 						2, compare_types, values, NULL, true);
 		if (SPI_processed > 0)
 			others[count++] = table->relation;
@@ -88,7 +88,8 @@ row_roles_observe(const char *command)
 		return;
 	values[0] = lookup_oid_array(others, count);
 	values[1] = CStringGetTextDatum(command);
-	trusted_execute(&observe, "SELECT medchain.observe_roles($1, $2)", 2, observe_types, values,
+	trusted_execute(&observe, "SELECT medchain_internal.observe_roles($1, $2)", 2, observe_types,
+					values,
 					NULL, false);
 }
 

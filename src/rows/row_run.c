@@ -2,50 +2,66 @@
  * row_run.c: putting together what one statement does to the rows of one root table.
  *
  * A statement's row triggers fire when it ends: inside ExecutorFinish(), or of COPY inside
- * ProcessUtility().  So hooks there count how deeply such calls are nested, and what was captured
- * at a depth is appended when the call there returns.  That also takes in what foreign keys do to
- * other rows because of the statement, which is captured with it.
+ * ProcessUtility().  What they do, and what functions do that the statement calls, is done by
+ * statements within it.  All that is captured of a table meanwhile goes together, in the order in
+ * which its rows were changed, and is appended when the outermost statement ends that changes rows.
+ * So does what a transaction captures while no such statement is at work, in the apply workers of
+ * logical replication, or by triggers that were deferred: up to its commit.
  *
- * Where nobody tells when a statement ends, in the apply workers of logical replication, all that a
- * transaction does to the rows of a table one after the other goes together, up to its commit, or
- * the end of the subtransaction.
+ * What is captured within a subtransaction that has begun since may have to be forgotten without
+ * the rest.  So it makes a run of its own, on top of the others of the table, and is kept as a list
+ * of changes, until it becomes a part of the one below: when something comes at the level of that
+ * one, or if it is closed.  A list that gets long is made a set of its own, those below being
+ * closed before.
  *
- * Within a subtransaction that has begun since, something captured can be appended only as that
- * subtransaction's: what is closed there is open again if it is rolled back.
+ * Within a subtransaction, what others have captured can be appended only as that subtransaction's:
+ * what is closed there is open again if it is rolled back.
+ *
+ * Subtransactions are numbered as they begin: those that the current one has taken over, and it
+ * alone, have higher numbers than it and are still there.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "executor/executor.h"
 #include "fmgr.h"
-#include "tcop/utility.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "compat.h"
+#include "ledger/append.h"
+#include "rows/row_captured.h"
 #include "rows/row_run.h"
+#include "rows/row_store.h"
 
-/* That many tables at once; the others are closed, however often they are changed again. */
+/* That many at once; the oldest are closed, however often their tables are changed again. */
 #define RUNS_MAX 32
+
+/* So many changes are kept as a list, at most. */
+#define RUN_LIST_MAX ROW_PART_ITEMS
+
+typedef struct RunChange
+{
+	struct RunChange *next;
+	RowChange  *change;
+} RunChange;
 
 typedef struct RowRun
 {
 	struct RowRun *next;		/* opened before */
-	RowSet	   *set;
-	Oid			root;
-	int			depth;
+	const RowTable *table;
 	SubTransactionId subtransaction;
 	SubTransactionId closed_in; /* Invalid: it is open */
-	EarlyEntry *behind;			/* entries that have to be behind it */
+	RowSet	   *set;			/* or, if there are open ones of the table below it, */
+	MemoryContext context;		/* this, */
+	RunChange  *first;			/* with these */
+	RunChange **end;
+	int			count;
 } RowRun;
 
 static RowRun *runs = NULL;		/* of this transaction, and in its context */
-static int	depth = 0;
+static bool some_captured = false;	/* since the outermost statement began, or longer */
 static bool installed = false;
 
-static ExecutorRun_hook_type previous_executor_run = NULL;
-static ExecutorFinish_hook_type previous_executor_finish = NULL;
-static ProcessUtility_hook_type previous_utility = NULL;
+static void run_close(RowRun *run);
 
 static void
 run_unlink(RowRun *run)
@@ -55,42 +71,152 @@ run_unlink(RowRun *run)
 	while (*at != run)
 		at = &(*at)->next;
 	*at = run->next;
-	row_set_free(run->set);
+	if (run->set != NULL)
+		row_set_free(run->set);
+	if (run->context != NULL)
+		MemoryContextDelete(run->context);
 	pfree(run);
 }
+
+/* Is it of the current subtransaction, or of one that this has taken over? */
+static bool
+run_is_ours(const RowRun *run)
+{
+	return run->subtransaction >= GetCurrentSubTransactionId();
+}
+
+/* The newest open one of the table among these. */
+static RowRun *
+run_find(RowRun *among, Oid root)
+{
+	while (among != NULL &&
+		   (among->table->root != root || among->closed_in != InvalidSubTransactionId))
+		among = among->next;
+	return among;
+}
+
+/* ----- sets and lists ----- */
+
+/* Oldest first: up to this one, or all. */
+static void
+run_close_root(Oid root, const RowRun *but)
+{
+	for (;;)
+	{
+		RowRun	   *oldest = NULL;
+
+		for (RowRun *run = run_find(runs, root); run != NULL; run = run_find(run->next, root))
+			oldest = run;
+		if (oldest == NULL || oldest == but)
+			return;
+		run_close(oldest);
+	}
+}
+
+static RowSet *
+run_list_set(const RowRun *run, MemoryContext context)
+{
+	RowSet	   *set = row_set_open(run->table, context);
+
+	for (const RunChange *item = run->first; item != NULL; item = item->next)
+		row_set_add(set, item->change);
+	return set;
+}
+
+static void
+run_become_set(RowRun *run)
+{
+	run_close_root(run->table->root, run);
+	run->set = run_list_set(run, TopTransactionContext);
+	MemoryContextDelete(run->context);
+	run->context = NULL;
+}
+
+static void
+run_add(RowRun *run, const RowChange *change)
+{
+	RunChange  *item;
+
+	if (run->set == NULL && run->count == RUN_LIST_MAX)
+		run_become_set(run);
+	if (run->set != NULL)
+	{
+		row_set_add(run->set, change);
+		return;
+	}
+	item = MemoryContextAlloc(run->context, sizeof(RunChange));
+	item->change = row_change_copy(change, run->context);
+	item->next = NULL;
+	*run->end = item;
+	run->end = &item->next;
+	run->count++;
+}
+
+/* It and those below it are one, as far as they have the same fate now; returns that one. */
+static RowRun *
+run_merge(RowRun *run)
+{
+	RowRun	   *below;
+
+	while ((below = run_find(run->next, run->table->root)) != NULL && run_is_ours(below))
+	{
+		for (const RunChange *item = run->first; item != NULL; item = item->next)
+			run_add(below, item->change);
+		run_unlink(run);
+		run = below;
+	}
+	run->subtransaction = GetCurrentSubTransactionId();
+	return run;
+}
+
+/* ----- closing ----- */
 
 /* Append what a run has.  What a subscription copies or applies commits without a snapshot. */
 static void
 run_close(RowRun *run)
 {
-	AppendedAt	at;
 	bool		bare = !ActiveSnapshotSet();
+	RowSet	   *set = run->set != NULL ? run->set : run_list_set(run, CurrentMemoryContext);
 
 	if (bare)
 		PushActiveSnapshot(GetTransactionSnapshot());
-	row_set_append(run->set, &at);
+	row_set_append(set);
 	if (bare)
 		PopActiveSnapshot();
-	row_order_move(run->behind);
-	if (run->subtransaction == GetCurrentSubTransactionId())
+	if (run->set == NULL)
+		row_set_free(set);
+	if (run_is_ours(run))
 		run_unlink(run);
 	else
 		run->closed_in = GetCurrentSubTransactionId();
 }
 
-/* Those that are open at this depth or a deeper one, oldest first. */
-static bool
-run_close_from(int from, SubTransactionId only)
+/* Those that would be one if something came are one. */
+static void
+run_merge_all(void)
+{
+	RowRun	   *run = runs;
+
+	while (run != NULL)
+	{
+		if (run->closed_in == InvalidSubTransactionId && run_is_ours(run))
+			run = run_merge(run);
+		run = run->next;
+	}
+}
+
+bool
+row_run_close_all(void)
 {
 	bool		some = false;
 
+	run_merge_all();
 	for (;;)
 	{
 		RowRun	   *oldest = NULL;
 
 		for (RowRun *run = runs; run != NULL; run = run->next)
-			if (run->depth >= from && run->closed_in == InvalidSubTransactionId &&
-				(only == InvalidSubTransactionId || run->subtransaction == only))
+			if (run->closed_in == InvalidSubTransactionId)
 				oldest = run;
 		if (oldest == NULL)
 			return some;
@@ -99,10 +225,10 @@ run_close_from(int from, SubTransactionId only)
 	}
 }
 
-bool
-row_run_close_all(void)
+void
+row_run_settle(void)
 {
-	return run_close_from(0, InvalidSubTransactionId);
+	(void) row_run_close_all();
 }
 
 bool
@@ -132,127 +258,96 @@ medchain_append_captured(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* ----- the ends of statements ----- */
+/* ----- what comes ----- */
 
-static void
-run_leave(const RowStatement *statement)
+static RowRun *
+run_open(const RowTable *table, bool as_list)
 {
-	row_order_leave(statement);
-	if (runs == NULL)
-		row_order_forget();
-}
+	RowRun	   *run = MemoryContextAllocZero(TopTransactionContext, sizeof(RowRun));
 
-static bool
-run_changes_rows(const QueryDesc *query)
-{
-	return query->operation != CMD_SELECT || query->plannedstmt->hasModifyingCTE;
-}
-
-static void
-run_execute(COMPAT_EXECUTOR_RUN_PARAMETERS)
-{
-	if (previous_executor_run)
-		previous_executor_run(COMPAT_EXECUTOR_RUN_ARGUMENTS);
+	run->table = table;
+	run->subtransaction = GetCurrentSubTransactionId();
+	if (as_list)
+	{
+		append_require();
+		run->context = AllocSetContextCreate(TopTransactionContext, "medchain row changes",
+											 ALLOCSET_SMALL_SIZES);
+		run->end = &run->first;
+	}
 	else
-		standard_ExecutorRun(COMPAT_EXECUTOR_RUN_ARGUMENTS);
+		run->set = row_set_open(table, TopTransactionContext);
+	run->next = runs;
+	runs = run;
+	return run;
+}
+
+/* There is room for one more. */
+static void
+run_make_room(void)
+{
+	const RowRun *oldest = NULL;
+	int			count = 0;
+
+	for (const RowRun *run = runs; run != NULL; run = run->next)
+		if (run->closed_in == InvalidSubTransactionId)
+		{
+			count++;
+			oldest = run;
+		}
+	if (count >= RUNS_MAX)
+		run_close_root(oldest->table->root, NULL);
+}
+
+/* The one that what is captured now goes to. */
+static RowRun *
+run_get(const RowTable *table)
+{
+	RowRun	   *run = run_find(runs, table->root);
+
+	if (run != NULL && run->table->version != table->version)
+	{
+		run_close_root(table->root, NULL);
+		run = NULL;
+	}
+	if (run != NULL && run_is_ours(run))
+		return run_merge(run);
+	run_make_room();
+	return run_open(table, run_find(runs, table->root) != NULL);
 }
 
 static void
-run_executor_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
+run_put(const RowChange *change, const RowChange *then)
 {
-	RowStatement statement;
+	RowRun	   *run = run_get(change->table);
 
-	if (!run_changes_rows(queryDesc))
-	{
-		run_execute(COMPAT_EXECUTOR_RUN_ARGUMENTS);
-		return;
-	}
-	row_order_enter(&statement, queryDesc->estate->es_output_cid);
-	PG_TRY();
-	{
-		run_execute(COMPAT_EXECUTOR_RUN_ARGUMENTS);
-	}
-	PG_FINALLY();
-	{
-		row_order_leave(&statement);
-	}
-	PG_END_TRY();
+	run_add(run, change);
+	if (then != NULL)
+		run_add(run, then);
 }
 
 static void
-run_finish(QueryDesc *query)
+run_put_held(HeldChange *held)
 {
-	if (previous_executor_finish)
-		previous_executor_finish(query);
-	else
-		standard_ExecutorFinish(query);
+	for (; held != NULL; held = row_order_next(held))
+		run_put(held->change, held->then);
 }
 
+/* Nothing comes any more that belongs to what was captured. */
 static void
-run_executor_finish(QueryDesc *query)
+run_end(void)
 {
-	RowStatement statement;
-
-	/* no trigger of its own fires: those of statements in functions have fired */
-	if (!run_changes_rows(query))
-	{
-		run_finish(query);
-		return;
-	}
-	depth++;
-	row_order_enter(&statement, query->estate->es_output_cid);
-	PG_TRY();
-	{
-		run_finish(query);
-		if (runs != NULL)
-			run_close_from(depth, GetCurrentSubTransactionId());
-	}
-	PG_FINALLY();
-	{
-		depth--;
-		run_leave(&statement);
-	}
-	PG_END_TRY();
-}
-
-static void
-run_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
-			ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
-			DestReceiver *dest, QueryCompletion *completion)
-{
-	RowStatement copy;
-
-	depth++;
-	row_order_enter(&copy, IsA(statement->utilityStmt, CopyStmt) ? GetCurrentCommandId(false) :
-					InvalidCommandId);
-	PG_TRY();
-	{
-		if (previous_utility)
-			previous_utility(statement, query, read_only_tree, context, params, environment, dest,
-							 completion);
-		else
-			standard_ProcessUtility(statement, query, read_only_tree, context, params,
-									environment, dest, completion);
-		if (runs != NULL)
-			run_close_from(depth, GetCurrentSubTransactionId());
-	}
-	PG_FINALLY();
-	{
-		depth--;
-		run_leave(&copy);
-	}
-	PG_END_TRY();
+	/* statements of our own end meanwhile */
+	some_captured = false;
+	run_put_held(row_order_release_all());
+	(void) row_run_close_all();
+	row_order_forget();
 }
 
 void
-row_run_install(void)
+row_run_statement_ended(void)
 {
-	previous_executor_run = ExecutorRun_hook;
-	ExecutorRun_hook = run_executor_run;
-	previous_executor_finish = ExecutorFinish_hook;
-	ExecutorFinish_hook = run_executor_finish;
-	previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = run_utility;
+	if (some_captured && row_order_is_idle())
+		run_end();
 }
 
 /* ----- the ends of transactions ----- */
@@ -264,36 +359,33 @@ run_transaction(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			row_run_close_all();
+			run_end();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
 			/* with the transaction's context */
 			runs = NULL;
+			some_captured = false;
 			break;
 		default:
 			break;
 	}
 }
 
-/* A subtransaction is about to become part of another: what it has closed stays so. */
+/* What was closed by a subtransaction and is its parent's now stays so with it. */
 static void
-run_subtransaction_commits(SubTransactionId subtransaction, SubTransactionId parent)
+run_subtransaction_committed(SubTransactionId parent)
 {
 	RowRun	   *next;
 
-	run_close_from(0, subtransaction);
 	for (RowRun *run = runs; run != NULL; run = next)
 	{
 		next = run->next;
-		if (run->closed_in != subtransaction)
-			continue;
-		if (run->subtransaction == parent)
+		if (run->closed_in != InvalidSubTransactionId && run->subtransaction >= parent)
 			run_unlink(run);
-		else
-			run->closed_in = parent;
 	}
+	row_captured_commit(parent);
 }
 
 static void
@@ -304,129 +396,47 @@ run_subtransaction_aborts(SubTransactionId subtransaction)
 	for (RowRun *run = runs; run != NULL; run = next)
 	{
 		next = run->next;
-		if (run->subtransaction == subtransaction)
+		if (run->subtransaction >= subtransaction)
 			run_unlink(run);
-		else if (run->closed_in == subtransaction)
-		{
+		else if (run->closed_in >= subtransaction)
 			run->closed_in = InvalidSubTransactionId;
-			row_order_restore(run->behind, run);
-		}
 	}
+	row_captured_abort(subtransaction);
 }
 
 static void
 run_subtransaction(SubXactEvent event, SubTransactionId subtransaction, SubTransactionId parent,
 				   void *arg)
 {
-	if (runs == NULL)
-		return;
-	if (event == SUBXACT_EVENT_PRE_COMMIT_SUB)
-		run_subtransaction_commits(subtransaction, parent);
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		run_subtransaction_committed(parent);
 	else if (event == SUBXACT_EVENT_ABORT_SUB)
 		run_subtransaction_aborts(subtransaction);
 }
 
-/* ----- what comes ----- */
-
-static RowRun *
-run_open(const RowTable *table)
-{
-	RowRun	   *run;
-
-	if (!installed)
-	{
-		RegisterXactCallback(run_transaction, NULL);
-		RegisterSubXactCallback(run_subtransaction, NULL);
-		installed = true;
-	}
-	run = MemoryContextAllocZero(TopTransactionContext, sizeof(RowRun));
-	run->set = row_set_open(table, TopTransactionContext);
-	run->root = table->root;
-	run->depth = depth;
-	run->subtransaction = GetCurrentSubTransactionId();
-	run->next = runs;
-	runs = run;
-	return run;
-}
-
-/* Of other runs of the same table as well there is nothing that has to come before. */
 static void
-run_close_others(Oid root, const RowRun *but)
+run_watch(void)
 {
-	RowRun	   *run = runs;
-
-	while (run != NULL)
-	{
-		RowRun	   *next = run->next;
-
-		if (run != but && run->root == root && run->closed_in == InvalidSubTransactionId)
-			run_close(run);
-		run = next;
-	}
-}
-
-/* The one that what is captured now goes to; NULL: none is open. */
-static RowRun *
-run_find(const RowTable *table)
-{
-	RowRun	   *found = NULL;
-	RowRun	   *oldest = NULL;
-	int			count = 0;
-
-	for (RowRun *run = runs; run != NULL; run = run->next)
-	{
-		if (run->depth != depth || run->subtransaction != GetCurrentSubTransactionId())
-			continue;
-		count++;
-		oldest = run;
-		if (run->root == table->root)
-			found = run;
-	}
-	if (found == NULL && count >= RUNS_MAX)
-		run_close(oldest);
-	return found;
-}
-
-/* An entry of its own, at once. */
-static void
-run_append_early(const RowTable *table, RowOperation operation, const RowImage *now,
-				 const RowImage *was, const RowOrder *change)
-{
-	RowSet	   *set = row_set_open(table, CurrentMemoryContext);
-	AppendedAt	at;
-
-	row_set_add(set, operation, now, was);
-	row_set_append(set, &at);
-	row_set_free(set);
-	row_order_keep((now ? now : was)->id, change, &at);
+	if (installed)
+		return;
+	RegisterXactCallback(run_transaction, NULL);
+	RegisterSubXactCallback(run_subtransaction, NULL);
+	installed = true;
 }
 
 void
-row_run_add(Relation relation, const RowTable *table, RowOperation operation, const RowImage *now,
-			const RowImage *was, RowOrder *change)
+row_run_add(Relation relation, const RowChange *change, const RowChange *then,
+			const RowOrder *order)
 {
-	const uint8_t *id = (now ? now : was)->id;
-	RowRun	   *run = run_find(table);
-	EarlyEntry *behind;
-
-	change->inserts = !row_item_has_previous(operation);
-	change->deletes = !row_item_has_commitment(operation);
-	run_close_others(table->root, run);
-	if (row_order_is_early(relation, id, change))
+	run_watch();
+	some_captured = true;
+	if (row_order_is_early(relation, change->id, order))
+		row_order_hold(order, change, then);
+	else
 	{
-		run_append_early(table, operation, now, was, change);
-		return;
+		run_put(change, then);
+		run_put_held(row_order_release(change->id, order));
 	}
-	if (run != NULL &&
-		(row_set_version(run->set) != table->version || row_order_is_with(id, run)))
-	{
-		run_close(run);
-		run = NULL;
-	}
-	if (run == NULL)
-		run = run_open(table);
-	row_set_add(run->set, operation, now, was);
-	behind = row_order_release(id, change, run);
-	if (behind != NULL)
-		run->behind = row_order_join(behind, run->behind);
+	if (ItemPointerIsValid(&order->made_at))
+		row_captured_note(order->relation, &order->made_at);
 }

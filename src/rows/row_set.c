@@ -20,8 +20,9 @@
 
 #include "core/encode.h"
 #include "core/tree.h"
-#include "ledger/chain.h"
+#include "ledger/append.h"
 #include "ledger/pseudonym.h"
+#include "node/trusted.h"
 #include "rows/row_set.h"
 #include "rows/row_store.h"
 #include "rows/row_subject.h"
@@ -84,12 +85,6 @@ void
 row_set_free(RowSet *set)
 {
 	MemoryContextDelete(set->context);
-}
-
-int
-row_set_version(const RowSet *set)
-{
-	return set->version;
 }
 
 static RowOperation
@@ -193,16 +188,15 @@ set_add_key(RowSet *set, const char *key)
 {
 	int			len = (int) strlen(key);
 
-	if (set->count >= ROW_SET_MIN - 1)
+	if (set->count >= ROW_SET_MIN - 1 && len > ROW_KEY_MAX)
 		len = pg_mbcliplen(key, len, ROW_KEY_MAX);
 	appendBinaryStringInfo(&set->keys, key, len);
 }
 
 void
-row_set_add(RowSet *set, RowOperation operation, const RowImage *now, const RowImage *was)
+row_set_add(RowSet *set, const RowChange *change)
 {
-	const RowImage *row = now ? now : was;
-	RowItem		item = {.operation = operation};
+	RowItem		item = {.operation = change->operation};
 	uint8_t		bytes[ROW_ITEM_MAX];
 
 	if (set->nitems == ROW_PART_ITEMS)
@@ -220,18 +214,17 @@ row_set_add(RowSet *set, RowOperation operation, const RowImage *now, const RowI
 	}
 	else if (set->nitems == set->room)
 		set_more_room(set);
-	memcpy(item.row, row->id, HASH_LEN);
-	if (row_item_has_commitment(operation))
-		memcpy(item.commitment, now->commitment, HASH_LEN);
-	if (row_item_has_previous(operation))
-		memcpy(item.previous, was->commitment, HASH_LEN);
+	memcpy(item.row, change->id, HASH_LEN);
+	if (change->commitment != NULL)
+		memcpy(item.commitment, change->commitment, HASH_LEN);
+	if (change->previous != NULL)
+		memcpy(item.previous, change->previous, HASH_LEN);
 	appendBinaryStringInfo(&set->items, (char *) bytes, (int) row_item_write(&item, bytes));
-	/* where there is no key, it would be what the row says */
-	if (!row_item_has_previous(operation) && !set->keyless)
-		set_add_key(set, row->key_text);
+	if (change->key_text != NULL)
+		set_add_key(set, change->key_text);
 	if (set->count < ROW_SET_MIN - 1)
-		set->identities[set->count] = row->identity == NULL ? NULL :
-			MemoryContextStrdup(set->context, row->identity);
+		set->identities[set->count] = change->identity == NULL ? NULL :
+			MemoryContextStrdup(set->context, change->identity);
 	set->count++;
 	set->nitems++;
 	set->items_at[set->nitems] = (uint32) set->items.len;
@@ -243,7 +236,7 @@ row_set_add(RowSet *set, RowOperation operation, const RowImage *now, const RowI
 	else
 		set_hash_item(set, set->nitems - 1);
 	if (set->has_subjects)
-		set_add_subject(set, set->nitems - 1, row->identity);
+		set_add_subject(set, set->nitems - 1, change->identity);
 }
 
 /* ----- what becomes of it ----- */
@@ -261,7 +254,7 @@ set_remember_key(const RowSet *set, const RowItem *item, int place)
 	bool		nulls[3] = {false};
 
 	values[0] = ObjectIdGetDatum(set->root);
-	values[1] = chain_bytea(item->row, HASH_LEN);
+	values[1] = trusted_bytea(item->row, HASH_LEN);
 	values[2] = PointerGetDatum(cstring_to_text_with_len(set->keys.data + set->keys_at[place],
 										  (int) (set->keys_at[place + 1] - set->keys_at[place])));
 	simple_heap_insert(keys, heap_form_tuple(RelationGetDescr(keys), values, nulls));
@@ -283,7 +276,7 @@ set_hex(StringInfo body, const char *name, const uint8_t hash[HASH_LEN])
 
 /* An entry about one row alone. */
 static void
-set_append_single(const RowSet *set, int place, AppendedAt *at)
+set_append_single(const RowSet *set, int place)
 {
 	char		kind[NAMEDATALEN];
 	StringInfoData body;
@@ -314,12 +307,12 @@ set_append_single(const RowSet *set, int place, AppendedAt *at)
 		set_hex(&body, "previous", item.previous);
 	appendStringInfoChar(&body, '}');
 	snprintf(kind, sizeof(kind), "row.%s", row_item_word(item.operation));
-	*at = append_own_entry(kind, body.data, identity ? pseudonym : NULL, NULL);
+	append_own_entry(kind, body.data, identity ? pseudonym : NULL, NULL);
 }
 
 /* One about all of them. */
 static void
-set_append_whole(const RowSet *set, AppendedAt *at)
+set_append_whole(const RowSet *set)
 {
 	StringInfoData body;
 	uint8_t		root[HASH_LEN];
@@ -343,21 +336,21 @@ set_append_whole(const RowSet *set, AppendedAt *at)
 		set_hex(&body, "subjects", root);
 	}
 	appendStringInfoChar(&body, '}');
-	*at = append_own_entry("row.set", body.data, NULL, &set->entry);
+	append_own_entry("row.set", body.data, NULL, &set->entry);
 }
 
 void
-row_set_append(RowSet *set, AppendedAt *at)
+row_set_append(RowSet *set)
 {
 	MemoryContext context = AllocSetContextCreate(set->context, "medchain row entries",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	if (set->count >= ROW_SET_MIN)
-		set_append_whole(set, at);
+		set_append_whole(set);
 	else
 		for (int i = 0; i < (int) set->count; i++)
-			set_append_single(set, i, at);
+			set_append_single(set, i);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

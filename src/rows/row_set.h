@@ -11,10 +11,7 @@
 
 #include "postgres.h"
 
-#include "core/row_item.h"
-#include "ledger/append.h"
-#include "rows/row_commitment.h"
-#include "rows/row_table.h"
+#include "rows/row_change.h"
 
 #define ROW_SET_MIN 16
 
@@ -26,19 +23,14 @@ typedef struct RowSet RowSet;
  */
 extern RowSet *row_set_open(const RowTable *table, MemoryContext parent);
 
-/* Another change; now: what the row is, or NULL; was: what it was before, or NULL. */
-extern void row_set_add(RowSet *set, RowOperation operation, const RowImage *now,
-						const RowImage *was);
+extern void row_set_add(RowSet *set, const RowChange *change);
 
 /*
- * Append what has come; at: the last entry.  In the subtransaction in which it came, or
- * one within it; what was appended is not forgotten until row_set_free(), so that it can be done
- * again, if that was rolled back.
+ * Append what has come.  In the subtransaction in which it came, or one within it; what was
+ * appended is not forgotten until row_set_free(), so that it can be done again, if that was rolled
+ * back.
  */
-extern void row_set_append(RowSet *set, AppendedAt *at);
+extern void row_set_append(RowSet *set);
 extern void row_set_free(RowSet *set);
-
-/* Which version of the table the set is about. */
-extern int	row_set_version(const RowSet *set);
 
 #endif

@@ -35,9 +35,10 @@ typedef struct PartReader
 	int64		first;			/* place of its first item in the set */
 	int			bits;			/* of its buckets; -1: a set of few items */
 	const bytea *keys;			/* NULL: there are none */
+	RowPartNames *names;		/* NULL: nobody wants to know */
 	bool	   *seen;
 	int			faults;
-	RowSetReport report;
+	LedgerReport report;
 	void	   *state;
 } PartReader;
 
@@ -81,6 +82,8 @@ part_read_item(PartReader *reader, const ChunkReader *chunk, int bucket)
 			elog(ERROR, "could not compute SHA-256");
 		if (reader->part->row_starts != NULL)
 			memcpy(reader->part->row_starts[chunk->place], chunk->item.row, ROW_START_LEN);
+		if (reader->names != NULL)
+			row_part_names_item(reader->names, chunk->place, &chunk->item);
 	}
 }
 
@@ -102,11 +105,13 @@ static void
 part_read_buckets(PartReader *reader, Datum id)
 {
 	static SPIPlanPtr plan = NULL;
+	MemoryContext context = CurrentMemoryContext;
 	Oid			types[1] = {INT8OID};
 	SPITupleTable *rows;
 
 	trusted_read(&plan, "SELECT bucket, items FROM medchain.row_item WHERE part = $1", 1, types,
 				 &id);
+	MemoryContextSwitchTo(context);
 	rows = SPI_tuptable;
 	for (uint64 i = 0; i < rows->numvals; i++)
 	{
@@ -142,7 +147,7 @@ part_report_missing(PartReader *reader)
 
 bool
 row_set_read_part(const pg_uuid_t *entry, const RowSetSays *says, int number, RowSetPart *part,
-				  RowSetReport report, void *state)
+				  LedgerReport report, void *state)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {UUIDOID, INT4OID};
@@ -162,6 +167,7 @@ row_set_read_part(const pg_uuid_t *entry, const RowSetSays *says, int number, Ro
 	reader.seen = palloc0(sizeof(bool) * ROW_PART_ITEMS);
 	trusted_read(&plan, "SELECT part, bits, hashes, items, keys, relation FROM medchain.row_set "
 				 "WHERE entry = $1 AND number = $2", 2, types, values);
+	MemoryContextSwitchTo(context); /* SPI has left it */
 	rows = SPI_tuptable;
 	if (rows->numvals > 0)
 	{
@@ -178,11 +184,15 @@ row_set_read_part(const pg_uuid_t *entry, const RowSetSays *says, int number, Ro
 		{
 			bytea	   *hashes = DatumGetByteaPP(row[2]);
 
+			if (VARSIZE_ANY_EXHDR(hashes) > part->nitems / TREE_TILE_WIDTH * HASH_LEN)
+				part_fault(&reader, "inner nodes over items from %lld on are too many in "
+						   "medchain.row_set", (long long) reader.first);
 			part->nhashes = Min((int) VARSIZE_ANY_EXHDR(hashes) / HASH_LEN, PART_HASHES);
 			memcpy(part->hashes, VARDATA_ANY(hashes), (size_t) part->nhashes * HASH_LEN);
 		}
 		if (!nulls[4])
 			reader.keys = DatumGetByteaPP(row[4]);
+		reader.names = row_part_names_begin(part->names, reader.keys, part->nitems);
 		if (!nulls[3])
 			part_read_items(&reader, row[3], 0);
 		else if (!nulls[1])
@@ -193,6 +203,8 @@ row_set_read_part(const pg_uuid_t *entry, const RowSetSays *says, int number, Ro
 	}
 	SPI_freetuptable(rows);
 	part_report_missing(&reader);
+	if (reader.names != NULL && reader.faults == 0)
+		row_part_names_end(reader.names, reader.first, report, state);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	return reader.faults == 0;
@@ -205,6 +217,7 @@ typedef struct SetAudit
 	TreeRange	items;			/* the tree of the items */
 	TreeRange	nodes;			/* the one of the inner nodes that are stored, of 256 items each */
 	TreeRange	rest;			/* and the one of the items behind the last of them */
+	uint64		rest_at;		/* place of the first of these */
 	bool		lost;			/* an inner node is missing */
 	int			nwrong;			/* of those that are not their items' */
 	int64		wrong[WRONG_MAX];	/* the first ones */
@@ -215,12 +228,12 @@ audit_item(SetAudit *audit, const RowSetPart *part, int place)
 {
 	int			node = place / TREE_TILE_WIDTH;
 
-	if (!tree_range_append(&audit->items, part->leaves[place]) ||
-		!tree_range_append(&audit->rest, part->leaves[place]))
+	if ((audit->items.size >= audit->rest_at &&
+		 !tree_range_append(&audit->rest, part->leaves[place])) ||
+		!tree_range_append(&audit->items, part->leaves[place]))
 		elog(ERROR, "could not compute SHA-256");
 	if (audit->items.ncompleted == 0)
 		return;
-	tree_range_init(&audit->rest);
 	if (node >= part->nhashes)
 	{
 		audit->lost = true;
@@ -254,7 +267,7 @@ audit_nodes_are_right(const SetAudit *audit, const RowSetSays *says)
 }
 
 static void
-audit_end(const SetAudit *audit, const RowSetSays *says, RowSetReport report, void *state)
+audit_end(const SetAudit *audit, const RowSetSays *says, LedgerReport report, void *state)
 {
 	uint8_t		root[HASH_LEN];
 	bool		items_are_right;
@@ -276,7 +289,7 @@ audit_end(const SetAudit *audit, const RowSetSays *says, RowSetReport report, vo
 
 /* Parts that the set has not. */
 static void
-row_set_surplus(const pg_uuid_t *entry, const RowSetSays *says, RowSetReport report, void *state)
+row_set_surplus(const pg_uuid_t *entry, const RowSetSays *says, LedgerReport report, void *state)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[2] = {UUIDOID, INT4OID};
@@ -289,12 +302,13 @@ row_set_surplus(const pg_uuid_t *entry, const RowSetSays *says, RowSetReport rep
 	SPI_freetuptable(SPI_tuptable);
 }
 
-void
-row_set_verify(const pg_uuid_t *entry, const RowSetSays *says, RowSetReport report, void *state,
-			   pg_atomic_uint64 *done)
+/* Compare all that is stored with what the entry says; names may be NULL. */
+static void
+row_set_verify(const pg_uuid_t *entry, const RowSetSays *says, const RowSetNames *names,
+			   LedgerReport report, void *state, pg_atomic_uint64 *done)
 {
-	SetAudit	audit = {0};
-	RowSetPart	part;
+	SetAudit	audit = {.rest_at = (uint64) (says->number - says->number % TREE_TILE_WIDTH)};
+	RowSetPart	part = {.names = names};
 	RowAbout   *about;
 	bool		complete = true;
 
@@ -324,6 +338,22 @@ row_set_verify(const pg_uuid_t *entry, const RowSetSays *says, RowSetReport repo
 	}
 	row_about_free(about);
 	row_set_surplus(entry, says, report, state);
+}
+
+bool
+row_set_check(const pg_uuid_t *entry, int64 seq, const text *payload, bool names,
+			  const char **relation, LedgerReport report, void *state, pg_atomic_uint64 *done,
+			  void **kept)
+{
+	RowSetSays	says;
+	RowSetNames of_set;
+
+	if (!row_entry_parse_set(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), &says))
+		return false;
+	*relation = says.relation;
+	names = names && row_set_names(says.relation, seq, kept, &of_set);
+	row_set_verify(entry, &says, names ? &of_set : NULL, report, state, done);
+	return true;
 }
 
 /* ----- a proof ----- */

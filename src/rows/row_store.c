@@ -23,7 +23,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "ledger/chain.h"
+#include "node/trusted.h"
 #include "rows/row_insert.h"
 #include "rows/row_store.h"
 
@@ -129,7 +129,7 @@ store_records(const RowPart *part, const RecordForm *form)
 	for (int i = 0; i < part->nitems; i++)
 		if (form->start(part, i) != NULL)
 			form->add(&out, part, i);
-	return chain_bytea(out.data, (size_t) out.len);
+	return trusted_bytea(out.data, (size_t) out.len);
 }
 
 static Datum
@@ -148,7 +148,7 @@ store_keys(const RowPart *part)
 		appendStringInfoCharMacro(&out, (char) len);
 		appendBinaryStringInfo(&out, key, len);
 	}
-	return chain_bytea(out.data, (size_t) out.len);
+	return trusted_bytea(out.data, (size_t) out.len);
 }
 
 /* ----- parts ----- */
@@ -208,7 +208,7 @@ part_write_bucket(RowInsert *store, StringInfo records, const RowPart *part, con
 		row->tts_values[CHUNK_PART] = Int64GetDatum(id);
 		row->tts_values[CHUNK_BUCKET] = Int32GetDatum(bucket);
 		old = MemoryContextSwitchTo(store->context);
-		row->tts_values[CHUNK_RECORDS] = chain_bytea(records->data, (size_t) records->len);
+		row->tts_values[CHUNK_RECORDS] = trusted_bytea(records->data, (size_t) records->len);
 		MemoryContextSwitchTo(old);
 		row_insert_done(store);
 	}
@@ -256,7 +256,7 @@ row_store_part(const RowPart *part)
 	row->tts_values[SET_ENTRY] = UUIDPGetDatum(&part->entry);
 	row->tts_values[SET_NUMBER] = Int32GetDatum(part->number);
 	row->tts_values[SET_RELATION] = CStringGetTextDatum(part->relation);
-	row->tts_values[SET_HASHES] = chain_bytea(part->hashes, (size_t) part->hashes_len);
+	row->tts_values[SET_HASHES] = trusted_bytea(part->hashes, (size_t) part->hashes_len);
 	row->tts_values[SET_BITS] = Int32GetDatum(bits);
 	row->tts_isnull[SET_BITS] = part->few;
 	row->tts_isnull[SET_ITEMS] = !part->few;
@@ -265,7 +265,7 @@ row_store_part(const RowPart *part)
 	row->tts_isnull[SET_SUBJECTS] = part->subjects == NULL;
 	if (part->subjects != NULL)
 		row->tts_values[SET_SUBJECTS] = part->few ? store_records(part, &about_form) :
-			chain_bytea("", 0);
+			trusted_bytea("", 0);
 	row->tts_isnull[SET_KEYS] = part->keys_at[part->nitems] == 0;
 	if (part->keys_at[part->nitems] > 0)
 		row->tts_values[SET_KEYS] = store_keys(part);

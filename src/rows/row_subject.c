@@ -7,13 +7,14 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
-#include "ledger/chain.h"
 #include "ledger/pseudonym.h"
+#include "node/shared.h"
 #include "node/trusted.h"
 #include "rows/row_subject.h"
 
@@ -45,13 +46,25 @@ row_subject_remember(const char *identity, const uint8_t pseudonym[HASH_LEN])
 	Datum		values[2];
 	TrustedScope scope;
 
-	values[0] = chain_bytea(pseudonym, HASH_LEN);
+	values[0] = trusted_bytea(pseudonym, HASH_LEN);
 	values[1] = CStringGetTextDatum(identity);
 	trusted_begin(&scope);
 	trusted_execute(&plan, "INSERT INTO medchain.subject_identity (pseudonym, identity) VALUES "
 					"($1, $2) "
 					"ON CONFLICT (pseudonym) DO NOTHING", 2, types, values, NULL, false);
+	if (SPI_processed > 0)
+		shared_identities_changed();
 	trusted_end(&scope);
+}
+
+PG_FUNCTION_INFO_V1(medchain_identities_changed);
+
+/* identities_changed() -> void */
+Datum
+medchain_identities_changed(PG_FUNCTION_ARGS)
+{
+	shared_identities_changed();
+	PG_RETURN_VOID();
 }
 
 static uint32
@@ -112,7 +125,7 @@ row_subjects_remember(RowSubjects *subjects)
 	identities = palloc(sizeof(Datum) * (size_t) subjects->nbatch);
 	for (int i = 0; i < subjects->nbatch; i++)
 	{
-		pseudonyms[i] = chain_bytea(subjects->batch[i]->pseudonym, HASH_LEN);
+		pseudonyms[i] = trusted_bytea(subjects->batch[i]->pseudonym, HASH_LEN);
 		identities[i] = CStringGetTextDatum(subjects->batch[i]->identity);
 	}
 	values[0] = PointerGetDatum(construct_array(pseudonyms, subjects->nbatch, BYTEAOID, -1, false,
@@ -126,6 +139,8 @@ row_subjects_remember(RowSubjects *subjects)
 	/* in one order, whatever that of the rows: others wait for us, and we may for them */
 					"ORDER BY u.pseudonym "
 					"ON CONFLICT (pseudonym) DO NOTHING", 2, types, values, NULL, false);
+	if (SPI_processed > 0)
+		shared_identities_changed();
 	trusted_end(&scope);
 }
 

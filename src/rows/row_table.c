@@ -28,6 +28,7 @@ typedef struct RowTableEntry
 } RowTableEntry;
 
 static HTAB *known = NULL;
+static RowTableEntry *latest = NULL;	/* that was asked for: entries stay where they are */
 static uint64 changes = 0;		/* messages that came */
 static uint64 readings = 0;
 
@@ -89,10 +90,10 @@ row_table_type_settings(Oid type)
 		case JSONOID:
 		case JSONBOID:
 		case TIMEOID:
-			return ROW_SETTINGS_NONE;
 		case DATEOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
+			return ROW_SETTINGS_NONE;
 		case INTERVALOID:
 		case FLOAT4OID:
 		case FLOAT8OID:
@@ -103,7 +104,7 @@ row_table_type_settings(Oid type)
 	}
 }
 
-/* Types whose output function does no more than this. */
+/* Types whose output function does no more than this, under the settings that texts are made by. */
 static RowTextKind
 row_table_text_kind(Oid type)
 {
@@ -115,6 +116,12 @@ row_table_text_kind(Oid type)
 			return ROW_TEXT_INT4;
 		case INT8OID:
 			return ROW_TEXT_INT8;
+		case DATEOID:
+			return ROW_TEXT_DATE;
+		case TIMESTAMPOID:
+			return ROW_TEXT_TIMESTAMP;
+		case TIMESTAMPTZOID:
+			return ROW_TEXT_TIMESTAMPTZ;
 		case TEXTOID:
 		case VARCHAROID:
 		case BPCHAROID:
@@ -123,6 +130,23 @@ row_table_text_kind(Oid type)
 		default:
 			return ROW_TEXT_FUNCTION;
 	}
+}
+
+void
+row_table_call(RowTable *table, char *name)
+{
+	table->name = name;
+	table->id_prefix = psprintf("row\n%s\n", name);
+	table->id_prefix_len = (int) strlen(table->id_prefix);
+}
+
+void
+row_table_call_column(RowColumn *column, const char *name, bool is_key)
+{
+	column->name = pstrdup(name);
+	column->label = psprintf("%zu:%s", strlen(name), name);
+	column->label_len = (int) strlen(column->label);
+	column->is_key = is_key;
 }
 
 static void
@@ -141,12 +165,9 @@ row_table_add_column(RowTable *table, TupleDesc desc, const char *attribute, con
 				 errmsg("column \"%s\" of ledger table \"%s\" is gone", attribute, table->name),
 				 errhint("It was changed past medchain. Take the table out of the ledger and put "
 						 "it under it again.")));
+	row_table_call_column(column, name, is_key);
 	column->attribute = (AttrNumber) number;
-	column->name = pstrdup(name);
-	column->label = psprintf("%zu:%s", strlen(name), name);
-	column->label_len = (int) strlen(column->label);
 	column->since = since;
-	column->is_key = is_key;
 	column->is_virtual = TupleDescAttr(desc, number - 1)->attgenerated ==
 		COMPAT_ATTRIBUTE_GENERATED_VIRTUAL;
 	type = TupleDescAttr(desc, number - 1)->atttypid;
@@ -167,9 +188,7 @@ row_table_fill(RowTable *table, Relation relation, SPITupleTable *rows)
 	char	   *subject = SPI_getvalue(first, desc, 3);
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
 
-	table->name = SPI_getvalue(first, desc, 1);
-	table->id_prefix = psprintf("row\n%s\n", table->name);
-	table->id_prefix_len = (int) strlen(table->id_prefix);
+	row_table_call(table, SPI_getvalue(first, desc, 1));
 	table->append_only = DatumGetBool(SPI_getbinval(first, desc, 2, &isnull));
 	table->version = DatumGetInt32(SPI_getbinval(first, desc, 4, &isnull));
 	table->columns = palloc0(sizeof(RowColumn) * rows->numvals);
@@ -251,6 +270,18 @@ row_table_root(Oid relation)
 	return relation;
 }
 
+Relation
+row_table_open(Oid oid)
+{
+	Relation	relation = try_relation_open(oid, AccessShareLock);
+
+	if (relation == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("there is no table with oid %u", oid)));
+	return relation;
+}
+
 const RowTable *
 row_table_get(Relation relation)
 {
@@ -260,11 +291,16 @@ row_table_get(Relation relation)
 	RowTable   *table = NULL;
 	uint64		before;
 
+	if (latest != NULL && latest->relation == oid && latest->fresh)
+		return latest->table;
 	if (known == NULL)
 		row_table_start();
 	entry = hash_search(known, &oid, HASH_FIND, NULL);
 	if (entry != NULL && entry->fresh)
+	{
+		latest = entry;
 		return entry->table;
+	}
 	before = changes;
 	if (OidIsValid(trusted_schema(true)))
 		table = row_table_read(relation, row_table_root(oid), TopMemoryContext);

@@ -30,6 +30,9 @@ typedef enum RowTextKind
 	ROW_TEXT_INT2,
 	ROW_TEXT_INT4,
 	ROW_TEXT_INT8,
+	ROW_TEXT_DATE,
+	ROW_TEXT_TIMESTAMP,
+	ROW_TEXT_TIMESTAMPTZ,
 	ROW_TEXT_ITSELF				/* text and what is stored as text is */
 } RowTextKind;
 
@@ -66,6 +69,9 @@ typedef struct RowTable
 	uint64		reading;		/* another one each time that it is read */
 } RowTable;
 
+/* A relation that a caller named by its oid; ERROR if there is none. */
+extern Relation row_table_open(Oid oid);
+
 /*
  * NULL if the relation is neither a ledger table nor a partition of one, or this database has no
  * ledger: an answer that is kept as well.  Valid until the transaction ends.
@@ -77,6 +83,13 @@ extern const RowTable *row_table_get(Relation relation);
  * none.
  */
 extern const RowTable *row_table_as(Relation relation, Oid root);
+
+/*
+ * What the ids of rows depend on: how the ledger calls the table, and its columns; name becomes the
+ * table's.
+ */
+extern void row_table_call(RowTable *table, char *name);
+extern void row_table_call_column(RowColumn *column, const char *name, bool is_key);
 
 /*
  * For SQL texts: the relation's name, and a whole row of it; the alias alone would be a column,

@@ -65,7 +65,8 @@ utility_attach(RangeVar *parent_name, RangeVar *part_name)
 	values[0] = ObjectIdGetDatum(part);
 	values[1] = ObjectIdGetDatum(parent);
 	trusted_begin(&scope);
-	trusted_execute(&plan, "SELECT medchain.prepare_attach($1, $2)", 2, types, values, NULL, false);
+	trusted_execute(&plan, "SELECT medchain_internal.prepare_attach($1, $2)", 2, types, values,
+					NULL, false);
 	trusted_end(&scope);
 }
 
@@ -96,7 +97,8 @@ utility_drop_partition(Oid part)
 	LockRelationOid(get_partition_parent(part, true), AccessExclusiveLock);
 	LockRelationOid(part, AccessExclusiveLock);
 	trusted_begin(&scope);
-	trusted_execute(&plan, "SELECT medchain.prepare_drop($1)", 1, types, values, NULL, false);
+	trusted_execute(&plan, "SELECT medchain_internal.prepare_drop($1)", 1, types, values, NULL,
+					false);
 	trusted_end(&scope);
 }
 
@@ -120,7 +122,8 @@ utility_drop_index(Oid index)
 	values[0] = ObjectIdGetDatum(relation);
 	values[1] = ObjectIdGetDatum(index);
 	trusted_begin(&scope);
-	trusted_execute(&plan, "SELECT medchain.require_row_keys(ARRAY[$1], $2)", 2, types, values,
+	trusted_execute(&plan, "SELECT medchain_internal.require_row_keys(ARRAY[$1], $2)", 2, types,
+					values,
 					NULL, true);
 	trusted_end(&scope);
 }

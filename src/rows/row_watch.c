@@ -4,7 +4,7 @@
  * The event triggers run with every DDL command of the database, and nearly all of that is none
  * of ours.  So they go from what the command touched to the relations in question
  * (row_depend.c), ask which of these are ledger tables, and only those are looked at, by
- * medchain.observe_table() and its kin in row_ddl.sql.  The question is put to the newest
+ * medchain_internal.observe_table() and its kin in row_ddl.sql.  The question is put to the newest
  * contents of medchain.row_table (a transaction may have begun before a table was put on the
  * ledger), and leaves no lock there.
  *
@@ -119,7 +119,7 @@ watch_observe(DependWalk *walk, const char *command, ArrayBuildState *named)
 		for (int k = 0; k < count; k++)
 			if (relations[k] == relation)
 				values[2] = BoolGetDatum(others[k]);
-		trusted_execute(&observe, "SELECT medchain.observe_table($1, $2, $3, $4)",
+		trusted_execute(&observe, "SELECT medchain_internal.observe_table($1, $2, $3, $4)",
 						4, observe_types, values, NULL, false);
 	}
 }
@@ -192,7 +192,7 @@ Datum
 medchain_observe_ddl(PG_FUNCTION_ARGS)
 {
 	static SPIPlanPtr plan = NULL;
-	EventTriggerData *trigger = watch_trigger(fcinfo, "medchain.observe_ddl()");
+	EventTriggerData *trigger = watch_trigger(fcinfo, "medchain_internal.observe_ddl()");
 	const char *command = GetCommandTagName(trigger->tag);
 	ArrayBuildState *named = NULL;
 	DependWalk *walk;
@@ -274,7 +274,8 @@ watch_gone(const Oid *relations, int count, const char *command)
 
 	if (watch_is_known("row_table", relations, count) ||
 		watch_is_known("row_part", relations, count))
-		trusted_execute(&observe, "SELECT medchain.observe_gone($1, $2)", 2, types, values, NULL,
+		trusted_execute(&observe, "SELECT medchain_internal.observe_gone($1, $2)", 2, types, values,
+						NULL,
 						false);
 }
 
@@ -305,7 +306,8 @@ watch_indexes(void)
 	if (count == 0)
 		return;
 	values[0] = lookup_oid_array(relations, count);
-	trusted_execute(&check, "SELECT medchain.require_row_keys($1)", 1, types, values, NULL, false);
+	trusted_execute(&check, "SELECT medchain_internal.require_row_keys($1)", 1, types, values, NULL,
+					false);
 }
 
 PG_FUNCTION_INFO_V1(medchain_observe_drop);
@@ -318,7 +320,7 @@ Datum
 medchain_observe_drop(PG_FUNCTION_ARGS)
 {
 	static SPIPlanPtr plan = NULL;
-	EventTriggerData *trigger = watch_trigger(fcinfo, "medchain.observe_drop()");
+	EventTriggerData *trigger = watch_trigger(fcinfo, "medchain_internal.observe_drop()");
 	const char *command = GetCommandTagName(trigger->tag);
 	DependWalk *walk;
 	TrustedScope scope;
@@ -390,7 +392,7 @@ medchain_observe_rewrite(PG_FUNCTION_ARGS)
 	int			count = 0;
 	TrustedScope scope;
 
-	(void) watch_trigger(fcinfo, "medchain.observe_rewrite()");
+	(void) watch_trigger(fcinfo, "medchain_internal.observe_rewrite()");
 
 	/* the other reasons leave what rows say as it is */
 	if ((DatumGetInt32(DirectFunctionCall1(pg_event_trigger_table_rewrite_reason, (Datum) 0)) &

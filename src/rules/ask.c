@@ -93,6 +93,19 @@ ask_contract_terms(Rules *rules, Pool *pool, JsonSlice terms, int64_t time)
 	return member_terms_reason(rules->members, statement_new(rules->facts, &claim, "", 0));
 }
 
+const char *
+ask_anchors(Rules *rules, Pool *pool, JsonSlice terms, int64_t time)
+{
+	Claim		claim = ask_claim(pool, rules->data_center, CLAIM_ANCHORS, "", time);
+	MemberClaim asked = {.by = rules->members->center};
+	const char *reason;
+
+	claim.body = terms;
+	asked.said = statement_new(rules->facts, &claim, "", 0);
+	reason = member_anchors_terms(rules->members, asked.said);
+	return reason != NULL ? reason : member_anchors_late(rules->members, &asked);
+}
+
 bool
 ask_certificate_is_of(Rules *rules, const char *certificate, const char *member)
 {
@@ -108,7 +121,10 @@ ask_revoked(Rules *rules, const char *certificate)
 {
 	const CertificateFact *fact = facts_certificate(rules->facts, certificate);
 
-	return fact->reason == NULL ? member_revocation(rules->members, fact) : NULL;
+	return fact->reason == NULL ? member_revocation(rules->members, fact,
+													member_anchors_at(rules->members,
+																	  rules->members->center,
+																	  INT64_MAX)) : NULL;
 }
 
 const char *

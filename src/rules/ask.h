@@ -37,6 +37,9 @@ extern bool ask_examinee_signed_before(Rules *rules, Pool *pool, const char *mem
 /* What is wrong with the terms of a contract that the data centre offers then; NULL: nothing. */
 extern const char *ask_contract_terms(Rules *rules, Pool *pool, JsonSlice terms, int64_t time);
 
+/* What is wrong with trust anchors that the data centre sets then; NULL: nothing. */
+extern const char *ask_anchors(Rules *rules, Pool *pool, JsonSlice terms, int64_t time);
+
 /* Is a certificate (PEM) made out to the name in one of that member's contracts? */
 extern bool ask_certificate_is_of(Rules *rules, const char *certificate, const char *member);
 

@@ -24,6 +24,7 @@ static const struct
 	[CLAIM_ENDING] = {"ending", NULL},
 	[CLAIM_REKEY] = {"rekey", "application/vnd.medchain.rekey+json"},
 	[CLAIM_CRL] = {"crl", NULL},
+	[CLAIM_ANCHORS] = {"anchors", "application/vnd.medchain.anchors+json"},
 	[CLAIM_POLICY] = {"policy", NULL},
 	[CLAIM_EXAMINEE_KEY] = {"examinee_key", "application/vnd.medchain.examinee+json"},
 	[CLAIM_EXAMINEE_WITHDRAWAL] = {"examinee_withdrawal", NULL},
@@ -75,6 +76,8 @@ claim_about(Pool *pool, const Claim *claim)
 	{
 		case CLAIM_ACCEPTANCE:
 			return pool_text(pool, claim->origin);
+		case CLAIM_ANCHORS:
+			return pool_text(pool, "");
 		case CLAIM_PROTOCOL:
 			return pool_text(pool, claim->id);
 		case CLAIM_EXAMINEE_WITHDRAWAL:
@@ -134,19 +137,19 @@ claim_id(const uint8_t id[ENTRY_ID_LEN], char out[CLAIM_UUID_SIZE])
 }
 
 bool
-claim_read(Pool *pool, const char *payload, size_t len, const char *origin, int64_t seq,
-		   int64_t height, int64_t sealed, Claim *claim)
+claim_read_envelope(Pool *pool, const char *payload, size_t len, const char *origin, int64_t seq,
+					int64_t height, int64_t sealed, Claim *claim, SignedText *envelope)
 {
 	Entry		entry;
-	const char *body = NULL;
+	const char *body;
+	bool		readable;
 	bool		strict;
 
 	memset(claim, 0, sizeof(*claim));
-	if (entry_read(payload, len, &entry, NULL))
-		body = entry.body;
-	else if (!entry_read_old(payload, len, &entry, NULL))
-		return false;
-	if (!claim_kind_from_name(entry.kind, &claim->kind) || !period_time(entry.time, &claim->time) ||
+	memset(envelope, 0, sizeof(*envelope));
+	if (!entry_read_any(payload, len, &entry, &readable, NULL) ||
+		!claim_kind_from_name(entry.kind, &claim->kind) ||
+		!period_time(entry.time, &claim->time) ||
 		!hash_leaf(payload, len, claim->leaf))
 		return false;
 	strict = (CLAIM_SET(claim->kind) & CLAIM_SET_MEMBER) != 0;
@@ -157,17 +160,28 @@ claim_read(Pool *pool, const char *payload, size_t len, const char *origin, int6
 	claim->sealed = sealed;
 	claim->has_subject = entry.has_subject;
 	memcpy(claim->subject, entry.subject, HASH_LEN);
-	claim->body = claim_object(pool, body, entry.body_len, strict);
-	if (kinds[claim->kind].type != NULL)
+	body = readable ? entry.body : NULL;
+	if (kinds[claim->kind].type == NULL)
+		claim->body = claim_object(pool, body, entry.body_len, strict);
+	else
 	{
-		SignedText	envelope;
-
-		signed_text_read(pool, claim->body, kinds[claim->kind].type, &envelope);
-		claim->body = claim_object(pool, envelope.payload, envelope.payload_len, strict);
+		signed_text_read_text(pool, body != NULL ? body : "", body != NULL ? entry.body_len : 0,
+							  strict ? JSON_TEXT_STRICT : JSON_TEXT_UNIQUE,
+							  kinds[claim->kind].type, envelope);
+		claim->body = claim_object(pool, envelope->payload, envelope->payload_len, strict);
 	}
 	claim->about = claim_about(pool, claim);
 	claim->reason = "not judged yet";
 	return true;
+}
+
+bool
+claim_read(Pool *pool, const char *payload, size_t len, const char *origin, int64_t seq,
+		   int64_t height, int64_t sealed, Claim *claim)
+{
+	SignedText	envelope;
+
+	return claim_read_envelope(pool, payload, len, origin, seq, height, sealed, claim, &envelope);
 }
 
 void
@@ -176,16 +190,18 @@ claim_envelope(Pool *pool, const char *payload, size_t len, SignedText *envelope
 	Entry		entry;
 	ClaimKind	kind;
 	JsonSlice	body = {NULL};
-	const char *type = "";
 
-	if (entry_read(payload, len, &entry, NULL) && claim_kind_from_name(entry.kind, &kind))
+	if (!entry_read(payload, len, &entry, NULL) || !claim_kind_from_name(entry.kind, &kind))
+		signed_text_read(pool, body, "", envelope);
+	else if (kind == CLAIM_ACCEPTANCE)
 	{
 		body = claim_object(pool, entry.body, entry.body_len, false);
-		type = kind == CLAIM_ACCEPTANCE ? kinds[CLAIM_CONTRACT].type : kinds[kind].type;
-		if (kind == CLAIM_ACCEPTANCE)
-			body = json_slice_get(body, "envelope");
+		signed_text_read(pool, json_slice_get(body, "envelope"), kinds[CLAIM_CONTRACT].type,
+						 envelope);
 	}
-	signed_text_read(pool, body, type != NULL ? type : "", envelope);
+	else
+		signed_text_read_text(pool, entry.body, entry.body_len, JSON_TEXT_UNIQUE,
+							  kinds[kind].type != NULL ? kinds[kind].type : "", envelope);
 }
 
 bool

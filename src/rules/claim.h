@@ -16,6 +16,7 @@ typedef enum ClaimKind
 {
 	CLAIM_GENESIS, CLAIM_CONTRACT, CLAIM_ACCEPTANCE, CLAIM_CONFIGURE, CLAIM_SUSPEND,
 	CLAIM_REINSTATE, CLAIM_EXPEL, CLAIM_ENDING, CLAIM_REKEY, CLAIM_CRL,
+	CLAIM_ANCHORS,
 	CLAIM_POLICY, CLAIM_EXAMINEE_KEY, CLAIM_EXAMINEE_WITHDRAWAL,
 	CLAIM_PROTOCOL, CLAIM_AMENDMENT, CLAIM_REVOCATION, CLAIM_NOTE,
 	CLAIM_BIND_ROLE,
@@ -63,6 +64,11 @@ extern bool claim_kind_from_name(const char *name, ClaimKind *kind);
  */
 extern bool claim_read(Pool *pool, const char *payload, size_t len, const char *origin, int64_t seq,
 					   int64_t height, int64_t sealed, Claim *claim);
+
+/* The same, with the envelope that the entry is; without a type if entries of its kind are none. */
+extern bool claim_read_envelope(Pool *pool, const char *payload, size_t len, const char *origin,
+								int64_t seq, int64_t height, int64_t sealed, Claim *claim,
+								SignedText *envelope);
 
 /* The envelope that a claim's entry is, or has in it (acceptance): out of the entry's text. */
 extern void claim_envelope(Pool *pool, const char *payload, size_t len, SignedText *envelope);

@@ -176,3 +176,10 @@ entry_read_old(const char *text, size_t len, Entry *entry, CoreError *error)
 {
 	return entry_read_by(text, len, JSON_TEXT_OLD, entry, error);
 }
+
+bool
+entry_read_any(const char *text, size_t len, Entry *entry, bool *readable, CoreError *why)
+{
+	*readable = entry_read(text, len, entry, why);
+	return *readable || entry_read_old(text, len, entry, NULL);
+}

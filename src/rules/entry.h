@@ -41,6 +41,13 @@ extern bool entry_read(const char *text, size_t len, Entry *entry, CoreError *er
 extern bool entry_read_old(const char *text, size_t len, Entry *entry, CoreError *error);
 
 /*
+ * By either: what is on a ledger.  False if it is no entry by those of old.  readable: everybody
+ * can read it, and it says something; if not, why says the reason (NULL: nobody asks).
+ */
+extern bool entry_read_any(const char *text, size_t len, Entry *entry, bool *readable,
+						   CoreError *why);
+
+/*
  * May entries be of a kind that is called so?  Up to ENTRY_KIND_MAX lower-case letters, digits,
  * dots, dashes and underscores, a letter first.
  */

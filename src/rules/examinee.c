@@ -356,6 +356,16 @@ examinee_registrar_signed(Rules *rules, Pool *pool, const Claim *claim, const Ex
 	return signed_by;
 }
 
+static bool
+examinee_signed_by(Rules *rules, Pool *pool, const Claim *other, void *state)
+{
+	bool		found = false;
+
+	for (const ExamineeKey *key = state; key != NULL && !found; key = key->next)
+		found = rules_signed(rules, pool, other, key->key) == NULL;
+	return found;
+}
+
 /*
  * Rule: a signature is consent once: what was revoked or amended since does not come back with it.
  * The terms name the issuer, so that the entry which it was made for is on the same chain.
@@ -364,35 +374,8 @@ examinee_registrar_signed(Rules *rules, Pool *pool, const Claim *claim, const Ex
 bool
 examinee_signed_before(Rules *rules, Pool *pool, const Claim *claim)
 {
-	const ExamineeKey *keys = examinee_keys(rules, pool, claim->subject);
-	ClaimQuery	query = {
-		.kinds = CLAIM_SET(CLAIM_PROTOCOL) | CLAIM_SET(CLAIM_AMENDMENT),
-		.origin = claim->origin, .first = 0, .last = claim->seq - 1, .subject = claim->subject
-	};
-	size_t		len;
-	const char *terms = json_slice_comparable(pool, claim->body, &len);
-	Pool	   *other_pool = pool_new();
-	Claim		other;
-	Claim		after;
-	bool		begun = false;
-	bool		found = false;
-
-	while (!found && rules->store->claim_next(rules->store_state, &query, begun ? &after : NULL,
-											  other_pool, &other))
-	{
-		size_t		other_len;
-		const char *other_terms = json_slice_comparable(other_pool, other.body, &other_len);
-
-		if (other_len == len && memcmp(other_terms, terms, len) == 0)
-			for (const ExamineeKey *key = keys; key != NULL && !found; key = key->next)
-				found = rules_signed(rules, other_pool, &other, key->key) == NULL;
-		after = other;
-		after.origin = claim->origin;
-		begun = true;
-		pool_reset(other_pool);
-	}
-	pool_free(other_pool);
-	return found;
+	return signed_before(rules, pool, claim, examinee_signed_by,
+						 examinee_keys(rules, pool, claim->subject));
 }
 
 /*

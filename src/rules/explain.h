@@ -4,17 +4,7 @@
 #ifndef MEDCHAIN_RULES_EXPLAIN_H
 #define MEDCHAIN_RULES_EXPLAIN_H
 
-#include "rules/rules.h"
-
-typedef enum ExplainResult
-{
-	EXPLAIN_HOLDS, EXPLAIN_FAILS,
-	EXPLAIN_NOT_ASKED			/* as one before it fails */
-} ExplainResult;
-
-/* A condition, and what it was judged by; the texts are visit's for the call. */
-typedef void (*ExplainVisit) (void *state, const char *condition, ExplainResult result,
-							  const char *judged_by);
+#include "rules/explain_tell.h"
 
 /*
  * The conditions for an entry to have effect, in the order in which they are asked, the last one

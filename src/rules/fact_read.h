@@ -5,7 +5,9 @@
 #ifndef MEDCHAIN_RULES_FACT_READ_H
 #define MEDCHAIN_RULES_FACT_READ_H
 
-#include "rules/facts.h"
+#include "core/error.h"
+#include "rules/fact.h"
+#include "rules/pool.h"
 
 extern KeyFact *fact_key_read(Pool *pool, const char *given);
 extern CertificateFact *fact_certificate_read(Pool *pool, const char *given);

@@ -9,8 +9,10 @@
 #include "core/certificate.h"
 #include "core/crl.h"
 #include "rules/fact_read.h"
+#include "rules/facts.h"
 
-#define FACTS_SIGNED 16384		/* signatures that are remembered */
+#define FACTS_SIGNED 16384		/* signatures that are remembered, */
+#define FACTS_SIGNED_WAYS 4		/* each in one of so many places */
 #define FACTS_QUESTION_PARTS 4
 #define FACTS_ONCE 512			/* keys of the many that are remembered */
 
@@ -41,9 +43,11 @@ struct Facts
 	Map		   *keys;
 	Map		   *certificates;
 	Map		   *paths;			/* by the pointers to what they are about, as the next two */
+	Map		   *anchors;
 	Map		   *crls;
 	Map		   *revocations;
 	SignedSlot *signatures;
+	unsigned	signed_next;	/* which of them the next one takes */
 	OnceSlot	once[FACTS_ONCE];
 };
 
@@ -61,6 +65,7 @@ facts_new(const RulesStore *store, void *store_state)
 	facts->keys = map_new(pool);
 	facts->certificates = map_new(pool);
 	facts->paths = map_new(pool);
+	facts->anchors = map_new(pool);
 	facts->crls = map_new(pool);
 	facts->revocations = map_new(pool);
 	return facts;
@@ -266,6 +271,13 @@ facts_path_find(Facts *facts, const CertificateFact *certificate, const char *an
 					   period_from_seconds(path[0].not_after));
 }
 
+static void
+facts_path_refuse(Facts *facts, PathFact *path, const char *reason)
+{
+	path->reason = facts_keep(facts, reason);
+	path->told = pool_format(facts->pool, "certificate is not accepted: %s", reason);
+}
+
 /* The path that a store's answer, or ours, tells. */
 static void
 facts_path_read(Facts *facts, const char *answer, PathFact *path)
@@ -274,7 +286,7 @@ facts_path_read(Facts *facts, const char *answer, PathFact *path)
 
 	if (answer[0] == '!')
 	{
-		path->reason = facts_keep(facts, answer + 1);
+		facts_path_refuse(facts, path, answer + 1);
 		return;
 	}
 	path->term.has_from = path->term.from_inclusive = true;
@@ -304,7 +316,7 @@ facts_path(Facts *facts, const CertificateFact *certificate, const char *anchors
 	*place = path = pool_alloc(facts->pool, sizeof(PathFact));
 	if (certificate->reason != NULL)
 	{
-		path->reason = certificate->reason;
+		facts_path_refuse(facts, path, certificate->reason);
 		return path;
 	}
 	fact_digest(anchors, anchors_digest);
@@ -318,6 +330,36 @@ facts_path(Facts *facts, const CertificateFact *certificate, const char *anchors
 	facts_path_read(facts, answer, path);
 	pool_reset(facts->scratch);
 	return path;
+}
+
+const char *
+facts_anchors(Facts *facts, const char *anchors, int64_t at)
+{
+	const void *named[] = {anchors, (const void *) (uintptr_t) at};
+	void	  **place = map_at(facts->anchors, named, sizeof(named));
+	uint8_t		digest[HASH_LEN];
+	const uint8_t *digests[] = {digest};
+	uint8_t		question[HASH_LEN];
+	CoreError	error = {0};
+	char	   *answer;
+
+	if (*place == NULL)
+	{
+		fact_digest(anchors, digest);
+		facts_question("anchors", digests, 1, at, question);
+		answer = facts_ask_store(facts, question);
+		if (answer == NULL)
+		{
+			answer = "";
+			if (!certificate_anchors(anchors, strlen(anchors), period_seconds(at), &error))
+				answer = pool_text(facts->scratch, fact_reason(facts->scratch, &error));
+			facts_tell_store(facts, question, answer);
+		}
+		*place = (void *) facts_keep(facts, answer);
+		pool_reset(facts->scratch);
+	}
+	answer = *place;
+	return answer[0] != '\0' ? answer : NULL;
 }
 
 /* ----- revocation lists ----- */
@@ -397,7 +439,7 @@ facts_revocation(Facts *facts, const char *crl, const CertificateFact *certifica
 /* ----- signatures ----- */
 
 static const char *
-facts_signed_find(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
+facts_signed_find(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, bool fresh,
 				  FactsEnvelope load, void *state)
 {
 	const uint8_t *digests[] = {leaf, key->digest};
@@ -406,7 +448,7 @@ facts_signed_find(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key
 	const char *reason;
 
 	facts_question("signed", digests, 2, 0, question);
-	answer = facts_ask_store(facts, question);
+	answer = fresh ? NULL : facts_ask_store(facts, question);
 	if (answer != NULL)
 		reason = answer[0] != '\0' ? facts_keep(facts, answer) : NULL;
 	else
@@ -421,27 +463,56 @@ facts_signed_find(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key
 	return reason;
 }
 
-const char *
-facts_signed(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, FactsEnvelope load,
-			 void *state)
+/* Where that signature is remembered; if it is not, where there is room for it. */
+static SignedSlot *
+facts_signed_slot(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, bool *found)
 {
 	uint64_t	place[2];
-	SignedSlot *slot;
+	SignedSlot *set;
 
 	if (facts->signatures == NULL)
 		facts->signatures = pool_alloc(facts->pool, FACTS_SIGNED * sizeof(SignedSlot));
 	memcpy(&place[0], leaf, sizeof(uint64_t));
 	memcpy(&place[1], key->digest, sizeof(uint64_t));
-	slot = &facts->signatures[(place[0] ^ place[1]) % FACTS_SIGNED];
-	if (!slot->used || memcmp(slot->leaf, leaf, HASH_LEN) != 0 ||
-		memcmp(slot->key, key->digest, HASH_LEN) != 0)
+	set = &facts->signatures[(place[0] ^ place[1]) % (FACTS_SIGNED / FACTS_SIGNED_WAYS) *
+							 FACTS_SIGNED_WAYS];
+	for (int i = 0; i < FACTS_SIGNED_WAYS; i++)
 	{
-		const char *reason = facts_signed_find(facts, leaf, key, load, state);
+		*found = set[i].used && memcmp(set[i].leaf, leaf, HASH_LEN) == 0 &&
+			memcmp(set[i].key, key->digest, HASH_LEN) == 0;
+		if (*found)
+			return &set[i];
+	}
+	return &set[facts->signed_next++ % FACTS_SIGNED_WAYS];
+}
 
+static const char *
+facts_signed_by(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, bool fresh,
+				FactsEnvelope load, void *state)
+{
+	bool		found;
+	SignedSlot *slot = facts_signed_slot(facts, leaf, key, &found);
+
+	if (!found)
+	{
+		slot->reason = facts_signed_find(facts, leaf, key, fresh, load, state);
 		slot->used = true;
 		memcpy(slot->leaf, leaf, HASH_LEN);
 		memcpy(slot->key, key->digest, HASH_LEN);
-		slot->reason = reason;
 	}
 	return slot->reason;
+}
+
+const char *
+facts_signed(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, FactsEnvelope load,
+			 void *state)
+{
+	return facts_signed_by(facts, leaf, key, false, load, state);
+}
+
+void
+facts_sign_fresh(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
+				 FactsEnvelope load, void *state)
+{
+	(void) facts_signed_by(facts, leaf, key, true, load, state);
 }

@@ -9,46 +9,9 @@
 #ifndef MEDCHAIN_RULES_FACTS_H
 #define MEDCHAIN_RULES_FACTS_H
 
+#include "rules/fact.h"
 #include "rules/map.h"
 #include "rules/store.h"
-
-/* A public key, as it was given: PEM of the key, or of a certificate. */
-typedef struct KeyFact
-{
-	const char *given;
-	uint8_t		digest[HASH_LEN];	/* SHA-256 of that text */
-	const char *reason;			/* why it is none that we take; NULL: it is */
-	const char *pem;			/* in its one spelling */
-	const char *fingerprint;	/* hex */
-} KeyFact;
-
-/* A certificate with the intermediates that came with it. */
-typedef struct CertificateFact
-{
-	const char *given;
-	uint8_t		digest[HASH_LEN];	/* SHA-256 of that text */
-	const char *reason;			/* why it cannot be read; NULL: it can */
-	const char *subject;
-	uint8_t		fingerprint[HASH_LEN];
-	const KeyFact *key;
-	int			nabove;
-	const char *const *above;	/* PEM of each intermediate */
-} CertificateFact;
-
-/* A certificate under trust anchors, at a time. */
-typedef struct PathFact
-{
-	const char *reason;			/* why it is not accepted; NULL: it is */
-	Period		term;			/* that it, and every CA above it, is made out for */
-} PathFact;
-
-/* What a list says about a certificate, or a CA above it. */
-typedef struct RevocationFact
-{
-	bool		revoked;
-	int64_t		since;
-	const char *reason;
-} RevocationFact;
 
 typedef struct Facts Facts;
 
@@ -71,6 +34,9 @@ extern Pool *facts_pool(Facts *facts);	/* what stays as long as the facts do */
 extern const PathFact *facts_path(Facts *facts, const CertificateFact *certificate,
 								  const char *anchors, int64_t at);
 
+/* Why these cannot be trust anchors from that time on; NULL: they can. */
+extern const char *facts_anchors(Facts *facts, const char *anchors, int64_t at);
+
 /*
  * Why a revocation list is not accepted from one of these CAs (PEM); NULL: it is.  Here and below,
  * lists, issuers and anchors are texts that facts_keep() has returned.
@@ -89,5 +55,9 @@ typedef const SignedText *(*FactsEnvelope) (void *state);
 
 extern const char *facts_signed(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
 								FactsEnvelope load, void *state);
+
+/* Find it out of an entry that is new, so that the store need not be asked. */
+extern void facts_sign_fresh(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
+							 FactsEnvelope load, void *state);
 
 #endif

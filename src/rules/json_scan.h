@@ -4,7 +4,8 @@
 #ifndef MEDCHAIN_RULES_JSON_SCAN_H
 #define MEDCHAIN_RULES_JSON_SCAN_H
 
-#include "rules/json_text.h"
+#include "core/error.h"
+#include "rules/json_limits.h"
 #include "rules/pool.h"
 
 /* What jansson is to read for a text. */

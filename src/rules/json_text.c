@@ -14,6 +14,9 @@
 #include <jansson.h>
 
 #include "rules/json_scan.h"
+#include "rules/json_text.h"
+
+#define JSON_NAME_PLAIN 64		/* names shorter than that need no jansson to be told apart */
 
 typedef struct Reader
 {
@@ -105,32 +108,75 @@ json_value(Reader *reader)
 	return value;
 }
 
+/* A name of the outermost object: no other may be the same. */
+static bool
+json_only(Reader *reader, const char *name)
+{
+	if (reader->names == NULL)
+		return true;
+	if (json_object_get(reader->names, name) != NULL)
+		return json_twice(reader);
+	return json_object_set_new(reader->names, name, json_true()) == 0 || json_no_memory(reader);
+}
+
 static bool
 json_name(Reader *reader)
 {
+	const char *first = reader->at;
+	char		plain[JSON_NAME_PLAIN];
 	json_t	   *name;
-	bool		fine = true;
+	bool		fine;
 
-	if (reader->names == NULL && json_plain(reader))
-		return true;
+	if (json_plain(reader))
+	{
+		size_t		len = (size_t) (reader->at - first) - 2;
+
+		if (reader->names == NULL)
+			return true;
+		if (len < sizeof(plain))
+		{
+			memcpy(plain, first + 1, len);
+			plain[len] = '\0';
+			return json_only(reader, plain);
+		}
+		reader->at = first;
+	}
 	if (reader->at == reader->end || *reader->at != '"')
 		return json_no_json(reader);
 	name = json_value(reader);
 	if (name == NULL)
 		return false;
-	if (reader->names != NULL && json_object_get(reader->names, json_string_value(name)) != NULL)
-		fine = json_twice(reader);
-	else if (reader->names != NULL &&
-			 json_object_set_new(reader->names, json_string_value(name), json_true()) != 0)
-		fine = json_no_memory(reader);
+	fine = json_only(reader, json_string_value(name));
 	json_decref(name);
 	return fine;
 }
 
-/* text: as it was given; scan: as jansson reads it. */
+typedef void (*ReaderField) (void *state, const char *name, const char *name_end,
+							 const char *value, const char *value_end);
+
+static bool json_object_fields(Reader *reader, ReaderField field, void *state);
+
+/*
+ * Goes behind a value.  An object in which names may be there twice is taken apart as well, which
+ * saves jansson the long strings in it: an envelope is one; not what is in that again.
+ */
 static bool
-json_fields(Reader *reader, const char *text, const JsonScan *scan, JsonTextField field,
-			void *state)
+json_skip(Reader *reader, bool outermost)
+{
+	json_t	   *found;
+
+	if (json_plain(reader))
+		return true;
+	if (outermost && reader->names == NULL && reader->at < reader->end && *reader->at == '{')
+		return json_object_fields(reader, NULL, NULL);
+	found = json_value(reader);
+	json_decref(found);
+	return found != NULL;
+}
+
+/* field is NULL within the outermost object. */
+static bool
+json_object_fields(Reader *reader, ReaderField field, void *state)
 {
 	bool		more;
 
@@ -140,33 +186,55 @@ json_fields(Reader *reader, const char *text, const JsonScan *scan, JsonTextFiel
 	while (more)
 	{
 		const char *name;
+		const char *name_end;
 		const char *value;
-		size_t		name_len;
 
 		json_space(reader);
-		name = text + (reader->at - scan->text);
+		name = reader->at;
 		if (!json_name(reader))
 			return false;
-		name_len = (size_t) (text + (reader->at - scan->text) - name);
+		name_end = reader->at;
 		if (!json_char(reader, ':'))
 			return json_no_json(reader);
 		json_space(reader);
-		value = text + (reader->at - scan->text);
-		if (!json_plain(reader))
-		{
-			json_t	   *found = json_value(reader);
-
-			if (found == NULL)
-				return false;
-			json_decref(found);
-		}
+		value = reader->at;
+		if (!json_skip(reader, field != NULL))
+			return false;
 		if (field != NULL)
-			field(state, name, name_len, value,
-				  (size_t) (text + (reader->at - scan->text) - value));
+			field(state, name, name_end, value, reader->at);
 		more = json_char(reader, ',');
 		if (!more && !json_char(reader, '}'))
 			return json_no_json(reader);
 	}
+	return true;
+}
+
+/* Whom to tell of fields, as they stand in the text that was given: jansson may read another. */
+typedef struct Told
+{
+	const char *text;
+	const JsonScan *scan;
+	JsonTextField field;
+	void	   *state;
+} Told;
+
+static void
+json_tell(void *state, const char *name, const char *name_end, const char *value,
+		  const char *value_end)
+{
+	const Told *told = state;
+
+	if (told->field != NULL)
+		told->field(told->state, told->text + (name - told->scan->text),
+					(size_t) (name_end - name), told->text + (value - told->scan->text),
+					(size_t) (value_end - value));
+}
+
+static bool
+json_fields(Reader *reader, Told *told)
+{
+	if (!json_object_fields(reader, json_tell, told))
+		return false;
 	json_space(reader);
 	return reader->at == reader->end || json_no_json(reader);
 }
@@ -177,6 +245,7 @@ json_text_object(const char *text, size_t len, JsonTextRules rules,
 {
 	JsonScan	scan;
 	Reader		reader = {.error = error};
+	Told		told = {text, &scan, field, state};
 	bool		fine;
 
 	if (!json_scan(text, len, rules, &scan, error))
@@ -189,7 +258,7 @@ json_text_object(const char *text, size_t len, JsonTextRules rules,
 		reader.names = json_loadb("{}", 2, 0, NULL);
 	}
 	fine = rules >= JSON_TEXT_UNIQUE && reader.names == NULL ? json_no_memory(&reader) :
-		json_fields(&reader, text, &scan, field, state);
+		json_fields(&reader, &told);
 	json_decref(reader.names);
 	free(scan.copy);
 	return fine;

@@ -37,7 +37,7 @@ map_mix(uint64_t a, uint64_t b)
 }
 
 /* As wyhash does it: multiplications with a secret. */
-static uint64_t
+uint64_t
 map_hash(const void *key, size_t len)
 {
 	const uint8_t *at = key;

@@ -18,4 +18,7 @@ extern void *map_get(const Map *map, const void *key, size_t len);
 /* Where it is, or is to be put: NULL stands there at first.  Valid until the next call. */
 extern void **map_at(Map *map, const void *key, size_t len);
 
+/* That hash, for caches of other forms; not before there is a map, which makes the key. */
+extern uint64_t map_hash(const void *key, size_t len);
+
 #endif

@@ -19,6 +19,7 @@ members_new(const char *alliance, const char *data_center, Facts *facts)
 	members->data_center = pool_text(pool, data_center);
 	members->parties = map_new(pool);
 	members->offers = map_new(pool);
+	members->sequences = map_new(pool);
 	return members;
 }
 
@@ -82,6 +83,7 @@ member_constant_reason(const MemberClaim *claim)
 		[CLAIM_REINSTATE] = "only the data centre reinstates members",
 		[CLAIM_EXPEL] = "only the data centre expels members",
 		[CLAIM_CRL] = "only the data centre adds revocation lists",
+		[CLAIM_ANCHORS] = "only the data centre renews trust anchors",
 		[CLAIM_REKEY] = "only the data centre and the member itself change its key"
 	};
 	const Claim *said = &claim->said->claim;
@@ -121,6 +123,9 @@ member_file_center(Members *members, MemberClaim *claim)
 			break;
 		case CLAIM_CRL:
 			member_list_add(members, &members->crls, claim);
+			break;
+		case CLAIM_ANCHORS:
+			member_list_add(members, &members->renewals, claim);
 			break;
 		default:
 			break;
@@ -212,7 +217,8 @@ members_remove(Members *members, const char *origin, int64_t first)
 	Party	   *by = members_party(members, origin);
 	MemberClaims *lists[] = {
 		&members->claims, &members->center_claims, &members->center_lost, &members->crls,
-		&members->endings, &members->configures, &members->acceptances, &members->rekeys
+		&members->endings, &members->configures, &members->acceptances, &members->rekeys,
+		&members->renewals
 	};
 
 	if (by == NULL)

@@ -23,7 +23,11 @@ typedef struct MemberClaim
 	bool		effective;
 	const char *reason;			/* why it has no effect */
 	const char *told;			/* what the store knows: a reason, or NULL; empty: nothing */
+	bool		in_order;		/* renewal of trust anchors: but for when it was said */
 	bool		constant;		/* whatever else is known, it is judged like that */
+	size_t		certified;		/* where its certificate was put last, from 1 on */
+	const void *asked;			/* KeyRow.until, when the keys up to there were asked, */
+	const char *answered;		/* and why none of them has signed it */
 } MemberClaim;
 
 typedef struct MemberClaims
@@ -68,6 +72,7 @@ typedef struct KeyRow
 	int64_t		from_height;
 	const KeyFact *key;
 	MemberClaim *cause;			/* a change of key; NULL: the first */
+	const void *until;			/* stands for all keys up to here, one after the other */
 } KeyRow;
 
 typedef struct MemberRow
@@ -150,7 +155,11 @@ typedef struct Members
 	MemberClaims rekeys;		/* by the members themselves */
 	MemberClaim *genesis;
 	Map		   *offers;			/* by id: MemberClaims of contracts */
+	Map		   *sequences;		/* of keys, by the one before and the last key: KeyRow.until */
 	const char *anchors;		/* trust anchors, of genesis; NULL: it is not here */
+	MemberClaims renewals;		/* of them, by the data centre */
+	size_t		nrenewed;		/* so many of these are judged, while that is done */
+	const char *issuers;		/* those of genesis and of all renewals: who may sign lists */
 } Members;
 
 extern Members *members_new(const char *alliance, const char *data_center, Facts *facts);
@@ -197,12 +206,32 @@ extern void member_keys(Members *members, Party *party, const KeyFact *first);
 extern const char *member_rekey_reason(Members *members, const MemberClaim *claim,
 									   const KeyFact *key);
 
-/* Why the envelope is not signed by a key that the author's ledger has had up to there. */
-extern const char *member_author_reason(Members *members, const MemberClaim *claim);
+/*
+ * Why the envelope is not signed by a key that the author's ledger has had up to there; otherwise:
+ * the answer if it has had none.
+ */
+extern const char *member_key_reason(Members *members, MemberClaim *claim, const char *otherwise);
+extern const char *member_author_reason(Members *members, MemberClaim *claim);
 
 /* What only the data centre does, about a member (NULL: about none), by an entry of its chain. */
 extern const char *member_governor_reason(const MemberClaim *claim, const Party *about,
 										  const char *denied);
+
+/* ----- trust anchors: member_anchors.c ----- */
+
+/* Those in force for an entry of that chain. */
+extern const char *member_anchors_at(const Members *members, const Party *party, int64_t seq);
+
+/* Judge the data centre's renewals up to that entry of its chain; begin: the first ones. */
+extern void member_anchors_begin(Members *members);
+extern void member_anchors_settle(Members *members, int64_t seq);
+
+/* Why a change of key has no certificate that any of the alliance's anchors accept. */
+extern const char *member_anchors_rekey(Members *members, const MemberClaim *claim);
+
+/* Why it is not the time for a renewal; and what else is wrong with one. */
+extern const char *member_anchors_late(const Members *members, const MemberClaim *claim);
+extern const char *member_anchors_terms(Members *members, const Statement *said);
 
 /* What is wrong with the terms of a contract; NULL: nothing. */
 extern const char *member_terms_reason(Members *members, Statement *said);
@@ -213,9 +242,10 @@ extern const char *member_terms_reason(Members *members, Statement *said);
  */
 extern const char *member_issuers(Members *members, int64_t seq);
 
-/* When a certificate was revoked; NULL: it was not. */
+/* When a certificate that these anchors accept was revoked; NULL: it was not. */
 extern const RevocationFact *member_revocation(Members *members,
-											   const CertificateFact *certificate);
+											   const CertificateFact *certificate,
+											   const char *anchors);
 
 /* The contract with that id that counts, or NULL. */
 extern MemberClaim *member_offer(const Members *members, const char *id);

@@ -55,19 +55,9 @@ center_genesis_reason(Members *members, const MemberClaim *claim)
  * signed it.  (doc/ledger.md, "Whose entry counts")
  */
 const char *
-member_author_reason(Members *members, const MemberClaim *claim)
+member_author_reason(Members *members, MemberClaim *claim)
 {
-	const Standing *now = claim->by->now;
-	const char *reason = "the author's ledger is not configured";
-
-	for (size_t i = now->nkeys; i > 0; i--)
-		if (now->keys[i - 1].from_height <= claim->said->claim.height)
-		{
-			reason = statement_signed(members->facts, claim->said, now->keys[i - 1].key);
-			if (reason == NULL)
-				return NULL;
-		}
-	return reason;
+	return member_key_reason(members, claim, "the author's ledger is not configured");
 }
 
 /*
@@ -89,7 +79,8 @@ member_terms_reason(Members *members, Statement *said)
 		return "capabilities are admit, configure, issue, query, update and audit";
 	if (!said->timed)
 		return "contract has no valid period";
-	return statement_path(members->facts, said, members->anchors);
+	return statement_path(members->facts, said,
+						  member_anchors_at(members, members->center, said->claim.seq));
 }
 
 /*
@@ -98,7 +89,7 @@ member_terms_reason(Members *members, Statement *said)
  * counts")
  */
 static const char *
-center_contract_reason(Members *members, const MemberClaim *claim)
+center_contract_reason(Members *members, MemberClaim *claim)
 {
 	const char *reason;
 
@@ -147,7 +138,7 @@ center_discipline_reason(const MemberClaim *claim)
  * a block of its chain on, which does not go back.  (doc/ledger.md, "Keys")
  */
 static const char *
-center_lost_reason(Members *members, const MemberClaim *claim)
+center_lost_reason(Members *members, MemberClaim *claim)
 {
 	const Statement *said = claim->said;
 	const char *reason;
@@ -185,7 +176,10 @@ center_text_order(const void *a, const void *b)
 	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-/* The trust anchors, and the CAs that came with certificates which the data centre took before. */
+/*
+ * All trust anchors up to there, and the CAs that came with certificates which the data centre took
+ * before.
+ */
 const char *
 member_issuers(Members *members, int64_t seq)
 {
@@ -212,6 +206,13 @@ member_issuers(Members *members, int64_t seq)
 		qsort(above, count, sizeof(char *), center_text_order);
 	pool_text_begin(&out, work);
 	pool_text_puts(&out, members->anchors);
+	for (size_t i = 0; i < members->renewals.count; i++)
+		if (members->renewals.items[i]->effective &&
+			members->renewals.items[i]->said->claim.seq < seq)
+		{
+			pool_text_char(&out, '\n');
+			pool_text_puts(&out, members->renewals.items[i]->said->anchors);
+		}
 	for (size_t i = 0; i < count; i++)
 		if (i == 0 || strcmp(above[i], above[i - 1]) != 0)
 		{
@@ -251,13 +252,15 @@ center_found(Members *members)
 	static const int64_t beginning = 0;
 	MemberClaim *genesis = members->genesis;
 
-	if (genesis == NULL)
-		return;
-	member_judge(genesis, center_genesis_reason(members, genesis));
-	if (!genesis->effective)
-		return;
-	member_certificate(members, genesis->by, genesis, &beginning);
-	member_keys(members, genesis->by, genesis->said->certificate->key);
+	member_anchors_begin(members);
+	if (genesis != NULL)
+		member_judge(genesis, center_genesis_reason(members, genesis));
+	if (genesis != NULL && genesis->effective)
+	{
+		member_certificate(members, genesis->by, genesis, &beginning);
+		member_keys(members, genesis->by, genesis->said->certificate->key);
+	}
+	member_anchors_settle(members, INT64_MAX);
 }
 
 static void

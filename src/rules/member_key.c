@@ -7,10 +7,11 @@
 
 /*
  * Rule: a certificate, or a CA above it, is revoked from the earliest date on that a list on the
- * ledger says.  (doc/ledger.md, "Certificates")
+ * ledger says.  anchors: those that accepted it; with others, its CAs might be other ones.
+ * (doc/ledger.md, "Certificates")
  */
 const RevocationFact *
-member_revocation(Members *members, const CertificateFact *certificate)
+member_revocation(Members *members, const CertificateFact *certificate, const char *anchors)
 {
 	const RevocationFact *earliest = NULL;
 
@@ -19,7 +20,7 @@ member_revocation(Members *members, const CertificateFact *certificate)
 		{
 			const RevocationFact *fact = facts_revocation(members->facts,
 														  members->crls.items[i]->said->crl,
-														  certificate, members->anchors);
+														  certificate, anchors);
 
 			if (fact->revoked && (earliest == NULL || fact->since < earliest->since))
 				earliest = fact;
@@ -39,12 +40,13 @@ member_certificate(Members *members, Party *party, MemberClaim *cause, const int
 	CertificateRow *row;
 	Period		before_revocation = {0};
 
-	for (size_t i = 0; i < now->ncertificates; i++)
-		if (now->certificates[i].cause == cause)
-			return;
+	if (cause->certified > 0 && cause->certified <= now->ncertificates &&
+		now->certificates[cause->certified - 1].cause == cause)
+		return;
 	now->certificates = pool_grow(members->work[members->current], now->certificates,
 								  now->ncertificates, sizeof(CertificateRow));
 	row = &now->certificates[now->ncertificates++];
+	cause->certified = now->ncertificates;
 	memset(row, 0, sizeof(*row));
 	row->certificate = cause->said->certificate;
 	row->period = cause->said->path->term;
@@ -54,7 +56,7 @@ member_certificate(Members *members, Party *party, MemberClaim *cause, const int
 		row->in_force = true;
 		row->from_seq = *from_seq;
 	}
-	row->revocation = member_revocation(members, row->certificate);
+	row->revocation = member_revocation(members, row->certificate, cause->said->path_anchors);
 	if (row->revocation != NULL)
 		before_revocation = period_between(NULL, &row->revocation->since);
 	row->valid = period_intersect(&row->period, &before_revocation);
@@ -120,12 +122,56 @@ member_rekey_reason(Members *members, const MemberClaim *claim, const KeyFact *k
 		fresh = facts_key(members->facts, "");
 	if ((reason = statement_signed(members->facts, said, fresh)) != NULL)
 		return member_reason_of(members, "new key", reason);
-	if ((reason = statement_path(members->facts, said, members->anchors)) != NULL)
+	if ((reason = key == NULL ?
+		 statement_path(members->facts, said,
+						member_anchors_at(members, claim->by, said->claim.seq)) :
+		 member_anchors_rekey(members, claim)) != NULL)
 		return reason;
 	/* whose certificate it is has signed too: nobody takes that of another */
 	if ((reason = statement_signed(members->facts, said, said->certificate->key)) != NULL)
 		return member_reason_of(members, "key of the certificate", reason);
 	return NULL;
+}
+
+/* The same for the same keys in the same order, and for no others. */
+static const void *
+member_keys_until(Members *members, const void *before, const KeyFact *key)
+{
+	const void *named[] = {before, key};
+	void	  **place = map_at(members->sequences, named, sizeof(named));
+
+	if (*place == NULL)
+		*place = pool_alloc(members->pool, 1);
+	return *place;
+}
+
+/* It is asked once: who has had ten thousand keys may have said ten thousand things. */
+const char *
+member_key_reason(Members *members, MemberClaim *claim, const char *otherwise)
+{
+	const Standing *now = claim->by->now;
+	size_t		count = 0;
+	size_t		behind = now->nkeys;
+
+	while (count < behind)
+	{
+		size_t		middle = (count + behind) / 2;
+
+		if (now->keys[middle].from_height <= claim->said->claim.height)
+			count = middle + 1;
+		else
+			behind = middle;
+	}
+	if (count == 0)
+		return otherwise;
+	if (claim->asked != now->keys[count - 1].until)
+	{
+		claim->answered = otherwise;
+		for (size_t i = count; i > 0 && claim->answered != NULL; i--)
+			claim->answered = statement_signed(members->facts, claim->said, now->keys[i - 1].key);
+		claim->asked = now->keys[count - 1].until;
+	}
+	return claim->answered;
 }
 
 static void
@@ -147,6 +193,7 @@ member_key_add(Members *members, Party *party, int64_t from_height, const KeyFac
 	row->from_height = from_height;
 	row->key = key;
 	row->cause = cause;
+	row->until = member_keys_until(members, row == now->keys ? NULL : (row - 1)->until, key);
 }
 
 /*
@@ -184,15 +231,20 @@ member_keys(Members *members, Party *party, const KeyFact *first)
 			continue;
 		}
 		own++;
+		if (party->center)
+			member_anchors_settle(members, rekey->said->claim.seq);
 		member_judge(rekey, member_rekey_reason(members, rekey, key));
 		if (!rekey->effective)
 			continue;
 
 		/*
-		 * what is excluded, or has somebody else's name on it, changes the key that blocks are
-		 * signed with, and nobody's standing
+		 * what is excluded, or has somebody else's name on it, or a certificate that only other
+		 * anchors accept than those in force there, changes the key that blocks are signed with,
+		 * and nobody's standing
 		 */
 		if (standing_excluded(party, rekey->said->claim.seq, rekey->said->claim.time) == NULL &&
+			statement_path(members->facts, rekey->said,
+						   member_anchors_at(members, party, rekey->said->claim.seq)) == NULL &&
 			member_certificate_is_of(party, rekey->said->certificate, NULL))
 			member_certificate(members, party, rekey, &rekey->said->claim.seq);
 		key = rekey->said->public_key;

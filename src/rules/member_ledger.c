@@ -239,10 +239,9 @@ ledger_configurations(Members *members)
  * "Contracts")
  */
 static const char *
-ledger_acceptance_reason(Members *members, const MemberClaim *claim)
+ledger_acceptance_reason(Members *members, MemberClaim *claim)
 {
-	const Statement *said = claim->said;
-	const Standing *now = claim->by->now;
+	Statement  *said = claim->said;
 	const MemberClaim *offer;
 	const char *reason;
 
@@ -257,9 +256,8 @@ ledger_acceptance_reason(Members *members, const MemberClaim *claim)
 	if (offer->about != claim->by)
 		return "the contract is with another member";
 	reason = statement_signed(members->facts, said, offer->said->certificate->key);
-	for (size_t i = now->nkeys; i > 0 && reason != NULL; i--)
-		if (now->keys[i - 1].from_height <= said->claim.height)
-			reason = statement_signed(members->facts, said, now->keys[i - 1].key);
+	if (reason != NULL)
+		reason = member_key_reason(members, claim, reason);
 	if (reason != NULL)
 		return reason;
 	if (said->envelope.payload_len != offer->said->envelope.payload_len ||

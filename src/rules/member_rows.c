@@ -63,6 +63,32 @@ rows_same_member(const MemberRow *a, const MemberRow *b)
 		rows_same_text(a->departure, b->departure) && a->takes_part == b->takes_part;
 }
 
+/* ----- what is of the same row ----- */
+
+static bool
+rows_named_contract(const ContractRow *a, const ContractRow *b)
+{
+	return strcmp(a->offer->said->claim.id, b->offer->said->claim.id) == 0;
+}
+
+static bool
+rows_named_certificate(const CertificateRow *a, const CertificateRow *b)
+{
+	return a->cause->by == b->cause->by && a->cause->said->claim.seq == b->cause->said->claim.seq;
+}
+
+static bool
+rows_named_exclusion(const ExclusionRow *a, const ExclusionRow *b)
+{
+	return a->cause->said->claim.seq == b->cause->said->claim.seq;
+}
+
+static bool
+rows_named_key(const KeyRow *a, const KeyRow *b)
+{
+	return a->from_height == b->from_height;
+}
+
 /* ----- as rows ----- */
 
 static const char *
@@ -194,65 +220,24 @@ rows_remove(Rules *rules, StateTable table, const char *first, const char *secon
 	rules->store->row_remove(rules->store_state, &key);
 }
 
-static void
-rows_gone(Rules *rules, const Party *party, const Standing *before, const Standing *now)
-{
-	Pool	   *pool = rules->scratch;
-
-	if (before->member.there && !now->member.there)
-		rows_remove(rules, STATE_MEMBER, party->name, NULL);
-	for (size_t i = 0; i < before->ncontracts; i++)
-	{
-		const char *id = before->contracts[i].offer->said->claim.id;
-		bool		there = false;
-
-		for (size_t j = 0; j < now->ncontracts && !there; j++)
-			there = strcmp(now->contracts[j].offer->said->claim.id, id) == 0;
-		if (!there)
-			rows_remove(rules, STATE_CONTRACT, id, NULL);
-	}
-	for (size_t i = 0; i < before->ncertificates; i++)
-	{
-		const MemberClaim *cause = before->certificates[i].cause;
-		bool		there = false;
-
-		for (size_t j = 0; j < now->ncertificates && !there; j++)
-			there = now->certificates[j].cause->by == cause->by &&
-				now->certificates[j].cause->said->claim.seq == cause->said->claim.seq;
-		if (!there)
-			rows_remove(rules, STATE_MEMBER_CERTIFICATE, cause->by->name,
-						state_number(pool, cause->said->claim.seq));
-	}
-	for (size_t i = 0; i < before->nexclusions; i++)
-	{
-		int64_t		seq = before->exclusions[i].cause->said->claim.seq;
-		bool		there = false;
-
-		for (size_t j = 0; j < now->nexclusions && !there; j++)
-			there = now->exclusions[j].cause->said->claim.seq == seq;
-		if (!there)
-			rows_remove(rules, STATE_EXCLUSION, party->name, state_number(pool, seq));
-	}
-	for (size_t i = 0; i < before->nkeys; i++)
-	{
-		bool		there = false;
-
-		for (size_t j = 0; j < now->nkeys && !there; j++)
-			there = now->keys[j].from_height == before->keys[i].from_height;
-		if (!there)
-			rows_remove(rules, STATE_LEDGER_KEY, party->name,
-						state_number(pool, before->keys[i].from_height));
-	}
-}
-
-/* Is a row of one of these kinds among those from before? */
+/*
+ * Is there a row like that among others?  They are in much the same order: it is looked for from
+ * behind the last one that was found.
+ */
 #define ROWS_KNOWN(kind, same, row) \
 	static bool \
-	kind(const row *rows, size_t count, const row *wanted) \
+	kind(const row *rows, size_t count, const row *wanted, size_t *at) \
 	{ \
 		for (size_t i = 0; i < count; i++) \
-			if (same(&rows[i], wanted)) \
+		{ \
+			size_t		place = (*at + i) % count; \
+			\
+			if (same(&rows[place], wanted)) \
+			{ \
+				*at = place + 1; \
 				return true; \
+			} \
+		} \
 		return false; \
 	}
 
@@ -260,12 +245,48 @@ ROWS_KNOWN(rows_known_contract, rows_same_contract, ContractRow)
 ROWS_KNOWN(rows_known_certificate, rows_same_certificate, CertificateRow)
 ROWS_KNOWN(rows_known_exclusion, rows_same_exclusion, ExclusionRow)
 ROWS_KNOWN(rows_known_key, rows_same_key, KeyRow)
+ROWS_KNOWN(rows_there_contract, rows_named_contract, ContractRow)
+ROWS_KNOWN(rows_there_certificate, rows_named_certificate, CertificateRow)
+ROWS_KNOWN(rows_there_exclusion, rows_named_exclusion, ExclusionRow)
+ROWS_KNOWN(rows_there_key, rows_named_key, KeyRow)
+
+static void
+rows_gone(Rules *rules, const Party *party, const Standing *before, const Standing *now)
+{
+	Pool	   *pool = rules->scratch;
+	size_t		at[4] = {0};
+
+	if (before->member.there && !now->member.there)
+		rows_remove(rules, STATE_MEMBER, party->name, NULL);
+	for (size_t i = 0; i < before->ncontracts; i++)
+		if (!rows_there_contract(now->contracts, now->ncontracts, &before->contracts[i], &at[0]))
+			rows_remove(rules, STATE_CONTRACT, before->contracts[i].offer->said->claim.id, NULL);
+	for (size_t i = 0; i < before->ncertificates; i++)
+		if (!rows_there_certificate(now->certificates, now->ncertificates,
+									&before->certificates[i], &at[1]))
+		{
+			const MemberClaim *cause = before->certificates[i].cause;
+
+			rows_remove(rules, STATE_MEMBER_CERTIFICATE, cause->by->name,
+						state_number(pool, cause->said->claim.seq));
+		}
+	for (size_t i = 0; i < before->nexclusions; i++)
+		if (!rows_there_exclusion(now->exclusions, now->nexclusions, &before->exclusions[i],
+								  &at[2]))
+			rows_remove(rules, STATE_EXCLUSION, party->name,
+						state_number(pool, before->exclusions[i].cause->said->claim.seq));
+	for (size_t i = 0; i < before->nkeys; i++)
+		if (!rows_there_key(now->keys, now->nkeys, &before->keys[i], &at[3]))
+			rows_remove(rules, STATE_LEDGER_KEY, party->name,
+						state_number(pool, before->keys[i].from_height));
+}
 
 static void
 rows_new(Rules *rules, const Party *party, const Standing *before, const Standing *now)
 {
 	Pool	   *pool = rules->scratch;
 	StateRow	row;
+	size_t		at[4] = {0};
 
 #define ROWS_PUT(make, value) \
 	do \
@@ -277,17 +298,18 @@ rows_new(Rules *rules, const Party *party, const Standing *before, const Standin
 	if (now->member.there && !rows_same_member(&before->member, &now->member))
 		ROWS_PUT(rows_member, &now->member);
 	for (size_t i = 0; i < now->ncontracts; i++)
-		if (!rows_known_contract(before->contracts, before->ncontracts, &now->contracts[i]))
+		if (!rows_known_contract(before->contracts, before->ncontracts, &now->contracts[i], &at[0]))
 			ROWS_PUT(rows_contract, &now->contracts[i]);
 	for (size_t i = 0; i < now->ncertificates; i++)
 		if (!rows_known_certificate(before->certificates, before->ncertificates,
-									&now->certificates[i]))
+									&now->certificates[i], &at[1]))
 			ROWS_PUT(rows_certificate, &now->certificates[i]);
 	for (size_t i = 0; i < now->nexclusions; i++)
-		if (!rows_known_exclusion(before->exclusions, before->nexclusions, &now->exclusions[i]))
+		if (!rows_known_exclusion(before->exclusions, before->nexclusions, &now->exclusions[i],
+								  &at[2]))
 			ROWS_PUT(rows_exclusion, &now->exclusions[i]);
 	for (size_t i = 0; i < now->nkeys; i++)
-		if (!rows_known_key(before->keys, before->nkeys, &now->keys[i]))
+		if (!rows_known_key(before->keys, before->nkeys, &now->keys[i], &at[3]))
 			ROWS_PUT(rows_key, &now->keys[i]);
 }
 
@@ -304,17 +326,21 @@ rows_earlier(int64_t *from, int64_t seq)
 static void
 rows_changed(const Party *party, const Standing *one, const Standing *other, int64_t *from)
 {
+	size_t		at[4] = {0};
+
 	for (size_t i = 0; i < one->ncontracts; i++)
 		if (one->contracts[i].accepted != NULL &&
-			!rows_known_contract(other->contracts, other->ncontracts, &one->contracts[i]))
+			!rows_known_contract(other->contracts, other->ncontracts, &one->contracts[i],
+								 &at[0]))
 			rows_earlier(from, one->contracts[i].accepted->said->claim.seq + 1);
 	for (size_t i = 0; i < one->ncertificates; i++)
 		if ((one->certificates[i].in_force || party->center) &&
 			!rows_known_certificate(other->certificates, other->ncertificates,
-									&one->certificates[i]))
+									&one->certificates[i], &at[1]))
 			rows_earlier(from, party->center ? 0 : one->certificates[i].from_seq);
 	for (size_t i = 0; i < one->nexclusions; i++)
-		if (!rows_known_exclusion(other->exclusions, other->nexclusions, &one->exclusions[i]))
+		if (!rows_known_exclusion(other->exclusions, other->nexclusions, &one->exclusions[i],
+								  &at[2]))
 			rows_earlier(from, one->exclusions[i].from_seq);
 
 	/*
@@ -322,7 +348,7 @@ rows_changed(const Party *party, const Standing *one, const Standing *other, int
 	 * puts another on the chain is its word only
 	 */
 	for (size_t i = 0; i < one->nkeys; i++)
-		if (!rows_known_key(other->keys, other->nkeys, &one->keys[i]))
+		if (!rows_known_key(other->keys, other->nkeys, &one->keys[i], &at[3]))
 			rows_earlier(from, one->keys[i].cause != NULL && one->keys[i].cause->by == party ?
 						 one->keys[i].cause->said->claim.seq + 1 : 0);
 }

@@ -268,6 +268,51 @@ protocol_settle_rights(Rules *rules, const char *origin, const uint8_t subject[H
 	pool_free(pool);
 }
 
+/* 0 is of no protocol: there nobody is remembered. */
+static uint64_t
+owner_hash(const char *about)
+{
+	return map_hash(about, strlen(about)) | 1;
+}
+
+static void
+owner_remember(Rules *rules, const char *about, const Claim *claim)
+{
+	uint64_t	hash = owner_hash(about);
+	Owner	   *owner = &rules->owners[hash / 2 % OWNER_SLOTS];
+
+	if (strlen(claim->origin) >= sizeof(owner->origin))
+		return;
+	owner->about = hash;
+	strcpy(owner->origin, claim->origin);
+	owner->seq = claim->seq;
+}
+
+bool
+protocol_settle_late(Rules *rules, const Claim *claim)
+{
+	uint64_t	hash = owner_hash(claim->about);
+	const Owner *owner = &rules->owners[hash / 2 % OWNER_SLOTS];
+	ClaimQuery	query = {
+		.kinds = CLAIM_SET(CLAIM_PROTOCOL), .origin = owner->origin, .first = owner->seq,
+		.last = owner->seq, .about = claim->about, .effective = true
+	};
+	Pool	   *pool;
+	Claim		first;
+	bool		late;
+
+	if (owner->about != hash || claim->effective)
+		return false;
+	pool = pool_new();
+	late = rules->store->claim_next(rules->store_state, &query, NULL, pool, &first) &&
+		protocol_order(&first, claim) < 0;
+	/* what has effect is the earliest that may: for this one, and all others, nothing is new */
+	if (late)
+		(void) protocol_judge(rules, pool, claim, &first);
+	pool_free(pool);
+	return late;
+}
+
 /* Judge all claims of a kind about a protocol again; did one gain or lose its effect? */
 static bool
 protocol_judge_all(Rules *rules, const char *about, ClaimKind kind)
@@ -277,10 +322,13 @@ protocol_judge_all(Rules *rules, const char *about, ClaimKind kind)
 	Pool	   *kept = pool_new();
 	Pool	   *first_pool = pool_new();
 	Claim		first;
+	Claim		owner = {0};
 	Claim		claim;
 	Claim		after;
 	bool		begun = false;
 	bool		changed = false;
+	bool		owned = false;
+	int			count = 0;
 	bool		has_id = kind == CLAIM_PROTOCOL &&
 	protocol_has_id(rules, first_pool, about, &first);
 
@@ -290,6 +338,13 @@ protocol_judge_all(Rules *rules, const char *about, ClaimKind kind)
 		bool		now = protocol_judge(rules, pool, &claim, has_id ? &first : NULL);
 
 		changed = changed || now;
+		count++;
+		if (kind == CLAIM_PROTOCOL && claim.effective != now)
+		{
+			owner = claim;
+			owner.origin = pool_text(first_pool, claim.origin);
+			owned = true;
+		}
 
 		/* the right to revoke comes with the first protocol, and goes with the last */
 		if (now && kind == CLAIM_PROTOCOL && claim.has_subject &&
@@ -301,6 +356,8 @@ protocol_judge_all(Rules *rules, const char *about, ClaimKind kind)
 		begun = true;
 		pool_reset(pool);
 	}
+	if (owned && count > 1)
+		owner_remember(rules, about, &owner);
 	pool_free(first_pool);
 	pool_free(kept);
 	pool_free(pool);

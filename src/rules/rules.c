@@ -1,5 +1,5 @@
 /*
- * rules.c: from entries to state: what is judged again when something becomes known.
+ * rules.c: from entries to state: taking entries, and what judging them has in common.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +25,7 @@ rules_new(const char *alliance, const char *data_center, const char *node, Facts
 	rules->facts = facts != NULL ? facts : facts_new(store, store_state);
 	rules->store = store;
 	rules->store_state = store_state;
+	rules->signed_before = signed_before_new(pool);
 	rules->members = members_new(alliance, data_center, rules->facts);
 	members_settle(rules->members);
 	return rules;
@@ -36,6 +37,7 @@ rules_free(Rules *rules)
 	if (rules == NULL)
 		return;
 	members_free(rules->members);
+	signed_before_free(rules->signed_before);
 	if (rules->own_facts)
 		facts_free(rules->facts);
 	pool_free(rules->policy_pool);
@@ -152,17 +154,58 @@ rules_take_claim(Rules *rules, const Claim *claim, Statement *said)
 	}
 }
 
+static const SignedText *
+rules_envelope_read(void *state)
+{
+	return state;
+}
+
+/*
+ * While the envelope is at hand, ask whether it is signed with the key that is most probably the
+ * one it will be judged by: to read it again would cost half as much as the signature.  Not where
+ * the signature will probably not be looked at.
+ */
+static void
+rules_sign_early(Rules *rules, const Claim *claim, SignedText *envelope)
+{
+	const Party *author = rules_author(rules, claim);
+	const Standing *now = author != NULL ? author->now : NULL;
+
+	if ((claim->kind != CLAIM_PROTOCOL && claim->kind != CLAIM_AMENDMENT) ||
+		standing_excluded(author, claim->seq, claim->time) != NULL ||
+		standing_reason(author, claim->seq, claim->time, claim->sealed, CAPABILITY_ISSUE,
+						"") != NULL)
+		return;
+	for (size_t i = now != NULL ? now->nkeys : 0; i > 0; i--)
+		if (now->keys[i - 1].from_height <= claim->height)
+		{
+			facts_sign_fresh(rules->facts, claim->leaf, now->keys[i - 1].key,
+							 rules_envelope_read, envelope);
+			return;
+		}
+}
+
+void
+rules_take_read(Rules *rules, const Claim *claim, SignedText *envelope)
+{
+	rules_sign_early(rules, claim, envelope);
+	rules_take_claim(rules, claim, NULL);
+}
+
 bool
 rules_take(Rules *rules, const char *payload, size_t len, const char *origin, int64_t seq,
 		   int64_t height, int64_t sealed)
 {
 	Pool	   *pool = pool_new();
 	Claim		claim;
-	bool		governance = claim_read(pool, payload, len, origin, seq, height, sealed, &claim);
+	SignedText	envelope;
+	bool		governance = claim_read_envelope(pool, payload, len, origin, seq, height, sealed,
+												 &claim, &envelope);
 
-	if (governance)
-		rules_take_claim(rules, &claim, (CLAIM_SET(claim.kind) & CLAIM_SET_MEMBER) != 0 ?
-						 statement_new(rules->facts, &claim, payload, len) : NULL);
+	if (governance && (CLAIM_SET(claim.kind) & CLAIM_SET_MEMBER) != 0)
+		rules_take_claim(rules, &claim, statement_new(rules->facts, &claim, payload, len));
+	else if (governance)
+		rules_take_read(rules, &claim, &envelope);
 	pool_free(pool);
 	return governance;
 }
@@ -193,329 +236,30 @@ rules_known_policies(Rules *rules)
 	policy_load(rules);
 }
 
+static void
+rules_visit_known(Rules *rules, const Claim *claim, void *state)
+{
+	Pool	   *pool = state;
+	size_t		len = 0;
+	const char *text = rules->store->entry_text(rules->store_state, pool, claim->origin,
+												claim->seq, &len);
+
+	rules_known(rules, claim, text != NULL ? text : "", len);
+	pool_reset(pool);
+}
+
 void
 rules_load(Rules *rules)
 {
 	ClaimQuery	query = {.kinds = CLAIM_SET_MEMBER};
 	Pool	   *pool = pool_new();
-	Pool	   *kept = pool_new();
-	Claim		claim;
-	Claim		after;
-	bool		begun = false;
 
-	while (rules->store->claim_next(rules->store_state, &query, begun ? &after : NULL, pool,
-									&claim))
-	{
-		size_t		len = 0;
-		const char *text = rules->store->entry_text(rules->store_state, pool, claim.origin,
-													claim.seq, &len);
-
-		rules_known(rules, &claim, text != NULL ? text : "", len);
-		pool_reset(kept);
-		after = claim;
-		after.origin = pool_text(kept, claim.origin);
-		begun = true;
-		pool_reset(pool);
-	}
-	pool_free(kept);
+	rules_each(rules, &query, rules_visit_known, pool);
 	pool_free(pool);
 	rules_known_all(rules);
 }
 
-/* ----- settling ----- */
-
-typedef void (*RulesVisit) (Rules *rules, const Claim *claim, void *state);
-
-static void
-rules_each(Rules *rules, const ClaimQuery *query, RulesVisit visit, void *state)
-{
-	Pool	   *pool = pool_new();
-	Pool	   *kept = pool_new();
-	Claim		claim;
-	Claim		after;
-	bool		begun = false;
-
-	while (rules->store->claim_next(rules->store_state, query, begun ? &after : NULL, pool,
-									&claim))
-	{
-		visit(rules, &claim, state);
-		pool_reset(kept);
-		after = claim;
-		after.origin = pool_text(kept, claim.origin);
-		begun = true;
-		pool_reset(pool);
-	}
-	pool_free(kept);
-	pool_free(pool);
-}
-
-/* Of the range that is new, and of the chains of those whose standing has changed. */
-typedef struct RulesRange
-{
-	const char *origin;
-	int64_t		first;
-	int64_t		last;
-} RulesRange;
-
-static void
-rules_each_touched(Rules *rules, const RulesRange *range, uint32_t kinds, RulesVisit visit,
-				   void *state)
-{
-	bool		covered = false;
-
-	if (range->origin == NULL)
-	{
-		ClaimQuery	query = {.kinds = kinds};
-
-		rules_each(rules, &query, visit, state);
-		return;
-	}
-	for (size_t i = 0; i < rules->members->nparties; i++)
-	{
-		const Party *party = rules->members->all[i];
-		ClaimQuery	query = {.kinds = kinds, .origin = party->name, .first = party->changed_from,
-		.last = INT64_MAX};
-
-		if (party->changed_from == INT64_MAX)
-			continue;
-		if (strcmp(party->name, range->origin) == 0)
-		{
-			covered = true;
-			if (range->first < query.first)
-				query.first = range->first;
-		}
-		rules_each(rules, &query, visit, state);
-	}
-	if (!covered)
-	{
-		ClaimQuery	query = {.kinds = kinds, .origin = range->origin, .first = range->first,
-		.last = range->last};
-
-		rules_each(rules, &query, visit, state);
-	}
-}
-
-static void
-rules_visits_begin(Rules *rules)
-{
-	pool_reset(rules->visit_pool);
-	rules->visited = map_new(rules->visit_pool);
-}
-
-/*
- * Whoever says the same thing about one protocol or examinee fifty thousand times has it looked at
- * once: what is looked at is all that there is about it.
- */
-static bool
-rules_visited(Rules *rules, const void *what, size_t len)
-{
-	void	  **place = map_at(rules->visited, what, len);
-	bool		before = *place != NULL;
-
-	*place = rules;
-	return before;
-}
-
-static void
-rules_visit_policy(Rules *rules, const Claim *claim, void *state)
-{
-	if (rules_judge(rules, claim, policy_reason(rules, rules->scratch, claim)))
-		*(bool *) state = true;
-	pool_reset(rules->scratch);
-}
-
-static void
-rules_visit_terms(Rules *rules, const Claim *claim, void *state)
-{
-	(void) state;
-	protocol_settle(rules, claim->about);
-}
-
-static void
-rules_visit_protocol(Rules *rules, const Claim *claim, void *state)
-{
-	(void) state;
-	/* the others are looked at one by one */
-	if ((claim->kind != CLAIM_PROTOCOL && claim->kind != CLAIM_AMENDMENT) ||
-		!rules_visited(rules, claim->about, strlen(claim->about)))
-		protocol_settle_claim(rules, claim);
-}
-
-/* Protocols and amendments for an examinee, where a signature may be needed or have come. */
-static void
-rules_settle_subject(Rules *rules, const uint8_t subject[HASH_LEN])
-{
-	ClaimQuery	query = {
-		.kinds = CLAIM_SET(CLAIM_PROTOCOL) | CLAIM_SET(CLAIM_AMENDMENT), .subject = subject
-	};
-
-	rules_each(rules, &query, rules_visit_terms, NULL);
-}
-
-static void
-rules_visit_examinee(Rules *rules, const Claim *claim, void *state)
-{
-	(void) state;
-	if (!claim->has_subject)
-		examinee_settle_nobody(rules, claim);
-	else if (!rules_visited(rules, claim->subject, HASH_LEN))
-		examinee_settle(rules, claim->subject);
-}
-
-static void
-rules_visit_subject(Rules *rules, const Claim *claim, void *state)
-{
-	(void) state;
-	if (claim->has_subject && !rules_visited(rules, claim->subject, HASH_LEN))
-		rules_settle_subject(rules, claim->subject);
-}
-
-void
-rules_settle(Rules *rules, const char *origin, int64_t first, int64_t last)
-{
-	RulesRange	range = {origin, first, last};
-	ClaimQuery	keys = {.kinds = CLAIM_SET(CLAIM_EXAMINEE_KEY)};
-	bool		policies = false;
-
-	if (rules->members_new)
-	{
-		members_settle(rules->members);
-		member_changes(rules, true);
-		rules->members_new = false;
-	}
-	rules_each_touched(rules, &range, CLAIM_SET(CLAIM_POLICY), rules_visit_policy, &policies);
-	if (policies)
-		policy_load(rules);
-	rules_visits_begin(rules);
-	rules_each_touched(rules, &range, CLAIM_SET_EXAMINEE, rules_visit_examinee, NULL);
-	rules_visits_begin(rules);
-	if (policies)
-		rules_each(rules, &keys, rules_visit_subject, NULL);
-	else
-		rules_each_touched(rules, &range, CLAIM_SET_EXAMINEE, rules_visit_subject, NULL);
-	rules_visits_begin(rules);
-	rules_each_touched(rules, &range, CLAIM_SET_PROTOCOL, rules_visit_protocol, NULL);
-	role_settle(rules, origin, first, last);
-	for (size_t i = 0; i < rules->members->nparties; i++)
-		rules->members->all[i]->changed_from = INT64_MAX;
-}
-
-/* ----- what is gone ----- */
-
-/* What was said by claims that are gone, and has to be judged without them. */
-typedef struct Gone
-{
-	struct Gone *next;
-	ClaimKind	kind;
-	const char *about;
-	bool		has_subject;
-	uint8_t		subject[HASH_LEN];
-	bool		effective;
-	int64_t		seq;
-} Gone;
-
-typedef struct GoneList
-{
-	Pool	   *pool;
-	Gone	   *first;
-	bool		members;
-	bool		policies;
-} GoneList;
-
-static void
-rules_visit_gone(Rules *rules, const Claim *claim, void *state)
-{
-	GoneList   *list = state;
-	Gone	   *gone;
-
-	(void) rules;
-	if ((CLAIM_SET(claim->kind) & CLAIM_SET_MEMBER) != 0)
-	{
-		list->members = true;
-		return;
-	}
-	if (claim->kind == CLAIM_POLICY)
-		list->policies = list->policies || claim->effective;
-	gone = pool_alloc(list->pool, sizeof(Gone));
-	gone->kind = claim->kind;
-	gone->about = pool_text(list->pool, claim->about);
-	gone->has_subject = claim->has_subject;
-	memcpy(gone->subject, claim->subject, HASH_LEN);
-	gone->effective = claim->effective;
-	gone->seq = claim->seq;
-	gone->next = list->first;
-	list->first = gone;
-}
-
-static void
-rules_gone_examinee(Rules *rules, const char *origin, const Gone *gone)
-{
-	StateRow	key = {.table = STATE_EXAMINEE_KEY};
-
-	if (gone->kind == CLAIM_EXAMINEE_KEY)
-	{
-		key.values[0] = origin;
-		key.values[1] = state_number(rules->scratch, gone->seq);
-		rules->store->row_remove(rules->store_state, &key);
-		pool_reset(rules->scratch);
-	}
-	if (gone->has_subject && !rules_visited(rules, gone->subject, HASH_LEN))
-		examinee_settle(rules, gone->subject);
-}
-
-void
-rules_forget(Rules *rules, const char *origin, int64_t first)
-{
-	ClaimQuery	query = {.kinds = CLAIM_SET_ALL, .origin = origin, .first = first,
-	.last = INT64_MAX};
-	ClaimQuery	keys = {.kinds = CLAIM_SET(CLAIM_EXAMINEE_KEY)};
-	RulesRange	none = {origin, INT64_MAX, INT64_MAX};
-	GoneList	list = {.pool = pool_new()};
-	bool		policies;
-
-	rules_each(rules, &query, rules_visit_gone, &list);
-	if (rules->node != NULL && strcmp(origin, rules->node) == 0)
-		role_forget(rules, first);
-	rules->store->claims_remove(rules->store_state, origin, first);
-	if (list.members)
-	{
-		members_remove(rules->members, origin, first);
-		members_settle(rules->members);
-		member_changes(rules, true);
-		rules->members_new = false;
-	}
-	policies = list.policies;
-	rules_each_touched(rules, &none, CLAIM_SET(CLAIM_POLICY), rules_visit_policy, &policies);
-	if (policies)
-		policy_load(rules);
-	rules_visits_begin(rules);
-	for (const Gone *gone = list.first; gone != NULL; gone = gone->next)
-		if ((CLAIM_SET(gone->kind) & CLAIM_SET_EXAMINEE) != 0)
-			rules_gone_examinee(rules, origin, gone);
-	rules_each_touched(rules, &none, CLAIM_SET_EXAMINEE, rules_visit_examinee, NULL);
-	rules_visits_begin(rules);
-	if (policies)
-		rules_each(rules, &keys, rules_visit_subject, NULL);
-	else
-		rules_each_touched(rules, &none, CLAIM_SET_EXAMINEE, rules_visit_subject, NULL);
-	for (const Gone *gone = list.first; gone != NULL; gone = gone->next)
-		if ((CLAIM_SET(gone->kind) & CLAIM_SET_EXAMINEE) != 0 && gone->has_subject &&
-			!rules_visited(rules, gone->subject, HASH_LEN))
-			rules_settle_subject(rules, gone->subject);
-	rules_visits_begin(rules);
-	rules_each_touched(rules, &none, CLAIM_SET_PROTOCOL, rules_visit_protocol, NULL);
-	for (const Gone *gone = list.first; gone != NULL; gone = gone->next)
-		if ((CLAIM_SET(gone->kind) & CLAIM_SET_PROTOCOL) != 0)
-		{
-			if (!rules_visited(rules, gone->about, strlen(gone->about)))
-				protocol_settle(rules, gone->about);
-			if (gone->kind == CLAIM_PROTOCOL && gone->effective && gone->has_subject)
-				protocol_settle_rights(rules, origin, gone->subject);
-		}
-	for (size_t i = 0; i < rules->members->nparties; i++)
-		rules->members->all[i]->changed_from = INT64_MAX;
-	pool_free(list.pool);
-}
+/* ----- what others ask ----- */
 
 const Party *
 rules_party(const Rules *rules, const char *name)
@@ -527,4 +271,24 @@ bool
 rules_may_seal(const Rules *rules, const char *origin, int64_t first, int64_t sealed)
 {
 	return standing_may_seal(members_party(rules->members, origin), first, sealed);
+}
+
+void
+rules_store_changed(Rules *rules)
+{
+	signed_before_forget(rules->signed_before, NULL);
+	memset(rules->owners, 0, sizeof(rules->owners));
+}
+
+bool
+rules_renewed_accept(Rules *rules, const CertificateFact *certificate, int64_t at)
+{
+	const MemberClaims *renewals = &rules->members->renewals;
+
+	for (size_t i = 0; i < renewals->count; i++)
+		if (renewals->items[i]->effective &&
+			facts_path(rules->facts, certificate, renewals->items[i]->said->anchors, at)->reason ==
+			NULL)
+			return true;
+	return false;
 }

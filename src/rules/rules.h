@@ -48,6 +48,9 @@ extern bool rules_take(Rules *rules, const char *payload, size_t len, const char
 /* The same of a claim that was read before; said: if it is about members. */
 extern void rules_take_claim(Rules *rules, const Claim *claim, Statement *said);
 
+/* The same for one that is not about members, as claim_read_envelope() has read it. */
+extern void rules_take_read(Rules *rules, const Claim *claim, SignedText *envelope);
+
 /*
  * Derive the state that depends on the claims of a chain in this range; origin NULL: on all that
  * there are.
@@ -62,5 +65,11 @@ extern const struct Party *rules_party(const Rules *rules, const char *name);
 
 /* May this member have sealed a block then that begins with that entry? */
 extern bool rules_may_seal(const Rules *rules, const char *origin, int64_t first, int64_t sealed);
+
+/* The store has other claims about examinees and protocols now, and had them from the beginning. */
+extern void rules_store_changed(Rules *rules);
+
+/* Do trust anchors that the data centre has set accept the certificate in it, at its time? */
+extern bool rules_renewed_accept(Rules *rules, const CertificateFact *certificate, int64_t at);
 
 #endif

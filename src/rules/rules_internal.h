@@ -5,6 +5,7 @@
 #define MEDCHAIN_RULES_RULES_INTERNAL_H
 
 #include "rules/ask.h"
+#include "rules/entry.h"
 #include "rules/standing.h"
 
 /* A policy that has effect, newest first in the list. */
@@ -14,6 +15,21 @@ typedef struct Policy
 	JsonSlice	last;			/* where each chain stood */
 	struct Policy *next;
 } Policy;
+
+typedef struct SignedBefore SignedBefore;
+
+/*
+ * Where the protocol is that has an id which others would have as well.  A hint: what the store
+ * says of that place counts.
+ */
+#define OWNER_SLOTS 64
+
+typedef struct Owner
+{
+	uint64_t	about;			/* hash of the id; 0: empty */
+	char		origin[ENTRY_NAME_MAX + 1];
+	int64_t		seq;
+} Owner;
 
 struct Rules
 {
@@ -32,11 +48,18 @@ struct Rules
 	Members    *members;
 	bool		members_new;	/* there are claims about them that are not judged yet */
 	Policy	   *policies;
+	SignedBefore *signed_before;
+	Owner		owners[OWNER_SLOTS];
 	const SignedText *asked;	/* the envelope of a claim that is asked for: see ask.h */
 };
 
 /* Write what has changed for members since they were judged before; write: tell the store. */
 extern void member_changes(Rules *rules, bool write);
+
+/* Each claim that is asked for, in the store's order; visit's for the call. */
+typedef void (*RulesVisit) (Rules *rules, const Claim *claim, void *state);
+
+extern void rules_each(Rules *rules, const ClaimQuery *query, RulesVisit visit, void *state);
 
 /* ----- claims that are judged one by one ----- */
 
@@ -71,6 +94,17 @@ extern const char *examinee_signed_reason(Rules *rules, Pool *pool, const Claim 
 extern ExamineeSigned examinee_signed(Rules *rules, Pool *pool, const Claim *claim);
 extern bool examinee_signed_before(Rules *rules, Pool *pool, const Claim *claim);
 
+/* Is there an earlier entry of its chain about the same examinee, with the same terms, by him? */
+typedef bool (*SignedBeforeBy) (Rules *rules, Pool *pool, const Claim *other, void *state);
+
+extern bool signed_before(Rules *rules, Pool *pool, const Claim *claim, SignedBeforeBy by_examinee,
+						  void *state);
+extern SignedBefore *signed_before_new(Pool *pool);
+extern void signed_before_free(SignedBefore *before);
+
+/* A chain is taken back; NULL: any. */
+extern void signed_before_forget(SignedBefore *before, const char *origin);
+
 /* ----- protocols ----- */
 
 extern const char *protocol_terms_reason(JsonSlice terms);
@@ -84,6 +118,12 @@ extern void protocol_rows(Rules *rules, const char *about);
 /* Judge what is said of one protocol again: by that claim, and what depends on it. */
 extern void protocol_settle_claim(Rules *rules, const Claim *claim);
 extern void protocol_settle(Rules *rules, const char *about);
+
+/*
+ * If this is a protocol whose id an earlier one has, and had, only it is judged; false if there is
+ * more to do.
+ */
+extern bool protocol_settle_late(Rules *rules, const Claim *claim);
 
 /* An author has the first effective protocol for a subject, or has none any more. */
 extern void protocol_settle_rights(Rules *rules, const char *origin,

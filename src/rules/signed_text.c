@@ -8,51 +8,63 @@
 #include "core/keycache.h"
 #include "rules/signed_text.h"
 
-/* A string field, decoded; NULL if there is none that is base64. */
-static uint8_t *
-signed_decode(Pool *pool, JsonSlice object, const char *field, size_t *len)
+/* What there is of an envelope's fields. */
+typedef struct SignedFields
 {
-	JsonSlice	value = json_slice_get(object, field);
-	char	   *encoded;
-	uint8_t    *out;
+	bool		object;
+	const char *type;			/* NULL: missing, or no string */
+	const char *payload;		/* in base64; NULL: the same */
+	size_t		payload_len;
+	JsonSlice	signatures;
+} SignedFields;
 
-	if (json_slice_type(value) != JSON_SLICE_STRING)
-		return NULL;
-	encoded = json_slice_text(pool, value);
-	out = pool_alloc(pool, strlen(encoded) / 4 * 3 + 1);
-	if (!decode_base64(encoded, strlen(encoded), out, len))
+static uint8_t *
+signed_decode(Pool *pool, const char *encoded, size_t encoded_len, size_t *len)
+{
+	uint8_t    *out = pool_alloc(pool, encoded_len / 4 * 3 + 1);
+
+	if (!decode_base64(encoded, encoded_len, out, len))
 		return NULL;
 	out[*len] = '\0';
 	return out;
 }
 
-void
-signed_text_read(Pool *pool, JsonSlice envelope, const char *type, SignedText *out)
+/* The text of a string; NULL: it is none. */
+static const char *
+signed_string(Pool *pool, JsonSlice value)
 {
-	JsonSlice	signatures = json_slice_get(envelope, "signatures");
+	return json_slice_type(value) == JSON_SLICE_STRING ? json_slice_text(pool, value) : NULL;
+}
+
+static void
+signed_fill(Pool *pool, const SignedFields *fields, const char *type, SignedText *out)
+{
 	JsonSliceStep step = {0};
 	JsonSlice	item;
 
 	memset(out, 0, sizeof(*out));
 	out->type = type;
-	if (json_slice_type(envelope) != JSON_SLICE_OBJECT)
+	if (!fields->object)
 		out->reason = "body is not a DSSE envelope";
-	else if (!json_slice_is(json_slice_get(envelope, "payloadType"), type))
+	else if (fields->type == NULL || strcmp(fields->type, type) != 0)
 		out->reason = pool_format(pool, "envelope is not of type %s", type);
-	else if ((out->payload = (char *) signed_decode(pool, envelope, "payload",
+	else if (fields->payload == NULL ||
+			 (out->payload = (char *) signed_decode(pool, fields->payload, fields->payload_len,
 													&out->payload_len)) == NULL)
 		out->reason = "payload of the envelope is not base64";
 	else if (!encode_is_utf8(out->payload, out->payload_len))
 		out->reason = "payload of the envelope is not UTF-8 text";
-	else if (json_slice_type(signatures) != JSON_SLICE_ARRAY)
+	else if (json_slice_type(fields->signatures) != JSON_SLICE_ARRAY)
 		out->reason = "envelope has no signatures";
-	while (out->reason == NULL && json_slice_next(signatures, &step, NULL, &item))
+	while (out->reason == NULL && json_slice_next(fields->signatures, &step, NULL, &item))
 	{
+		const char *encoded = json_slice_type(item) == JSON_SLICE_OBJECT ?
+		signed_string(pool, json_slice_get(item, "sig")) : NULL;
 		size_t		len = 0;
 		uint8_t    *bytes = NULL;
 
-		if (json_slice_type(item) == JSON_SLICE_OBJECT && out->count < SIGNED_TEXT_SIGNATURES_MAX)
-			bytes = signed_decode(pool, item, "sig", &len);
+		if (encoded != NULL && out->count < SIGNED_TEXT_SIGNATURES_MAX)
+			bytes = signed_decode(pool, encoded, strlen(encoded), &len);
 		if (bytes == NULL)
 		{
 			out->reason = "signatures of the envelope are malformed";
@@ -63,6 +75,88 @@ signed_text_read(Pool *pool, JsonSlice envelope, const char *type, SignedText *o
 	}
 	if (out->reason != NULL)
 		out->payload = NULL;
+}
+
+void
+signed_text_read(Pool *pool, JsonSlice envelope, const char *type, SignedText *out)
+{
+	SignedFields fields = {
+		.object = json_slice_type(envelope) == JSON_SLICE_OBJECT,
+		.type = signed_string(pool, json_slice_get(envelope, "payloadType")),
+		.payload = signed_string(pool, json_slice_get(envelope, "payload")),
+		.signatures = json_slice_get(envelope, "signatures")
+	};
+
+	fields.payload_len = fields.payload != NULL ? strlen(fields.payload) : 0;
+	signed_fill(pool, &fields, type, out);
+}
+
+/* Fields of an envelope as they stand in the text. */
+typedef struct SignedPlace
+{
+	const char *at;
+	size_t		len;
+} SignedPlace;
+
+enum
+{
+	PLACE_TYPE, PLACE_PAYLOAD, PLACE_SIGNATURES,
+	PLACES
+};
+
+static void
+signed_field(void *state, const char *name, size_t name_len, const char *value, size_t len)
+{
+	static const char *const names[PLACES] = {"payloadType", "payload", "signatures"};
+	SignedPlace *places = state;
+	char		plain[16];
+
+	if (json_text_string(name, name_len, plain, sizeof(plain)))
+		for (int i = 0; i < PLACES; i++)
+			if (strcmp(plain, names[i]) == 0)
+			{
+				places[i].at = value;
+				places[i].len = len;
+			}
+}
+
+/* The text of a string that stands there; NULL: it is none. */
+static const char *
+signed_place(Pool *pool, const SignedPlace *place)
+{
+	char	   *text;
+
+	if (place->at == NULL || place->at[0] != '"')
+		return NULL;
+	text = pool_alloc(pool, place->len);
+	return json_text_string(place->at, place->len, text, place->len) ? text : NULL;
+}
+
+void
+signed_text_read_text(Pool *pool, const char *text, size_t len, JsonTextRules rules,
+					  const char *type, SignedText *out)
+{
+	SignedPlace places[PLACES] = {{NULL, 0}};
+	SignedFields fields = {.object = true};
+
+	/* what is wrong in itself says nothing, as if there were no fields */
+	if (json_text_object(text, len, rules, signed_field, places, NULL))
+	{
+		const SignedPlace *signatures = &places[PLACE_SIGNATURES];
+
+		fields.type = signed_place(pool, &places[PLACE_TYPE]);
+		fields.payload = signed_place(pool, &places[PLACE_PAYLOAD]);
+		fields.payload_len = fields.payload != NULL ? strlen(fields.payload) : 0;
+		if (signatures->at != NULL)
+		{
+			char	   *object = pool_format(pool, "{\"signatures\":%.*s}", (int) signatures->len,
+											 signatures->at);
+
+			fields.signatures = json_slice_get(json_slice_read(pool, object, strlen(object),
+															   rules), "signatures");
+		}
+	}
+	signed_fill(pool, &fields, type, out);
 }
 
 const char *

@@ -1,9 +1,9 @@
 /*
  * state.h: the state that is folded from the ledger, as rows of text, and its hash.
  *
- * The tables are those of the node (sql/install/state.sql), with the same columns.  A value is
- * written in one way only, which PostgreSQL reads as a value of the column's type: doc/ledger.md,
- * "The state's hash".
+ * The tables are those of the node (sql/install/alliance/state.sql), with the same columns.  A
+ * value is written in one way only, which PostgreSQL reads as a value of the column's type:
+ * doc/ledger.md, "The state's hash".
  */
 #ifndef MEDCHAIN_RULES_STATE_H
 #define MEDCHAIN_RULES_STATE_H

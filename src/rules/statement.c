@@ -1,6 +1,7 @@
 /*
  * statement.c: a claim about members, with all that cryptography says of it.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "rules/statement.h"
@@ -75,6 +76,21 @@ statement_points(Facts *facts, Statement *said)
 	said->points = points;
 }
 
+/* How many days after the end of its certificate the data centre may renew the anchors next. */
+static void
+statement_grace(Facts *facts, Statement *said)
+{
+	const char *days = statement_text(facts, &said->claim, "grace_days");
+	size_t		len = days != NULL ? strlen(days) : 0;
+	long		number = days != NULL && len <= 3 ? strtol(days, NULL, 10) : -1;
+
+	said->grace = -1;
+	said->graced = days == NULL || (len >= 1 && strspn(days, "0123456789") == len &&
+									number >= 0 && number <= STATEMENT_GRACE_DAYS_MAX);
+	if (days != NULL && said->graced)
+		said->grace = number * INT64_C(86400) * PERIOD_SECOND;
+}
+
 Statement *
 statement_new(Facts *facts, const Claim *claim, const char *payload, size_t len)
 {
@@ -109,6 +125,11 @@ statement_new(Facts *facts, const Claim *claim, const char *payload, size_t len)
 		case CLAIM_REKEY:
 			said->previous = statement_text(facts, copy, "previous");
 			break;
+		case CLAIM_ANCHORS:
+			said->anchors = facts_keep(facts, statement_text(facts, copy, "trust_anchors"));
+			statement_grace(facts, said);
+			statement_points(facts, said);
+			break;
 		case CLAIM_CRL:
 			said->crl = facts_keep(facts, statement_text(facts, copy, "crl"));
 			statement_points(facts, said);
@@ -121,7 +142,7 @@ statement_new(Facts *facts, const Claim *claim, const char *payload, size_t len)
 	if (copy->kind == CLAIM_CONFIGURE || copy->kind == CLAIM_REKEY)
 		said->public_key = facts_key(facts, statement_text(facts, copy, "public_key"));
 	if (copy->kind == CLAIM_CONTRACT || copy->kind == CLAIM_ACCEPTANCE ||
-		copy->kind == CLAIM_REKEY)
+		copy->kind == CLAIM_REKEY || copy->kind == CLAIM_ANCHORS)
 		claim_envelope(pool, payload, len, &said->envelope);
 	return said;
 }
@@ -136,23 +157,30 @@ statement_path(Facts *facts, Statement *said, const char *anchors)
 	if (said->path_anchors != anchors)
 	{
 		said->path = facts_path(facts, said->certificate, anchors, said->claim.time);
-		said->path_reason = NULL;
-		if (said->path->reason != NULL)
-			said->path_reason = pool_format(facts_pool(facts), "certificate is not accepted: %s",
-											said->path->reason);
 		said->path_anchors = anchors;
 	}
-	return said->path_reason;
+	return said->path->told;
 }
 
 static const SignedText *
 statement_envelope(void *state)
 {
-	return &((const Statement *) state)->envelope;
+	return &((Statement *) state)->envelope;
 }
 
 const char *
-statement_signed(Facts *facts, const Statement *said, const KeyFact *key)
+statement_signed(Facts *facts, Statement *said, const KeyFact *key)
 {
-	return facts_signed(facts, said->claim.leaf, key, statement_envelope, (void *) said);
+	const char *reason;
+	unsigned	place;
+
+	/* of tens of thousands, the facts do not have all at hand */
+	for (unsigned i = 0; i < said->nsignatures && i < STATEMENT_SIGNATURES; i++)
+		if (said->signatures[i].key == key)
+			return said->signatures[i].reason;
+	reason = facts_signed(facts, said->claim.leaf, key, statement_envelope, said);
+	place = said->nsignatures++ % STATEMENT_SIGNATURES;
+	said->signatures[place].key = key;
+	said->signatures[place].reason = reason;
+	return reason;
 }

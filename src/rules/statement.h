@@ -19,6 +19,9 @@ typedef enum Capability
 #define CAPABILITIES_DATA_CENTER \
 	(CAPABILITY_ADMIT | CAPABILITY_QUERY | CAPABILITY_UPDATE | CAPABILITY_AUDIT)
 
+#define STATEMENT_GRACE_DAYS_MAX 366
+#define STATEMENT_SIGNATURES 3	/* as a change of key needs */
+
 /* A point of a member's chain, in a list of several. */
 typedef struct StatementPoint
 {
@@ -37,7 +40,9 @@ typedef struct Statement
 	const char *why;			/* reason */
 	const char *kind;			/* of a contract's member */
 	const char *previous;		/* rekey: fingerprint of the key in force */
-	const char *anchors;		/* genesis */
+	const char *anchors;		/* genesis, renewal of trust anchors */
+	bool		graced;			/* renewal: it says a time that is one: */
+	int64_t		grace;			/* how long after the end the next one may come; -1: not said */
 	const char *crl;
 	bool		capable;		/* its capabilities are such */
 	unsigned	capabilities;
@@ -53,10 +58,17 @@ typedef struct Statement
 	const StatementPoint *points;
 	SignedText	envelope;
 
+	/* Keys that were asked about last, and what came out. */
+	struct
+	{
+		const KeyFact *key;
+		const char *reason;
+	}			signatures[STATEMENT_SIGNATURES];
+	unsigned	nsignatures;	/* that were put there, one after the other */
+
 	/* The certificate under the alliance's anchors: once these are known. */
 	const char *path_anchors;
 	const PathFact *path;
-	const char *path_reason;	/* "certificate is not accepted: ..." */
 } Statement;
 
 /* For as long as the facts are there; claim is copied. */
@@ -66,6 +78,6 @@ extern Statement *statement_new(Facts *facts, const Claim *claim, const char *pa
 extern const char *statement_path(Facts *facts, Statement *said, const char *anchors);
 
 /* Has that key signed its envelope?  NULL if so, or why not. */
-extern const char *statement_signed(Facts *facts, const Statement *said, const KeyFact *key);
+extern const char *statement_signed(Facts *facts, Statement *said, const KeyFact *key);
 
 #endif

@@ -24,12 +24,13 @@
 #include "utils/timestamp.h"
 
 #include "core/encode.h"
-#include "ledger/chain.h"
+#include "ledger/block_row.h"
 #include "ledger/home.h"
+#include "ledger/local_node.h"
 #include "ledger/quarantine.h"
+#include "ledger/screen.h"
 #include "node/trusted.h"
 #include "sync/apply.h"
-#include "sync/fetch.h"
 #include "sync/hold.h"
 
 #define APPLY_OWN_WAIT 500		/* milliseconds for an entry of our own */
@@ -177,7 +178,7 @@ apply_known_block(const LocalNode *node, const HoldChain *chain, int64 height, c
 		memcmp(known, note, len) != 0)
 		apply_refuse(chain->origin, height, known ? "differs from accepted block" :
 					 "block of our own chain that we never sealed", NULL, note,
-					 chain_signed(node, chain->origin, height, note));
+					 screen_signed(node, chain->origin, height, note));
 	return true;
 }
 
@@ -195,7 +196,7 @@ apply_block(const LocalNode *node, const char *origin, int64 height, const char 
 	}
 	if (apply_known_block(node, chain, height, note))
 		return;
-	reason = chain_screen(node, origin, height, note, &detail);
+	reason = screen_block(node, origin, height, note, &detail);
 	if (reason != NULL)
 		apply_refuse(origin, height, reason, detail, note, false);
 	else
@@ -243,7 +244,7 @@ medchain_arrive_entry(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "medchain_arrive_entry: not called as a trigger");
-	if (chain_writing)
+	if (ledger_writing)
 		return PointerGetDatum(trigger->tg_trigtuple);
 	trusted_begin(&scope);
 	arrives = apply_arrives("entry");
@@ -275,7 +276,7 @@ medchain_arrive_block(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "medchain_arrive_block: not called as a trigger");
-	if (chain_writing)
+	if (ledger_writing)
 		return PointerGetDatum(trigger->tg_trigtuple);
 	trusted_begin(&scope);
 	arrives = apply_arrives("block");
@@ -297,56 +298,4 @@ medchain_arrive_block(PG_FUNCTION_ARGS)
 	}
 	trusted_end(&scope);
 	return PointerGetDatum(arrives ? NULL : trigger->tg_trigtuple);
-}
-
-static List *
-apply_add_origins(List *origins, MemoryContext context)
-{
-	MemoryContext old = MemoryContextSwitchTo(context);
-
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		char	   *origin = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-
-		origins = lappend(origins, MemoryContextStrdup(context, origin));
-	}
-	SPI_freetuptable(SPI_tuptable);
-	MemoryContextSwitchTo(old);
-	return origins;
-}
-
-List *
-apply_due(MemoryContext context, bool changed)
-{
-	static SPIPlanPtr arrived = NULL;
-	static SPIPlanPtr rekeyed = NULL;
-	List	   *origins;
-
-	trusted_execute(&arrived,
-					"SELECT k.name FROM medchain.known k CROSS JOIN medchain.local_node n "
-					"LEFT JOIN medchain.chain c ON c.origin = k.name "
-					"WHERE EXISTS (SELECT FROM medchain.held_block h WHERE "
-					"h.origin = k.name AND h.height <= coalesce(c.height, -1) + 1) "
-					"ORDER BY k.name <> n.data_center, k.name", 0, NULL, NULL, NULL, false);
-	origins = apply_add_origins(NIL, context);
-	if (!changed)
-		return origins;
-	fetch_call();
-	trusted_execute(&rekeyed,
-					"WITH contested AS (SELECT about AS member FROM medchain.claim WHERE kind = "
-					"'configure' AND NOT effective) "
-					"SELECT k.member FROM medchain.ledger_key k JOIN medchain.chain c ON "
-					"c.origin = k.member "
-					"WHERE k.follows IS NOT NULL AND k.from_height <= c.height "
-					"UNION SELECT c.origin FROM medchain.chain c JOIN contested t ON t.member = "
-					"c.origin "
-					"UNION SELECT q.origin FROM medchain.quarantine q LEFT JOIN medchain.chain c "
-					"ON c.origin = q.origin "
-					"JOIN medchain.ledger_key k ON k.member = q.origin AND k.from_height <= "
-					"q.height "
-				  "WHERE q.height = coalesce(c.height, -1) + 1 AND q.reason IN ('bad signature', "
-					"'differs from accepted block') "
-					"AND (k.from_height > 0 OR q.origin IN (SELECT t.member FROM contested t)) "
-					"ORDER BY 1", 0, NULL, NULL, NULL, false);
-	return apply_add_origins(origins, context);
 }

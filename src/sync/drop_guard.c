@@ -41,6 +41,7 @@
 #include "sync/drop_guard.h"
 
 #define DROP_GUARD_EXTENSION "medchain" /* so are its schema's name, and that of this library */
+#define DROP_GUARD_INTERNAL "medchain_internal" /* a schema that is a member */
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 static object_access_hook_type previous_access_hook = NULL;
@@ -137,7 +138,7 @@ drop_guard_check(void)
 	char	   *hint = NULL;
 
 	trusted_begin(&scope);
-	SPI_execute("SELECT detail, hint FROM medchain.drop_refusal()", true, 1);
+	SPI_execute("SELECT detail, hint FROM medchain_internal.drop_refusal()", true, 1);
 	detail = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	if (detail != NULL)
 	{
@@ -192,9 +193,16 @@ drop_guard_schema(void)
 	performDeletion(&schema, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
 }
 
+static bool
+drop_guard_is_our_schema(const char *name)
+{
+	return name != NULL && (strcmp(name, DROP_GUARD_EXTENSION) == 0 ||
+							strcmp(name, DROP_GUARD_INTERNAL) == 0);
+}
+
 /*
  * ALTER EXTENSION medchain DROP ...: what is no member can be dropped.  What somebody has added to
- * the extension, which is neither in its schema nor an event trigger, he may take out again.
+ * the extension, which is neither in its schemas nor an event trigger, he may take out again.
  */
 static void
 drop_guard_contents(AlterExtensionContentsStmt *alter)
@@ -202,6 +210,7 @@ drop_guard_contents(AlterExtensionContentsStmt *alter)
 	ObjectAddress address;
 	Relation	relation;
 	Oid			extension;
+	Oid			schema;
 	bool		is_ours;
 
 	if (alter->action > 0 || strcmp(alter->extname, DROP_GUARD_EXTENSION) != 0)
@@ -210,25 +219,27 @@ drop_guard_contents(AlterExtensionContentsStmt *alter)
 	if (!OidIsValid(extension) || drop_guard_own_script(extension))
 		return;
 	address = get_object_address(alter->objtype, alter->object, &relation, AccessShareLock, false);
+	schema = address.classId == NamespaceRelationId ? address.objectId :
+		get_object_namespace(&address);
 	is_ours = address.classId == EventTriggerRelationId ||
-		get_object_namespace(&address) == get_namespace_oid(DROP_GUARD_EXTENSION, true);
+		drop_guard_is_our_schema(get_namespace_name(schema));
 	if (relation != NULL)
 		relation_close(relation, AccessShareLock);
 	if (is_ours)
 		drop_guard_refuse(address.classId, address.objectId, address.objectSubId);
 }
 
-/* ALTER SCHEMA medchain RENAME: medchain finds what is its own by that name. */
+/* ALTER SCHEMA medchain RENAME: medchain finds what is its own by the names of its schemas. */
 static void
 drop_guard_rename(RenameStmt *rename)
 {
-	if (rename->renameType != OBJECT_SCHEMA || strcmp(rename->subname, DROP_GUARD_EXTENSION) != 0 ||
+	if (rename->renameType != OBJECT_SCHEMA || !drop_guard_is_our_schema(rename->subname) ||
 		!OidIsValid(get_extension_oid(DROP_GUARD_EXTENSION, true)))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("schema \"medchain\" cannot be renamed"),
-			 errdetail("It is the schema of extension \"medchain\".")));
+			 errmsg("schema \"%s\" cannot be renamed", rename->subname),
+			 errdetail("It is a schema of extension \"medchain\".")));
 }
 
 #define DROP_GUARD_PARAMETERS PlannedStmt *statement, const char *query, bool read_only_tree, \

@@ -21,9 +21,10 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "core/block.h"
+#include "ledger/local_node.h"
 #include "node/shared.h"
 #include "node/trusted.h"
-#include "rules/block.h"
 #include "rules/json_text.h"
 #include "sync/hold.h"
 
@@ -91,7 +92,7 @@ hold_node(void)
 		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 
 		hold.begun = true;
-		hold.is_node = chain_local_node(&hold.node);
+		hold.is_node = local_node_read(&hold.node);
 		MemoryContextSwitchTo(old);
 	}
 	return hold.is_node ? &hold.node : NULL;

@@ -13,7 +13,8 @@
 
 #include "postgres.h"
 
-#include "ledger/chain.h"
+#include "core/note.h"
+#include "ledger/local_node.h"
 
 /* A chain as it stands here. */
 typedef struct HoldChain

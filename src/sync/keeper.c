@@ -1,130 +1,30 @@
 /*
  * keeper.c: the worker for what must not delay the sealer: accepting the blocks of others whose
- * turn has come, and keeping medchain.pending small.
- *
- * Every entry passes through medchain.pending and leaves a dead row there, and the sealer looks
- * through all of it in each round.  Autovacuum comes once a minute; in that time a busy node would
- * add a hundred megabytes.
+ * turn has come, and chores (chores.h).
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "commands/vacuum.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "pgstat.h"
-#include "storage/bufmgr.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "ledger/chain.h"
+#include "ledger/chain_advance.h"
 #include "ledger/held.h"
 #include "ledger/hooks.h"
-#include "ledger/sealer.h"
 #include "node/shared.h"
 #include "node/trusted.h"
 #include "node/worker.h"
+#include "sync/chores.h"
+#include "sync/due.h"
+#include "sync/keeper.h"
 
 #define KEEPER_IDLE 1000		/* milliseconds */
 #define KEEPER_TURN 10000		/* entries after which it is another chain's turn */
-#define KEEPER_SWEEP 10000		/* milliseconds between looks at all that is held */
 #define KEEPER_TROUBLES 100		/* chains whose trouble is not told again and again */
-#define KEEPER_SMALL 512		/* pages of medchain.pending that are no trouble */
-#define KEEPER_BATCH 5000		/* entries sealed since the last time that are worth a vacuum */
-#define KEEPER_REST 20			/* times as long as the last vacuum took; it has nothing to remove
-								 * while an old transaction can still see the rows */
-#define KEEPER_PATIENCE 10000	/* milliseconds for a vacuum: a cursor may stand on a page */
-
-static BlockNumber
-keeper_pending_pages(void)
-{
-	Relation	pending = table_open(get_relname_relid("pending", trusted_schema(false)),
-									 AccessShareLock);
-	BlockNumber pages = RelationGetNumberOfBlocks(pending);
-
-	table_close(pending, AccessShareLock);
-	return pages;
-}
-
-/* VACUUM (SKIP_LOCKED, TRUNCATE off) medchain.pending, outside of any transaction. */
-static void
-keeper_vacuum(void)
-{
-	static LastComplaint complaint = {0};
-	MemoryContext caller = CurrentMemoryContext;
-	VacuumParams params = {0};
-	VacuumRelation *relation;
-
-	/* vacuum() keeps what it needs over its transactions in a child of this */
-	PortalContext = AllocSetContextCreate(TopMemoryContext, "medchain keeper vacuum",
-										  ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(PortalContext);
-	relation = makeVacuumRelation(makeRangeVar("medchain", "pending", -1), InvalidOid, NIL);
-	params.options = VACOPT_VACUUM | VACOPT_SKIP_LOCKED;
-	params.freeze_min_age = -1;
-	params.freeze_table_age = -1;
-	params.multixact_freeze_min_age = -1;
-	params.multixact_freeze_table_age = -1;
-	compat_vacuum_log_never(&params);
-	params.index_cleanup = VACOPTVALUE_AUTO;
-
-	/*
-	 * giving pages back takes a lock that stops everybody; autovacuum does it when the table has
-	 * grown
-	 */
-	params.truncate = VACOPTVALUE_DISABLED;
-	params.nworkers = -1;
-
-	enable_timeout_after(STATEMENT_TIMEOUT, KEEPER_PATIENCE);
-	PG_TRY();
-	{
-		StartTransactionCommand();
-		pgstat_report_activity(STATE_RUNNING, "vacuuming medchain.pending");
-		MemoryContextSwitchTo(PortalContext);
-		compat_vacuum(list_make1(relation), &params, PortalContext);
-		CommitTransactionCommand();
-		disable_timeout(STATEMENT_TIMEOUT, false);
-		pgstat_report_stat(true);
-		pgstat_report_activity(STATE_IDLE, NULL);
-	}
-	PG_CATCH();
-	{
-		disable_timeout(STATEMENT_TIMEOUT, false);
-		(void) worker_recover(caller, &complaint, "vacuuming medchain.pending");
-	}
-	PG_END_TRY();
-	QueryCancelPending = false; /* it came as we were done */
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(PortalContext);
-	PortalContext = NULL;
-}
-
-static void
-keeper_clean(SharedDatabase *slot)
-{
-	static uint64 entries = 0;	/* as many were sealed when we did it last */
-	static TimestampTz next = 0;
-	uint64		sealed = pg_atomic_read_u64(&slot->entries);
-	TimestampTz now = GetCurrentTimestamp();
-	BlockNumber pages;
-
-	if (sealed - entries < KEEPER_BATCH || now < next)
-		return;
-	worker_begin(slot, "looking at medchain.pending");
-	pages = keeper_pending_pages();
-	worker_commit();
-	entries = sealed;
-	if (pages <= KEEPER_SMALL)
-		return;
-	keeper_vacuum();
-	next = now + (GetCurrentTimestamp() - now) * KEEPER_REST;
-}
 
 /* Chains that could not be moved forward, and what was said of it last. */
 typedef struct KeeperTrouble
@@ -238,7 +138,7 @@ keeper_due(SharedDatabase *slot, MemoryContext context, bool changed)
 
 		worker_begin(slot, "looking for held blocks");
 		trusted_begin(&scope);
-		origins = ledger_hooks.due(context, changed);
+		origins = due_chains(context, changed);
 		trusted_end(&scope);
 		worker_commit();
 	}
@@ -302,24 +202,6 @@ keeper_round(SharedDatabase *slot)
 	return more;
 }
 
-/* Held entries that nobody needs any more. */
-static void
-keeper_sweep(SharedDatabase *slot)
-{
-	static TimestampTz swept = 0;
-	TimestampTz now = GetCurrentTimestamp();
-	TrustedScope scope;
-
-	if (!TimestampDifferenceExceeds(swept, now, KEEPER_SWEEP))
-		return;
-	swept = now;
-	worker_begin(slot, "removing held entries");
-	trusted_begin(&scope);
-	held_sweep();
-	trusted_end(&scope);
-	worker_commit();
-}
-
 static void
 keeper_loop(SharedDatabase *slot)
 {
@@ -327,8 +209,7 @@ keeper_loop(SharedDatabase *slot)
 	{
 		bool		more = keeper_round(slot);
 
-		keeper_sweep(slot);
-		keeper_clean(slot);
+		chores_do(slot);
 		worker_sleep(slot, more ? 0 : KEEPER_IDLE, NULL);
 	}
 }

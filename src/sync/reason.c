@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -25,6 +27,7 @@ typedef struct Reason
 {
 	bool		answered;		/* somebody took the connection */
 	bool		tls;			/* it stopped while TLS was being agreed on */
+	bool		local;			/* a file that it names cannot be read here */
 	bool		needs_password;
 	int			sqlstate;		/* what the server said; 0: nothing */
 } Reason;
@@ -58,6 +61,23 @@ reason_sqlstate(const char *message)
 	return 0;
 }
 
+/* Is there a file for TLS that is named and cannot be read?  They are this server's own. */
+static bool
+reason_unreadable(PGconn *connection)
+{
+	static const char *const files[] = {"sslrootcert", "sslcert", "sslkey"};
+	PQconninfoOption *options = PQconninfo(connection);
+	bool		unreadable = false;
+
+	for (PQconninfoOption *option = options; option != NULL && option->keyword != NULL; option++)
+		for (int i = 0; i < lengthof(files); i++)
+			if (strcmp(option->keyword, files[i]) == 0 && option->val != NULL &&
+				option->val[0] == '/' && access(option->val, R_OK) != 0)
+				unreadable = true;
+	PQconninfoFree(options);
+	return unreadable;
+}
+
 static void
 reason_follow(PGconn *connection, Reason *reason)
 {
@@ -75,6 +95,7 @@ reason_follow(PGconn *connection, Reason *reason)
 		reason->tls = PQstatus(connection) == CONNECTION_SSL_STARTUP || PQsslInUse(connection);
 		status = PQconnectPoll(connection);
 	}
+	reason->local = reason->tls && reason_unreadable(connection);
 	reason->needs_password = PQconnectionNeedsPassword(connection) != 0;
 	reason->sqlstate = reason_sqlstate(PQerrorMessage(connection));
 }
@@ -132,11 +153,14 @@ reason_connection(const char *conninfo)
 		return "Nobody answers there: look at host and port, at listen_addresses of the peer's "
 			"server, and at the firewalls between; or, if the message is about an option, at how "
 			"that is spelt.";
+	if (reason.local)
+		return "The peer answers, and a file that sslrootcert, sslcert or sslkey names is not "
+			"here, or not readable by this server's user: these are files of this server.";
 	if (reason.tls)
 		return "The peer answers, and TLS does not come about: its server needs ssl = on, a "
 			"certificate for the name in host that leads to "
-			"sslrootcert, and an ssl_ca_file that sslcert leads to; sslkey must be readable by "
-			"this server's user alone.";
+			"sslrootcert, and an ssl_ca_file that sslcert leads to; sslkey must be sslcert's, "
+			"and readable by this server's user alone.";
 	return "The peer answers, and ends the connection: its server log says why.";
 }
 

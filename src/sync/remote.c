@@ -74,7 +74,7 @@ remote_value(WalReceiverConn *connection, const char *sql)
 static void
 remote_refuse_superuser(WalReceiverConn *connection)
 {
-	bool		refused = true;
+	volatile bool refused = true;	/* also where an error comes back to */
 
 	if (superuser_arg(GetOuterUserId()))
 		return;

@@ -54,7 +54,10 @@ static ProcessUtility_hook_type previous_utility_hook = NULL;
 static bool
 restore_ours(const Trigger *trigger, Oid schema)
 {
-	return !trigger->tgisinternal && get_func_namespace(trigger->tgfoid) == schema;
+	Oid			called = get_func_namespace(trigger->tgfoid);
+
+	return !trigger->tgisinternal &&
+		(called == schema || called == get_namespace_oid("medchain_internal", true));
 }
 
 /* COPY ... FROM into the ledger: not in a node, and not twice. */

@@ -23,6 +23,8 @@
 #include "compat.h"
 #include "core/keycache.h"
 #include "ledger/chain.h"
+#include "ledger/chain_terms.h"
+#include "ledger/local_node.h"
 #include "node/shown.h"
 #include "node/trusted.h"
 #include "verify/tile_audit.h"
@@ -46,7 +48,8 @@ typedef struct VerifyRequest
 static SPITupleTable *
 verify_fold(void)
 {
-	SPI_execute("SELECT origin, detail FROM medchain.fold_faults() ORDER BY origin COLLATE \"C\", "
+	SPI_execute("SELECT origin, detail FROM medchain_internal.fold_faults() ORDER BY origin "
+				"COLLATE \"C\", "
 				"detail COLLATE \"C\"", true, 0);
 	return SPI_tuptable;
 }
@@ -156,7 +159,7 @@ verify_compare(VerifyJob *job, int number, const LocalNode *node, const VerifyCh
 	verify_state(job, number, state_faults);
 	verify_stray_rows(job, number);
 	if (node->at_home && strcmp(chain->origin, node->node) == 0)
-		verify_local_rows(job, number);
+		verify_local_rows(job, number, chain->start.height < 0);
 	surplus = origin->adrift ? NULL : tile_audit_surplus(origin->origin, origin->end.range.size);
 	if (surplus != NULL)
 		verify_job_report(job, number, origin->end.height, PG_INT64_MAX, "bad tile", "%s", surplus);
@@ -274,7 +277,8 @@ verify_row(ReturnSetInfo *result, const VerifyOrigin *origin, const VerifyFault 
 
 /* A row for each fault of a chain, or one for a chain without. */
 static void
-verify_rows(ReturnSetInfo *result, VerifyJob *job, const VerifyChain *chains)
+verify_rows(ReturnSetInfo *result, VerifyJob *job, const LocalNode *node,
+			const VerifyChain *chains)
 {
 	uint32		found = pg_atomic_read_u32(&job->nfaults);
 	int			kept = (int) Min(found, (uint32) job->fault_limit);
@@ -307,6 +311,9 @@ verify_rows(ReturnSetInfo *result, VerifyJob *job, const VerifyChain *chains)
 							(long long) chains[i].terms.last_height) :
 				   origin->nkeys == 0 && origin->end.height >= 0 ?
 				   "signatures were not checked: the ledger is not configured yet" :
+				   origin->own && !node->at_home ?
+				   "this database is a copy of the node: what only the node knows was not "
+				   "compared" :
 				   pg_atomic_read_u64(&origin->unreadable) > 0 ?
 				   psprintf("entries that say nothing, as not everybody could read them: %llu; "
 							"medchain.entry_fault() tells why",
@@ -360,7 +367,7 @@ verify_all(ReturnSetInfo *result, const VerifyRequest *request, const LocalNode 
 		if (!verify_job_full(job))
 			verify_compare(job, i, node, &chains[i], request, state_faults);
 	}
-	verify_rows(result, job, chains);
+	verify_rows(result, job, node, chains);
 }
 
 PG_FUNCTION_INFO_V1(medchain_verify);
@@ -392,7 +399,7 @@ medchain_verify(PG_FUNCTION_ARGS)
 				 errmsg("max_faults must be between 1 and %d", VERIFY_FAULTS_MAX)));
 	InitMaterializedSRF(fcinfo, 0);
 	trusted_begin(&scope);
-	chain_require_node(&node);
+	local_node_require(&node);
 	if (!PG_ARGISNULL(2))
 		request.checkpoints = checkpoint_parse(PG_GETARG_ARRAYTYPE_P(2), &node, request.only);
 	progress = verify_progress_begin();

@@ -14,6 +14,9 @@
 #include "core/encode.h"
 #include "core/keycache.h"
 #include "ledger/chain.h"
+#include "ledger/chain_advance.h"
+#include "ledger/chain_terms.h"
+#include "ledger/local_node.h"
 #include "node/shown.h"
 #include "node/trusted.h"
 #include "verify/verify_checkpoint.h"
@@ -113,22 +116,43 @@ checkpoint_block_hash(const char *origin, int64 height, uint8_t hash[HASH_LEN])
 	return found;
 }
 
+/* The number that a query about blocks has found, as its first column; -1: none. */
+static int64
+checkpoint_number(void)
+{
+	int64		number = -1;
+	bool		isnull;
+
+	if (SPI_processed > 0)
+		number = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+											 &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return number;
+}
+
+/* Entries up to and with the block of this height; -1: there is no such block. */
+static int64
+checkpoint_block_size(const char *origin, int64 height)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(height)};
+
+	trusted_read(&plan, "SELECT size FROM medchain.block WHERE origin = $1 AND height = $2", 2,
+				 types, values);
+	return checkpoint_number();
+}
+
 int64
 checkpoint_newest_height(const char *origin)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[1] = {TEXTOID};
 	Datum		values[1] = {CStringGetTextDatum(origin)};
-	int64		height = -1;
-	bool		isnull;
 
 	trusted_read(&plan, "SELECT height FROM medchain.block WHERE origin = $1 ORDER BY height DESC "
 				 "LIMIT 1", 1, types, values);
-	if (SPI_processed > 0)
-		height = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-											 &isnull));
-	SPI_freetuptable(SPI_tuptable);
-	return height;
+	return checkpoint_number();
 }
 
 /* Is the block with this hash in the chain, at this height?  source: whose word it is. */
@@ -194,11 +218,11 @@ checkpoint_compare(VerifyJob *job, int number, const VerifyChain *chain, const L
 }
 
 /*
- * The row of medchain.verified: height, and if wanted the hash; -1 if there is none, or only one of
- * a block that was taken back while somebody was about to remember it.
+ * The row of medchain.verified: height, and if wanted hash and size; -1 if there is none, or only
+ * one of a block that was taken back while somebody was about to remember it.
  */
 static int64
-checkpoint_memory(const char *origin, uint8_t *hash)
+checkpoint_memory(const char *origin, uint8_t *hash, int64 *size)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[1] = {TEXTOID};
@@ -206,9 +230,10 @@ checkpoint_memory(const char *origin, uint8_t *hash)
 	int64		height = -1;
 	bool		isnull;
 
-	trusted_read(&plan, "SELECT v.height, v.hash FROM medchain.verified v WHERE v.origin = $1 "
-				 "AND NOT EXISTS (SELECT FROM medchain.quarantine q WHERE q.origin = v.origin "
-				 "AND q.height = v.height AND q.reason = '" CHAIN_TAKEN_BACK "' AND v.hash = "
+	trusted_read(&plan, "SELECT v.height, v.hash, v.size FROM medchain.verified v "
+				 "WHERE v.origin = $1 AND NOT EXISTS (SELECT FROM medchain.quarantine q "
+				 "WHERE q.origin = v.origin AND q.height = v.height "
+				 "AND q.reason = '" CHAIN_TAKEN_BACK "' AND v.hash = "
 				 "sha256(convert_to(substr(q.note, 1, position(E'\\n\\n' IN q.note)), 'UTF8')))",
 				 1, types, values);
 	if (SPI_processed > 0)
@@ -220,6 +245,9 @@ checkpoint_memory(const char *origin, uint8_t *hash)
 											 &isnull));
 		if (hash != NULL)
 			memcpy(hash, VARDATA_ANY(stored), HASH_LEN);
+		if (size != NULL)
+			*size = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3,
+												&isnull));
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return height;
@@ -228,18 +256,27 @@ checkpoint_memory(const char *origin, uint8_t *hash)
 int64
 checkpoint_remembered_height(const char *origin)
 {
-	return checkpoint_memory(origin, NULL);
+	return checkpoint_memory(origin, NULL, NULL);
 }
 
 void
 checkpoint_compare_remembered(VerifyJob *job, int number, const VerifyChain *chain)
 {
 	uint8_t		hash[HASH_LEN];
-	int64		height = checkpoint_memory(chain->origin, hash);
+	int64		size = 0;
+	int64		height = checkpoint_memory(chain->origin, hash, &size);
+	int64		found;
 
-	if (height >= 0)
-		checkpoint_look(job, number, chain->origin, height, hash,
-						"the chain as it was verified before");
+	if (height < 0)
+		return;
+	checkpoint_look(job, number, chain->origin, height, hash,
+					"the chain as it was verified before");
+	found = checkpoint_block_size(chain->origin, height);
+	if (found >= 0 && found != size)
+		verify_job_report(job, number, height, PG_INT64_MAX, "rewritten",
+						  "block %lld: the chain as it was verified before has %lld entries up to "
+						  "it, here there are %lld", (long long) height, (long long) size,
+						  (long long) found);
 }
 
 void
@@ -275,7 +312,7 @@ checkpoint_remember(const VerifyChain *chain, const ChainCheck *end)
 	Oid			types[5] = {TEXTOID, INT8OID, INT8OID, BYTEAOID, BOOLOID};
 	Datum		values[5] = {
 		CStringGetTextDatum(chain->origin), Int64GetDatum(end->height),
-		Int64GetDatum((int64) end->range.size), chain_bytea(end->head, HASH_LEN),
+		Int64GetDatum((int64) end->range.size), trusted_bytea(end->head, HASH_LEN),
 		BoolGetDatum(known < 0)
 	};
 

@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
+#include "ledger/local_node.h"
 #include "verify/verify_job.h"
 
 typedef struct Checkpoint

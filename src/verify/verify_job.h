@@ -14,6 +14,8 @@
 
 #include "core/chain_check.h"
 #include "ledger/chain.h"
+#include "ledger/chain_terms.h"
+#include "ledger/local_node.h"
 
 #define VERIFY_PEM_MAX 4096
 
@@ -61,6 +63,7 @@ typedef struct VerifyJob
 	int			nsegments;
 	int			fault_limit;
 	int			progress;		/* slot in shared_state->verifications; -1: none */
+	bool		has_pseudonyms; /* the alliance's key is here: names of rows can be compared */
 	pg_atomic_uint32 next_segment;
 	pg_atomic_uint32 nfaults;	/* found; those beyond the limit are not kept */
 	int			nkeys;
@@ -98,8 +101,11 @@ extern bool verify_stand_at(const LocalNode *node, const char *origin, int64 hei
 /* Rows of a chain that the walk does not come by, as no block could have them. */
 extern void verify_stray_rows(VerifyJob *job, int number);
 
-/* Tables that only this node has, compared with what it has said; number: of its own chain. */
-extern void verify_local_rows(VerifyJob *job, int number);
+/*
+ * Tables that only this node has, compared with what it has said; number: of its own chain; whole:
+ * also those that have a row for each thing that was ever said.
+ */
+extern void verify_local_rows(VerifyJob *job, int number, bool whole);
 
 /* One chain to be verified: from start on. */
 typedef struct VerifyChain

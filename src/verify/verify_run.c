@@ -15,6 +15,10 @@
 #include "utils/builtins.h"
 
 #include "core/encode.h"
+#include "ledger/chain.h"
+#include "ledger/chain_terms.h"
+#include "ledger/local_node.h"
+#include "ledger/pseudonym.h"
 #include "ledger/tile.h"
 #include "node/settings.h"
 #include "node/shared.h"
@@ -296,6 +300,7 @@ verify_run(const LocalNode *node, const VerifyChain *chains, int nchains, int fa
 		segments = verify_cut(node, &chains[i], i, entries[i], length, segments);
 	verify_job_size(nchains, nkeys, list_length(segments), fault_limit, &plan);
 	plan.progress = progress;
+	plan.has_pseudonyms = node->at_home && pseudonym_status() == NULL;
 	verify_progress_walk(progress, nchains, total);
 
 	workers = Min(workers, list_length(segments));

@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "core/keycache.h"
+#include "ledger/block_row.h"
 #include "ledger/payload_index.h"
 #include "ledger/scan.h"
 #include "ledger/tile.h"
@@ -63,6 +64,7 @@ typedef struct Walk
 	bool		adrift;			/* check.range is not the tree any more */
 	bool		explained;		/* a wrong root of this block would be no news */
 	MemoryContext scratch;		/* of one entry */
+	void	   *kept;			/* by verify_set() */
 } Walk;
 
 #define walk_report(walk, height, position, ...) \
@@ -166,7 +168,7 @@ walk_entry(Walk *walk, int64 height, int64 seq)
 		if (walk->origin->own && !row->nulls[ENTRY_ID] && !row->nulls[ENTRY_KIND])
 			verify_set(walk->job, walk->number, height, seq,
 					   DatumGetTextPP(row->values[ENTRY_KIND]),
-					   DatumGetUUIDP(row->values[ENTRY_ID]), payload);
+					   DatumGetUUIDP(row->values[ENTRY_ID]), payload, &walk->kept);
 	}
 	if (stored != NULL && VARSIZE_ANY_EXHDR(stored) == HASH_LEN)
 	{
@@ -389,7 +391,7 @@ walk_block_index(Walk *walk, int64 height, const ChainScan *row, const NoteBlock
 	if (!walk_same_bytes(row, BLOCK_HASH, hash))
 		wrong[nwrong++] = "hash";
 	if (row->nulls[BLOCK_SEALED] ||
-		!chain_sealed_text(DatumGetTimestampTz(row->values[BLOCK_SEALED]), sealed) ||
+		!block_sealed_text(DatumGetTimestampTz(row->values[BLOCK_SEALED]), sealed) ||
 		strcmp(sealed, block->sealed) != 0)
 		wrong[nwrong++] = "sealed";
 	for (int i = 0; i < nwrong; i++)

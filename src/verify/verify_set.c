@@ -7,9 +7,9 @@
 #include "utils/builtins.h"
 
 #include "compat.h"
+#include "ledger/hooks.h"
 #include "node/shared.h"
 #include "node/trusted.h"
-#include "rows/row_set_read.h"
 #include "verify/verify_set.h"
 
 #define SET_KIND "row.set"
@@ -45,23 +45,18 @@ set_report(void *state, const char *fmt,...)
 
 void
 verify_set(VerifyJob *job, int origin, int64 height, int64 seq, const text *kind,
-		   const pg_uuid_t *id, const text *payload)
+		   const pg_uuid_t *id, const text *payload, void **kept)
 {
 	SetCheck	check = {.job = job, .origin = origin, .height = height, .seq = seq};
-	RowSetSays	says;
 
 	if (VARSIZE_ANY_EXHDR(kind) != strlen(SET_KIND) ||
 		memcmp(VARDATA_ANY(kind), SET_KIND, strlen(SET_KIND)) != 0)
 		return;
-	if (!row_entry_parse_set(VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), &says))
-	{
+	if (!ledger_hooks.check_set(id, seq, payload, job->has_pseudonyms, &check.relation, set_report,
+								&check, job->progress >= 0 ?
+								&shared_state->verifications[job->progress].items : NULL, kept))
 		verify_job_report(job, origin, height, seq, SET_FAULT,
 						  "entry %lld says nothing about a set", (long long) seq);
-		return;
-	}
-	check.relation = says.relation;
-	row_set_verify(id, &says, set_report, &check, job->progress >= 0 ?
-				   &shared_state->verifications[job->progress].items : NULL);
 }
 
 /* Rows that a query finds: what is wrong, in words. */

@@ -40,11 +40,13 @@ verify_stray_rows(VerifyJob *job, int number)
 }
 
 void
-verify_local_rows(VerifyJob *job, int number)
+verify_local_rows(VerifyJob *job, int number, bool whole)
 {
 	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {BOOLOID};
+	Datum		values[1] = {BoolGetDatum(whole)};
 
-	trusted_read(&plan, "SELECT f FROM medchain.local_faults() f", 0, NULL, NULL);
+	trusted_read(&plan, "SELECT f FROM medchain_internal.local_faults($1) f", 1, types, values);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		verify_job_report(job, number, -1, (int64) i, "local table differs", "%s",
 						  SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));

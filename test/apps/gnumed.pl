@@ -62,7 +62,7 @@ my ($key) = $app->error(q{SELECT medchain.ledger_table('staging.lnk_vacc_ind2sub
 $app->sql(qq{SELECT medchain.ledger_table('staging.lnk_vacc_ind2subst_dose', key => '$key')}, 'gm-dbo');
 is($app->sql("SELECT count(*) $user_tables AND c.oid IN (SELECT relation FROM medchain.row_table)"), $tables, 'and then has all');
 my ($heirs, $keyless, $rows) = split(/\|/, $app->sql(q{SELECT count(*) FILTER (WHERE with_parent), count(*) FILTER (WHERE key_columns = '{}'),
-	(SELECT count(*) FROM medchain.row_table t, medchain.row_digests(t.relation, t.version)) FROM medchain.row_table}));
+	(SELECT count(*) FROM medchain.row_table t, medchain_internal.row_digests(t.relation, t.version)) FROM medchain.row_table}));
 note("$tables tables, $heirs of them because of one that they inherit from, $keyless without a key; $rows rows");
 $app->sound_ok('all on the ledger');
 

@@ -12,6 +12,7 @@ use warnings;
 my $out;
 BEGIN { open($out, '>&', \*STDOUT) or die "stdout: $!"; }
 
+use Instructions;
 use List::Util qw(max min sum);
 use POSIX ();
 use Rig;
@@ -570,9 +571,11 @@ sub rules
 {
 	my $bench = RulesBench->new($out, $rig);
 
-	heading('The rules: fold of a protocol, milliseconds each, and of an admission');
-	$bench->protocols(\@protocols, $quick ? 1 : 3);
+	heading('The rules: fold of entries about members; of a protocol, milliseconds each; a newcomer; and what sessions notice');
 	$bench->members(\@members, $quick ? 1 : 3);
+	$bench->protocols(\@protocols, $quick ? 1 : 3);
+	$bench->newcomer;
+	$bench->access;
 	$bench->stop;
 	return;
 }
@@ -603,6 +606,19 @@ sub idle
 		$rig->target("pgbench -S, preloaded to not, $clients clients", 'at least 0.98', Rig::spread(@ratios), Rig::median(@ratios) >= 0.98);
 	}
 	$bare->stop;
+	if (!Instructions::possible())
+	{
+		print $out "  instructions are counted where there is valgrind\n";
+		return;
+	}
+	foreach my $name (Instructions::names())
+	{
+		my ($with, $without) = map { Instructions::count($bare, $name, $_) } ('medchain', '');
+		my $ratio = sprintf('%.4f', $without / $with);
+
+		printf $out "  %-22s %8.0f to %8.0f instructions   %s\n", $name, $with, $without, $ratio;
+		$rig->target("$name, instructions, not preloaded to preloaded", 'at least 0.98', $ratio, $ratio >= 0.98);
+	}
 	return;
 }
 

@@ -12,8 +12,9 @@
 
 #define CAST 6					/* the data centre, two end nodes, two hospitals, a stranger */
 #define CAST_KEYS 3
-#define CAST_CERTIFICATES 4
-#define LISTS 4
+#define CAST_CERTIFICATES 6
+#define ANCHOR_SETS 6
+#define LISTS 5
 #define EXAMINEES 2
 #define HISTORY_MAX 96			/* entries */
 #define IDS_MAX 24
@@ -24,12 +25,19 @@ typedef struct World
 {
 	EVP_PKEY   *ca_key;
 	EVP_PKEY   *middle_key;
+	EVP_PKEY   *next_key;
 	char	   *anchors;
+
+	/* of genesis; and the next CA; that alone; the first one, longer; ended ones; no CA */
+	char	   *anchor_sets[ANCHOR_SETS];
 	EVP_PKEY   *keys[CAST][CAST_KEYS];
 	char	   *public_keys[CAST][CAST_KEYS];
 	char		fingerprints[CAST][CAST_KEYS][65];
 
-	/* of key 0; of key 1; of key 0 for a short time; of key 1 by the CA in the middle */
+	/*
+	 * of key 0; of key 1; of key 0 for a short time; of key 1 by the CA in the middle; of keys 0
+	 * and 1 by the next CA
+	 */
 	char	   *certificates[CAST][CAST_CERTIFICATES];
 	char	   *lists[LISTS];
 	EVP_PKEY   *examinee_keys[EXAMINEES][2];
@@ -75,6 +83,7 @@ typedef struct History
 	int			nprotocols;
 	int			nids;
 	bool		suspended[CAST];	/* by who means it well */
+	bool		renewed;		/* trust anchors */
 	bool		peaceful;		/* no suspensions, expulsions and revocation lists */
 } History;
 
@@ -101,9 +110,13 @@ once_in(int n)
 static inline void
 world_new(World *world)
 {
-	static const long listed[LISTS][3] = {{14, 22}, {2, 18}, {17, 25, 13}, {10}};
+	static const long listed[LISTS][3] = {{16, 28}, {2, 22}, {21, 33, 15}, {10}, {20, 27}};
 	X509	   *ca;
 	X509	   *middle;
+	X509	   *next;
+	X509	   *longer;
+	X509	   *ended;
+	char	   *pem;
 	long		serial = 10;
 
 	world->ca_key = pki_key(1);
@@ -112,7 +125,21 @@ world_new(World *world)
 						 "20200101000000Z", "20490101000000Z");
 	middle = pki_certificate("Middle CA", 2, world->middle_key, ca, world->ca_key, true,
 							 "20200101000000Z", "20480101000000Z");
+	world->next_key = pki_key(3);
+	next = pki_certificate("Next CA", 3, world->next_key, NULL, world->next_key, true,
+						   "20250101000000Z", "20490101000000Z");
+	longer = pki_certificate("Test CA", 4, world->ca_key, NULL, world->ca_key, true,
+							 "20200101000000Z", "20550101000000Z");
+	ended = pki_certificate("Test CA", 5, world->ca_key, NULL, world->ca_key, true,
+							"20200101000000Z", "20250101000000Z");
 	world->anchors = pki_pem(ca);
+	world->anchor_sets[0] = strdup(world->anchors);
+	world->anchor_sets[2] = pki_pem(next);
+	pem = malloc(strlen(world->anchors) + strlen(world->anchor_sets[2]) + 1);
+	strcpy(pem, world->anchors);
+	world->anchor_sets[1] = strcat(pem, world->anchor_sets[2]);
+	world->anchor_sets[3] = pki_pem(longer);
+	world->anchor_sets[4] = pki_pem(ended);
 	for (int m = 0; m < CAST; m++)
 	{
 		X509	   *made[CAST_CERTIFICATES];
@@ -137,18 +164,26 @@ world_new(World *world)
 								  "20260101000000Z", "20260302000000Z");
 		made[3] = pki_certificate(cast[m], serial++, world->keys[m][1], middle, world->middle_key,
 								  false, "20250101000000Z", "20400101000000Z");
-		for (int c = 0; c < CAST_CERTIFICATES - 1; c++)
-			world->certificates[m][c] = pki_pem(made[c]);
+		made[4] = pki_certificate(cast[m], serial++, world->keys[m][0], next, world->next_key,
+								  false, "20250101000000Z", "20400101000000Z");
+		made[5] = pki_certificate(cast[m], serial++, world->keys[m][1], next, world->next_key,
+								  false, "20250101000000Z", "20400101000000Z");
+		for (int c = 0; c < CAST_CERTIFICATES; c++)
+			if (c != 3)
+				world->certificates[m][c] = pki_pem(made[c]);
 		pki_must(PEM_write_bio_X509(both, made[3]) == 1 && PEM_write_bio_X509(both, middle) == 1,
 				 "no PEM");
 		world->certificates[m][3] = pki_text(both);
 		for (int c = 0; c < CAST_CERTIFICATES; c++)
 			X509_free(made[c]);
 	}
-	/* serial numbers: 10 + 4 * member + certificate */
+	world->anchor_sets[5] = strdup(world->certificates[0][0]);
+
+	/* serial numbers: 10 + 6 * member + certificate */
 	world->lists[0] = pki_crl(ca, world->ca_key, listed[0], 2, "20260120000000Z");
 	world->lists[1] = pki_crl(ca, world->ca_key, listed[1], 2, "20260210000000Z");
 	world->lists[2] = pki_crl(middle, world->middle_key, listed[2], 3, "20260115000000Z");
+	world->lists[4] = pki_crl(next, world->next_key, listed[4], 2, "20260125000000Z");
 	world->lists[3] = pki_crl(ca, world->ca_key, listed[3], 1, "20260301000000Z");
 	for (int e = 0; e < EXAMINEES; e++)
 		for (int k = 0; k < 2; k++)
@@ -161,6 +196,9 @@ world_new(World *world)
 	  "MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n");
 	X509_free(middle);
 	X509_free(ca);
+	X509_free(next);
+	X509_free(longer);
+	X509_free(ended);
 }
 
 static inline void
@@ -168,7 +206,10 @@ world_free(World *world)
 {
 	EVP_PKEY_free(world->ca_key);
 	EVP_PKEY_free(world->middle_key);
+	EVP_PKEY_free(world->next_key);
 	free(world->anchors);
+	for (int a = 0; a < ANCHOR_SETS; a++)
+		free(world->anchor_sets[a]);
 	for (int m = 0; m < CAST; m++)
 	{
 		for (int k = 0; k < CAST_KEYS; k++)
@@ -412,10 +453,12 @@ do_rekey(History *history, int by, int about)
 	int			fresh = once_in(8) ? dice(CAST_KEYS) : 1 - chain->key % 2;
 	int			certificate = fresh == 1 ? (once_in(2) ? 1 : 3) : (once_in(2) ? 0 : 2);
 	int			name = once_in(15) ? dice(CAST) : about;
+	bool		next = dice(history->renewed ? 2 : 10) == 0;	/* under the next CA */
 	bool		own = by == about;
 	const char *payload = pool_format(history->pool, "{\"alliance\":\"east\",\"member\":\"%s\","
 									  "\"certificate\":%s,\"public_key\":%s,%s}", cast[about],
-									  quoted(history, world->certificates[name][certificate]),
+									  quoted(history, world->certificates[name]
+											 [next ? 4 + fresh % 2 : certificate]),
 									  quoted(history, world->public_keys[about][fresh]),
 									  own ? pool_format(history->pool, "\"previous\":\"%s\"",
 														world->fingerprints[about][chain->key]) :
@@ -428,6 +471,25 @@ do_rekey(History *history, int by, int about)
 	say(history, by, "rekey", envelope(history, "rekey", payload, signers, once_in(15) ? 2 : 3));
 	if (!once_in(10))
 		chain->key = fresh;
+}
+
+/* Of trust anchors: in time or not, as the data centre's certificate has it. */
+static inline void
+do_renewal(History *history, int by)
+{
+	static const int good[] = {1, 1, 2, 3};
+	EVP_PKEY   *key = signer(history, by);
+	int			set = once_in(3) ? dice(ANCHOR_SETS) : good[dice(4)];
+	const char *days = once_in(4) ? "\"grace_days\":7," : once_in(8) ? "\"grace_days\":-1," : "";
+	const char *payload = pool_format(history->pool, "{\"alliance\":\"%s\",%s"
+									  "\"trust_anchors\":%s,\"last\":%s}",
+									  once_in(30) ? "west" : "east", days,
+									  once_in(30) ? "null" :
+									  quoted(history, history->world->anchor_sets[set]),
+									  points(history));
+
+	history->renewed = history->renewed || by == 0;
+	say(history, by, "anchors", envelope(history, "anchors", payload, &key, 1));
 }
 
 static inline const char *
@@ -597,7 +659,7 @@ do_something(History *history)
 {
 	int			by = dice(3) == 0 ? 0 : dice(CAST);
 
-	int			what = dice(20);
+	int			what = dice(22);
 
 	/* well meant, half of the time */
 	plain = dice(2) == 0;
@@ -664,6 +726,9 @@ do_something(History *history)
 			if (history->nprotocols > 0)
 				do_of_protocol(history, by);
 			break;
+		case 20:
+			do_renewal(history, once_in(6) ? by : 0);
+			break;
 		case 18:
 			say(history, by, "bind_role",
 				pool_format(history->pool, "{\"role\":\"r%d\",\"member\":%s}", dice(2),
@@ -690,7 +755,8 @@ history_new(History *history, World *world)
 		pool_format(history->pool, "{\"alliance\":\"%s\",\"member\":\"dc\","
 					"\"kind\":\"data_center\","
 					"\"certificate\":%s,\"trust_anchors\":%s}", once_in(60) ? "west" : "east",
-					quoted(history, world->certificates[0][0]), quoted(history, world->anchors)));
+					quoted(history, world->certificates[0][dice(4) == 0 ? 2 : 0]),
+					quoted(history, world->anchors)));
 	/* mostly it begins well */
 	history->peaceful = once_in(2);
 	plain = !once_in(8);

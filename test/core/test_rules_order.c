@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "rules_history.h"
+#include "rules/explain.h"
 #include "rules/memory_store.h"
 #include "tap.h"
 
@@ -302,6 +303,80 @@ check_reached(void)
 	}
 }
 
+/* ----- what is told of an entry ----- */
+
+typedef struct Told
+{
+	int			conditions;
+	int			failed;			/* but for the last, which is that it has effect */
+	bool		misplaced;		/* asked behind one that failed, without what it was judged by, or
+								 * with another reason than the entry's */
+	bool		effective;
+	char		reason[200];	/* that the condition that fails has */
+	const char *last;
+} Told;
+
+static Map *conditions;
+static long explained = 0;
+static long nconditions = 0;
+
+static void
+hear_condition(void *state, const char *condition, ExplainResult result, const char *judged_by)
+{
+	Told	   *told = state;
+
+	told->conditions++;
+	told->last = condition;
+	told->effective = result == EXPLAIN_HOLDS;
+	if (strcmp(condition, "it has effect") == 0)
+	{
+		if (!told->effective)
+			told->misplaced = told->misplaced ||
+				strncmp(told->reason, judged_by, strnlen(judged_by, 99)) != 0;
+		return;
+	}
+	told->misplaced = told->misplaced ||
+		(result == EXPLAIN_NOT_ASKED) != (told->failed > 0) ||
+		(result != EXPLAIN_NOT_ASKED && (judged_by == NULL || judged_by[0] == '\0'));
+	if (result == EXPLAIN_FAILS)
+	{
+		void	  **place = map_at(conditions, condition, strlen(condition));
+
+		nconditions += *place == NULL;
+		*place = conditions;
+		snprintf(told->reason, sizeof(told->reason), "%s", judged_by != NULL ? judged_by : "");
+		told->failed++;
+	}
+}
+
+/* Seeds of histories that found a fault once: they are tried first, whatever today's seed. */
+static const uint64_t found[] = {UINT64_C(1795840387)};
+
+/* Of each entry, just one condition fails if it has no effect, and none if it has. */
+static bool
+each_is_explained(Fold *fold, History *history)
+{
+	bool		fine = true;
+
+	for (int by = 0; by < CAST; by++)
+		for (int64_t seq = 0; seq < history->chains[by].count; seq++)
+		{
+			Told		told = {0};
+
+			if (!rules_explain(fold->rules, cast[by], seq, hear_condition, &told))
+				continue;		/* it is no claim */
+			explained++;
+			if (told.misplaced || told.conditions < 3 || strcmp(told.last, "it has effect") != 0 ||
+				told.failed != (told.effective ? 0 : 1))
+			{
+				printf("# entry %ld of %s: %d of %d conditions fail%s\n", (long) seq, cast[by],
+					   told.failed, told.conditions, told.misplaced ? ", in no order" : "");
+				fine = false;
+			}
+		}
+	return fine;
+}
+
 int
 main(void)
 {
@@ -315,9 +390,11 @@ main(void)
 	long		histories = 0;
 	long		claims = 0;
 	int			failures = 0;
+	int			unexplained = 0;
 
 	world_new(&world);
 	reasons = map_new(pool);
+	conditions = map_new(pool);
 	while (done < wanted && failures < 3)
 	{
 		History    *history = malloc(sizeof(History));
@@ -325,7 +402,8 @@ main(void)
 		int			all[CAST];
 		uint8_t		hash[HASH_LEN];
 
-		dice_state = (seed + (uint64_t) histories) * UINT64_C(0x9E3779B97F4A7C15) + 1;
+		dice_state = (histories < (long) (sizeof(found) / sizeof(found[0])) ? found[histories] :
+					  seed + (uint64_t) histories) * UINT64_C(0x9E3779B97F4A7C15) + 1;
 		for (int i = 0; i < 8; i++)
 			(void) dice(2);
 		history_new(history, &world);
@@ -337,6 +415,7 @@ main(void)
 		fold_at_once(&expected, history, all);
 		memory_store_hash(expected.store, hash);
 		memory_store_rows(expected.store, count_row, NULL);
+		unexplained += !each_is_explained(&expected, history);
 		claims += history->count;
 		for (long i = 0; i < orders && done < wanted; i++, done++)
 		{
@@ -374,6 +453,8 @@ main(void)
 		printf("# %s: %ld with effect, %ld without\n", claim_kind_name((ClaimKind) kind),
 			   reached[kind][1], reached[kind][0]);
 	printf("# %ld reasons why something has no effect\n", nreasons);
+	printf("# %ld entries explained, %ld conditions that fail\n", explained, nconditions);
+	is_number(unexplained, 0, "the one condition that fails is told of each without effect");
 	is_number(failures, 0, "the state has one hash, whatever the order of arrival");
 	if (histories > 200)
 		check_reached();

@@ -98,6 +98,26 @@ several_receipts(const char *path, const Options *options)
 	free(text);
 }
 
+/*
+ * An alliance of a forger's: genesis and a renewal of trust anchors, both with his own CA, in one
+ * block.  The user's anchors are others, and the renewal must not vouch for genesis.
+ */
+static void
+forged_alliance(void)
+{
+	size_t		len;
+	char	   *text = slurp("evidence/forged", &len);
+	Options		his = {.anchors = slurp("evidence/forger.crt", &len)};
+	Options		others = {.anchors = slurp("evidence/other-ca.crt", &len)};
+
+	ok(verify(text, strlen(text), &his) == VERIFIED, "under its own CA an alliance verifies");
+	ok(verify(text, strlen(text), &others) == NOT_VERIFIED,
+	   "anchors that it renews do not vouch for its beginning");
+	free(his.anchors);
+	free(others.anchors);
+	free(text);
+}
+
 int
 main(void)
 {
@@ -110,6 +130,7 @@ main(void)
 	every_byte("evidence/export", &options);
 	with_state = false;
 	several_receipts("evidence/receipt", &options);
+	forged_alliance();
 	free(options.anchors);
 	return done_testing();
 }

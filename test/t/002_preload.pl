@@ -38,7 +38,8 @@ foreach my $call (
 	"sign_envelope('application/vnd.medchain.protocol+json', '{}')")
 {
 	my ($name) = $call =~ /^(\w+)/;
-	my ($rc, undef, $err) = $cluster->psql('postgres', "SELECT medchain.$call");
+	my $schema = $name eq 'sign_envelope' ? 'medchain_internal' : 'medchain';
+	my ($rc, undef, $err) = $cluster->psql('postgres', "SELECT $schema.$call");
 	isnt($rc, 0, "$name() fails without the library preloaded");
 	like($err, $line, "$name() says which line to add");
 }

@@ -29,24 +29,24 @@ $alliance->cluster('hb')->stop('fast');
 my $subject = q{encode(medchain.pseudonym('P1'), 'hex')};
 my $terms = qq{jsonb_build_object('alliance', 'east', 'issuer', 'ha', 'subject', $subject, 'text', 'mine',
 	'grants', '[{"grantee": "ha", "operations": ["query", "update"], "valid": {}}]'::jsonb, 'data_index', '[]'::jsonb, 'valid', '{}'::jsonb)::text};
-$alliance->sql('ha', qq{SELECT medchain.append_raw('protocol', medchain.sign_envelope('application/vnd.medchain.protocol+json', $terms), medchain.pseudonym('P1'), true)});
-$alliance->sql('ha', qq{SELECT medchain.append_raw('revocation', '{"protocol": "$protocol", "reason": "mine"}', medchain.pseudonym('P1'), true)});
-$alliance->sql('ha', q{SELECT medchain.append_raw('configure', jsonb_build_object('member', 'hb', 'public_key', (SELECT ledger_key FROM medchain.member WHERE name = 'ha'))::text, NULL, true)});
-$alliance->sql('ha', q{SELECT medchain.append_raw('genesis', (SELECT body FROM medchain.claim WHERE kind = 'genesis')::text, NULL, true)});
+$alliance->sql('ha', qq{SELECT medchain_internal.append_raw('protocol', medchain_internal.sign_envelope('application/vnd.medchain.protocol+json', $terms), medchain.pseudonym('P1'), true)});
+$alliance->sql('ha', qq{SELECT medchain_internal.append_raw('revocation', '{"protocol": "$protocol", "reason": "mine"}', medchain.pseudonym('P1'), true)});
+$alliance->sql('ha', q{SELECT medchain_internal.append_raw('configure', jsonb_build_object('member', 'hb', 'public_key', (SELECT ledger_key FROM medchain.member WHERE name = 'ha'))::text, NULL, true)});
+$alliance->sql('ha', q{SELECT medchain_internal.append_raw('genesis', (SELECT body FROM medchain.claim WHERE kind = 'genesis')::text, NULL, true)});
 
 # the end node admits nobody, and the data centre configures no ledger
 my $certificate = $alliance->certificate('stranger');
-$alliance->sql('en', qq{SELECT medchain.append_raw('contract', medchain.sign_envelope('application/vnd.medchain.contract+json',
+$alliance->sql('en', qq{SELECT medchain_internal.append_raw('contract', medchain_internal.sign_envelope('application/vnd.medchain.contract+json',
 	jsonb_build_object('alliance', 'east', 'member', 'stranger', 'kind', 'chain_node', 'certificate', '$certificate',
 		'capabilities', '["query"]'::jsonb, 'valid', '{}'::jsonb)::text), NULL, true)});
-$alliance->sql('dc', q{SELECT medchain.append_raw('configure', jsonb_build_object('member', 'ha', 'public_key', (SELECT ledger_key FROM medchain.member WHERE name = 'dc'))::text, NULL, true)});
+$alliance->sql('dc', q{SELECT medchain_internal.append_raw('configure', jsonb_build_object('member', 'ha', 'public_key', (SELECT ledger_key FROM medchain.member WHERE name = 'dc'))::text, NULL, true)});
 
 # a protocol in the end node's name that it has not signed
-$alliance->sql('dc', qq{SELECT medchain.append_raw('protocol', medchain.sign_envelope('application/vnd.medchain.protocol+json',
+$alliance->sql('dc', qq{SELECT medchain_internal.append_raw('protocol', medchain_internal.sign_envelope('application/vnd.medchain.protocol+json',
 	(($terms)::jsonb || '{"issuer": "en"}')::text), medchain.pseudonym('P1'), true)});
 
 # a note by someone who has no part in the protocol, and one by someone who has
-$alliance->sql('dc', qq{SELECT medchain.append_raw('note', '{"protocol": "00000000-0000-4000-8000-000000000000", "note": 1}', NULL, true)});
+$alliance->sql('dc', qq{SELECT medchain_internal.append_raw('note', '{"protocol": "00000000-0000-4000-8000-000000000000", "note": 1}', NULL, true)});
 my $note = $alliance->sql('ha', qq{SELECT medchain.log_diagnosis('$protocol', '{"text": "seen"}')});
 
 $alliance->wait_for_equal_heads(qw(dc en ha));

@@ -53,7 +53,7 @@ is($cluster->safe_psql('restored', q{SELECT count(*) FROM pg_trigger WHERE tgnam
 ($rc, undef, $err) = $cluster->psql('restored', q{INSERT INTO device_log (id, what) VALUES (2, 'moved')});
 like($err, qr/copy of node "dc"/, 'it is a copy, and does not go on by itself');
 $cluster->safe_psql('restored', q{SELECT medchain.start_workers();
-	CREATE FUNCTION go_on() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = medchain, pg_temp
+	CREATE FUNCTION go_on() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 	AS 'UPDATE local_node SET home = here(); SELECT take_over_tables(false)'; SELECT go_on(); DROP FUNCTION go_on()});
 
 # what is added now is captured, sealed and verified as before

@@ -27,7 +27,7 @@ $alliance->fails_like('en', q{SELECT medchain.suspend('bad', 'x')}, qr/for membe
 $alliance->fails_like('dc', q{SELECT medchain.suspend('nobody', 'x')}, qr/there is no member "nobody"/, 'members');
 $alliance->fails_like('dc', q{SELECT medchain.suspend('dc', 'x')}, qr/other members than the data centre/, 'not itself');
 $alliance->fails_like('dc', q{SELECT medchain.reinstate('bad')}, qr/is not suspended/, 'who is not suspended is not reinstated');
-$alliance->sql('bad', q{SELECT medchain.append_raw('suspend', '{"member": "en", "reason": "x", "last": {"height": -1, "size": 0}}', NULL, true)});
+$alliance->sql('bad', q{SELECT medchain_internal.append_raw('suspend', '{"member": "en", "reason": "x", "last": {"height": -1, "size": 0}}', NULL, true)});
 $alliance->wait_for_equal_heads;
 is(rejected('dc'), 'suspend|only the data centre suspends members', 'nor has an entry of somebody else effect');
 is($alliance->sql('dc', q{SELECT count(*) FROM medchain.active_grant}), '4', 'grants in force before');

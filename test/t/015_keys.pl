@@ -47,9 +47,9 @@ $alliance->verify_ok(qw(dc en ha));
 
 # the same again, and the old key again
 my $body = $alliance->sql('en', q{SELECT payload::jsonb -> 'body' FROM medchain.entry WHERE origin = 'en' AND kind = 'rekey'});
-$alliance->sql('en', "SELECT medchain.append_raw('rekey', '$body', NULL, true)");
-$alliance->sql('ha', "SELECT medchain.append_raw('rekey', '$body', NULL, true)");
-$alliance->sql('dc', "SELECT medchain.append_raw('rekey', '$body', NULL, true)");
+$alliance->sql('en', "SELECT medchain_internal.append_raw('rekey', '$body', NULL, true)");
+$alliance->sql('ha', "SELECT medchain_internal.append_raw('rekey', '$body', NULL, true)");
+$alliance->sql('dc', "SELECT medchain_internal.append_raw('rekey', '$body', NULL, true)");
 $alliance->fails_like('en', "SELECT medchain.rekey('en', " . certificate_of('en') . ')', qr/is, or was, that of a ledger/, 'there is no way back to an old key');
 my ($size, $root, $height, $hash) = split(/\|/, $alliance->sql('en', q{
 	SELECT b.size, encode(b.root, 'base64'), b.height + 1, encode(b.hash, 'base64') FROM medchain.block b WHERE b.origin = 'en' ORDER BY b.height DESC LIMIT 1}));
@@ -102,8 +102,8 @@ $alliance->fails_like('dc', "SELECT medchain.rekey('ha', $new, proof => '$lost')
 $alliance->fails_like('dc', "SELECT medchain.rekey('ha', $new, proof => '$lost', last_height => 100000)", qr/block 100000 of "ha" is not here/, 'one that it has');
 my $usurper = $alliance->sign_outside('other', 'dc', "SELECT medchain.rekey_envelope('ha', $stranger, last_height => $last)");
 $alliance->fails_like('dc', "SELECT medchain.rekey('ha', $stranger, proof => '$usurper', last_height => $last)", qr/certificate is for another name/, 'the CA has to vouch for the name');
-$alliance->sql('dc', "SELECT medchain.append_raw('rekey', jsonb_set(e, '{signatures}', e -> 'signatures' || '[{\"sig\": \"$usurper\"}]')::text, NULL, true)
-	FROM (SELECT medchain.sign_envelope('application/vnd.medchain.rekey+json', medchain.rekey_terms('ha', $stranger, NULL, medchain.chain_point('ha', $last)))::jsonb) x(e)");
+$alliance->sql('dc', "SELECT medchain_internal.append_raw('rekey', jsonb_set(e, '{signatures}', e -> 'signatures' || '[{\"sig\": \"$usurper\"}]')::text, NULL, true)
+	FROM (SELECT medchain_internal.sign_envelope('application/vnd.medchain.rekey+json', medchain_internal.rekey_terms('ha', $stranger, NULL, medchain_internal.chain_point('ha', $last)))::jsonb) x(e)");
 is($alliance->sql('dc', q{SELECT reason FROM medchain.rejections WHERE kind = 'rekey' AND origin = 'dc' ORDER BY seq DESC LIMIT 1}),
 	q{the certificate is for another name than the member's contract}, 'not even the data centre gets round that');
 $alliance->sql('dc', "SELECT medchain.rekey('ha', $new, proof => '$lost', last_height => $last)");

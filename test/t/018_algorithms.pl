@@ -89,8 +89,8 @@ my $ha = q{'} . $alliance->certificate('ha') . q{'};
 my $thief = q{'} . $alliance->certificate('thief') . q{'};
 my $by_thief = $alliance->sign_outside('thief', 'hb', "SELECT medchain.rekey_envelope('hb', $ha, $thief)");
 $alliance->fails_like('hb', "SELECT medchain.rekey('hb', $ha, $thief, '$by_thief')", qr/certificate's key.*has to sign/, 'the certificate of another member is not to be had');
-$alliance->sql('hb', qq{SELECT medchain.append_raw('rekey', jsonb_set(e, '{signatures}', e -> 'signatures' || '[{"sig": "$by_thief"}]')::text, NULL, true)
-	FROM (SELECT medchain.sign_envelope('application/vnd.medchain.rekey+json', medchain.rekey_terms('hb', $ha, $thief, NULL))::jsonb) x (e)});
+$alliance->sql('hb', qq{SELECT medchain_internal.append_raw('rekey', jsonb_set(e, '{signatures}', e -> 'signatures' || '[{"sig": "$by_thief"}]')::text, NULL, true)
+	FROM (SELECT medchain_internal.sign_envelope('application/vnd.medchain.rekey+json', medchain_internal.rekey_terms('hb', $ha, $thief, NULL))::jsonb) x (e)});
 $alliance->wait_for_equal_heads;
 is($alliance->sql($_, q{SELECT reason FROM medchain.rejections WHERE origin = 'hb'}), 'key of the certificate: no valid signature by the required key', "$_: past the function neither") foreach @all;
 is($alliance->sql($_, qq{SELECT string_agg(member, ',') FROM medchain.members WHERE certificate_fingerprint = encode((medchain.certificate_facts($ha)).fingerprint, 'hex')}), 'ha', "$_: it stays its holder's")

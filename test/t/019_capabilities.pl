@@ -57,9 +57,9 @@ sub tries
 		note      => qr/$refused/,
 		suspend   => qr/for members of kind data_center/);
 	my %raw = (
-		configure => "SELECT medchain.append_raw('configure', jsonb_build_object('member', '$x', 'public_key', $key)::text, NULL, true)",
-		note      => qq{SELECT medchain.append_raw('note', '{"protocol": "$others", "note": 2}', NULL, true)},
-		suspend   => q{SELECT medchain.append_raw('suspend', '{"member": "late", "reason": "x", "last": {"height": -1, "size": 0}}', NULL, true)});
+		configure => "SELECT medchain_internal.append_raw('configure', jsonb_build_object('member', '$x', 'public_key', $key)::text, NULL, true)",
+		note      => qq{SELECT medchain_internal.append_raw('note', '{"protocol": "$others", "note": 2}', NULL, true)},
+		suspend   => q{SELECT medchain_internal.append_raw('suspend', '{"member": "late", "reason": "x", "last": {"height": -1, "size": 0}}', NULL, true)});
 
 	if (!$refused)
 	{
@@ -115,10 +115,10 @@ $alliance->hears_late('late', \@peers, sub {
 	# what was countersigned by nobody, or is another contract than the one offered, is not in force
 	my $offer = $alliance->sql('dc', q{SELECT medchain.amend_contract('ha', '{query,update}')});
 	$alliance->wait_for('ha', "SELECT EXISTS (SELECT FROM medchain.contract WHERE id = '$offer')");
-	$alliance->sql('ha', qq{SELECT medchain.append_raw('acceptance', jsonb_build_object('contract', '$offer', 'envelope', $_)::text, NULL, true)}) foreach
+	$alliance->sql('ha', qq{SELECT medchain_internal.append_raw('acceptance', jsonb_build_object('contract', '$offer', 'envelope', $_)::text, NULL, true)}) foreach
 	  qq{(SELECT jsonb_set(payload::jsonb -> 'body', '{signatures}', '[]') FROM medchain.entry WHERE id = '$offer')},
 	  qq{(SELECT payload::jsonb -> 'body' FROM medchain.entry WHERE id = '$offer')},
-	  q{medchain.sign_envelope('application/vnd.medchain.contract+json', '{"alliance": "east"}')::jsonb};
+	  q{medchain_internal.sign_envelope('application/vnd.medchain.contract+json', '{"alliance": "east"}')::jsonb};
 	$expected{ha} .= "acceptance|no valid signature by the required key\n" x 2 . "acceptance|what was countersigned is not the contract\n";
 	is($alliance->sql('ha', q{SELECT array_to_string(capabilities, ',') FROM medchain.members WHERE member = 'ha'}), 'issue,configure,admit', 'the contract before stays in force');
 });
@@ -143,7 +143,7 @@ $alliance->hears_late('late', \@peers, sub {
 	$alliance->wait_for('e2', q{SELECT state = 'ended' FROM medchain.members WHERE member = 'e2'});
 	$alliance->fails_like('e2', "SELECT medchain.issue_protocol('E1', 'after the end', '$grants')", qr/"e2" has no contract any more.*Reason: over/s, 'after the end it says so');
 	$alliance->fails_like('e2', "SELECT medchain.log_diagnosis('$before', '1')", qr/contract was ended/, 'nor does it write into logs');
-	$alliance->sql('e2', qq{SELECT medchain.append_raw('note', '{"protocol": "$before", "note": 2}', NULL, true)});
+	$alliance->sql('e2', qq{SELECT medchain_internal.append_raw('note', '{"protocol": "$before", "note": 2}', NULL, true)});
 	$expected{e2} .= "protocol|the author's contract was ended\n" x 2 . "note|the author's contract was ended\n";
 	# its own protocols it may still revoke
 	is($alliance->sql('e2', "SELECT medchain.revoke_protocol('$before', 'we leave') IS NOT NULL"), 't', 'it revokes what it issued');

@@ -91,13 +91,13 @@ $alliance->wait_for_equal_heads;
 my $public = q{(SELECT public_key FROM medchain.ledger_key WHERE member = 'ha')};
 $alliance->fails_like('ha', 'SELECT medchain.rekey(\'ha\', ' . quoted('hb') . ", public_key => $public)", qr/the certificate's key, which is not the new one, has to sign too/, 'a certificate is taken by nobody but who has its key');
 late_hears_of(sub {
-	$alliance->sql('ha', "SELECT medchain.append_raw('rekey', medchain.sign_envelope('application/vnd.medchain.rekey+json', medchain.rekey_terms('ha', "
+	$alliance->sql('ha', "SELECT medchain_internal.append_raw('rekey', medchain_internal.sign_envelope('application/vnd.medchain.rekey+json', medchain_internal.rekey_terms('ha', "
 		. quoted('hb') . ", $public, NULL)), NULL, true)");
 	# nor is it another key for the chain
 	my ($other, $key) = (quoted('hb'), q{(SELECT public_key FROM medchain.key_facts(} . quoted('examinee') . '))');
 	my $proof = $alliance->sign_outside('examinee', 'ha', "SELECT medchain.rekey_envelope('ha', $other, $key)");
-	$alliance->sql('ha', qq{SELECT medchain.append_raw('rekey', jsonb_set(e, '{signatures}', e -> 'signatures' || '[{"sig": "$proof"}]')::text, NULL, true)
-		FROM (SELECT medchain.sign_envelope('application/vnd.medchain.rekey+json', medchain.rekey_terms('ha', $other, $key, NULL))::jsonb) x (e)});
+	$alliance->sql('ha', qq{SELECT medchain_internal.append_raw('rekey', jsonb_set(e, '{signatures}', e -> 'signatures' || '[{"sig": "$proof"}]')::text, NULL, true)
+		FROM (SELECT medchain_internal.sign_envelope('application/vnd.medchain.rekey+json', medchain_internal.rekey_terms('ha', $other, $key, NULL))::jsonb) x (e)});
 	$alliance->sql('ha', q{SELECT medchain.append('visit', '"with the same key"')});
 	$alliance->sql('ha', 'SELECT medchain.seal()');
 });
@@ -149,9 +149,9 @@ my $header = $alliance->certify('hb3', 'hb', key => 'hb2') =~ s/(BEGIN CERTIFICA
 $public = q{(SELECT ledger_key FROM medchain.member WHERE name = 'hb')};
 late_hears_of(sub {
 	$alliance->sql('hb', "SELECT medchain.rekey('hb', '$header')");
-	$alliance->sql('hb', "SELECT medchain.append_raw('rekey', medchain.sign_envelope('application/vnd.medchain.rekey+json', (medchain.rekey_terms('hb', '$header', NULL, NULL)::jsonb
+	$alliance->sql('hb', "SELECT medchain_internal.append_raw('rekey', medchain_internal.sign_envelope('application/vnd.medchain.rekey+json', (medchain_internal.rekey_terms('hb', '$header', NULL, NULL)::jsonb
 		|| jsonb_build_object('certificate', " . quoted('odd') . '))::text), NULL, true)');
-	$alliance->sql('hb', q{SELECT medchain.append_raw('note', jsonb_build_object('protocol', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 1000) i))::text, NULL, true)});
+	$alliance->sql('hb', q{SELECT medchain_internal.append_raw('note', jsonb_build_object('protocol', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 1000) i))::text, NULL, true)});
 	$alliance->forge_entry('bad', 'protocol', $alliance->protocol_body('bad', 'P10', 'x' x 3000), q{encode(medchain.pseudonym('P10'), 'hex')}, 'clock_timestamp()');
 });
 is($alliance->sql($_, q{SELECT kind, reason FROM medchain.rejections WHERE origin IN ('hb', 'bad') AND kind IN ('note', 'rekey', 'protocol') ORDER BY kind}),
@@ -173,7 +173,7 @@ late_hears_of(sub {
 	$alliance->sql('en', "SELECT medchain.revoke_protocol('$signed', 'the examinee wishes it')");
 	$alliance->fails_like('en', "SELECT medchain.issue_protocol('P7', 'once', '$grants', examinee_signature => '$consent')", qr/his signature counts once/, 'a signature is not used again');
 	my $body = $alliance->sql('en', "SELECT payload::jsonb -> 'body' FROM medchain.entry WHERE id = '$signed'");
-	$replayed = $alliance->sql('en', "SELECT medchain.append_raw('protocol', \$body\$$body\$body\$, medchain.pseudonym('P7'), true)");
+	$replayed = $alliance->sql('en', "SELECT medchain_internal.append_raw('protocol', \$body\$$body\$body\$, medchain.pseudonym('P7'), true)");
 });
 is($alliance->sql($_, "SELECT reason FROM medchain.rejections WHERE entry = '$replayed'"), q{the examinee's signature is that of an earlier entry}, "$_: nor past the function")
   foreach qw(dc late);
@@ -196,11 +196,11 @@ is($alliance->sql($_, q{SELECT reason FROM medchain.rejections WHERE origin = 'b
 
 late_hears_of(sub {
 	my $crl = $alliance->revoke('examinee', '260101000000Z');
-	$alliance->sql('dc', qq{SELECT medchain.append_raw('crl', jsonb_build_object('crl', \$crl\$$crl\$crl\$, 'last', '{"dc": {"height": -1, "size": 0}}'::jsonb)::text, NULL, true)});
+	$alliance->sql('dc', qq{SELECT medchain_internal.append_raw('crl', jsonb_build_object('crl', \$crl\$$crl\$crl\$, 'last', '{"dc": {"height": -1, "size": 0}}'::jsonb)::text, NULL, true)});
 	$alliance->sql('dc', q{SELECT medchain.end_contract('ha', 'over')});
 	$alliance->wait_for('ha', q{SELECT state FROM medchain.members WHERE member = 'ha'}, 'ended');
 	$alliance->fails_like('ha', "SELECT medchain.log_diagnosis('$protocol', '1')", qr/contract was ended/, 'whose contract has ended writes no notes');
-	$alliance->sql('ha', qq{SELECT medchain.append_raw('note', '{"protocol": "$protocol", "note": 1}', NULL, true)});
+	$alliance->sql('ha', qq{SELECT medchain_internal.append_raw('note', '{"protocol": "$protocol", "note": 1}', NULL, true)});
 });
 is($alliance->sql($_, q{SELECT reason FROM medchain.rejections WHERE origin = 'ha' AND kind = 'note'}), q{the author's contract was ended}, "$_: nor past the function") foreach qw(dc late);
 is($alliance->sql($_, q{SELECT count(*) FROM medchain.exclusion WHERE member = 'dc'}), '0', "$_: the data centre goes on") foreach qw(dc late);

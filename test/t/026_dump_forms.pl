@@ -156,7 +156,7 @@ foreach my $order ([ 'early', $before . $triggers . $data . $after ], [ 'between
 # the schema, then the data
 create('halves');
 silent_ok('pg_restore --schema-only', 'pg_restore', '-e', '--schema-only', '-d', $cluster->connstr('halves'), "$dir/custom");
-is($cluster->safe_psql('halves', 'SELECT medchain.is_copy(), medchain.at_home()'), 'f|f', 'without its data it is no node');
+is($cluster->safe_psql('halves', 'SELECT medchain.is_copy(), medchain_internal.at_home()'), 'f|f', 'without its data it is no node');
 IPC::Run::run([ 'pg_restore', '--data-only', '-t', 'log_1', '-d', $cluster->connstr('halves'), "$dir/custom" ], '<', \'', '2>', \$err);
 like($err, qr/HINT:[^\n]*--disable-triggers/, 'pg_restore --data-only alone says what it needs');
 silent_ok('pg_restore --data-only --disable-triggers', 'pg_restore', '-e', '--data-only', '--disable-triggers', '-d', $cluster->connstr('halves'), "$dir/custom");
@@ -222,7 +222,7 @@ dump_to('data_inserts.sql', '--data-only', '--inserts', '--disable-triggers');
 # what is missing in ledger tables comes with the dump, and the ledger says so; a table that is on none is loaded as ever
 my $keys_of_rows = q{SELECT md5(string_agg(k, ' ' ORDER BY k)) FROM (
 	SELECT t.ledger_name || ' ' || k.row_key FROM medchain.row_key k JOIN medchain.row_table t USING (relation)
-	UNION SELECT s.relation || ' ' || k.row_key FROM medchain.row_set s, medchain.row_key_list(s.keys) k) x (k)};
+	UNION SELECT s.relation || ' ' || k.row_key FROM medchain.row_set s, medchain_internal.row_key_list(s.keys) k) x (k)};
 my $keys_of_rows_before = $alliance->sql('dc', $keys_of_rows);
 foreach my $form (@over)
 {

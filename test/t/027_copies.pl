@@ -59,7 +59,7 @@ sub is_a_copy
 		q{INSERT INTO diagnosis VALUES (30, 'P30', 'x')}, q{DELETE FROM diagnosis WHERE case_no = 1}, q{INSERT INTO device_log VALUES (3, 'x')},
 		q{SELECT medchain.unprotect('diagnosis')}, q{SELECT medchain.leave_alliance()}, q{SELECT medchain.disconnect_peer('en')},
 		q{SELECT medchain.resync('en')}, qq{SELECT medchain.connect_peer('dc', '$conninfo')},
-		q{SELECT medchain.sign_envelope('application/vnd.medchain.protocol+json', '{}')})
+		q{SELECT medchain_internal.sign_envelope('application/vnd.medchain.protocol+json', '{}')})
 	{
 		($rc, undef, $err) = $node->psql($database, $sql);
 		like($err, qr/copy of node "dc".*HINT:  [^\n]*take_over\(\)[^\n]*detach_copy\(\)/s, "$title: $sql");
@@ -199,7 +199,7 @@ $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
-is($standby->safe_psql('postgres', 'SELECT medchain.is_copy(), medchain.at_home()'), 'f|t', 'a standby is no copy');
+is($standby->safe_psql('postgres', 'SELECT medchain.is_copy(), medchain_internal.at_home()'), 'f|t', 'a standby is no copy');
 $primary->wait_for_catchup($standby);
 $primary->stop('fast');
 $standby->promote;

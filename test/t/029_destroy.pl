@@ -62,6 +62,8 @@ foreach my $road (
 	'DROP EXTENSION plpgsql CASCADE',
 	q{DO $$ BEGIN EXECUTE 'DROP SCHEMA medchain CASCADE'; END $$},
 	'ALTER EXTENSION medchain DROP FUNCTION medchain.may_query(text, regclass)',
+	'ALTER EXTENSION medchain DROP FUNCTION medchain_internal.capture()',
+	'ALTER EXTENSION medchain DROP SCHEMA medchain_internal',
 	'ALTER EXTENSION medchain DROP TABLE medchain.entry',
 	'ALTER EXTENSION medchain DROP EVENT TRIGGER medchain_observe_drop',
 	'DROP INDEX medchain.entry_row',
@@ -71,9 +73,13 @@ foreach my $road (
 	$alliance->fails_like($ha, "BEGIN; $road; ROLLBACK", $refused, "$road is refused");
 }
 $alliance->fails_like($ha, 'BEGIN; ALTER SCHEMA medchain RENAME TO other; ROLLBACK', qr/schema "medchain" cannot be renamed/, 'and so is another name for the schema');
+$alliance->fails_like($ha, 'BEGIN; ALTER SCHEMA medchain_internal RENAME TO other; ROLLBACK', qr/schema "medchain_internal" cannot be renamed/,
+	'or for that of the functions nobody is to call');
 foreach my $road (
 	'DROP LANGUAGE plpgsql CASCADE',
 	'DROP FUNCTION medchain.may_query(text, regclass) CASCADE',
+	'DROP FUNCTION medchain_internal.capture() CASCADE',
+	'DROP SCHEMA medchain_internal CASCADE',
 	'DROP TABLE medchain.entry CASCADE',
 	'DROP VIEW medchain.chains CASCADE',
 	'DROP EVENT TRIGGER medchain_observe_drop',

@@ -35,7 +35,7 @@ sub said
 sub looks
 {
 	my ($sql) = @_;
-	my $count = q{SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions WHERE schemaname = 'medchain' AND funcname IN ('row_description', 'observe_table');};
+	my $count = q{SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions WHERE schemaname = 'medchain_internal' AND funcname IN ('row_description', 'observe_table');};
 	sql('SELECT pg_stat_reset()');
 	sql("DO \$do\$ BEGIN END \$do\$; $sql");
 	return sql($count);
@@ -105,7 +105,7 @@ is( sql(q{
 	DROP TABLE t;
 	DROP TRIGGER nothing ON elsewhere;
 	SELECT string_agg(DISTINCT l.relation::regclass::text, ', ') FROM pg_locks l JOIN medchain.row_table t
-		ON l.relation IN (SELECT medchain.table_and_partitions(t.relation)) WHERE l.pid = pg_backend_pid();
+		ON l.relation IN (SELECT medchain_internal.table_and_partitions(t.relation)) WHERE l.pid = pg_backend_pid();
 	COMMIT}),
 	'', 'and locks none');
 is( sql(q{
@@ -113,7 +113,7 @@ is( sql(q{
 	ALTER TABLE ward.plain ADD COLUMN more text;
 	ALTER FUNCTION ward.nothing() RENAME TO nothing_much;
 	SELECT string_agg(DISTINCT l.relation::regclass::text, ', ') FROM pg_locks l JOIN medchain.row_table t
-		ON l.relation IN (SELECT medchain.table_and_partitions(t.relation)) WHERE l.pid = pg_backend_pid();
+		ON l.relation IN (SELECT medchain_internal.table_and_partitions(t.relation)) WHERE l.pid = pg_backend_pid();
 	COMMIT}),
 	'ward.plain', 'DDL on a ledger table locks that table');
 is(said(), 'table.alter ward.plain ALTER TABLE column more', 'it is on the ledger, and nothing else');
@@ -245,9 +245,9 @@ $cluster->safe_psql('postgres', 'CREATE DATABASE restored');
 command_ok([ 'pg_restore', '-e', "--section=$_->[0]", '-j', $_->[1], '-d', $cluster->connstr('restored'), $dump ], "$_->[0] is restored")
   foreach [ 'pre-data', 1 ], [ 'data', 1 ], [ 'post-data', 6 ];
 # what take_over() does about tables; it refuses here, where the node itself is on the same server
-$cluster->safe_psql('restored', q{CREATE FUNCTION go_on() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = medchain, pg_temp
+$cluster->safe_psql('restored', q{CREATE FUNCTION go_on() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 	AS 'UPDATE local_node SET home = here(); SELECT take_over_tables(false)'; SELECT go_on(); DROP FUNCTION go_on()});
-is($cluster->safe_psql('restored', q{SELECT string_agg(t.ledger_name, ', ') FROM medchain.row_table t WHERE NOT medchain.is_watched(t)}), '', 'DDL on all its tables is recorded again');
+is($cluster->safe_psql('restored', q{SELECT string_agg(t.ledger_name, ', ') FROM medchain.row_table t WHERE NOT medchain_internal.is_watched(t)}), '', 'DDL on all its tables is recorded again');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.pending}), 0, 'the restore itself was none');
 is($cluster->safe_psql('restored', q{SELECT string_agg(f.fault || ' ' || f.detail, ', ') FROM medchain.row_table t, medchain.verify_table(t.relation) f}), '', 'no table has a fault');
 unlike(PostgreSQL::Test::Utils::slurp_file($cluster->logfile), qr/deadlock detected/, 'there was no deadlock');

@@ -273,10 +273,10 @@ is(join("\n", map { "$_->{file}, line $_->{line}: $_->{title}" }
 @operations = grep { $executable->($_) } @operations;
 my @of = map { my $heading = $_; [ grep { $_->{heading} eq $heading } @readme, @operations ] }
   ('medchain', 'Install', 'Ten minutes of SQL', 'What to watch', 'TLS', "Changing a member's key or certificate",
-	'Applications', 'Backup and restore', 'pg_upgrade', 'Taking it away');
+	"When the CA's certificate ends", 'Applications', 'Backup and restore', 'pg_upgrade', 'Taking it away');
 is(scalar(grep { !@$_ } @of), 0, 'the sections are there');
 is(scalar(map { @$_ } @of), scalar(@readme) + scalar(@operations), 'and there are no others with something to run');
-my ($shown, $install, $minutes, $watch, $tls, $rekey, $applications, $backup, $upgrade, $away) = @of;
+my ($shown, $install, $minutes, $watch, $tls, $rekey, $anchors, $applications, $backup, $upgrade, $away) = @of;
 
 if (-e '/etc/debian_version' && $version == 15)
 {
@@ -353,7 +353,8 @@ foreach my $step (@$minutes[ $end .. $#$minutes ])
 		is((sql('end-node', q{SELECT state FROM medchain.protocols}))[1], "revoked\n", '... at once');
 	}
 	is($out, '', 'verify_table() finds no fault') if $step->{text} =~ /verify_table/;
-	like($out, qr/^verified\n.*^verified\n\z/ms, 'export and receipts verify without a database') if $step->{language} eq 'sh';
+	like($out, qr/^verified\n.*^verified\n.*^Protocols\n.*^Entries without effect: none\n\{.*"verdict": "verified".*"state": \{.*\}\n\z/ms,
+		'export and receipts verify without a database; the state is shown, as of now and of before') if $step->{language} eq 'sh';
 }
 is((sql('data-centre', 'SELECT * FROM diagnosis', 'host=localhost dbname=hospital user=app_a'))[1], '', 'after that app_a sees nothing');
 
@@ -368,6 +369,12 @@ my ($again) = grep { $_->{text} =~ /in node\.csr/ } @$install;
 	copy("$base/ca/node.crt", $folder{'hospital-a'});
 }
 $log->(@$rekey);
+# what the CA gives the data centre: its new certificate, and both
+my $at = $folder{'data-centre'};
+system_or_bail('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', "$at/new-ca.key", '-out', "$at/new-ca.crt",
+	'-days', '3650', '-subj', '/CN=New CA', '-addext', 'keyUsage=critical,keyCertSign,cRLSign');
+append_to_file("$at/anchors.pem", slurp_file("$at/ca.crt") . slurp_file("$at/new-ca.crt"));
+$log->(@$anchors);
 ok($cluster{'hospital-a'}->poll_query_until('hospital', q{SELECT sealer = 'running' FROM medchain.stat}), 'after the change of its key the hospital seals');
 
 sub all_is_well

@@ -1,5 +1,5 @@
 # What goes wrong in somebody's first hour: the wrong key for pseudonyms, calls that come before the others' chains have,
-# a CA without keyUsage.  Each error says what to do, and doing that works.
+# a CA without keyUsage, the wrong file or name in a call.  Each error says what to do, and doing that works.
 use strict;
 use warnings;
 
@@ -8,7 +8,7 @@ use Medchain::Alliance;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node', ha => 'chain_node');
+my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node', ha => 'chain_node', others => [ 'hb', 'hc' ]);
 my @all = $alliance->members;
 my $grants = '[{"grantee": "ha", "operations": ["query", "update"]}]';
 my $index = '[{"holder": "dc", "relation": "public.record"}, {"holder": "dc", "relation": "public.other"}]';
@@ -169,5 +169,46 @@ foreach my $case ([ 'plain' ], [ 'proper', '-addext', 'keyUsage=critical,keyCert
 		unlike($why, qr/HINT:.*digital signatures/s, '... and nothing that leads astray');
 	}
 }
+# ----- the wrong file, the wrong name
+
+# SQL that says a warning, or none; what it says
+sub warned_like
+{
+	my ($name, $sql, $pattern, $title) = @_;
+	my ($rc, undef, $err) = $alliance->try($name, $sql);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok($rc == 0 && (defined $pattern ? $err =~ $pattern : $err eq ''), $title) or diag("exit status $rc, stderr: $err");
+}
+
+sub admit { my ($name, $certificate) = @_; return sprintf(q{SELECT medchain.admit('%s', 'chain_node', '%s')}, $name, $certificate); }
+
+my $hb = $alliance->certificate('hb');
+warned_like('dc', admit('hc', $hb), qr/WARNING:  the certificate of "hc" is made out to another name: .*CN=hb.*HINT:.*end_contract\(\)/s,
+	'a certificate with another name is accepted, and is said to be one');
+$alliance->fails_like('dc', admit('hb', $hb), qr/that of another member.*It belongs to "hc".*HINT:.*end_contract\(\).*the CA makes another certificate of the same request/s,
+	'whose it is then cannot be admitted with it: what to do');
+$alliance->sql('dc', q{SELECT medchain.end_contract('hc', 'the wrong file', contract) FROM medchain.contracts WHERE member = 'hc'});
+warned_like('dc', admit('hb', $alliance->certify('hb-again', 'hb', key => 'hb')), undef, '... and doing that works, without a word');
+warned_like('dc', admit('hc', $alliance->certify('hc-same', 'hc', key => 'ha')),
+	qr/WARNING:  the certificate of "hc" is for a key that signs the ledger of "ha".*HINT:.*of its own/s, 'two members with the same key: said as soon as it shows');
+$alliance->fails_like('en', q{SELECT medchain.configure_ledger('hc')}, qr/that of another ledger.*HINT:.*It is that of "ha"/s, '... and whose key it is');
+$alliance->fails_like('dc', q{SELECT medchain.end_contract('dc', 'x')}, qr/other members than the data centre.*HINT:.*the alliance ends/s, 'the data centre has nothing to end');
+$alliance->fails_like('ha', $join, qr/this database is node "ha".*HINT:.*leave_alliance\(\)/s, 'to begin anew');
+$new->safe_psql('postgres', 'SELECT medchain.leave_alliance(); DROP EXTENSION medchain; CREATE EXTENSION medchain');
+{
+	my $found = sprintf(q{SELECT medchain.found_alliance('west', '%%s', '%s', '%s')}, map { slurp_file("$dir/$_.crt") } 'dc-proper', 'proper');
+	my (undef, undef, $why) = $new->psql('postgres', sprintf($found, 'centre'));
+	like($why, qr/WARNING:  the certificate of "centre" is made out to another name: CN=dc.*HINT:.*found it anew/s, 'the name in founding: that is said');
+	$new->safe_psql('postgres', 'SELECT medchain.leave_alliance(); DROP EXTENSION medchain; CREATE EXTENSION medchain');
+	(undef, undef, $why) = $new->psql('postgres', sprintf(q{SELECT medchain.join_alliance('%s', '%s', '%s')}, 'hd', slurp_file("$dir/dc-proper.crt"), conninfo_of('ha')));
+	like($why, qr/the peer refused: .*not the data centre.*found_alliance\(\) comes first/s, 'joining at somebody else');
+	$alliance->fails_like('dc', admit('dd', slurp_file("$dir/dc-proper.crt")), qr/no path to a trust anchor/, 'another CA');
+	(undef, undef, $why) = $new->psql('postgres', sprintf(q{SELECT medchain.found_alliance('west', 'dc', '%s', '%s')}, $alliance->certificate('ha'), slurp_file("$dir/proper.crt")));
+	like($why, qr/signing_key is not the private key.*made out to .*CN=ha.*HINT:.*this node's own request/s, 'the certificate of somebody else');
+	(undef, undef, $why) = $new->psql('postgres', sprintf(q{SELECT medchain.join_alliance('ha', '%s', '%s')}, $alliance->certificate('dc'), conninfo_of('dc')));
+	like($why, qr/the contract is about another certificate.*DETAIL:.*CN=ha.*CN=dc.*HINT:.*Is the name right/s, 'the name of somebody else');
+}
+
 $alliance->check_logs;
 done_testing();

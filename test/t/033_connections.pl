@@ -56,6 +56,7 @@ foreach my $case (
 	[ "host=127.0.0.1 port=$nobody dbname=postgres user=sync connect_timeout=5", qr/listen_addresses/, 'nobody listens' ],
 	[ "host=no-such-host.invalid dbname=postgres user=sync", qr/look at host and port/, 'a host that is none' ],
 	[ "$tls dbname=postgres user=sync" =~ s/sslrootcert=\S+/sslrootcert=$rogue/r, qr/TLS does not come about/, 'a server certificate of another CA' ],
+	[ "$tls dbname=postgres user=sync" =~ s/sslrootcert=\S+/sslrootcert=$rogue.none/r, qr/is not here, or not readable.*files of this server/, 'a file that is not there' ],
 	[ "$tls dbname=postgres user=sync" =~ s/host=dc /host=elsewhere /r, qr/TLS does not come about/, '... for another name' ],
 	[ "$tls dbname=postgres user=sync" =~ s/sslcert=\S+ sslkey=\S+//r, qr/pg_hba\.conf|TLS does not come about/, 'no certificate of ours' ],
 	[ "$tls dbname=postgres user=sync" =~ s/sslcert=\S+/sslcert=nothing.crt/r, qr/sslcert/, '... as its file is missing' ],

@@ -37,10 +37,10 @@ sub refused
 	return;
 }
 
-my $here = qr/ERROR:  25006: cannot execute medchain\.\w+\(\) during recovery.*HINT:  This server is a standby, and medchain's workers run on its primary/s;
+my $here = qr/ERROR:  25006: cannot execute medchain\w*\.\w+\(\) during recovery.*HINT:  This server is a standby, and medchain's workers run on its primary/s;
 refused('postgres', 'medchain.seal()', $here);
 refused('postgres', 'medchain.start_workers()', $here);
-refused('postgres', "medchain.sign_envelope('application/vnd.medchain.protocol+json', '{}')", $here);
+refused('postgres', "medchain_internal.sign_envelope('application/vnd.medchain.protocol+json', '{}')", $here);
 
 my $elsewhere = qr/ERROR:  25006: the ledger cannot be written.*HINT:  This server is a standby: ask the primary/s;
 refused('bare', "medchain.found_alliance('west', 'dc', '$certificate', '$anchors')", $elsewhere, 'found_alliance()');
@@ -57,7 +57,7 @@ my @calls = split /\n/, $standby->safe_psql('postgres', q{
 			WHEN a.type = 'bytea'::regtype THEN '''\x00''::bytea' WHEN a.type = 'text'::regtype THEN '''x'''
 			ELSE 'NULL::' || a.type::regtype END, ', ' ORDER BY a.n))
 	FROM pg_proc p LEFT JOIN LATERAL unnest(p.proargtypes::oid[]) WITH ORDINALITY a(type, n) ON true
-	WHERE p.pronamespace = 'medchain'::regnamespace AND p.provolatile = 'v' AND p.prokind = 'f' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+	WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[]) AND p.provolatile = 'v' AND p.prokind = 'f' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 		AND p.proname NOT IN ('seal', 'start_workers', 'sign_envelope', 'found_alliance', 'join_alliance')
 		AND NOT EXISTS (SELECT FROM unnest(p.proargtypes::oid[]) t WHERE t = ANY ('{internal,anyelement,anyarray}'::regtype[]))
 	GROUP BY p.oid ORDER BY 1});

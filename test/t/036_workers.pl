@@ -173,7 +173,7 @@ sql("x$_", 'CREATE EXTENSION medchain CASCADE') foreach 1 .. 2;
 $cluster->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = 'node' AND backend_type LIKE 'medchain%'});
 refused('x1', 'SELECT medchain.start_workers()', $full, 'start_workers() names max_worker_processes');
 refused('x1', "SELECT medchain.found_alliance('west', 'dc', '$certificate', '$anchors')", $full, 'so does found_alliance()');
-refused('x1', "SELECT medchain.sign_envelope('application/vnd.medchain.protocol+json', '{}')", $full, 'and what asks for a signature');
+refused('x1', "SELECT medchain_internal.sign_envelope('application/vnd.medchain.protocol+json', '{}')", $full, 'and what asks for a signature');
 refused('x2', 'SELECT medchain.start_workers()', $full, 'in each database that has none');
 like(sql('x1', 'SELECT sealer_error FROM medchain.stat'), qr/no room/, 'medchain.stat says it too');
 sql('postgres', 'SELECT pg_sleep(3)');
@@ -242,7 +242,24 @@ system_or_bail(@upgrade, 'stop');
 $cluster->start;
 $cluster->poll_query_until('node', 'SELECT count(*) = 0 FROM medchain.pending') or die 'not sealed';
 pass('started as usual, what waited is sealed');
-$cluster->stop;
 
+# ----- a worker that had some of the tables and waited for another would be in the way of who drops them all
+
+sql('postgres', $_) foreach 'CREATE DATABASE leaving', "ALTER DATABASE leaving SET medchain.signing_key = '$key'";
+sql('leaving', 'CREATE EXTENSION medchain CASCADE');
+sql('leaving', "SELECT medchain.found_alliance('west', 'dc', '$certificate', '$anchors')");
+sql('leaving', 'SELECT medchain.leave_alliance()');
+sql('leaving', 'CREATE ROLE visitor');
+$cluster->poll_query_until('leaving', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'leaving' AND backend_type = 'medchain keeper'}) or die 'no keeper';
+my $keeper = worker('keeper', 'leaving');
+refused('leaving', 'SET ROLE visitor; DROP EXTENSION medchain', qr/must be owner of extension medchain/, 'an extension is its owner\'s to drop');
+is(worker('keeper', 'leaving'), $keeper, 'nobody else has the workers step aside');
+sql('leaving', 'BEGIN; DROP EXTENSION medchain; ROLLBACK');
+isnt(worker('keeper', 'leaving'), $keeper, 'for him they do');
+$cluster->poll_query_until('leaving', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'leaving' AND backend_type = 'medchain keeper'}) or die 'no keeper';
+pass('and come back where it is not dropped');
+sql('leaving', 'DROP EXTENSION medchain');
+
+$cluster->stop;
 $alliance->check_logs($cluster);
 done_testing();

@@ -38,9 +38,11 @@ sub revocation_ok
 
 	$alliance->sql('en', "SELECT medchain.revoke_protocol('" . pop(@protocols) . "', 'it is over')");
 	my $start = time;
-	until (seen() eq $left || time > $start + 60) { usleep(100_000) }
+	my $seen;
+	# whom the server turns away for want of locks asks again
+	until (($seen = eval { seen() } // 'no answer') eq $left || time > $start + 60) { usleep(100_000) }
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	is(seen(), $left, "a revocation arrives while $title");
+	is($seen, $left, "a revocation arrives while $title");
 }
 
 # A session of a login that keeps what it gets in an open transaction.
@@ -105,13 +107,17 @@ unlike($states, qr/ERROR:  57014/, 'what he may not do is refused before it wait
 is(scalar(() = $states =~ /ERROR:  (?:42501|42704)/g), @waiting + @elsewhere, 'all of it');
 revocation_ok('he has tried');
 
-# ... but for one: it is PostgreSQL's catalogue, which everybody may look at
-my $conninfo = $alliance->conninfo('ha');
-$alliance->fails_like('dc', q{SELECT medchain.disconnect_peer('ha')}, qr/cannot be dropped while others look at pg_subscription.*DETAIL:  These do: process \d+ \(mallory\)\..*HINT:  Try again/s,
-	'a subscription is not dropped while he looks at it');
+# ... but for one: it is PostgreSQL's catalogue, which everybody may look at.  Newer minor releases of
+# 17 and later drop a subscription beside him.
+my $subscription = $alliance->sql('dc', q{SELECT subscription FROM medchain.peer WHERE member = 'ha'});
+my ($status, undef, $words) = $alliance->cluster('dc')->psql('postgres', q{SELECT medchain.disconnect_peer('ha')});
+like($status == 0 ? 'dropped' : $words,
+	qr/^dropped$|cannot be dropped while others look at pg_subscription.*DETAIL:  These do: process \d+ \(mallory\)\..*HINT:  Try again/s,
+	'a subscription is not dropped while he looks at it, or beside him');
 revocation_ok('somebody has tried that');
 release($session);
-$alliance->sql('dc', q{SELECT medchain.disconnect_peer('ha')});
+$alliance->sql('dc', q{SELECT medchain.disconnect_peer('ha')}) if $status != 0;
+is($alliance->sql('dc', "SELECT count(*) FROM pg_subscription WHERE subname = '$subscription'"), '0', 'and is gone');
 $alliance->connect_peers('dc', 'ha');
 
 # ----- a login that takes all the locks that there are, and what he got he keeps
@@ -227,7 +233,7 @@ $alliance->forge('ha', "INSERT INTO medchain.entry VALUES ('ha', $size, '0000000
 	INSERT INTO medchain.entry SELECT 'ha', 1000000 + i, gen_random_uuid(), 'visit', now(), 'ha', NULL, repeat('x', 100), '\\x00' FROM generate_series(1, 200000) i;
 	DELETE FROM medchain.entry WHERE leaf_hash = '\\x00'; DELETE FROM medchain.block WHERE hash = '\\x00'");
 $alliance->wait_for('dc', $apply);
-my $sender = $alliance->sql('ha', q{SELECT pid FROM pg_stat_replication WHERE application_name = (SELECT medchain.slot_name('east', 'dc', 'ha')) OR application_name = (SELECT medchain.slot_name('east', 'dc', 'ha', true))});
+my $sender = $alliance->sql('ha', q{SELECT pid FROM pg_stat_replication WHERE application_name = (SELECT medchain_internal.slot_name('east', 'dc', 'ha')) OR application_name = (SELECT medchain_internal.slot_name('east', 'dc', 'ha', true))});
 kill 'STOP', $sender;
 is($alliance->sql('dc', $apply), 't', q{a peer's transaction is under way here, and goes no further});
 revocation_ok('it is');

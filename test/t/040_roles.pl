@@ -150,7 +150,7 @@ $alliance->sql('dc', q{UPDATE medchain.bound_role SET role = 'other'::regrole WH
 like($alliance->sql('dc', q{SELECT detail FROM medchain.verify() WHERE NOT ok}), qr/^bound_role \d+: by the ledger it is called app_ha, here other$/, 'whom the node takes for a role is seen by verify()');
 $alliance->sql('dc', q{SELECT medchain.bind_role('app_hb', NULL)});
 said_ok("$before, renamed other ha", 'and is on the ledger as soon as the keeper looks');
-my ($rc, undef, $err) = $alliance->try('dc', q{INSERT INTO medchain.bound_role SELECT medchain.server_identifier(), 'app_hb'::regrole, ARRAY[gen_random_uuid()]});
+my ($rc, undef, $err) = $alliance->try('dc', q{INSERT INTO medchain.bound_role SELECT medchain_internal.server_identifier(), 'app_hb'::regrole, ARRAY[gen_random_uuid()]});
 ok($rc != 0, 'rows of its own it has nobody insert');
 $alliance->sql('dc', q{UPDATE medchain.role_binding SET member = 'hb' WHERE role = 'other'});
 like($alliance->sql('dc', q{SELECT detail FROM medchain.verify() WHERE NOT ok}), qr/^role_binding other, entry \S+: column member is "hb", by the ledger "ha"$/, 'whom a role acts for is by the ledger');

@@ -229,11 +229,11 @@ is(seen('named'), '0/0', 'and closed');
 is(faults('visit'), 'none', 'and without fault');
 
 # who may put triggers on a table cannot write on the chain with medchain's
-sql(q{GRANT TRIGGER ON visit TO stranger; CREATE TRIGGER again AFTER UPDATE ON visit FOR EACH ROW EXECUTE FUNCTION medchain.capture()});
+sql(q{GRANT TRIGGER ON visit TO stranger; CREATE TRIGGER again AFTER UPDATE ON visit FOR EACH ROW EXECUTE FUNCTION medchain_internal.capture()});
 like(my $again = error(q{UPDATE visit SET patient = patient WHERE at = 5}, 'reader'), qr/trigger "again" on table "visit_0" is not medchain's.*HINT:  DROP TRIGGER again ON public\.visit/s,
 	'medchain\'s function in a trigger of somebody else\'s is refused');
 sql(q{DROP TRIGGER again ON visit});
-sql(q{CREATE TRIGGER medchain_again AFTER INSERT ON visit_0 EXECUTE FUNCTION medchain.capture_truncate()});
+sql(q{CREATE TRIGGER medchain_again AFTER INSERT ON visit_0 EXECUTE FUNCTION medchain_internal.capture_truncate()});
 like(error(q{INSERT INTO visit_0 VALUES (6, 66, 'P5')}, 'reader'), qr/trigger "medchain_again" on table "visit_0" is not medchain's/, 'so is the one of TRUNCATE');
 is(follow(error(q{INSERT INTO visit_0 VALUES (6, 66, 'P5')}, 'reader')), 'followed', 'the hint helps');
 is(sql(q{INSERT INTO visit_0 VALUES (6, 66, 'P5') RETURNING at}, 'reader'), '6', 'then it can be written to');

@@ -132,8 +132,8 @@ readers_ok('after all that');
 # ----- what is said about an examinee by an entry that is in force and about something else
 
 my $protocol = $alliance->sql('en', q{SELECT medchain.issue_protocol('P1', 'care', '[{"grantee": "dc", "operations": ["query"]}]')});
-$bad->sql(qq{SELECT medchain.append_raw('bind_role', '{"role": "' || repeat('-', 36) || '", "member": null}', '\\x$subject', true)});
-$bad->sql(qq{SELECT medchain.append_raw('bind_role', '{"role": "$protocol", "member": null}', '\\x$subject', true)});
+$bad->sql(qq{SELECT medchain_internal.append_raw('bind_role', '{"role": "' || repeat('-', 36) || '", "member": null}', '\\x$subject', true)});
+$bad->sql(qq{SELECT medchain_internal.append_raw('bind_role', '{"role": "$protocol", "member": null}', '\\x$subject', true)});
 $alliance->wait_for_equal_heads;
 is($alliance->sql($_, q{SELECT count(*) FROM medchain.diagnosis_log('P1') WHERE protocol IS NOT NULL}), '1', "$_: the log of diagnoses names protocols only") foreach @honest;
 readers_ok('and after that');
@@ -148,8 +148,8 @@ foreach my $n (0, 1)
 	my $payload = unpack('H*', $bad->payload(id => $id, subject => $subject, body => $old[$n]));
 	# before it is sealed verify() looks at it, whatever it is
 	is($bad->sql("BEGIN; INSERT INTO medchain.pending (id, kind, \"time\", actor, subject, payload, leaf_hash)
-		SELECT '$id', 'visit', '2026-01-31T23:59:59Z', 'ha', '\\x$subject', p, medchain.text_leaf_hash(p) FROM (SELECT '\\x$payload'::bytea::text) x(p);
-		SELECT count(*) FROM medchain.pending_faults() f WHERE f ~ 'not UTF-8|more than 1000 digits' AND f ~ (SELECT seq::text FROM medchain.pending WHERE id = '$id'); COMMIT"),
+		SELECT '$id', 'visit', '2026-01-31T23:59:59Z', 'ha', '\\x$subject', p, medchain_internal.text_leaf_hash(p) FROM (SELECT '\\x$payload'::bytea::text) x(p);
+		SELECT count(*) FROM medchain_internal.pending_faults() f WHERE f ~ 'not UTF-8|more than 1000 digits' AND f ~ (SELECT seq::text FROM medchain.pending WHERE id = '$id'); COMMIT"),
 		'1', 'what waits to be sealed is looked at, whatever it is');
 }
 $bad->sql('ALTER TABLE medchain.pending ENABLE ALWAYS TRIGGER pending_leaf');

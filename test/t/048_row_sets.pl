@@ -210,7 +210,7 @@ is($dc->safe_psql('restored', $log), $alliance->sql('dc', $log), 'and so are log
 is($dc->safe_psql('restored', q{SELECT count(*) FROM medchain.verify_table('t')}), '0', 'and the table agrees');
 is($dc->safe_psql('restored', q{SELECT medchain.row_proof('t', 39999) -> 'row'}), $alliance->sql('dc', q{SELECT medchain.row_proof('t', 39999) -> 'row'}), 'proofs are the same');
 $dc->safe_psql('restored', q{
-	CREATE FUNCTION go_on() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = medchain, pg_temp
+	CREATE FUNCTION go_on() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 	AS $$ UPDATE local_node SET home = here(); SELECT setval('row_set_part_seq', (SELECT max(part) FROM row_set)); SELECT take_over_tables(false) $$;
 	SELECT go_on();
 	UPDATE t SET v = 'here' WHERE id > 30000});

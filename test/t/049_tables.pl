@@ -107,7 +107,7 @@ command_ok([ 'pg_restore', '-j2', '--exit-on-error', '-d', $cluster->connstr('re
 my $all = q{SELECT count(*) FROM medchain.row_table t, medchain.verify_table(t.relation) f};
 is($cluster->safe_psql('restored', $all), '0', 'all tables are as the ledger says');
 $cluster->safe_psql('restored', q{SELECT medchain.start_workers();
-	CREATE FUNCTION go_on() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = medchain, pg_temp
+	CREATE FUNCTION go_on() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 	AS 'UPDATE local_node SET home = here(); SELECT take_over_tables(false)'; SELECT go_on(); DROP FUNCTION go_on()});
 is($cluster->safe_psql('restored', $all), '0', 'also where they go on');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.pending WHERE kind ~ '^table'}), '0', 'nothing has changed on the way');

@@ -107,6 +107,12 @@ foreach my $title ([ 'a receipt', $alliance->sql('dc', q{SELECT medchain.receipt
 	is($status, 2, "$title->[0] has no state") or diag($out);
 }
 
+is_deeply([ (verify($export, '--node', 'hd'))[0], (verify($export, '--node', 'hb'))[0], (verify($export, '--node', 'ha', '--as-of', '1999-01-01T00:00:00Z'))[0] ],
+	[ 2, 0, 2 ], 'the roles of nobody, or of nobody yet, cannot be shown');
+like((verify($export, '--node', 'hd'))[1], qr/^there is no member "hd"$/m, 'that is said');
+like((verify($export, '--as-of', '1999-01-01T00:00:00Z'))[1], qr/^There was no alliance then\.$/m, 'and so is a time before everything');
+like((verify("  export\n$export"))[1], qr/^line 1 is not JSON as medchain spells it \(psql -XAt/m, 'an export in a frame, and how it comes without');
+
 # ----- whatever has no effect
 
 my $subject = q{encode(medchain.pseudonym('P1'), 'hex')};
@@ -121,7 +127,7 @@ foreach my $case (
 	[ en => 'bind_role', '{}' ], [ hb => 'note', qq{{"protocol": "$protocol", "note": 1}} ])
 {
 	my ($node, $kind, $body) = @$case;
-	$alliance->sql($node, "SELECT medchain.append_raw('$kind', '$body', NULL, true)");
+	$alliance->sql($node, "SELECT medchain_internal.append_raw('$kind', '$body', NULL, true)");
 }
 $alliance->wait_for_equal_heads;
 foreach my $node (qw(dc hb))
@@ -129,7 +135,7 @@ foreach my $node (qw(dc hb))
 	my $text = export($node);
 	my $seen = found($text, '--rejections');
 	my $expected = $alliance->sql($node, q{SELECT coalesce(json_agg(json_build_object('origin', origin, 'seq', seq, 'entry', entry, 'kind', kind,
-		'time', medchain.ledger_time("time"), 'about', about, 'reason', reason) ORDER BY origin COLLATE "C", seq), '[]') FROM medchain.rejections});
+		'time', medchain_internal.ledger_time("time"), 'about', about, 'reason', reason) ORDER BY origin COLLATE "C", seq), '[]') FROM medchain.rejections});
 	is_deeply($seen->{rejections}, decode_json($expected), "$node: what medchain.rejections has");
 	ok(!exists $seen->{state}, 'and no state, for which nobody asked');
 	my (undef, $out) = verify($text, '--rejections');

@@ -447,7 +447,7 @@ sub quietly
 
 # NEW.key and NEW.crt: a certificate for a name (CN).  Parameters: type of its key (ed25519, ec, rsa, sm2), or "key", a
 # NAME with whose key it shall be; "subject" beyond a name; "ends", in seconds since 1970; the "ca", whose certificate
-# is appended where it is an intermediate.
+# is appended where it is an intermediate; "extensions" => 'root' for a CA's own.
 sub certify
 {
 	my ($self, $new, $cn, %params) = @_;
@@ -468,9 +468,9 @@ sub certify
 	quietly('openssl', 'genpkey', @{ $generate{$type} }, '-out', $key) unless $params{key};
 	PostgreSQL::Test::Utils::append_to_file("$dir/index.txt$_->[0]", $_->[1]) foreach [ '', '' ], [ '.attr', "unique_subject = no\n" ];
 	PostgreSQL::Test::Utils::append_to_file("$dir/ca.cnf", "[ca]\ndefault_ca = c\n[c]\ndatabase = $dir/index.txt\nnew_certs_dir = $dir\nrand_serial = yes\n"
-		. "policy = any\nx509_extensions = member\nstring_mask = utf8only\n[any]\norganizationName = optional\norganizationalUnitName = optional\ncommonName = optional\n"
+		. "policy = any\nx509_extensions = " . ($params{extensions} || 'member') . "\nstring_mask = utf8only\n[any]\norganizationName = optional\norganizationalUnitName = optional\ncommonName = optional\n"
 		. "[req]\ndistinguished_name = name\nstring_mask = utf8only\n[name]\n[member]\nbasicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
-		. "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n");
+		. "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n[root]\nbasicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\nsubjectKeyIdentifier = hash\n");
 	quietly('openssl', 'req', '-new', '-utf8', '-config', "$dir/ca.cnf", '-key', $key, '-subj', $params{subject} || "/O=Medchain test/CN=$cn",
 		($type eq 'sm2' ? ('-sm3', '-sigopt', $sm2_id) : ()), '-out', "$dir/request");
 	quietly('openssl', 'ca', '-batch', '-notext', '-utf8', '-config', "$dir/ca.cnf", '-keyfile', $self->pki("$ca.key"), '-cert', $self->pki("$ca.crt"),
@@ -549,7 +549,7 @@ sub unfollow
 sub wait_for_keeper
 {
 	my ($self, $name) = @_;
-	my $rounds = q{(SELECT rounds FROM medchain.workers() WHERE worker = 'keeper')};
+	my $rounds = q{(SELECT rounds FROM medchain_internal.workers() WHERE worker = 'keeper')};
 	my $begun = $self->sql($name, "SELECT $rounds");
 
 	# one may have looked too early
@@ -575,7 +575,7 @@ sub follow
 sub forge_entry
 {
 	my ($self, $name, $kind, $body, $subject, $time) = @_;
-	my $payload = qq{jsonb_strip_nulls(jsonb_build_object('kind', '$kind', 'origin', '$name', 'id', gen_random_uuid(), 'time', medchain.ledger_time($time),
+	my $payload = qq{jsonb_strip_nulls(jsonb_build_object('kind', '$kind', 'origin', '$name', 'id', gen_random_uuid(), 'time', medchain_internal.ledger_time($time),
 		'actor', '$name', 'role', 'postgres', 'subject', $subject, 'body', ($body)::jsonb))::text};
 	$self->sql($name, "INSERT INTO medchain.pending (payload) SELECT $payload");
 	$self->sql($name, 'SELECT medchain.seal()');
@@ -587,7 +587,7 @@ sub protocol_body
 {
 	my ($self, $name, $identity, $grantee, %more) = @_;
 	my $extra = $more{terms} || '{}';
-	return qq{medchain.sign_envelope('application/vnd.medchain.protocol+json', (jsonb_build_object('alliance', 'east', 'issuer', '$name',
+	return qq{medchain_internal.sign_envelope('application/vnd.medchain.protocol+json', (jsonb_build_object('alliance', 'east', 'issuer', '$name',
 		'subject', encode(medchain.pseudonym('$identity'), 'hex'), 'text', 'forged', 'data_index', '[]'::jsonb, 'valid', '{}'::jsonb,
 		'grants', '[{"grantee": "$grantee", "operations": ["query"], "valid": {}}]'::jsonb) || '$extra'::jsonb)::text)};
 }

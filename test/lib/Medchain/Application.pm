@@ -137,7 +137,7 @@ sub changes
 			SELECT i.operation
 			FROM said JOIN medchain.row_set s ON s.entry = said.id
 				CROSS JOIN LATERAL (SELECT s.items WHERE s.items IS NOT NULL UNION ALL SELECT x.items FROM medchain.row_item x WHERE x.part = s.part) x
-				CROSS JOIN LATERAL medchain.row_item_list(x.items) i) c (done)
+				CROSS JOIN LATERAL medchain_internal.row_item_list(x.items) i) c (done)
 		GROUP BY done});
 	my %count = map { split(/\|/, $_) } split(/\n/, $all);
 	my $before = $self->{count}{$relation} || {};

@@ -1,0 +1,170 @@
+/*
+ * discipline.sql: what the data centre decides about members who are in: suspension, expulsion,
+ * revocation lists, policies.
+ *
+ * Each such entry names the last block of the member's chain that the data centre
+ * has verified: up to there the chain counts as before, whatever times are in it.
+ */
+
+-- Where a chain stands here: {"height", "hash", "size"}.
+CREATE FUNCTION medchain_internal.chain_point(member text, height bigint DEFAULT NULL) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    SELECT coalesce((SELECT jsonb_build_object('height', b.height, 'hash', encode(b.hash, 'hex'),
+        'size', b.size) FROM block b
+                     WHERE b.origin = $1 AND b.height <= coalesce($2, b.height)
+                         ORDER BY b.height DESC LIMIT 1), '{"height": -1, "size": 0}')
+$$;
+COMMENT ON FUNCTION medchain_internal.chain_point(text, bigint) IS
+    'internal: the newest block of a chain here, or the one of this height, as entries name it';
+
+CREATE FUNCTION medchain_internal.chain_points(members text[]) RETURNS jsonb
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    SELECT coalesce(jsonb_object_agg(m, chain_point(m)), '{}') FROM unnest($1) m
+$$;
+COMMENT ON FUNCTION medchain_internal.chain_points(text[]) IS
+    'internal: where these members'' chains stand here';
+
+-- Error unless this is the data centre, about another member that is still in.
+CREATE FUNCTION medchain_internal.require_governor(member text, what text) RETURNS medchain.member
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    local local_node := require_node('{data_center}', what);
+    m medchain.member;
+BEGIN
+    PERFORM require_capability('admit', what);
+    IF require_governor.member IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'member must not be null';
+    END IF;
+    SELECT * INTO m FROM medchain.member x WHERE x.name = require_governor.member;
+    IF NOT FOUND THEN
+        RAISE undefined_object USING MESSAGE = format('there is no member "%s"',
+            shown(require_governor.member));
+    ELSIF m.name = local.node THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('%s is for other members than the '
+            'data centre', what),
+            HINT = 'The data centre has no contract: when it leaves, the alliance ends.';
+    ELSIF m.expelled IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = format('"%s" was expelled', m.name),
+            HINT = 'Its chain is closed; the same organisation can be admitted under another name.';
+    END IF;
+    RETURN m;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.require_governor(text, text) IS
+    'internal: a member about which the data centre can decide';
+
+CREATE FUNCTION medchain.suspend(member text, reason text) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    m medchain.member := require_governor(suspend.member, 'suspend()');
+BEGIN
+    IF m.suspended IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = format('"%s" is suspended already',
+            m.name);
+    END IF;
+    RETURN append_governance('suspend', jsonb_build_object('member', m.name, 'reason',
+        coalesce(suspend.reason, ''), 'last', chain_point(m.name)));
+END
+$$;
+COMMENT ON FUNCTION medchain.suspend(text, text) IS
+    'data centre: until reinstate(), the member''s sessions have no rights, grants given by it and '
+    'to it are dormant, and what it puts on its chain has no effect, from the block after the last '
+    'one that is verified here';
+
+CREATE FUNCTION medchain.reinstate(member text) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    m medchain.member := require_governor(reinstate.member, 'reinstate()');
+BEGIN
+    IF m.suspended IS NULL THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = format('"%s" is not suspended',
+            m.name);
+    END IF;
+    RETURN append_governance('reinstate', jsonb_build_object('member', m.name, 'last',
+        chain_point(m.name)));
+END
+$$;
+COMMENT ON FUNCTION medchain.reinstate(text) IS
+    'data centre: end a suspension; the member''s chain counts again from the block after the last '
+    'one that is verified here, what it says about the time of the suspension excepted';
+
+CREATE FUNCTION medchain.expel(member text, reason text) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    m medchain.member := require_governor(expel.member, 'expel()');
+BEGIN
+    RETURN append_governance('expel', jsonb_build_object('member', m.name, 'reason',
+        coalesce(expel.reason, ''), 'last', chain_point(m.name)));
+END
+$$;
+COMMENT ON FUNCTION medchain.expel(text, text) IS
+    'data centre: for good; the last block of the member''s chain that is verified here is the '
+    'last that counts, and everybody refuses later ones';
+
+CREATE FUNCTION medchain.add_crl(crl text) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    local local_node := require_node('{data_center}', 'add_crl()');
+    facts record;
+BEGIN
+    PERFORM require_capability('admit', 'adding revocation lists');
+    IF add_crl.crl IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'revocation list must not be null';
+    END IF;
+    SELECT * INTO facts FROM crl_facts(add_crl.crl, crl_issuers());
+    IF EXISTS (SELECT FROM claim c WHERE c.kind = 'crl' AND c.effective
+        AND c.body ->> 'crl' = add_crl.crl) THEN
+        RAISE duplicate_object USING MESSAGE = 'this revocation list is on the ledger already',
+            DETAIL = format('It is the one of "%s" of %s.', facts.issuer, facts.this_update);
+    END IF;
+    RETURN append_governance('crl', jsonb_build_object('crl', add_crl.crl, 'last',
+        chain_points(ARRAY(
+        SELECT m.name FROM member m CROSS JOIN LATERAL crl_revocation(add_crl.crl, m.certificate,
+            anchors_ever()) r
+        WHERE r.revoked IS NOT NULL AND m.revoked IS NULL AND m.expelled IS NULL
+            AND m.name <> local.node))));
+END
+$$;
+COMMENT ON FUNCTION medchain.add_crl(text) IS
+    'data centre: put a revocation list (PEM) of one of the alliance''s CAs on the ledger; members '
+    'whose certificate it revokes say nothing from the date of revocation on, nor in blocks after '
+    'the last one that is verified here, until rekey()';
+
+CREATE FUNCTION medchain.set_policy(policy text, value text) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    local local_node := require_node('{data_center}', 'set_policy()');
+BEGIN
+    PERFORM require_capability('admit', 'setting policies');
+    IF set_policy.policy IS NULL OR set_policy.value IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'policy and value must not be null';
+    ELSIF set_policy.policy <> 'examinee_signature' THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('there is no policy "%s"',
+            shown(set_policy.policy)), HINT = 'The policy is "examinee_signature".';
+    ELSIF set_policy.value NOT IN ('required', 'optional') THEN
+        RAISE invalid_parameter_value USING MESSAGE = format('policy "%s" is "required" or '
+            '"optional"', set_policy.policy);
+    END IF;
+    RETURN append_governance('policy', jsonb_build_object('policy', set_policy.policy, 'value',
+        set_policy.value,
+        'last', chain_points(ARRAY(SELECT m.name FROM member m WHERE m.kind = 'end_node'
+            OR 'issue' = ANY (m.capabilities)))));
+END
+$$;
+COMMENT ON FUNCTION medchain.set_policy(text, text) IS
+    'data centre: examinee_signature = required: a protocol that gives access to records of an '
+    'examinee with a registered key counts only with his signature; optional (as before it is '
+    'set). For blocks after those that are verified here';

@@ -1,0 +1,54 @@
+/*
+ * export.sql: the ledger as text, for the offline verifier (src/bin/medchain-verify.c).
+ *
+ * One JSON object per line: what alliance it is; entries, each chain's in their
+ * order, with the blocks that close over them; how much there was.  The data
+ * centre's chain comes first, and each of the others behind that of the end node which says
+ * what key signs it.
+ */
+CREATE FUNCTION medchain.export(origin text DEFAULT NULL) RETURNS SETOF text
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    WITH RECURSIVE configured AS (
+        SELECT n.data_center AS name, 0 AS rank FROM local_node n
+        UNION ALL
+        SELECT m.name, c.rank + 1 FROM configured c JOIN member m ON m.configured_by = c.name
+            AND m.name <> m.configured_by),
+    chosen AS MATERIALIZED (
+        SELECT c.origin, coalesce((SELECT k.rank FROM configured k WHERE k.name = c.origin),
+            1000000) AS rank,
+               least(c.height, m.last_height) AS height,
+               CASE WHEN c.height > m.last_height THEN coalesce((SELECT b.size FROM block b
+                   WHERE b.origin = c.origin AND b.height = m.last_height), 0)
+                       ELSE c.size END AS size
+        FROM local_node n CROSS JOIN chain c LEFT JOIN member m ON m.name = c.origin
+        WHERE least(c.height, m.last_height) >= 0 AND (m.ledger_key IS NOT NULL
+            OR c.origin = n.data_center)
+        -- an error, if there is no such chain: the others would not be what was asked for
+        AND ($1 IS NULL OR checkpoint($1) IS NOT NULL)
+        AND ($1 IS NULL OR c.origin = $1 OR c.origin = n.data_center OR m.kind = 'end_node')),
+    line AS (
+        SELECT c.rank, e.origin, e.seq AS position, 0 AS part,
+               jsonb_build_object('type', 'entry', 'origin', e.origin, 'seq', e.seq,
+                   CASE WHEN x.base64 IS NULL THEN 'payload' ELSE 'payload_base64' END,
+                   coalesce(x.base64, e.payload))::text AS content
+        FROM chosen c JOIN entry e ON e.origin = c.origin AND e.seq >= 0 AND e.seq < c.size
+            CROSS JOIN LATERAL text_base64(e.payload) x(base64)
+        UNION ALL
+        SELECT c.rank, b.origin, b.size - 1, 1,
+               jsonb_build_object('type', 'block', 'origin', b.origin, 'height', b.height, 'note',
+                   b.note)::text
+        FROM chosen c JOIN block b ON b.origin = c.origin AND b.height >= 0
+            AND b.height <= c.height
+        UNION ALL
+        SELECT -1, '', 0, 0, jsonb_build_object('type', 'export', 'alliance', n.alliance,
+            'data_center', n.data_center)::text FROM local_node n
+        UNION ALL
+        SELECT 1000001, '', 0, 0, jsonb_build_object('type', 'end', 'chains', count(*), 'entries',
+            coalesce(sum(c.size), 0), 'blocks', coalesce(sum(c.height + 1), 0))::text
+        FROM chosen c)
+    SELECT content FROM line ORDER BY rank, origin COLLATE "C", position, part
+$$;
+COMMENT ON FUNCTION medchain.export(text) IS
+    'all chains (or one, with those of the data centre and the end nodes, which name its key) as '
+    'JSON lines for medchain-verify; empty while this database is no node';

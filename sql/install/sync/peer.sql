@@ -1,0 +1,303 @@
+/*
+ * peer.sql: subscribing to each other's chains, one call each.
+ */
+
+CREATE FUNCTION medchain_internal.remote_call(conninfo text, query text) RETURNS text
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_remote_call';
+COMMENT ON FUNCTION medchain_internal.remote_call(text, text) IS
+    'internal: run a query in a peer''s database; its one value';
+CREATE FUNCTION medchain_internal.remote_create_slot(conninfo text, slot text, leftovers text[])
+    RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_remote_create_slot';
+COMMENT ON FUNCTION medchain_internal.remote_create_slot(text, text, text[]) IS
+    'internal: make a logical replication slot in a peer''s database; leftovers: names of ours to '
+    'drop if nobody uses them';
+
+CREATE FUNCTION medchain_internal.create_subscription(name name, conninfo text, failover boolean)
+    RETURNS void
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_create_subscription';
+COMMENT ON FUNCTION medchain_internal.create_subscription(name, text, boolean) IS
+    'internal: CREATE SUBSCRIPTION to a peer''s publication, through the slot of the same name; '
+    'no statement has the connection string in it';
+
+-- Slots share one namespace per server: the readable part is cut, the hash keeps them apart.  The
+-- spare is for resync(),
+-- which needs the new one before the old one is gone.
+CREATE FUNCTION medchain_internal.slot_name(alliance text, subscriber text, publisher text,
+    spare boolean
+    DEFAULT false) RETURNS name
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    SELECT 'medchain_' || left(regexp_replace(lower(subscriber COLLATE "C"), '[^a-z0-9]', '_',
+        'g'), 20)
+        || '_' || left(encode(sha256(convert_to(alliance || '/' || subscriber || '/' || publisher,
+            'UTF8')), 'hex'), 8)
+        || CASE WHEN spare THEN '_r' ELSE '' END
+$$;
+COMMENT ON FUNCTION medchain_internal.slot_name(text, text, text, boolean) IS
+    'internal: name of the slot through which one member follows another''s chain';
+
+CREATE FUNCTION medchain_internal.publish_own_chain() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    self text := (SELECT node FROM local_node);
+BEGIN
+    IF current_setting('wal_level') <> 'logical' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = 'wal_level must be "logical" to share the ledger with other members',
+            HINT = 'Set wal_level = logical in postgresql.conf and restart the server.';
+    END IF;
+    -- what comes of a dump of the schema alone
+    IF EXISTS (SELECT FROM pg_publication p WHERE p.pubname = 'medchain' AND NOT p.puballtables
+               AND NOT EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid)) THEN
+        DROP PUBLICATION medchain;
+    END IF;
+    EXECUTE format('CREATE PUBLICATION medchain FOR TABLE medchain.entry WHERE (origin = %1$L), '
+        'medchain.block WHERE (origin = %1$L) WITH (publish = ''insert'')', self);
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.publish_own_chain() IS
+    'internal: publish this node''s chain, and nothing else, for peers to subscribe to';
+
+CREATE FUNCTION medchain.peer_identity() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
+    AS $$ SELECT jsonb_build_object('alliance', n.alliance, 'node', n.node, 'height',
+        c.height)::text
+          FROM local_node n LEFT JOIN chain c ON c.origin = n.node $$;
+COMMENT ON FUNCTION medchain.peer_identity() IS 'for peers: which node this is, and the height '
+    'of its newest block';
+
+-- Subscribe to a member's chain; it was checked before that this is the member.  Its slot is there
+-- already: the caller makes it before he writes anything, as a slot waits for the transactions
+-- under way on its server, and a server can hold several nodes.
+CREATE FUNCTION medchain_internal.subscribe_to(member text, conninfo text, slot name) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    -- since 17 a standby of the peer can keep the slot, and be followed when it takes over; it
+    -- takes a subscriber that knows of it
+    failover boolean := least(current_setting('server_version_num')::int,
+        remote_call(subscribe_to.conninfo,
+            'SELECT pg_catalog.current_setting(''server_version_num'')')::int) >= 170000;
+    foreign_tables text;
+BEGIN
+    INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member,
+        subscribe_to.conninfo, subscribe_to.slot, subscribe_to.slot);
+    PERFORM create_subscription(subscribe_to.slot, subscribe_to.conninfo, failover);
+
+    -- the peer decides what its publication holds, and the subscription would write it with a
+    -- superuser's rights
+    SELECT string_agg(r.srrelid::regclass::text, ', ') INTO foreign_tables
+        FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = r.srsubid
+        WHERE s.subname = subscribe_to.slot AND s.subdbid = (SELECT d.oid FROM pg_database d
+            WHERE d.datname = current_database())
+        AND r.srrelid NOT IN ('medchain.entry'::regclass, 'medchain.block'::regclass);
+    IF foreign_tables IS NOT NULL THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('"%s" publishes more than its chain', subscribe_to.member),
+            DETAIL = format('Its publication "medchain" would also write into %s.', foreign_tables);
+    END IF;
+    PERFORM warn_of_shortages();
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.subscribe_to(text, text, name) IS
+    'internal: subscription and peer for a member''s chain';
+
+-- For the subscription of a slot that is not ours any more.  While DROP SUBSCRIPTION waits, who
+-- applies what other peers send, or starts to, waits behind it: so it waits for moments only.
+CREATE FUNCTION medchain_internal.drop_subscription(name name) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+        SET search_path = medchain, medchain_internal, pg_temp SET lock_timeout = '200ms'
+AS $$
+DECLARE
+    holders text;
+BEGIN
+    EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', drop_subscription.name);
+    EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', drop_subscription.name);
+    FOR try IN 1 .. 10 LOOP
+        BEGIN
+            EXECUTE format('DROP SUBSCRIPTION %I', drop_subscription.name);
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_sleep(0.2);
+        END;
+    END LOOP;
+    SELECT string_agg(DISTINCT format('process %s (%s)', l.pid, a.usename), ', ') INTO holders
+        FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE l.relation = 'pg_subscription'::regclass AND l.granted
+        AND l.pid <> pg_backend_pid();
+    RAISE lock_not_available USING
+        MESSAGE = format('subscription "%s" cannot be dropped while others look at '
+            'pg_subscription', drop_subscription.name),
+        DETAIL = format('These do: %s.', coalesce(holders, 'nobody any more')),
+        HINT = 'Try again when their transactions have ended, or end them by '
+            'pg_terminate_backend().';
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.drop_subscription(name) IS
+    'internal: drop a subscription, without its slot at the peer';
+
+CREATE FUNCTION medchain.connect_peer(member text, conninfo text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    local local_node := require_node(NULL, 'connect_peer()');
+    answer jsonb;
+    slot name;
+BEGIN
+    PERFORM require_writable();     -- before a slot is made there
+    IF connect_peer.member IS NULL OR connect_peer.conninfo IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'member and conninfo must not be null';
+    END IF;
+    IF connect_peer.member = local.node THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'a node does not connect to itself';
+    END IF;
+    IF NOT name_valid(connect_peer.member) THEN
+        RAISE invalid_name USING MESSAGE = format('"%s" cannot be a member''s name',
+            shown(connect_peer.member));
+    END IF;
+    IF EXISTS (SELECT FROM peer p WHERE p.member = connect_peer.member) THEN
+        RAISE duplicate_object USING
+            MESSAGE = format('"%s" is connected already', connect_peer.member),
+            HINT = 'Call medchain.disconnect_peer() first to change the connection.';
+    END IF;
+    answer := remote_call(connect_peer.conninfo, 'SELECT medchain.peer_identity()')::jsonb;
+    IF answer IS NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = 'the peer''s database is not a node of an alliance',
+            HINT = 'It has to call medchain.join_alliance() first; is dbname the right one?';
+    ELSIF answer ->> 'alliance' IS DISTINCT FROM local.alliance OR answer ->> 'node' IS DISTINCT
+        FROM connect_peer.member THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('the peer is not "%s" of alliance "%s"', connect_peer.member,
+                local.alliance),
+            DETAIL = format('It says that it is "%s" of alliance "%s".', shown(answer ->> 'node'),
+                shown(answer ->> 'alliance'));
+    END IF;
+    slot := slot_name(local.alliance, local.node, connect_peer.member);
+    PERFORM remote_create_slot(connect_peer.conninfo, slot,
+        ARRAY[slot, slot_name(local.alliance, local.node, connect_peer.member, spare => true)]);
+    PERFORM subscribe_to(connect_peer.member, connect_peer.conninfo, slot);
+END
+$$;
+COMMENT ON FUNCTION medchain.connect_peer(text, text) IS
+    'follow a member''s chain from now on; conninfo: a libpq connection string to its database, as '
+    'a login with REPLICATION in medchain_peer; use sslmode=verify-full';
+
+-- The subscription goes at once; the slot at the peer when it can be reached.
+CREATE FUNCTION medchain.disconnect_peer(member text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    p peer;
+BEGIN
+    PERFORM require_writable();
+    PERFORM require_home();     -- the slot is that of the node
+    SELECT * INTO p FROM peer x WHERE x.member = disconnect_peer.member FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE undefined_object USING
+            MESSAGE = format('"%s" is not connected', shown(disconnect_peer.member)),
+            HINT = 'See the view medchain.peers.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_subscription s WHERE s.subname = p.subscription
+        AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) THEN
+        PERFORM drop_subscription(p.subscription);
+    END IF;
+    DELETE FROM peer x WHERE x.member = disconnect_peer.member;
+    BEGIN
+        -- the walsender notices in a moment that its client is gone
+        FOR i IN 1 .. 100 LOOP
+            EXIT WHEN remote_call(p.conninfo, format(
+                'SELECT count(*) FILTER (WHERE active)::text FROM pg_catalog.pg_replication_slots '
+                'WHERE slot_name = %L', p.slot)) = '0';
+            PERFORM pg_sleep(0.1);
+        END LOOP;
+        PERFORM remote_call(p.conninfo, format(
+            'SELECT pg_catalog.pg_drop_replication_slot(slot_name)::text FROM '
+            'pg_catalog.pg_replication_slots WHERE slot_name = %L', p.slot));
+    EXCEPTION WHEN connection_exception OR object_in_use THEN
+        RAISE WARNING USING
+            MESSAGE = format('replication slot "%s" could not be dropped at "%s": %s', p.slot,
+                p.member, SQLERRM),
+            HINT = format('Until SELECT pg_drop_replication_slot(%L) is run there, it holds back '
+                'that server''s WAL.', p.slot);
+    END;
+END
+$$;
+COMMENT ON FUNCTION medchain.disconnect_peer(text) IS
+    'stop following a member''s chain: drop the subscription, and the slot at the peer; what has '
+    'arrived stays';
+
+CREATE FUNCTION medchain.resync(origin text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    p peer;
+    local local_node;
+    slot name;
+BEGIN
+    PERFORM require_writable();
+    PERFORM require_home();
+    SELECT * INTO p FROM peer x WHERE x.member = resync.origin;
+    IF NOT FOUND THEN
+        RAISE undefined_object USING
+            MESSAGE = format('"%s" is not connected', shown(resync.origin)),
+            HINT = 'Call medchain.connect_peer().';
+    END IF;
+    SELECT * INTO local FROM local_node;
+    slot := slot_name(local.alliance, local.node, p.member);
+    IF p.slot = slot THEN
+        slot := slot_name(local.alliance, local.node, p.member, spare => true);
+    END IF;
+    PERFORM remote_create_slot(p.conninfo, slot, ARRAY[slot]);
+    PERFORM disconnect_peer(resync.origin);
+    PERFORM subscribe_to(p.member, p.conninfo, slot);
+END
+$$;
+COMMENT ON FUNCTION medchain.resync(text) IS
+    'fetch a member''s chain anew from its database; what is known already is compared, not taken '
+    'twice';
+
+CREATE FUNCTION medchain.leave_alliance() RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    name text;
+    slot name;
+BEGIN
+    PERFORM require_writable();
+    PERFORM require_node(NULL, 'leave_alliance()');
+    FOR name IN SELECT member FROM peer LOOP
+        PERFORM disconnect_peer(name);
+    END LOOP;
+    DROP PUBLICATION IF EXISTS medchain;
+
+    -- slots through which peers follow us; until they disconnect as well, they come back after each
+    -- try to throw them out
+    FOR slot IN SELECT slot_name FROM pg_replication_slots
+                WHERE database = current_database() AND plugin = 'pgoutput'
+                    AND slot_name ^@ 'medchain_' LOOP
+        FOR try IN 1 .. 100 LOOP
+            BEGIN
+                PERFORM pg_terminate_backend(s.active_pid, 10000) FROM pg_replication_slots s
+                    WHERE s.slot_name = slot AND s.active_pid IS NOT NULL;
+                PERFORM pg_drop_replication_slot(slot);
+                EXIT;
+            EXCEPTION WHEN object_in_use THEN
+                IF try = 100 THEN
+                    RAISE;
+                END IF;
+            END;
+        END LOOP;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain.leave_alliance() IS
+    'drop all subscriptions, slots and the publication, so that DROP EXTENSION leaves nothing '
+    'behind; the ledger stays here, and our chain with the others';

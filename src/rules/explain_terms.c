@@ -1,0 +1,434 @@
+/*
+ * explain_terms.c: the conditions that are particular to a kind of entry.
+ *
+ * For each kind, in the order of its rule: how the reasons begin that each condition gives.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/encode.h"
+#include "rules/explain_terms.h"
+#include "rules/rules_internal.h"
+
+typedef const char *(*ExplainBy) (Explain *explain);
+
+typedef struct ExplainTerm
+{
+	const char *condition;
+	ExplainBy	by;				/* what it was judged by, where it holds; NULL: the entry's text */
+	bool		other_reasons;	/* and all that no condition of the kind names: of keys, say */
+	const char *reasons[4];		/* how they begin */
+} ExplainTerm;
+
+/* ----- what a condition was judged by ----- */
+
+static const MemberClaim *
+by_member_claim(const Explain *explain)
+{
+	const MemberClaims *claims = &explain->rules->members->claims;
+
+	for (size_t i = 0; i < claims->count; i++)
+		if (claims->items[i]->said->claim.seq == explain->claim->seq &&
+			strcmp(claims->items[i]->said->claim.origin, explain->claim->origin) == 0)
+			return claims->items[i];
+	return NULL;
+}
+
+static const char *
+by_entry(Explain *explain, const char *what, const Claim *claim)
+{
+	return pool_format(explain->pool, "%s %s, entry %" PRId64 " of \"%s\"", what, claim->id,
+					   claim->seq, claim->origin);
+}
+
+static const char *
+by_certificate(Explain *explain)
+{
+	const MemberClaim *claim = by_member_claim(explain);
+	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
+
+	if (claim == NULL || claim->said->certificate == NULL)
+		return NULL;
+	encode_hex(claim->said->certificate->fingerprint, HASH_LEN, hex);
+	return pool_format(explain->pool, "certificate %s", hex);
+}
+
+static const char *
+by_public_key(Explain *explain)
+{
+	const MemberClaim *claim = by_member_claim(explain);
+	const KeyFact *key = claim != NULL ? claim->said->public_key : NULL;
+
+	if (claim == NULL)
+	{
+		char	   *pem = json_slice_text(explain->pool, rules_field(explain->claim, "public_key"));
+
+		key = pem != NULL ? facts_key_once(explain->rules->facts, explain->pool, pem) : NULL;
+	}
+	return key != NULL && key->fingerprint != NULL ?
+		pool_format(explain->pool, "key %s", key->fingerprint) : NULL;
+}
+
+static const char *
+by_contract(Explain *explain)
+{
+	const MemberClaim *claim = by_member_claim(explain);
+	const MemberClaim *offer = claim != NULL ?
+	member_offer(explain->rules->members, claim->said->contract) : NULL;
+
+	return offer != NULL ? by_entry(explain, "contract", &offer->said->claim) : NULL;
+}
+
+static const char *
+by_member(Explain *explain)
+{
+	const MemberClaim *claim = by_member_claim(explain);
+	const Standing *about = claim != NULL ? claim->about->now : NULL;
+	const MemberClaim *contract = about != NULL ? about->member.contract : NULL;
+
+	return contract == NULL ? NULL :
+		by_entry(explain, claim->about->center ? "genesis" : "contract", &contract->said->claim);
+}
+
+static const char *
+by_block(Explain *explain)
+{
+	const MemberClaim *claim = by_member_claim(explain);
+
+	return claim != NULL && claim->said->last.valid ?
+		pool_format(explain->pool, "block %s of \"%s\"", claim->said->last.height_text,
+					claim->about->name) : "it is the member's own";
+}
+
+static const char *
+by_key(Explain *explain)
+{
+	bool		is_signed;
+	const char *by = explain_signed_by(explain, &is_signed);
+
+	return is_signed ? by : "the key of the certificate in the contract";
+}
+
+static const char *
+by_protocol(Explain *explain)
+{
+	Claim		base;
+
+	return protocol_base(explain->rules, explain->pool, explain->claim->about, &base) ?
+		by_entry(explain, "protocol", &base) : NULL;
+}
+
+static const char *
+by_part(Explain *explain)
+{
+	Claim		base;
+
+	if (protocol_base(explain->rules, explain->pool, explain->claim->about, &base) &&
+		strcmp(base.origin, explain->claim->origin) == 0)
+		return "its author is the protocol's issuer";
+	if (strcmp(explain->claim->origin, explain->rules->data_center) == 0)
+		return "its author is the data centre";
+	return explain_standing(explain);
+}
+
+static const char *
+by_consent(Explain *explain)
+{
+	const Claim *claim = explain->claim;
+	const char *policy = policy_at(explain->rules, explain->pool, claim->origin, claim->seq);
+	JsonSliceStep step = {0};
+	JsonSlice	item;
+
+	if (!json_slice_next(rules_field(claim, "grants"), &step, NULL, &item))
+		return "it gives nobody access";
+	if (policy == NULL || strcmp(policy, "required") != 0)
+		return "no policy of the data centre requires it there";
+	return examinee_signed(explain->rules, explain->pool, claim) == EXAMINEE_SIGNED ?
+		"signed by the examinee's keys" : "the examinee has no key there";
+}
+
+static const char *
+by_standing(Explain *explain)
+{
+	return explain_standing(explain);
+}
+
+static const char *
+by_chains(Explain *explain)
+{
+	return json_slice_canonical(explain->pool, rules_field(explain->claim, "last"), NULL);
+}
+
+/* ----- the kinds ----- */
+
+#define TERM_CENTER {"the data centre says it, with a certificate for that time", by_standing, \
+	false, {"only the data centre", "the data centre's certificate"}}
+#define TERM_ISSUES {"its author's contract lets him issue protocols there", by_standing, false, \
+	{"the author may not issue", "the author's contract", "the author's certificate", \
+	"the data centre's certificate"}}
+#define TERM_SIGNED {"a key that its author's ledger has had up to there signed it", by_key, true, \
+	{NULL}}
+#define TERM_ALLIANCE(what, begins) {"it is of this alliance" what, NULL, false, {begins}}
+#define TERM_ABOUT_MEMBER {"it is about another member, which was not expelled before", by_member, \
+	false, {"the data centre is a member by genesis", "there is no such member", \
+	"the member was expelled before"}}
+#define TERM_BLOCK {"it names a block of the member's chain", by_block, false, \
+	{"it names no block of the member's chain"}}
+#define TERM_BLOCKS {"it names blocks of the members' chains", by_chains, false, \
+	{"it names no block"}}
+#define TERM_NOT_BACK {"no such entry before it names a later block", NULL, false, \
+	{"the entry before names a later block"}}
+#define TERM_PROTOCOL {"there is that protocol", by_protocol, false, {"there is no such protocol"}}
+#define TERM_ISSUED TERM_ISSUES, TERM_SIGNED, \
+	TERM_ALLIANCE(", and its issuer is its author", "protocol is of another alliance"), \
+	{"it is about the examinee in its text", NULL, false, {"protocol is about another subject"}}
+#define TERM_CONTENT \
+	{"its text, period, grants and data index are in order", NULL, false, {"protocol has no", \
+	"grants and data index must be", "malformed grant", "malformed data index"}}, \
+	{"the examinee has signed it, where that is needed", by_consent, false, {"the examinee"}}
+#define TERM_ACCEPTED(whose) {whose " accept its certificate", by_certificate, false, \
+	{"certificate is not accepted"}}
+
+static const ExplainTerm terms_genesis[] = {
+	{"it is the first entry of the data centre's chain", NULL, false, {"only the first entry"}},
+	TERM_ALLIANCE(", and names its author", "genesis is of another alliance"),
+	{"its trust anchors accept its certificate", by_certificate, true, {NULL}},
+	{NULL}
+};
+
+static const ExplainTerm terms_contract[] = {
+	TERM_CENTER,
+	{"it is with another than the data centre", NULL, false, {"the data centre is a member by"}},
+	TERM_SIGNED,
+	TERM_ALLIANCE("", "contract is of another alliance"),
+	{"it names its member, and a kind of member", NULL, false, {"contract has no valid member",
+	"a contract is for"}},
+	{"its capabilities and its period are in order", NULL, false, {"capabilities are",
+	"contract has no valid period"}},
+	TERM_ACCEPTED("the trust anchors in force there"),
+	{"the member was not expelled before", NULL, false, {"the member was expelled before"}},
+	{NULL}
+};
+
+static const ExplainTerm terms_acceptance[] = {
+	{"there is that contract, with its author", by_contract, false, {"the contract is not known",
+	"the contract is with another"}},
+	{"the key of the contract's certificate signed it, or one of its author's ledger", by_key,
+	true, {NULL}},
+	{"it is the very text of the contract", by_contract, false, {"what was countersigned"}},
+	{NULL}
+};
+
+static const ExplainTerm terms_configure[] = {
+	{"its author is an end node whose contract lets it configure ledgers there", by_standing, false,
+		{"only an end node", "the author's contract", "the author's certificate",
+	"the data centre's certificate"}},
+	{"there is that member", by_member, false, {"there is no such member"}},
+	{"it has a public key that is taken", by_public_key, true, {"there is no public key"}},
+	{"it is the first for that member's ledger", NULL, false, {"the ledger is configured already"}},
+	{NULL}
+};
+
+static const ExplainTerm terms_suspend[] = {
+	TERM_CENTER,
+	TERM_ABOUT_MEMBER,
+	TERM_BLOCK,
+	{"the member is not suspended", NULL, false, {"the member is suspended already"}},
+	TERM_NOT_BACK,
+	{NULL}
+};
+
+static const ExplainTerm terms_reinstate[] = {
+	TERM_CENTER,
+	TERM_ABOUT_MEMBER,
+	TERM_BLOCK,
+	{"the member is suspended", NULL, false, {"the member is not suspended"}},
+	TERM_NOT_BACK,
+	{NULL}
+};
+
+static const ExplainTerm terms_expel[] = {TERM_CENTER, TERM_ABOUT_MEMBER, TERM_BLOCK, {NULL}};
+
+static const ExplainTerm terms_ending[] = {
+	{"the member itself says it, or the data centre, with a certificate for that time",
+	by_standing, false, {"only the data centre and the member", "the data centre's certificate"}},
+	TERM_ABOUT_MEMBER,
+	{"it is the member's own, or names a block of its chain", by_block, false,
+	{"it names no block of the member's chain"}},
+	{"there is that contract with the member", by_contract, false, {"the contract is not known"}},
+	{NULL}
+};
+
+/* by the member itself */
+static const ExplainTerm terms_rekey[] = {
+	{"the member itself says it, or the data centre", NULL, false,
+	{"only the data centre and the member"}},
+	{"its author's ledger is configured", NULL, false, {"the author's ledger is not configured"}},
+	TERM_ALLIANCE("", "change of key is of another alliance"),
+	{"it follows the key in force, which signed it", NULL, false, {"change of key does not follow",
+	"old key"}},
+	{"the new key is one that is taken, and signed it", by_public_key, true, {"new key"}},
+	TERM_ACCEPTED("trust anchors of the alliance"),
+	{"the certificate's key signed it", by_certificate, false, {"key of the certificate"}},
+	{NULL}
+};
+
+/* by the data centre, after a loss */
+static const ExplainTerm terms_rekey_lost[] = {
+	TERM_CENTER,
+	TERM_ABOUT_MEMBER,
+	TERM_SIGNED,
+	TERM_ALLIANCE("", "change of key is of another alliance"),
+	{"the new key signed it", by_public_key, false, {"new key"}},
+	TERM_ACCEPTED("the trust anchors in force there"),
+	{"the certificate's key signed it", by_certificate, false, {"key of the certificate"}},
+	TERM_BLOCK,
+	{"the new key is that of the certificate, which is made out to a name in a contract of the "
+		"member", by_certificate, false, {"the new key is not the certificate's",
+	"the certificate is for another name"}},
+	TERM_NOT_BACK,
+	{NULL}
+};
+
+static const ExplainTerm terms_crl[] = {
+	TERM_CENTER,
+	{"there is a revocation list in it", NULL, false, {"there is no revocation list"}},
+	TERM_BLOCKS,
+	{"a CA of the alliance signed the list", NULL, true, {"revocation list is not accepted"}},
+	{NULL}
+};
+
+static const ExplainTerm terms_anchors[] = {
+	{"the data centre says it", NULL, false, {"only the data centre renews"}},
+	TERM_SIGNED,
+	TERM_ALLIANCE("", "trust anchors are of another alliance"),
+	{"there are trust anchors in it, and how long they can be renewed after the end", NULL, false,
+	{"there are no trust anchors", "the time to renew trust anchors"}},
+	TERM_BLOCKS,
+	{"they are CAs, one of them valid then", NULL, false, {"trust anchors are not accepted"}},
+	{"the data centre's certificate is valid then, or ended no longer ago than trust anchors can "
+	"be renewed", by_standing, false, {"the data centre's certificate"}},
+	{NULL}
+};
+
+static const ExplainTerm terms_policy[] = {
+	TERM_CENTER,
+	{"there is that policy and value", NULL, false, {"there is no such policy"}},
+	TERM_BLOCKS,
+	{NULL}
+};
+
+static const ExplainTerm terms_examinee_key[] = {
+	TERM_ISSUES,
+	TERM_ALLIANCE(", and its author registers it", "key is of another alliance"),
+	{"it is about the examinee in its text", NULL, false, {"key is of another subject"}},
+	{"the new key is one that is taken, and signed it", by_public_key, true, {"new key"}},
+	{"the key before it signed it, unless the data centre withdrew that", NULL, false, {"old key"}},
+	{NULL}
+};
+
+static const ExplainTerm terms_examinee_withdrawal[] = {
+	TERM_CENTER,
+	{"it is about an examinee", NULL, false, {"it names no subject"}},
+	TERM_BLOCKS,
+	{NULL}
+};
+
+static const ExplainTerm terms_protocol[] = {
+	TERM_ISSUED,
+	{"no earlier protocol has its id", NULL, false, {"there is a protocol with this id"}},
+	TERM_CONTENT,
+	{NULL}
+};
+
+static const ExplainTerm terms_amendment[] = {
+	TERM_ISSUED,
+	{"it amends an earlier protocol of its author about that examinee", by_protocol, false,
+	{"there is no protocol of this issuer"}},
+	TERM_CONTENT,
+	{NULL}
+};
+
+static const ExplainTerm terms_revocation[] = {
+	TERM_PROTOCOL,
+	{"its author is the protocol's issuer, the data centre, or the examinee's end node", by_part,
+	false, {"only the issuer"}},
+	{NULL}
+};
+
+static const ExplainTerm terms_note[] = {
+	TERM_PROTOCOL,
+	{"its author's contract and certificate are in force there", by_standing, false,
+	{"the author's contract", "the author's certificate", "the data centre's certificate"}},
+	{"its author has a part in the protocol, or is an auditor", by_part, false,
+	{"the author has no part"}},
+	{NULL}
+};
+
+static const ExplainTerm terms_bind_role[] = {
+	{"it is of effect on its own node alone", NULL, false, {NULL}},
+	{NULL}
+};
+
+static const ExplainTerm *const terms_of[CLAIM_KINDS] = {
+	[CLAIM_GENESIS] = terms_genesis,
+	[CLAIM_CONTRACT] = terms_contract,
+	[CLAIM_ACCEPTANCE] = terms_acceptance,
+	[CLAIM_CONFIGURE] = terms_configure,
+	[CLAIM_SUSPEND] = terms_suspend,
+	[CLAIM_REINSTATE] = terms_reinstate,
+	[CLAIM_EXPEL] = terms_expel,
+	[CLAIM_ENDING] = terms_ending,
+	[CLAIM_REKEY] = terms_rekey,
+	[CLAIM_CRL] = terms_crl,
+	[CLAIM_ANCHORS] = terms_anchors,
+	[CLAIM_POLICY] = terms_policy,
+	[CLAIM_EXAMINEE_KEY] = terms_examinee_key,
+	[CLAIM_EXAMINEE_WITHDRAWAL] = terms_examinee_withdrawal,
+	[CLAIM_PROTOCOL] = terms_protocol,
+	[CLAIM_AMENDMENT] = terms_amendment,
+	[CLAIM_REVOCATION] = terms_revocation,
+	[CLAIM_NOTE] = terms_note,
+	[CLAIM_BIND_ROLE] = terms_bind_role
+};
+
+/* Which one gave the reason; the number of them: none did. */
+static size_t
+terms_failed(const ExplainTerm *terms, const char *reason)
+{
+	size_t		other;
+	size_t		count = 0;
+
+	for (; terms[count].condition != NULL; count++)
+		for (size_t i = 0; i < 4 && terms[count].reasons[i] != NULL; i++)
+			if (strncmp(reason, terms[count].reasons[i], strlen(terms[count].reasons[i])) == 0)
+				return count;
+	for (other = 0; other < count && !terms[other].other_reasons; other++)
+		;
+	return other;
+}
+
+void
+explain_terms(Explain *explain)
+{
+	const Claim *claim = explain->claim;
+	const char *reason = claim->reason != NULL ? claim->reason : "";
+	const ExplainTerm *terms = claim->kind == CLAIM_REKEY &&
+	strcmp(claim->origin, claim->about) != 0 &&
+	strcmp(claim->origin, explain->rules->data_center) == 0 ?
+	terms_rekey_lost : terms_of[claim->kind];
+	size_t		failed = claim->effective ? SIZE_MAX : terms_failed(terms, reason);
+
+	for (size_t i = 0; terms[i].condition != NULL; i++)
+	{
+		const char *by = NULL;
+
+		if (i == failed)
+			by = terms[i].by == by_standing ?
+				pool_format(explain->pool, "%s: %s", reason, explain_standing(explain)) : reason;
+		else if (!explain->failed && terms[i].by != NULL)
+			by = terms[i].by(explain);
+		explain_tell(explain, terms[i].condition, i != failed,
+					 by != NULL ? by : "the text of the entry");
+	}
+}
