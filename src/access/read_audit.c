@@ -23,6 +23,7 @@
 #include "access/read_audit.h"
 #include "access/read_gate.h"
 #include "access/read_hold.h"
+#include "access/read_scan.h"
 #include "compat.h"
 #include "core/hash.h"
 #include "ledger/home.h"
@@ -177,14 +178,19 @@ audit_record(ReadQuery *read, ReadOutcome outcome, bool in_error)
 	return done;
 }
 
-void
-read_audit_full(ReadQuery *read)
+/* There is no room for more subjects in what that query has read: record them. */
+static void
+audit_full(ReadQuery *read)
 {
 	(void) audit_record(read, READ_DONE, false);
 }
 
-bool
-read_audit_settle(void)
+/*
+ * What the statements at work have read and nobody has recorded yet is to be recorded now.  False:
+ * that cannot be; never an error.
+ */
+static bool
+audit_settle(void)
 {
 	bool		done = true;
 
@@ -216,6 +222,7 @@ audit_begin(QueryDesc *query)
 	ReadQuery  *read = MemoryContextAllocZero(query->estate->es_query_cxt, sizeof(ReadQuery));
 
 	read->query = query;
+	read->full = audit_full;
 	read->next = queries;
 	queries = read;
 	read->ended.func = audit_ended;
@@ -363,7 +370,7 @@ audit_watched_run(ReadQuery *read, COMPAT_EXECUTOR_RUN_PARAMETERS)
 	audit_require_place();
 	audit_fill_context(read);
 	audit_say_setting(read);
-	read_gate_close();
+	read_gate_close(audit_settle);
 	if (setting_read_audit == READ_AUDIT_STRICT && read_hold_needed(dest))
 		queryDesc->dest = hold = read_hold_create(queryDesc);
 	PG_TRY();

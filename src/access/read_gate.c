@@ -10,25 +10,26 @@
 
 #include "libpq/libpq.h"
 
-#include "access/read_audit.h"
 #include "access/read_gate.h"
 
 static const PQcommMethods *behind = NULL;
 static PQcommMethods gate;
+static bool (*gate_settle) (void);
 
 static int
 gate_put(char type, const char *text, size_t len)
 {
-	if (!read_audit_settle() && type == 'N')
+	if (!gate_settle() && type == 'N')
 		return 0;
 	return behind->putmessage(type, text, len);
 }
 
 void
-read_gate_close(void)
+read_gate_close(bool (*settle) (void))
 {
 	if (PqCommMethods == &gate || PqCommMethods == NULL)
 		return;
+	gate_settle = settle;
 	behind = PqCommMethods;
 	gate = *behind;
 	gate.putmessage = gate_put;

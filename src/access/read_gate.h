@@ -4,7 +4,10 @@
 #ifndef MEDCHAIN_ACCESS_READ_GATE_H
 #define MEDCHAIN_ACCESS_READ_GATE_H
 
-/* From now on, in this session. */
-extern void read_gate_close(void);
+/*
+ * From now on, in this session.  settle records what is to be recorded; false: that cannot be.  It
+ * raises no error.
+ */
+extern void read_gate_close(bool (*settle) (void));
 
 #endif

@@ -23,7 +23,6 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
-#include "access/read_audit.h"
 #include "access/read_scan.h"
 #include "compat.h"
 #include "rows/row_table.h"
@@ -182,7 +181,7 @@ scan_found(ReadScan *scan)
 						get_rel_name(scan->relation)),
 				 errhint("Run the query again.")));
 	if (!read_set_add(scan->table->set, &scan->column, row))
-		read_audit_full(scan->query);
+		scan->query->full(scan->query);
 }
 
 static TupleTableSlot *
@@ -252,7 +251,7 @@ scan_returning(PlanState * node)
 
 	if (!TupIsNull(slot) && !TupIsNull(row) && scan_returned_from(scan, row->tts_tableOid) &&
 		!read_set_add(scan->table->set, &scan->column, row))
-		read_audit_full(scan->query);
+		scan->query->full(scan->query);
 	return slot;
 }
 

@@ -30,6 +30,7 @@ typedef struct ReadQuery
 	bool		has_context;
 	bool		recording;		/* somebody is about to */
 	List	   *nodes;			/* of PlanState: those that are watched */
+	void		(*full) (struct ReadQuery *read);	/* no room for more subjects: record them */
 	MemoryContextCallback ended;
 } ReadQuery;
 
