@@ -70,6 +70,27 @@ COMMENT ON FUNCTION medchain.reads_of(bytea) IS
     'internal: accesses to records of several examinees that this one is among, and its place '
     'in the tree of each; those to its records alone are entries about it';
 
+-- As read_store.c keeps them: who looks for a subject goes by bits, buckets and places.
+CREATE FUNCTION medchain_internal.read_sets_misplaced() RETURNS SETOF uuid
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    SELECT s.entry FROM read_set s
+    WHERE (s.subjects IS NULL) <> (s.number > 1024)
+        OR s.bits <> CASE WHEN s.number <= 1024 THEN 0 ELSE (SELECT min(b)
+            FROM generate_series(0, 24) b WHERE s.number >> b <= 64 OR b = 24) END
+    UNION
+    SELECT i.entry FROM (
+        SELECT x.entry, x.bucket, x.place, x.subjects, s.bits, sum(length(x.subjects) / 32)
+            OVER (PARTITION BY x.entry ORDER BY x.place) - length(x.subjects) / 32 AS due
+        FROM read_item x LEFT JOIN read_set s ON s.entry = x.entry) i
+    WHERE i.bits IS NULL OR i.place <> i.due OR length(i.subjects) % 32 > 0 OR EXISTS (
+        SELECT FROM generate_series(0, length(i.subjects) / 32 - 1) n
+        WHERE ('x' || encode(substr(i.subjects, 32 * n + 1, 4), 'hex'))::bit(32)::bigint
+            >> (32 - i.bits) <> i.bucket)
+$$;
+COMMENT ON FUNCTION medchain_internal.read_sets_misplaced() IS
+    'internal: accesses whose subjects are kept, and would not be found';
+
 CREATE FUNCTION medchain.read_set_faults() RETURNS TABLE (entry uuid, fault text)
     LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
@@ -90,6 +111,8 @@ AS $$
                 ELSE 'the subjects are not those of the access' END
     FROM said a FULL JOIN kept k ON k.entry = a.id
     WHERE (k.root, k.number) IS DISTINCT FROM (a.body ->> 'root', (a.body -> 'subjects')::bigint)
+    UNION ALL
+    SELECT m, 'the subjects are not where they are looked for' FROM read_sets_misplaced() m
 $$;
 COMMENT ON FUNCTION medchain.read_set_faults() IS
     'accesses of this node to records of several examinees whose subjects are not, or not any '
