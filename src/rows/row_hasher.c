@@ -5,6 +5,10 @@
  * be hashed of one change, or its item, if that is known; through the other, for each batch, the
  * hashes of level 1 that it has completed, and its items.  When either process detaches from the
  * memory, be it because it has come to its end, the other one does so as well.
+ *
+ * The session does not wait for the other one as long as there is something to do: while the queue
+ * has no room for a batch, it hashes what comes next itself.  So where no core is free, it is not
+ * held up by a process that does not get to run.
  */
 #include "postgres.h"
 
@@ -53,6 +57,12 @@ typedef struct HasherRecord
 	uint32		was_len;
 } HasherRecord;
 
+typedef struct HasherBatch
+{
+	int			len;
+	char		records[HASHER_BATCH];
+} HasherBatch;
+
 struct RowHasher
 {
 	dsm_segment *segment;
@@ -64,10 +74,9 @@ struct RowHasher
 	StringInfo	items;
 	StringInfo	hashes;
 	int			outstanding;	/* batches whose items have yet to come */
-	int			len;			/* of the batch that is being filled */
-	bool		is_being_sent;	/* and must not change */
 	MemoryContextCallback callback;
-	char		batch[HASHER_BATCH];
+	int			filling;		/* that batch; the other one is being sent, unless it is empty */
+	HasherBatch batches[2];
 };
 
 /* One for a process: the sets of other tables that the same statement changes go without. */
@@ -227,48 +236,61 @@ hasher_receive(RowHasher *hasher)
 	return true;
 }
 
-/* An error may come between two attempts: then the next call goes on with the same batch. */
-static void
+/* False: what is being sent has to wait for room, and must not change until there was. */
+static bool
 hasher_send(RowHasher *hasher)
 {
+	HasherBatch *batch = &hasher->batches[1 - hasher->filling];
 	shm_mq_result result;
 
-	hasher->is_being_sent = true;
-	while ((result = shm_mq_send(hasher->jobs, (Size) hasher->len, hasher->batch, true, true)) ==
-		   SHM_MQ_WOULD_BLOCK)
-		if (!hasher_receive(hasher))
-			hasher_wait();
-	if (result != SHM_MQ_SUCCESS)
-		hasher_is_lost();
-	hasher->is_being_sent = false;
-	hasher->len = 0;
-	hasher->outstanding++;
+	if (batch->len == 0)
+		return true;
 	while (hasher_receive(hasher))
 		;
+	result = shm_mq_send(hasher->jobs, (Size) batch->len, batch->records, true, true);
+	if (result == SHM_MQ_WOULD_BLOCK)
+		return false;
+	if (result != SHM_MQ_SUCCESS)
+		hasher_is_lost();
+	batch->len = 0;
+	hasher->outstanding++;
+	return true;
+}
+
+/* Start to send what was filled, and fill the other one. */
+static void
+hasher_turn(RowHasher *hasher)
+{
+	while (!hasher_send(hasher))
+		hasher_wait();
+	hasher->filling = 1 - hasher->filling;
+	(void) hasher_send(hasher);
 }
 
 static void
 hasher_put(RowHasher *hasher, const void *data, size_t len)
 {
-	memcpy(hasher->batch + hasher->len, data, len);
-	hasher->len += (int) len;
+	HasherBatch *batch = &hasher->batches[hasher->filling];
+
+	memcpy(batch->records + batch->len, data, len);
+	batch->len += (int) len;
 }
 
 static void
 hasher_put_content(RowHasher *hasher, const RowImage *image)
 {
-	hasher->len += ROW_COMMIT_ROOM;
+	hasher->batches[hasher->filling].len += ROW_COMMIT_ROOM;
 	hasher_put(hasher, image->content, image->content_len);
 }
 
 static void
 hasher_make_room(RowHasher *hasher, size_t len)
 {
-	if (hasher->is_being_sent || (size_t) hasher->len + len > HASHER_BATCH)
-		hasher_send(hasher);
+	if ((size_t) hasher->batches[hasher->filling].len + len > HASHER_BATCH)
+		hasher_turn(hasher);
 }
 
-/* What was hashed before, or is too long. */
+/* What was hashed before, is too long, or is hashed here. */
 static void
 hasher_add_item(RowHasher *hasher, const RowChange *change)
 {
@@ -290,7 +312,7 @@ row_hasher_add(RowHasher *hasher, const RowChange *change)
 	HasherRecord record = {.operation = change->operation};
 	size_t		len = sizeof(record);
 
-	if (row == NULL || row->hashed)
+	if (!hasher_send(hasher) || row == NULL || row->hashed)
 	{
 		hasher_add_item(hasher, change);
 		return;
@@ -319,8 +341,10 @@ row_hasher_settle(RowHasher *hasher, TreeRange *tree)
 {
 	if (!hasher->has_taken_over)
 		return;
-	if (hasher->len > 0)
-		hasher_send(hasher);
+	if (hasher->batches[hasher->filling].len > 0)
+		hasher_turn(hasher);
+	while (!hasher_send(hasher))
+		hasher_wait();
 	while (hasher->outstanding > 0)
 		if (!hasher_receive(hasher))
 			hasher_wait();
