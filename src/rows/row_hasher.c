@@ -202,8 +202,8 @@ hasher_is_lost(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_OPERATOR_INTERVENTION),
 			 errmsg("the process that hashes the rows of this statement has ended"),
-			 errhint("Run the statement again. After SET max_parallel_workers = 0 it does without, "
-					 "and takes longer.")));
+		   errhint("Run the statement again. After SET max_parallel_workers = 0 it does without, "
+				   "and takes longer.")));
 }
 
 static void
