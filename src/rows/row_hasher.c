@@ -30,10 +30,12 @@
 #include "rows/row_hasher.h"
 
 #define HASHER_KEY_MAX 1024
-#define HASHER_QUEUE (128 * 1024)
-#define HASHER_BATCH (32 * 1024)	/* several fit into a queue */
 
-/* What both of them see. */
+/* Several batches fit into a queue, and what is in it at the end of a part does not take long. */
+#define HASHER_QUEUE (64 * 1024)
+#define HASHER_BATCH (16 * 1024)
+
+/* What both of them see; of the keys only until the worker has read them. */
 typedef struct HasherShared
 {
 	uint8_t		id_key[HASHER_KEY_MAX]; /* of the alliance */
