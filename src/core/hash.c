@@ -82,6 +82,8 @@ hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN], uint8_t o
 struct HashMac
 {
 	EVP_MAC_CTX *keyed;
+	size_t		keylen;
+	uint8_t		key[];
 };
 
 HashMac *
@@ -93,9 +95,11 @@ hash_mac_new(const void *key, size_t keylen)
 
 	if (hmac == NULL && (hmac = EVP_MAC_fetch(NULL, "HMAC", NULL)) == NULL)
 		return NULL;
-	mac = OPENSSL_zalloc(sizeof(HashMac));
+	mac = OPENSSL_zalloc(sizeof(HashMac) + keylen);
 	if (mac == NULL)
 		return NULL;
+	mac->keylen = keylen;
+	memcpy(mac->key, key, keylen);
 	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
 	params[1] = OSSL_PARAM_construct_end();
 	mac->keyed = EVP_MAC_CTX_new(hmac);
@@ -127,13 +131,20 @@ hash_mac(const HashMac *mac, const void *data, size_t len, uint8_t out[HASH_LEN]
 	return hash_mac_pair(mac, data, len, NULL, 0, out);
 }
 
+const void *
+hash_mac_key(const HashMac *mac, size_t *keylen)
+{
+	*keylen = mac->keylen;
+	return mac->key;
+}
+
 void
 hash_mac_free(HashMac *mac)
 {
 	if (mac == NULL)
 		return;
 	EVP_MAC_CTX_free(mac->keyed);
-	OPENSSL_free(mac);
+	OPENSSL_clear_free(mac, sizeof(HashMac) + mac->keylen);
 }
 
 bool

@@ -28,10 +28,7 @@ extern bool hash_leaf(const void *data, size_t len, uint8_t out[HASH_LEN]);
 extern bool hash_node(const uint8_t left[HASH_LEN], const uint8_t right[HASH_LEN],
 					  uint8_t out[HASH_LEN]);
 
-/*
- * HMAC-SHA-256 (RFC 2104) under one key, of which only OpenSSL's context is kept; NULL if OpenSSL
- * fails.
- */
+/* HMAC-SHA-256 (RFC 2104) under one key; NULL if OpenSSL fails. */
 typedef struct HashMac HashMac;
 
 extern HashMac *hash_mac_new(const void *key, size_t keylen);
@@ -40,6 +37,10 @@ extern bool hash_mac(const HashMac *mac, const void *data, size_t len, uint8_t o
 /* Of a || b. */
 extern bool hash_mac_pair(const HashMac *mac, const void *a, size_t alen, const void *b,
 						  size_t blen, uint8_t out[HASH_LEN]);
+
+/* The key, for another process that is to make the same. */
+extern const void *hash_mac_key(const HashMac *mac, size_t *keylen);
+
 extern void hash_mac_free(HashMac *mac);	/* wipes the key; NULL is fine */
 
 /* Constant-time comparison of two digests. */

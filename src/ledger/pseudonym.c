@@ -201,8 +201,8 @@ pseudonym_error(const PseudonymFault *fault)
 }
 
 /* The key, known to be the alliance's if that can be known yet. */
-static const HashMac *
-pseudonym_key(void)
+const HashMac *
+pseudonym_mac(void)
 {
 	Oid			node;
 	PseudonymFault fault = {0};
@@ -250,7 +250,7 @@ pseudonym_key(void)
 void
 pseudonym_of(const char *identity, size_t len, uint8_t out[HASH_LEN])
 {
-	if (!hash_mac(pseudonym_key(), identity, len, out))
+	if (!hash_mac(pseudonym_mac(), identity, len, out))
 		elog(ERROR, "could not compute HMAC-SHA-256");
 }
 
@@ -388,7 +388,7 @@ medchain_pseudonym_check(PG_FUNCTION_ARGS)
 	uint8_t		check[HASH_LEN];
 	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
 
-	pseudonym_check_value(pseudonym_key(), check);
+	pseudonym_check_value(pseudonym_mac(), check);
 	encode_hex(check, HASH_LEN, hex);
 	PG_RETURN_TEXT_P(cstring_to_text(hex));
 }

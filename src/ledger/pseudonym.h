@@ -14,6 +14,9 @@
  */
 extern void pseudonym_of(const char *identity, size_t len, uint8_t out[HASH_LEN]);
 
+/* What makes them, likewise; until the end of the statement. */
+extern const HashMac *pseudonym_mac(void);
+
 /*
  * Is there nothing to see in an identity: is it empty, or white space (Unicode's, and
  * characters without width) alone?

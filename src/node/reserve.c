@@ -176,6 +176,31 @@ reserve_utility(RESERVE_UTILITY_PARAMETERS)
 	PG_END_TRY();
 }
 
+/*
+ * The class is PostgreSQL's own: whoever is in it is counted, and ends by an error of who has
+ * started it, as parallel workers do.
+ */
+bool
+reserve_start(BackgroundWorker *worker)
+{
+	volatile int asked = max_parallel_workers;
+	BackgroundWorkerHandle *handle;
+	volatile bool started = false;
+
+	worker->bgw_flags |= BGWORKER_CLASS_PARALLEL;
+	max_parallel_workers = Min(asked, reserve_allowed());
+	PG_TRY();
+	{
+		started = RegisterDynamicBackgroundWorker(worker, &handle);
+	}
+	PG_FINALLY();
+	{
+		max_parallel_workers = asked;
+	}
+	PG_END_TRY();
+	return started;
+}
+
 void
 reserve_install(void)
 {

@@ -39,7 +39,7 @@ capture_command(TriggerData *trigger)
 /* A row is different now: now, unless it is gone; was, unless it is new. */
 static void
 capture_change(TriggerData *trigger, const RowTable *table, RowOperation operation,
-			   const RowImage *now, const RowImage *was)
+			   RowImage *now, RowImage *was)
 {
 	HeapTuple	old = TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : trigger->tg_trigtuple;
 	HeapTuple	new = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple :
@@ -55,8 +55,7 @@ capture_change(TriggerData *trigger, const RowTable *table, RowOperation operati
 
 /* The same row is about somebody else: the end of one history and the start of another. */
 static void
-capture_other_subject(TriggerData *trigger, const RowTable *table, const RowImage *now,
-					  const RowImage *was)
+capture_other_subject(TriggerData *trigger, const RowTable *table, RowImage *now, RowImage *was)
 {
 	RowChange	end;
 	RowChange	start;
@@ -147,16 +146,15 @@ medchain_capture(PG_FUNCTION_ARGS)
 				 errdetail("Its rows are on the ledger and are neither changed nor deleted.")));
 
 	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		row_image(table, desc, trigger->tg_trigtuple, table->version, NULL, &was);
+		row_image_texts(table, desc, trigger->tg_trigtuple, table->version, &was);
 	if (!TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
-		row_image(table, desc, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? trigger->tg_trigtuple :
-				  trigger->tg_newtuple,
-				  table->version, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? NULL : &was, &now);
+		row_image_texts(table, desc, TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ?
+						trigger->tg_trigtuple : trigger->tg_newtuple, table->version, &now);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		capture_change(trigger, table, ROW_INSERT, &now, NULL);
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		capture_change(trigger, table, ROW_DELETE, NULL, &was);
-	else if (!hash_equal(was.id, now.id))
+	else if (!row_image_same_key(&was, &now))
 	{
 		/* moved to another key */
 		capture_change(trigger, table, ROW_DELETE, NULL, &was);

@@ -278,8 +278,7 @@ row_id_of_texts(const RowTable *table, const RowText *texts, uint8_t id[HASH_LEN
  * alliance's key, and could try out what a row holds.
  */
 static char *
-row_key(const RowTable *table, const RowText *texts, const RowImage *like, char *at,
-		RowImage *image)
+row_key(const RowTable *table, const RowText *texts, char *at, RowImage *image)
 {
 	image->key = table->keyless ? image->content : at;
 	if (table->keyless)
@@ -289,15 +288,25 @@ row_key(const RowTable *table, const RowText *texts, const RowImage *like, char 
 		at = row_key_write(table, texts, at);
 		image->key_len = (size_t) (at - image->key);
 	}
-	if (like != NULL && like->key_len == image->key_len &&
-		memcmp(like->key, image->key, image->key_len) == 0)
+	return at;
+}
+
+bool
+row_image_same_key(const RowImage *a, const RowImage *b)
+{
+	return a->key_len == b->key_len && memcmp(a->key, b->key, a->key_len) == 0;
+}
+
+static void
+row_id(const RowTable *table, const RowImage *like, RowImage *image)
+{
+	if (like != NULL && row_image_same_key(like, image))
 		memcpy(image->id, like->id, HASH_LEN);
 	else if (!table->keyless)
 		pseudonym_of(image->key, image->key_len, image->id);
 	else if (!hash_mac_pair(table->salts, table->id_prefix, (size_t) table->id_prefix_len,
 							image->content, image->content_len, image->id))
 		elog(ERROR, "could not compute HMAC-SHA-256");
-	return at;
 }
 
 /* The key for people; of all that a row says so much as they want to read. */
@@ -336,22 +345,30 @@ row_key_text(const RowTable *table, const RowText *texts, char *at, RowImage *im
  * The salt is as good as random to whoever has not the table's secret, and is another one for every
  * row and content.  What it is hashed with is put in front of the content, where there is room.
  */
-#define ROW_COMMIT_ROOM HASH_LEN
-
-static void
-row_commit(const RowTable *table, RowImage *image)
+bool
+row_commit(const HashMac *salts, const uint8_t id[HASH_LEN], char *content, size_t content_len,
+		   uint8_t salt[ROW_SALT_LEN], uint8_t commitment[HASH_LEN])
 {
-	uint8_t		salt[HASH_LEN];
-	char	   *before = image->content - HASH_LEN;
+	uint8_t		mac[HASH_LEN];
 
-	memcpy(before, image->id, HASH_LEN);
-	if (!hash_mac(table->salts, before, HASH_LEN + image->content_len, salt))
-		elog(ERROR, "could not compute HMAC-SHA-256");
-	memcpy(image->salt, salt, ROW_SALT_LEN);
-	before = image->content - ROW_SALT_LEN;
-	memcpy(before, salt, ROW_SALT_LEN);
-	if (!hash_sha256(before, ROW_SALT_LEN + image->content_len, image->commitment))
+	memcpy(content - HASH_LEN, id, HASH_LEN);
+	if (!hash_mac(salts, content - HASH_LEN, HASH_LEN + content_len, mac))
+		return false;
+	memcpy(salt, mac, ROW_SALT_LEN);
+	memcpy(content - ROW_SALT_LEN, mac, ROW_SALT_LEN);
+	return hash_sha256(content - ROW_SALT_LEN, ROW_SALT_LEN + content_len, commitment);
+}
+
+void
+row_image_hash(const RowTable *table, const RowImage *like, RowImage *image)
+{
+	if (image->hashed)
+		return;
+	row_id(table, like, image);
+	if (!row_commit(table->salts, image->id, image->content, image->content_len, image->salt,
+					image->commitment))
 		elog(ERROR, "could not compute SHA-256");
+	image->hashed = true;
 }
 
 static void
@@ -389,8 +406,8 @@ row_check_length(const RowTable *table, TupleDesc desc, const Datum *values, con
 
 /* This is done for each of a million rows: everything that is needed comes out of two pieces. */
 void
-row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, const RowImage *like,
-		  RowImage *image)
+row_image_texts(const RowTable *table, TupleDesc desc, HeapTuple row, int version,
+				RowImage *image)
 {
 	size_t		natts = (size_t) desc->natts;
 	size_t		ncolumns = (size_t) table->ncolumns;
@@ -427,7 +444,14 @@ row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, con
 		row_too_long(table, room);
 	at = (char *) palloc(room) + ROW_COMMIT_ROOM;
 	at = row_content(table, texts, version, at, image);
-	at = row_key(table, texts, like, at, image);
+	at = row_key(table, texts, at, image);
 	row_key_text(table, texts, at, image);
-	row_commit(table, image);
+	image->hashed = false;
+}
+
+void
+row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version, RowImage *image)
+{
+	row_image_texts(table, desc, row, version, image);
+	row_image_hash(table, NULL, image);
 }

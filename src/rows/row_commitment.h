@@ -29,6 +29,7 @@ typedef struct RowImage
 	char	   *key_text;		/* and one for people: "a=1, b=2"; where there is no key, the
 								 * beginning of all that it says */
 	char	   *identity;		/* of the subject; NULL if the row is about nobody */
+	bool		hashed;			/* the rest is known: */
 	uint8_t		id[HASH_LEN];	/* stands for the row, or for all that say the same */
 	uint8_t		salt[ROW_SALT_LEN];
 	uint8_t		commitment[HASH_LEN];	/* SHA-256(salt || content) */
@@ -48,10 +49,28 @@ typedef struct RowText
 extern void row_id_of_texts(const RowTable *table, const RowText *texts, uint8_t id[HASH_LEN]);
 
 /*
- * The image of a row, with the columns that version of the table had; palloc'd.  like: one that
- * probably has the same key, or NULL.
+ * The texts of a row, with the columns that version of the table had; palloc'd.  Before its content
+ * there is room for ROW_COMMIT_ROOM bytes.
  */
+extern void row_image_texts(const RowTable *table, TupleDesc desc, HeapTuple row, int version,
+							RowImage *image);
+
+/* What is hashed of them, if it has not been yet; like: one that may have the same key, or NULL. */
+extern void row_image_hash(const RowTable *table, const RowImage *like, RowImage *image);
+
+/* All of it. */
 extern void row_image(const RowTable *table, TupleDesc desc, HeapTuple row, int version,
-					  const RowImage *like, RowImage *image);
+					  RowImage *image);
+
+extern bool row_image_same_key(const RowImage *a, const RowImage *b);
+
+/*
+ * What the content of the row with this id is committed to by; false if OpenSSL fails.  Overwrites
+ * the room before it.
+ */
+#define ROW_COMMIT_ROOM HASH_LEN
+extern bool row_commit(const HashMac *salts, const uint8_t id[HASH_LEN], char *content,
+					   size_t content_len, uint8_t salt[ROW_SALT_LEN],
+					   uint8_t commitment[HASH_LEN]);
 
 #endif

@@ -38,7 +38,7 @@ digest_row(Relation part, HeapTuple row, void *arg)
 	Datum		values[5];
 	bool		nulls[5] = {false};
 
-	row_image(target->table, RelationGetDescr(part), row, target->version, NULL, &image);
+	row_image(target->table, RelationGetDescr(part), row, target->version, &image);
 	values[0] = ObjectIdGetDatum(RelationGetRelid(part));
 	values[1] = PointerGetDatum(&row->t_self);
 	values[2] = trusted_bytea(image.id, HASH_LEN);
@@ -97,7 +97,7 @@ medchain_row_digest(PG_FUNCTION_ARGS)
 
 	if (found)
 		row_image(table, RelationGetDescr(part), ExecFetchSlotHeapTuple(slot, false, &is_copy),
-				  PG_GETARG_INT32(2), NULL, &image);
+				  PG_GETARG_INT32(2), &image);
 	ExecDropSingleTupleTableSlot(slot);
 	relation_close(part, NoLock);
 	if (!found)

@@ -262,7 +262,7 @@ row_key_id(const RowKey *key, uint8_t id[HASH_LEN])
 		values[key->attributes[i] - 1] = key->values[i];
 		nulls[key->attributes[i] - 1] = key->nulls[i];
 	}
-	row_image(key->table, desc, heap_form_tuple(desc, values, nulls), key->table->version, NULL,
+	row_image(key->table, desc, heap_form_tuple(desc, values, nulls), key->table->version,
 			  &image);
 	memcpy(id, image.id, HASH_LEN);
 }

@@ -158,12 +158,22 @@ order_follows(const RowOrder *order, const RowOrder *other)
 
 /* ----- what waits ----- */
 
+static bool
+order_is_open(void)
+{
+	return held != NULL && held_of == GetTopTransactionIdIfAny();
+}
+
+bool
+row_order_some_wait(void)
+{
+	return order_is_open() && hash_get_num_entries(held) > 0;
+}
+
 static HeldRow *
 order_find(const uint8_t id[HASH_LEN])
 {
-	if (held == NULL || held_of != GetTopTransactionIdIfAny())
-		return NULL;
-	return hash_search(held, id, HASH_FIND, NULL);
+	return row_order_some_wait() ? hash_search(held, id, HASH_FIND, NULL) : NULL;
 }
 
 static HeldRow *
@@ -172,7 +182,7 @@ order_get(const uint8_t id[HASH_LEN])
 	bool		found;
 	HeldRow    *row;
 
-	if (held == NULL || held_of != GetTopTransactionIdIfAny())
+	if (!order_is_open())
 	{
 		HASHCTL		control = {0};
 
@@ -278,10 +288,14 @@ row_order_is_early(Relation relation, const uint8_t id[HASH_LEN], const RowOrder
 void
 row_order_hold(const RowOrder *order, const RowChange *change, const RowChange *then)
 {
-	HeldRow    *row = order_get(change->id);
-	HeldChange **place = order_place(row, order);
-	HeldChange *entry = MemoryContextAllocZero(held_context, sizeof(HeldChange));
+	HeldRow    *row;
+	HeldChange **place;
+	HeldChange *entry;
 
+	row_change_hash(change);
+	row = order_get(change->id);
+	place = order_place(row, order);
+	entry = MemoryContextAllocZero(held_context, sizeof(HeldChange));
 	entry->order = *order;
 	entry->transaction = GetCurrentTransactionId();
 	entry->change = row_change_copy(change, held_context);
@@ -332,7 +346,7 @@ row_order_release_all(void)
 	HeldChange **end = &first;
 	dlist_iter	iter;
 
-	if (held == NULL || held_of != GetTopTransactionIdIfAny())
+	if (!order_is_open())
 		return NULL;
 	dlist_foreach(iter, &rows)
 	{
@@ -361,7 +375,7 @@ row_order_next(HeldChange *entry)
 void
 row_order_forget(void)
 {
-	if (held != NULL && held_of == GetTopTransactionIdIfAny())
+	if (order_is_open())
 		MemoryContextDelete(held_context);
 	held = NULL;
 	row_captured_forget();

@@ -62,6 +62,9 @@ typedef struct HeldChange
 	RowChange  *then;			/* what it did as well; or NULL */
 } HeldChange;
 
+/* Is there anything that waits? */
+extern bool row_order_some_wait(void);
+
 /* Has the change to be behind one that we have yet to hear of? */
 extern bool row_order_is_early(Relation relation, const uint8_t id[HASH_LEN],
 							   const RowOrder *order);

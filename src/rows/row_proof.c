@@ -303,7 +303,7 @@ row_proof_compare(const RowKey *key, HeapTuple row, RowImage *image, RowWord *wo
 {
 	TupleDesc	desc = RelationGetDescr(key->relation);
 
-	row_image(key->table, desc, row, key->table->version, NULL, image);
+	row_image(key->table, desc, row, key->table->version, image);
 	row_proof_word(image, key->table, word);
 	if (word->payload == NULL)
 		row_proof_differs(key->table, image, "It knows nothing of this row.");
@@ -311,7 +311,7 @@ row_proof_compare(const RowKey *key, HeapTuple row, RowImage *image, RowWord *wo
 		(key->table->keyless && word->copies <= 0))
 		row_proof_differs(key->table, image, "It says that the row was deleted.");
 	if (word->version != key->table->version)
-		row_image(key->table, desc, row, word->version, NULL, image);
+		row_image(key->table, desc, row, word->version, image);
 	if (!hash_equal(word->item.commitment, image->commitment))
 		row_proof_differs(key->table, image, "The content differs from the commitment.");
 	if (word->receipt == NULL)

@@ -33,9 +33,9 @@ record_row(Relation part, HeapTuple row, void *arg)
 	RowImage	before;
 	RowChange	change;
 
-	row_image(table, desc, row, table->version, NULL, &image);
+	row_image_texts(table, desc, row, table->version, &image);
 	if (recording->operation == ROW_UPDATE)
-		row_image(table, desc, row, table->version - 1, &image, &before);
+		row_image_texts(table, desc, row, table->version - 1, &before);
 	row_change_of(table, recording->operation,
 				  recording->operation == ROW_DELETE ? NULL : &image,
 				  recording->operation == ROW_DELETE ? &image :

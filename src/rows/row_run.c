@@ -430,6 +430,8 @@ row_run_add(Relation relation, const RowChange *change, const RowChange *then,
 {
 	run_watch();
 	some_captured = true;
+	if (row_order_some_wait())
+		row_change_hash(change);	/* they are known by the id */
 	if (row_order_is_early(relation, change->id, order))
 		row_order_hold(order, change, then);
 	else

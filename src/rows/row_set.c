@@ -2,7 +2,8 @@
  * row_set.c: gathering changes of rows, and what becomes of them.
  *
  * Held in memory are the first ROW_SET_MIN - 1 of them, or the part that is being filled; and of
- * the trees their compact ranges, and one hash for each 256 items of the part.
+ * the trees their compact ranges, and one hash for each 256 items of the part.  From SET_MANY on
+ * another process may hash them: then the last items are on their way, and so is the tree.
  */
 #include "postgres.h"
 
@@ -23,9 +24,12 @@
 #include "ledger/append.h"
 #include "ledger/pseudonym.h"
 #include "node/trusted.h"
+#include "rows/row_hasher.h"
 #include "rows/row_set.h"
 #include "rows/row_store.h"
 #include "rows/row_subject.h"
+
+#define SET_MANY 2048			/* from so many on, more are likely to come */
 
 struct RowSet
 {
@@ -41,10 +45,13 @@ struct RowSet
 	/* the part that is being filled */
 	int			nitems;
 	int			room;			/* for so many */
+	int			nplaced;		/* so many are in items; the others are at the hasher */
 	StringInfoData items;
 	StringInfoData keys;
 	uint32	   *items_at;
 	uint32	   *keys_at;
+
+	RowHasher  *hasher;			/* or NULL */
 
 	/* when they are as many as make a set */
 	pg_uuid_t	entry;
@@ -109,14 +116,14 @@ set_hash_item(RowSet *set, int place)
 }
 
 static void
-set_add_subject(RowSet *set, int place, const char *identity)
+set_add_subject(RowSet *set, RowOperation operation, const char *identity)
 {
 	static const char nobody[ROW_SUBJECT_LEN] = {0};
 	const void *subject = nobody;
 
 	if (identity != NULL)
 		subject = row_subjects_pseudonym(set->subjects, identity,
-										 !row_item_has_previous(set_operation(set, place)));
+										 !row_item_has_previous(operation));
 	appendBinaryStringInfo(&set->subjects_of, subject, ROW_SUBJECT_LEN);
 }
 
@@ -141,7 +148,7 @@ set_begin(RowSet *set)
 	for (int i = 0; i < set->nitems; i++)
 		set_hash_item(set, i);
 	for (int i = 0; i < ROW_SET_MIN - 1 && set->has_subjects; i++)
-		set_add_subject(set, i, set->identities[i]);
+		set_add_subject(set, set_operation(set, i), set->identities[i]);
 }
 
 /* Another part of the subjects' tree. */
@@ -155,20 +162,41 @@ set_hash_subjects(const RowSet *set, TreeRange *tree)
 		elog(ERROR, "could not compute SHA-256");
 }
 
+/* All items are there. */
+static void
+set_settle(RowSet *set)
+{
+	if (set->hasher == NULL)
+		return;
+	row_hasher_settle(set->hasher, set->tree);
+	while (set->nplaced < set->nitems && set->items_at[set->nplaced] < (uint32) set->items.len)
+	{
+		uint32		at = set->items_at[set->nplaced++];
+
+		set->items_at[set->nplaced] = at +
+			(uint32) row_item_length((uint8_t) set->items.data[at]);
+	}
+	if (set->nplaced < set->nitems || set->items_at[set->nitems] != (uint32) set->items.len)
+		elog(ERROR, "items of rows were lost");
+}
+
 /* Store the items that are in memory. */
 static void
-set_store(const RowSet *set)
+set_store(RowSet *set)
 {
 	RowPart		part = {
 		.relation = set->relation, .entry = set->entry,
 		.number = (int) ((set->count - 1) / ROW_PART_ITEMS), .nitems = set->nitems,
-		.items = set->items.data, .items_at = set->items_at,
+		.items_at = set->items_at,
 		.keys = set->keys.data, .keys_at = set->keys_at,
 		.subjects = set->has_subjects ? set->subjects_of.data : NULL,
-		.hashes = set->hashes.data, .hashes_len = set->hashes.len,
 		.few = set->count < ROW_FEW_ITEMS
 	};
 
+	set_settle(set);
+	part.items = set->items.data;
+	part.hashes = set->hashes.data;
+	part.hashes_len = set->hashes.len;
 	row_store_part(&part);
 }
 
@@ -193,12 +221,21 @@ set_add_key(RowSet *set, const char *key)
 	appendBinaryStringInfo(&set->keys, key, len);
 }
 
+/* Its item is there. */
+static void
+set_add_item(RowSet *set, const RowChange *change)
+{
+	uint8_t		bytes[ROW_ITEM_MAX];
+
+	appendBinaryStringInfo(&set->items, (char *) bytes, (int) row_change_item(change, bytes));
+	set->items_at[++set->nplaced] = (uint32) set->items.len;
+	if (set->count > ROW_SET_MIN)
+		set_hash_item(set, set->nitems - 1);
+}
+
 void
 row_set_add(RowSet *set, const RowChange *change)
 {
-	RowItem		item = {.operation = change->operation};
-	uint8_t		bytes[ROW_ITEM_MAX];
-
 	if (set->nitems == ROW_PART_ITEMS)
 	{
 		set_store(set);
@@ -208,18 +245,15 @@ row_set_add(RowSet *set, const RowChange *change)
 			resetStringInfo(&set->subjects_of);
 		}
 		set->nitems = 0;
+		set->nplaced = 0;
 		resetStringInfo(&set->items);
 		resetStringInfo(&set->keys);
 		resetStringInfo(&set->hashes);
 	}
 	else if (set->nitems == set->room)
 		set_more_room(set);
-	memcpy(item.row, change->id, HASH_LEN);
-	if (change->commitment != NULL)
-		memcpy(item.commitment, change->commitment, HASH_LEN);
-	if (change->previous != NULL)
-		memcpy(item.previous, change->previous, HASH_LEN);
-	appendBinaryStringInfo(&set->items, (char *) bytes, (int) row_item_write(&item, bytes));
+	if (set->count == SET_MANY)
+		set->hasher = row_hasher_start(change->table, &set->items, &set->hashes, set->context);
 	if (change->key_text != NULL)
 		set_add_key(set, change->key_text);
 	if (set->count < ROW_SET_MIN - 1)
@@ -227,16 +261,15 @@ row_set_add(RowSet *set, const RowChange *change)
 			MemoryContextStrdup(set->context, change->identity);
 	set->count++;
 	set->nitems++;
-	set->items_at[set->nitems] = (uint32) set->items.len;
 	set->keys_at[set->nitems] = (uint32) set->keys.len;
-	if (set->count < ROW_SET_MIN)
-		return;
+	if (set->hasher != NULL && row_hasher_takes_over(set->hasher, set->tree))
+		row_hasher_add(set->hasher, change);
+	else
+		set_add_item(set, change);
 	if (set->count == ROW_SET_MIN)
 		set_begin(set);
-	else
-		set_hash_item(set, set->nitems - 1);
-	if (set->has_subjects)
-		set_add_subject(set, set->nitems - 1, change->identity);
+	if (set->has_subjects && set->count >= ROW_SET_MIN)
+		set_add_subject(set, change->operation, change->identity);
 }
 
 /* ----- what becomes of it ----- */
@@ -312,7 +345,7 @@ set_append_single(const RowSet *set, int place)
 
 /* One about all of them. */
 static void
-set_append_whole(const RowSet *set)
+set_append_whole(RowSet *set)
 {
 	StringInfoData body;
 	uint8_t		root[HASH_LEN];

@@ -7,6 +7,7 @@ use Medchain::Alliance;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node', ha => 'chain_node');
 $alliance->start('dc', conf => "max_prepared_transactions = 5\nrestart_after_crash = on\n");
@@ -66,6 +67,22 @@ $alliance->sql('dc', "SELECT pg_terminate_backend($pid)");
 eval { $run->finish };
 $holder->query_safe('ROLLBACK');
 agrees_ok('terminated', 0);
+
+# the process that hashes for it, by its title: it has no place in pg_stat_activity
+sub hashers { my $of = shift; return map { /^\s*(\d+) .*medchain row hasher for process $of hashing/ ? $1 : () } `ps -eo pid,args`; }
+($run, $pid) = start_in_the_middle();
+my @hasher;
+foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+{
+	last if @hasher = hashers($pid);
+	usleep(100_000);
+}
+is(scalar(@hasher), 1, 'a process hashes for the statement');
+kill('TERM', @hasher);
+$holder->query_safe('ROLLBACK');
+eval { $run->finish };
+is($alliance->sql('dc', 'SELECT count(*) FROM t'), '0', 'without it the statement fails');
+agrees_ok('its hasher terminated', 0);
 
 ($run, $pid) = start_in_the_middle();
 $dc->stop('immediate');
@@ -226,5 +243,14 @@ is($standby->safe_psql('postgres', q{SELECT operation, sealed IS NOT NULL FROM m
 is($standby->safe_psql('postgres', q{SELECT medchain.row_proof('t', 1) -> 'row'}), $alliance->sql('dc', q{SELECT medchain.row_proof('t', 1) -> 'row'}), 'proofs');
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM medchain.verify('dc', 0) WHERE NOT ok}), '0', 'and verify()');
 $standby->stop;
+
+# ----- whoever hashes
+
+my $rows = $alliance->sql('dc', 'SELECT count(*) FROM t');
+$alliance->sql('dc', 'SET max_parallel_workers = 0; INSERT INTO t SELECT i, i FROM generate_series(1000001, 1020000) i');
+$alliance->sql('dc', q{UPDATE t SET v = repeat('beside', id % 20000) WHERE id > 1004000});
+agrees_ok('the session before, a process beside it after', $rows + 20000);
+$alliance->sql('dc', 'SET max_parallel_workers = 0; DELETE FROM t WHERE id > 1000000');
+agrees_ok('and the other way round', $rows);
 $alliance->check_logs;
 done_testing();
