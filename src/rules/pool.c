@@ -8,7 +8,7 @@
 
 #include "rules/pool.h"
 
-/* with its header, what PostgreSQL keeps for use again; what is larger goes to malloc() each time */
+/* with its header what PostgreSQL keeps for use again; more goes to malloc() each time */
 #define POOL_BLOCK (8192 - sizeof(PoolBlock))
 #define POOL_BLOCK_MAX (1024 * 1024)
 #define POOL_ALIGN 16
