@@ -13,6 +13,7 @@
 #include "alliance/node_store.h"
 
 #define STREAMS 4
+#define WRITE_ROWS 1000			/* in one statement */
 
 /* Claims that are read one after the other, and not kept. */
 typedef struct ClaimStream
@@ -159,10 +160,15 @@ extern void store_trim(NodeStore *store, StateTable table, const char *protocol,
 extern void store_fact_waits(NodeStore *store, const uint8_t question[HASH_LEN],
 							 const char *answer);
 
-/* At once; the kinds of those that went. */
-extern uint32 store_remove_claims(NodeStore *store, const char *origin, int64 first);
-
 /* Write all that waits. */
 extern void store_flush(NodeStore *store);
+
+/* ----- node_store_claims.c ----- */
+
+/* The claims that wait, and what became of others. */
+extern void store_write_claims(NodeStore *store);
+
+/* At once; the kinds of those that went. */
+extern uint32 store_remove_claims(NodeStore *store, const char *origin, int64 first);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * node_store_write.c: claims, rows of state and facts that wait to be written, and writing them.
+ * node_store_write.c: what waits to be written, and writing rows of state and facts.
  *
  * The rules may change a row several times before it is written, and then it is written once: what
  * goes comes first, then what is there.  Each statement takes many rows, as texts, which PostgreSQL
@@ -17,8 +17,6 @@
 #include "alliance/state_rows.h"
 #include "core/encode.h"
 #include "node/trusted.h"
-
-#define WRITE_ROWS 1000			/* in one statement */
 
 /* ----- what waits ----- */
 
@@ -202,17 +200,16 @@ write_columns(StringInfo sql, const StateTableInfo *info, const char *before, co
 						 after);
 }
 
-/* unnest($1, $2, ...) u(c0, c1, ...) */
+/*
+ * The rows u(c0, c1, ...) of arrays $1, $2, ... that are all as long.  In a target list: as a
+ * function in FROM, each array would be written to a store of its own and read again.
+ */
 static void
 write_unnest(StringInfo sql, int count)
 {
-	appendStringInfoString(sql, "unnest(");
 	for (int i = 0; i < count; i++)
-		appendStringInfo(sql, "%s$%d", i > 0 ? ", " : "", i + 1);
-	appendStringInfoString(sql, ") u(");
-	for (int i = 0; i < count; i++)
-		appendStringInfo(sql, "%sc%d", i > 0 ? ", " : "", i);
-	appendStringInfoString(sql, ")");
+		appendStringInfo(sql, "%s unnest($%d) AS c%d", i > 0 ? "," : "(SELECT", i + 1, i);
+	appendStringInfoString(sql, ") u");
 }
 
 static char *
@@ -314,52 +311,6 @@ batch_add(NodeStore *store, StateTable table, WriteBatch *batch, const StateRow 
 /* ----- writing what waits ----- */
 
 static void
-write_claims(NodeStore *store)
-{
-	static SPIPlanPtr judge = NULL;
-	static const char *const sql = "UPDATE medchain.claim c SET effective = u.reason IS NULL, "
-	"reason = u.reason FROM unnest($1, $2, $3) u(origin, seq, reason) "
-	"WHERE c.origin = u.origin AND c.seq = u.seq::bigint";
-	ClaimQuery	query = {.kinds = CLAIM_SET_ALL};
-	Pool	   *pool = pool_new();
-	WriteBatch	fresh;
-	WriteBatch	judged;
-
-	batch_begin(&fresh, state_tables[STATE_CLAIM].ncolumns);
-	batch_begin(&judged, 3);
-	for (const WaitingClaim *waiting = store->claim_list; waiting != NULL; waiting = waiting->next)
-	{
-		Claim		claim;
-		StateRow	row;
-
-		query.origin = waiting->origin;
-		query.first = query.last = waiting->seq;
-		if (waiting->fresh)
-		{
-			if (!memory_store.claim_next(store->cache, &query, NULL, NULL, &claim))
-				elog(ERROR, "a claim of chain \"%s\" got lost", waiting->origin);
-			state_claim_row(pool, &claim, &row);
-			row.values[2] = pool_text(pool, claim.id);	/* it stands in the claim */
-			batch_add(store, STATE_CLAIM, &fresh, &row);
-			if (fresh.count == 0)
-				pool_reset(pool);
-		}
-		else if (waiting->judged)
-		{
-			judged.columns[0][judged.count] = waiting->origin;
-			judged.columns[1][judged.count] = state_number(store->waiting, waiting->seq);
-			judged.columns[2][judged.count] = waiting->reason;
-			if (++judged.count == WRITE_ROWS)
-				batch_write(store, &judged, &judge, sql);
-		}
-	}
-	write_put(store, STATE_CLAIM, &fresh);
-	if (judged.count > 0)
-		batch_write(store, &judged, &judge, sql);
-	pool_free(pool);
-}
-
-static void
 write_removals(NodeStore *store, StateTable table)
 {
 	const StateTableInfo *info = &state_tables[table];
@@ -418,7 +369,8 @@ write_facts(NodeStore *store)
 {
 	static SPIPlanPtr plan = NULL;
 	static const char *const sql = "INSERT INTO medchain.fact (question, answer) "
-	"SELECT decode(u.question, 'hex'), u.answer FROM unnest($1, $2) u(question, answer) "
+	"SELECT decode(u.question, 'hex'), u.answer "
+	"FROM (SELECT unnest($1) AS question, unnest($2) AS answer) u "
 	"ON CONFLICT DO NOTHING";
 	WriteBatch	batch;
 
@@ -448,7 +400,7 @@ store_flush(NodeStore *store)
 	old = MemoryContextSwitchTo(context);
 	store_concerned(store);
 	MemoryContextReset(context);
-	write_claims(store);
+	store_write_claims(store);
 	for (int table = 0; table < STATE_TABLES; table++)
 	{
 		if (store->trim_list[table] != NULL)
@@ -466,28 +418,4 @@ store_flush(NodeStore *store)
 	waiting_forget(store);
 	store->fresh = NULL;
 	CommandCounterIncrement();
-}
-
-uint32
-store_remove_claims(NodeStore *store, const char *origin, int64 first)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {TEXTOID, INT8OID};
-	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(first)};
-	uint32		kinds = 0;
-
-	(void) trusted_execute(&plan, "WITH gone AS (DELETE FROM medchain.claim WHERE origin = $1 "
-						   "AND seq >= $2 RETURNING kind) SELECT DISTINCT kind FROM gone", 2,
-						   types, values, NULL, false);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-		ClaimKind	kind;
-
-		if (claim_kind_from_name(name, &kind))
-			kinds |= CLAIM_SET(kind);
-	}
-	SPI_freetuptable(SPI_tuptable);
-	CommandCounterIncrement();
-	return kinds;
 }

@@ -55,6 +55,7 @@ key_free(Key *key)
 {
 	if (key == NULL)
 		return;
+	EVP_MD_CTX_free(key->started);
 	EVP_PKEY_free(key->pkey);	/* wipes a private key */
 	OPENSSL_free(key);
 }

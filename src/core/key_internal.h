@@ -14,6 +14,7 @@ struct Key
 {
 	EVP_PKEY   *pkey;
 	KeyAlgorithm algorithm;		/* the default one */
+	EVP_MD_CTX *started;		/* a verification by it, empty before the first one */
 };
 
 /* Take over pkey (freed on failure); NULL unless it is of a kind and size we take. */

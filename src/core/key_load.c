@@ -79,9 +79,15 @@ key_wrap(EVP_PKEY *pkey, CoreError *error)
 
 	if (key_classify(pkey, &algorithm, error))
 	{
-		key = OPENSSL_malloc(sizeof(Key));
-		if (key == NULL)
+		key = OPENSSL_zalloc(sizeof(Key));
+		if (key != NULL)
+			key->started = EVP_MD_CTX_new();
+		if (key == NULL || key->started == NULL)
+		{
+			OPENSSL_free(key);
+			key = NULL;
 			error_set(error, CORE_INTERNAL, "out of memory");
+		}
 	}
 	if (key == NULL)
 	{

@@ -144,6 +144,25 @@ key_verify_start(const Key *key, KeyAlgorithm algorithm, EVP_MD_CTX *context)
 		key_parameters(parameters, algorithm);
 }
 
+/*
+ * The same: to look for OpenSSL's implementation again for each signature of a key would cost more
+ * than all but the arithmetic.
+ */
+static bool
+key_verify_begin(const Key *key, KeyAlgorithm algorithm, EVP_MD_CTX *context)
+{
+	if (context == NULL || algorithm != key->algorithm)
+		return key_verify_start(key, algorithm, context);
+	if (EVP_MD_CTX_get_pkey_ctx(key->started) == NULL &&
+		!key_verify_start(key, algorithm, key->started))
+	{
+		EVP_MD_CTX_reset(key->started);
+		return false;
+	}
+	return EVP_MD_CTX_copy_ex(context, key->started) == 1 ||
+		(EVP_MD_CTX_reset(context) == 1 && key_verify_start(key, algorithm, context));
+}
+
 bool
 key_can_verify(const Key *key)
 {
@@ -173,7 +192,7 @@ key_verify(const Key *key, KeyAlgorithm algorithm, const void *message, size_t l
 		return KEY_INVALID;
 	}
 	context = EVP_MD_CTX_new();
-	if (!key_verify_start(key, algorithm, context))
+	if (!key_verify_begin(key, algorithm, context))
 		error_set_openssl(error, CORE_INTERNAL, "could not verify with %s key",
 						  key_algorithm_name(algorithm));
 	else

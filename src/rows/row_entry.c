@@ -42,7 +42,7 @@ typedef struct RowValue
 
 static void
 row_entry_field(void *state, const char *name, size_t name_len, const char *value,
-				size_t value_len)
+				size_t value_len, struct json_t *built)
 {
 	RowValue   *values = state;
 	char		plain[16];

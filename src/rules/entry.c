@@ -34,11 +34,13 @@ typedef struct EntryValue
 } EntryValue;
 
 static void
-entry_field(void *state, const char *name, size_t name_len, const char *value, size_t value_len)
+entry_field(void *state, const char *name, size_t name_len, const char *value, size_t value_len,
+			struct json_t *built)
 {
 	EntryValue *values = state;
 	char		plain[ENTRY_TEXT_MAX + 1];
 
+	(void) built;
 	if (!json_text_string(name, name_len, plain, sizeof(plain)))
 		return;
 	for (int i = 0; i < FIELD_COUNT; i++)

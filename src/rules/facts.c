@@ -46,8 +46,7 @@ struct Facts
 	Map		   *anchors;
 	Map		   *crls;
 	Map		   *revocations;
-	SignedSlot *signatures;
-	unsigned	signed_next;	/* which of them the next one takes */
+	SignedSlot *signatures;		/* in sets of as many as there are ways, the newest first */
 	OnceSlot	once[FACTS_ONCE];
 };
 
@@ -463,7 +462,7 @@ facts_signed_find(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key
 	return reason;
 }
 
-/* Where that signature is remembered; if it is not, where there is room for it. */
+/* Where that signature is remembered; if it is not, in place of the oldest that may go for it. */
 static SignedSlot *
 facts_signed_slot(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, bool *found)
 {
@@ -483,7 +482,8 @@ facts_signed_slot(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key
 		if (*found)
 			return &set[i];
 	}
-	return &set[facts->signed_next++ % FACTS_SIGNED_WAYS];
+	memmove(set + 1, set, (FACTS_SIGNED_WAYS - 1) * sizeof(SignedSlot));
+	return set;
 }
 
 static const char *

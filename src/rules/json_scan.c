@@ -124,7 +124,17 @@ scan_escape(Scanner *scanner)
 static bool
 scan_string(Scanner *scanner)
 {
+	const char *quote;
+
 	scanner->at++;
+	quote = memchr(scanner->at, '"', (size_t) (scanner->end - scanner->at));
+	/* in most there is nothing to look at */
+	if (quote != NULL && scanner->rules != JSON_TEXT_OLD &&
+		memchr(scanner->at, '\\', (size_t) (quote - scanner->at)) == NULL)
+	{
+		scanner->at = quote + 1;
+		return true;
+	}
 	while (scanner->at < scanner->end && *scanner->at != '"')
 	{
 		if (*scanner->at == '\\')

@@ -11,8 +11,6 @@
 #include "rules/json_text.h"
 #include "rules/pool.h"
 
-struct json_t;
-
 typedef struct JsonSlice
 {
 	struct json_t *value;		/* NULL: there is no such value */

@@ -152,26 +152,25 @@ json_name(Reader *reader)
 }
 
 typedef void (*ReaderField) (void *state, const char *name, const char *name_end,
-							 const char *value, const char *value_end);
+							 const char *value, const char *value_end, json_t *built);
 
 static bool json_object_fields(Reader *reader, ReaderField field, void *state);
 
 /*
- * Goes behind a value.  An object in which names may be there twice is taken apart as well, which
- * saves jansson the long strings in it: an envelope is one; not what is in that again.
+ * Goes behind a value; built, to be released: what it is, if that had to be built.  An object in
+ * which names may be there twice is taken apart as well, which saves jansson the long strings in
+ * it: an envelope is one; not what is in that again.
  */
 static bool
-json_skip(Reader *reader, bool outermost)
+json_skip(Reader *reader, bool outermost, json_t **built)
 {
-	json_t	   *found;
-
+	*built = NULL;
 	if (json_plain(reader))
 		return true;
 	if (outermost && reader->names == NULL && reader->at < reader->end && *reader->at == '{')
 		return json_object_fields(reader, NULL, NULL);
-	found = json_value(reader);
-	json_decref(found);
-	return found != NULL;
+	*built = json_value(reader);
+	return *built != NULL;
 }
 
 /* field is NULL within the outermost object. */
@@ -188,6 +187,7 @@ json_object_fields(Reader *reader, ReaderField field, void *state)
 		const char *name;
 		const char *name_end;
 		const char *value;
+		json_t	   *built;
 
 		json_space(reader);
 		name = reader->at;
@@ -198,10 +198,11 @@ json_object_fields(Reader *reader, ReaderField field, void *state)
 			return json_no_json(reader);
 		json_space(reader);
 		value = reader->at;
-		if (!json_skip(reader, field != NULL))
+		if (!json_skip(reader, field != NULL, &built))
 			return false;
 		if (field != NULL)
-			field(state, name, name_end, value, reader->at);
+			field(state, name, name_end, value, reader->at, built);
+		json_decref(built);
 		more = json_char(reader, ',');
 		if (!more && !json_char(reader, '}'))
 			return json_no_json(reader);
@@ -220,14 +221,14 @@ typedef struct Told
 
 static void
 json_tell(void *state, const char *name, const char *name_end, const char *value,
-		  const char *value_end)
+		  const char *value_end, json_t *built)
 {
 	const Told *told = state;
 
 	if (told->field != NULL)
 		told->field(told->state, told->text + (name - told->scan->text),
 					(size_t) (name_end - name), told->text + (value - told->scan->text),
-					(size_t) (value_end - value));
+					(size_t) (value_end - value), built);
 }
 
 static bool

@@ -14,12 +14,15 @@
 #include "core/error.h"
 #include "rules/json_limits.h"
 
+struct json_t;
+
 /*
  * A field of the outermost object: its name and its value as they stand in the text, a string with
- * its quotes and escapes.
+ * its quotes and escapes.  built: what jansson has built of the value, for the time of the call, in
+ * which numbers are not as in the text; NULL where there was no need to build anything.
  */
 typedef void (*JsonTextField) (void *state, const char *name, size_t name_len,
-							   const char *value, size_t value_len);
+							   const char *value, size_t value_len, struct json_t *built);
 
 /*
  * False, with the reason in error, unless text is UTF-8 and JSON within the limits, and an object.

@@ -8,7 +8,8 @@
 
 #include "rules/pool.h"
 
-#define POOL_BLOCK 8192
+/* with its header what PostgreSQL keeps for use again; more goes to malloc() each time */
+#define POOL_BLOCK (8192 - sizeof(PoolBlock))
 #define POOL_BLOCK_MAX (1024 * 1024)
 #define POOL_ALIGN 16
 

@@ -91,33 +91,38 @@ signed_text_read(Pool *pool, JsonSlice envelope, const char *type, SignedText *o
 	signed_fill(pool, &fields, type, out);
 }
 
-/* Fields of an envelope as they stand in the text. */
+/* A field of an envelope as it stands in the text. */
 typedef struct SignedPlace
 {
 	const char *at;
 	size_t		len;
 } SignedPlace;
 
-enum
+typedef struct SignedPlaces
 {
-	PLACE_TYPE, PLACE_PAYLOAD, PLACE_SIGNATURES,
-	PLACES
-};
+	Pool	   *pool;
+	SignedPlace type;
+	SignedPlace payload;
+	JsonSlice	signatures;		/* of what is in there, strings alone are asked for */
+} SignedPlaces;
 
 static void
-signed_field(void *state, const char *name, size_t name_len, const char *value, size_t len)
+signed_field(void *state, const char *name, size_t name_len, const char *value, size_t len,
+			 struct json_t *built)
 {
-	static const char *const names[PLACES] = {"payloadType", "payload", "signatures"};
-	SignedPlace *places = state;
+	SignedPlaces *places = state;
+	SignedPlace place = {value, len};
+	JsonSlice	read = {built};
 	char		plain[16];
 
-	if (json_text_string(name, name_len, plain, sizeof(plain)))
-		for (int i = 0; i < PLACES; i++)
-			if (strcmp(plain, names[i]) == 0)
-			{
-				places[i].at = value;
-				places[i].len = len;
-			}
+	if (!json_text_string(name, name_len, plain, sizeof(plain)))
+		return;
+	if (strcmp(plain, "payloadType") == 0)
+		places->type = place;
+	else if (strcmp(plain, "payload") == 0)
+		places->payload = place;
+	else if (strcmp(plain, "signatures") == 0)
+		places->signatures = json_slice_keep(places->pool, read);
 }
 
 /* The text of a string that stands there; NULL: it is none. */
@@ -136,25 +141,16 @@ void
 signed_text_read_text(Pool *pool, const char *text, size_t len, JsonTextRules rules,
 					  const char *type, SignedText *out)
 {
-	SignedPlace places[PLACES] = {{NULL, 0}};
+	SignedPlaces places = {.pool = pool};
 	SignedFields fields = {.object = true};
 
 	/* what is wrong in itself says nothing, as if there were no fields */
-	if (json_text_object(text, len, rules, signed_field, places, NULL))
+	if (json_text_object(text, len, rules, signed_field, &places, NULL))
 	{
-		const SignedPlace *signatures = &places[PLACE_SIGNATURES];
-
-		fields.type = signed_place(pool, &places[PLACE_TYPE]);
-		fields.payload = signed_place(pool, &places[PLACE_PAYLOAD]);
+		fields.type = signed_place(pool, &places.type);
+		fields.payload = signed_place(pool, &places.payload);
 		fields.payload_len = fields.payload != NULL ? strlen(fields.payload) : 0;
-		if (signatures->at != NULL)
-		{
-			char	   *object = pool_format(pool, "{\"signatures\":%.*s}", (int) signatures->len,
-											 signatures->at);
-
-			fields.signatures = json_slice_get(json_slice_read(pool, object, strlen(object),
-															   rules), "signatures");
-		}
+		fields.signatures = places.signatures;
 	}
 	signed_fill(pool, &fields, type, out);
 }
