@@ -19,6 +19,7 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "nodes/makefuncs.h"
+#include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/plancat.h"
@@ -31,6 +32,11 @@
 #include "utils/acl.h"
 #include "utils/relcache.h"
 #include "utils/wait_event.h"
+#if PG_VERSION_NUM >= 160000
+#include "nodes/queryjumble.h"
+#else
+#include "utils/queryjumble.h"
+#endif
 #if PG_VERSION_NUM >= 170000
 #include "utils/injection_point.h"
 #endif
@@ -364,6 +370,37 @@ compat_check_as_user(PlannerInfo *root, RangeTblEntry *entry)
 		getRTEPermissionInfo(root->parse->rteperminfos, entry)->checkAsUser;
 #else
 	return entry->checkAsUser;
+#endif
+}
+
+/*
+ * The same of a plan.  False: this relation is only there because of another one, of which it is a
+ * part.
+ */
+static inline bool
+compat_executed_as(const PlannedStmt *statement, RangeTblEntry *entry, Oid *role)
+{
+#if PG_VERSION_NUM >= 160000
+	if (entry->perminfoindex == 0)
+		return false;
+	*role = getRTEPermissionInfo(statement->permInfos, entry)->checkAsUser;
+#else
+	if (entry->requiredPerms == 0)
+		return false;
+	*role = entry->checkAsUser;
+#endif
+	return true;
+}
+
+/*
+ * Bitmap scans of which no column is needed did not read the rows where they knew that all are
+ * visible; since May 2025 none does any more.
+ */
+static inline void
+compat_read_all_rows(BitmapHeapScanState * scan)
+{
+#if PG_VERSION_NUM < 170000
+	scan->can_skip_fetch = false;
 #endif
 }
 

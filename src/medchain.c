@@ -6,10 +6,13 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "access/audit_queue.h"
 #include "access/binding.h"
 #include "access/heirs.h"
 #include "access/identity.h"
 #include "access/question.h"
+#include "access/read_audit.h"
+#include "access/read_copy.h"
 #include "access/subject_guard.h"
 #include "alliance/fold.h"
 #include "ledger/hooks.h"
@@ -61,6 +64,9 @@ _PG_init(void)
 	restore_install();
 	row_roles_install();
 	reserve_install();
+	audit_queue_install();
+	read_audit_install();
+	read_copy_install();
 	row_statement_install();
 	gate_install();
 	utility_install();

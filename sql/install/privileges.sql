@@ -23,7 +23,7 @@ DECLARE
                    "capture_truncate",
                    "name_valid", "entry_fault",
                    "is_copy", "ledger_time", "ledger_period", "shown", "row_item_rows",
-                   "row_about_subjects"],
+                   "row_about_subjects", "read_set_starts"],
         "medchain_admin": ["found_alliance", "join_alliance", "admit", "amend_contract",
                            "accept_contract", "end_contract",
                    "contract_envelope", "suspend", "reinstate", "expel", "add_crl", "set_policy",

@@ -111,6 +111,16 @@ identity_by_certificate(Found *found)
 }
 #endif
 
+bool
+identity_certificate(uint8 fingerprint[HASH_LEN])
+{
+#ifdef USE_OPENSSL
+	return MyProcPort != NULL && identity_fingerprint(fingerprint);
+#else
+	return false;
+#endif
+}
+
 /*
  * The role's number counts, and not its name: that can be given to another one.  In a copy on
  * another server, numbers mean nothing.

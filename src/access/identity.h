@@ -5,6 +5,7 @@
 #define MEDCHAIN_ACCESS_IDENTITY_H
 
 #include "postgres.h"
+#include "core/hash.h"
 
 /* Name of the member, or NULL; valid until the next call. */
 extern const char *identity_member_name(void);
@@ -14,5 +15,8 @@ extern const char *identity_member_name(void);
  * part now, and is what identity_member_name() says.  ledger_hooks.session_member.
  */
 extern char *identity_session_member(bool *acting);
+
+/* SHA-256 of the certificate that the client has shown; false: none. */
+extern bool identity_certificate(uint8 fingerprint[HASH_LEN]);
 
 #endif

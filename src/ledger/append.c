@@ -206,6 +206,45 @@ append_own_entry(const char *kind, const char *body, const uint8_t *subject, con
 	commit_note(false);
 }
 
+void
+append_author(AppendAuthor *author)
+{
+	bool		acting;
+	char	   *member;
+
+	author->origin = pstrdup(home_require());
+	member = ledger_hooks.session_member(&acting);
+	author->actor = member ? member : author->origin;
+	author->role = append_role();
+}
+
+char *
+append_text(const AppendAuthor *author, const char *kind, const char *body, const uint8_t *subject)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t	id;
+
+	append_make_id(&id, now);
+	return payload_build(kind, author->origin, &id, now, author->actor, author->role, subject,
+						 body);
+}
+
+void
+append_written(const char *payload, size_t len, pg_uuid_t *id)
+{
+	PayloadFields fields;
+	const char *reason;
+	char	   *text = pnstrdup(payload, len);
+
+	if (!payload_parse(text, len, &fields, &reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("invalid entry: %s", reason)));
+	(void) append_insert(get_namespace_oid("medchain", false), &fields, text);
+	commit_note(false);
+	*id = fields.id;
+}
+
 /*
  * A row that somebody inserted by hand, or a restore: an entry of another origin would make a block
  * that no peer accepts, and so the end of this chain.  One that was dumped is on the chain by now.
@@ -344,7 +383,8 @@ static bool
 append_reserved(const char *kind)
 {
 	static const char *const names[] = {
-		"protect", "unprotect", "witness", "fork", "crl", "suspend", "reinstate", "expel", "rekey"
+		"protect", "unprotect", "witness", "fork", "crl", "suspend", "reinstate", "expel", "rekey",
+		"access"
 	};
 	static const char *const prefixes[] = {"row.", "table.", "access.", "member."};
 

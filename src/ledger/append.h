@@ -28,6 +28,23 @@ extern void append_new_id(pg_uuid_t *id);
 extern void append_own_entry(const char *kind, const char *body, const uint8_t *subject,
 							 const pg_uuid_t *id);
 
+/*
+ * The same in two halves, for entries that another process writes.  Whose they are: palloc'd; ERROR
+ * unless this is the node.  Their texts, palloc'd: nobody is asked for that, so that it can be done
+ * after an error.  And to write one that was made like that.
+ */
+typedef struct AppendAuthor
+{
+	const char *origin;
+	const char *actor;
+	const char *role;
+} AppendAuthor;
+
+extern void append_author(AppendAuthor *author);
+extern char *append_text(const AppendAuthor *author, const char *kind, const char *body,
+						 const uint8_t *subject);
+extern void append_written(const char *payload, size_t len, pg_uuid_t *id);
+
 /* ERROR where an entry could not be appended now, for who would only do so later. */
 extern void append_require(void);
 

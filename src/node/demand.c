@@ -65,7 +65,8 @@ demand_answer(WorkerKind kind, WorkerAnswer answer, DemandProblem *problem)
 		case WORKER_NO_ROOM:
 			problem->sqlstate = ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
 			problem->message = kind == WORKER_SEALER ?
-				"there is no room for the sealer of this database" :
+				"there is no room for the sealer of this database" : kind == WORKER_AUDITOR ?
+				"there is no room for the audit worker of this database" :
 				"there is no room for the keeper of this database";
 			problem->detail = psprintf("max_worker_processes is %d, and as many background "
 									   "workers are running.", max_worker_processes);

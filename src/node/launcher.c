@@ -55,10 +55,11 @@
 #define LAUNCHER_IDLE WAIT_LIMIT	/* milliseconds between looks when nothing is due */
 
 static const char *const worker_function[WORKER_KINDS] = {
-	"medchain_sealer_main", "medchain_keeper_main", "medchain_fetcher_main"
+	"medchain_sealer_main", "medchain_keeper_main", "medchain_fetcher_main",
+	"medchain_auditor_main"
 };
 static const char *const worker_name[WORKER_KINDS] = {
-	"medchain sealer", "medchain keeper", "medchain fetcher"
+	"medchain sealer", "medchain keeper", "medchain fetcher", "medchain auditor"
 };
 
 /* Databases that were there at the start and have yet to be looked into. */
@@ -298,7 +299,8 @@ launcher_look(void)
 			wanted = OidIsValid(slot->database) && slot->wanted && slot->barred == 0 &&
 				worker->pid == 0 &&
 				(kind == WORKER_SEALER || slot->workers[WORKER_SEALER].settled) &&
-				(kind != WORKER_FETCHER || worker->asked > worker->answered);
+				((kind != WORKER_FETCHER && kind != WORKER_AUDITOR) ||
+				 worker->asked > worker->answered);
 			due = worker->retry;
 			LWLockRelease(shared_state->lock);
 			if (!wanted)

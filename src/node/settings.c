@@ -29,12 +29,74 @@ bool		setting_wait_for_seal;
 int			setting_verify_workers;
 int			setting_max_databases;
 int			setting_crl_policy;
+int			setting_read_audit;
+int			setting_read_audit_most;
+int			setting_read_audit_timeout;
+bool		setting_read_audit_query_text;
+char	   *setting_end_user;
+char	   *setting_request_id;
+char	   *setting_purpose;
 
 static const struct config_enum_entry crl_policies[] = {
 	{"strict", CERTIFICATE_CRL_STRICT, false},
 	{"last_known", CERTIFICATE_CRL_LAST_KNOWN, false},
 	{NULL, 0, false}
 };
+
+static const struct config_enum_entry read_audits[] = {
+	{"strict", READ_AUDIT_STRICT, false},
+	{"async", READ_AUDIT_ASYNC, false},
+	{"off", READ_AUDIT_OFF, false},
+	{NULL, 0, false}
+};
+
+static void
+settings_read_audit(int value, void *extra)
+{
+	setting_read_audit_most = Max(setting_read_audit_most, value);
+}
+
+static void
+settings_define_audit(void)
+{
+	DefineCustomEnumVariable("medchain.read_audit",
+							 "Whether it goes on the ledger who reads protected rows.",
+							 "strict: before any of them leaves the server; async: soon; off: not "
+							 "at all. What is not strict is on the ledger as well.",
+							 &setting_read_audit, READ_AUDIT_DEFAULT, read_audits,
+							 PGC_SUSET, 0, NULL, settings_read_audit, NULL);
+
+	DefineCustomIntVariable("medchain.read_audit_timeout",
+							"Longest time a statement that reads protected rows waits until that "
+							"is recorded.",
+							"Afterwards it fails, and shows no rows.",
+							&setting_read_audit_timeout, 10000, 1, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("medchain.read_audit_query_text",
+							 "Records the text of statements that read protected rows as well.",
+							 "It goes to every member that has the payloads of accesses.",
+							 &setting_read_audit_query_text, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("medchain.end_user",
+							   "Person on whose behalf the application reads and changes records.",
+							   "Recorded as claimed.",
+							   &setting_end_user, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("medchain.request_id",
+							   "What the application calls the request that it serves.",
+							   "Recorded as claimed.",
+							   &setting_request_id, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("medchain.purpose",
+							   "For what records are read, such as a code of HL7 v3 PurposeOfUse.",
+							   "Recorded as claimed.",
+							   &setting_purpose, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+}
 
 /* Half of the cores. */
 static int
@@ -118,5 +180,6 @@ settings_define(void)
 							 &setting_crl_policy, CERTIFICATE_CRL_STRICT, crl_policies,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 
+	settings_define_audit();
 	MarkGUCPrefixReserved("medchain");
 }

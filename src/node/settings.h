@@ -17,6 +17,25 @@ extern int	setting_verify_workers;
 extern int	setting_max_databases;	/* slots of shared memory */
 extern int	setting_crl_policy; /* a CertificateCrlPolicy */
 
+
+/* Whether reads of protected rows wait until they are on the ledger. */
+typedef enum ReadAudit
+{
+	READ_AUDIT_OFF,
+	READ_AUDIT_ASYNC,
+	READ_AUDIT_STRICT
+} ReadAudit;
+
+#define READ_AUDIT_DEFAULT READ_AUDIT_OFF
+
+extern int	setting_read_audit; /* a ReadAudit */
+extern int	setting_read_audit_most;	/* that it has been in this process */
+extern int	setting_read_audit_timeout; /* milliseconds */
+extern bool setting_read_audit_query_text;
+extern char *setting_end_user;	/* as the application says */
+extern char *setting_request_id;
+extern char *setting_purpose;
+
 extern void settings_define(void);
 
 #endif

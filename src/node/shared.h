@@ -44,6 +44,7 @@ typedef enum WorkerKind
 	WORKER_SEALER,				/* seals this node's chain; holds the private key */
 	WORKER_KEEPER,				/* accepts what peers sent */
 	WORKER_FETCHER,				/* asks peers for what was not kept; there when it is needed */
+	WORKER_AUDITOR,				/* writes who has read what; there once somebody has */
 	WORKER_KINDS
 } WorkerKind;
 

@@ -24,9 +24,8 @@
 
 #include "compat.h"
 #include "node/trusted.h"
+#include "rows/row_insert.h"
 #include "rows/row_store.h"
-
-#define STORE_BATCH 64			/* rows inserted at once */
 
 /* Columns of medchain.row_set. */
 enum
@@ -43,75 +42,6 @@ enum
 
 /* What else a row of it takes, at most: header, the other columns, lengths, alignment. */
 #define CHUNK_MORE 48
-
-/* A table open for inserts. */
-typedef struct Store
-{
-	Relation	relation;
-	EState	   *estate;
-	ResultRelInfo *target;
-	TupleTableSlot *slots[STORE_BATCH];
-	int			count;			/* of those that are to be inserted */
-	MemoryContext context;		/* of what they hold */
-} Store;
-
-static void
-store_open(Store *store, const char *name)
-{
-	memset(store, 0, sizeof(*store));
-	store->relation = table_open(get_relname_relid(name, get_namespace_oid("medchain", false)),
-								 RowExclusiveLock);
-	store->estate = CreateExecutorState();
-	store->target = compat_result_relation(store->estate, store->relation);
-	store->context = AllocSetContextCreate(CurrentMemoryContext, "medchain row items",
-										   ALLOCSET_DEFAULT_SIZES);
-	ExecOpenIndices(store->target, false);
-}
-
-static void
-store_flush(Store *store)
-{
-	table_multi_insert(store->relation, store->slots, store->count, GetCurrentCommandId(true), 0,
-					   NULL);
-	for (int i = 0; i < store->count; i++)
-	{
-		list_free(compat_insert_index_tuples(store->target, store->slots[i], store->estate));
-		ResetPerTupleExprContext(store->estate);
-		ExecClearTuple(store->slots[i]);
-	}
-	store->count = 0;
-	MemoryContextReset(store->context);
-}
-
-/* A row to be filled in; what it points to is to be in store->context. */
-static TupleTableSlot *
-store_row(Store *store)
-{
-	if (store->count == STORE_BATCH)
-		store_flush(store);
-	if (store->slots[store->count] == NULL)
-		store->slots[store->count] = table_slot_create(store->relation, NULL);
-	return store->slots[store->count];
-}
-
-static void
-store_row_done(Store *store)
-{
-	ExecStoreVirtualTuple(store->slots[store->count++]);
-}
-
-static void
-store_close(Store *store)
-{
-	if (store->count > 0)
-		store_flush(store);
-	for (int i = 0; i < STORE_BATCH && store->slots[i] != NULL; i++)
-		ExecDropSingleTupleTableSlot(store->slots[i]);
-	MemoryContextDelete(store->context);
-	ExecCloseIndices(store->target);
-	FreeExecutorState(store->estate);
-	table_close(store->relation, NoLock);
-}
 
 /* ----- records of items, and keys, as they are stored ----- */
 
@@ -261,12 +191,12 @@ part_sort(const RowPart *part, const RecordForm *form, int bits, int *ends)
 }
 
 static void
-part_write_bucket(Store *store, StringInfo records, const RowPart *part, const RecordForm *form,
+part_write_bucket(RowInsert *store, StringInfo records, const RowPart *part, const RecordForm *form,
 				  int64 id, int bucket, const int *places, int count)
 {
 	for (int i = 0; i < count;)
 	{
-		TupleTableSlot *row = store_row(store);
+		TupleTableSlot *row = row_insert_row(store);
 		MemoryContext old;
 
 		resetStringInfo(records);
@@ -280,21 +210,21 @@ part_write_bucket(Store *store, StringInfo records, const RowPart *part, const R
 		old = MemoryContextSwitchTo(store->context);
 		row->tts_values[CHUNK_RECORDS] = trusted_bytea(records->data, (size_t) records->len);
 		MemoryContextSwitchTo(old);
-		store_row_done(store);
+		row_insert_done(store);
 	}
 }
 
 static void
 part_write_buckets(const RowPart *part, const RecordForm *form, int64 id, int bits)
 {
-	Store		store;
+	RowInsert	store;
 	StringInfoData records;
 	int		   *ends = palloc0(sizeof(int) * ((size_t) 1 << bits));
 	int		   *places = part_sort(part, form, bits, ends);
 	int			first = 0;
 
 	initStringInfo(&records);
-	store_open(&store, form->table);
+	row_insert_open(&store, form->table);
 	for (int bucket = 0; bucket < 1 << bits; bucket++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -302,7 +232,7 @@ part_write_buckets(const RowPart *part, const RecordForm *form, int64 id, int bi
 						  ends[bucket] - first);
 		first = ends[bucket];
 	}
-	store_close(&store);
+	row_insert_close(&store);
 }
 
 void
@@ -314,13 +244,13 @@ row_store_part(const RowPart *part)
 	int64		id = nextval_internal(get_relname_relid("row_set_part_seq",
 													get_namespace_oid("medchain", false)), false);
 	int			bits = 0;
-	Store		store;
+	RowInsert	store;
 	TupleTableSlot *row;
 
 	while (part->nitems >> bits > ROW_BUCKET_ITEMS)
 		bits++;
-	store_open(&store, "row_set");
-	row = store_row(&store);
+	row_insert_open(&store, "row_set");
+	row = row_insert_row(&store);
 	memset(row->tts_isnull, false, SET_COLUMNS * sizeof(bool));
 	row->tts_values[SET_PART] = Int64GetDatum(id);
 	row->tts_values[SET_ENTRY] = UUIDPGetDatum(&part->entry);
@@ -339,8 +269,8 @@ row_store_part(const RowPart *part)
 	row->tts_isnull[SET_KEYS] = part->keys_at[part->nitems] == 0;
 	if (part->keys_at[part->nitems] > 0)
 		row->tts_values[SET_KEYS] = store_keys(part);
-	store_row_done(&store);
-	store_close(&store);
+	row_insert_done(&store);
+	row_insert_close(&store);
 	if (!part->few)
 		part_write_buckets(part, &item_form, id, bits);
 	if (!part->few && part->subjects != NULL)

@@ -322,6 +322,8 @@ BEGIN
     ORDER BY f COLLATE "C";
     IF p_whole THEN
         RETURN QUERY SELECT f FROM identity_faults() f ORDER BY f COLLATE "C";
+        RETURN QUERY SELECT format('read_set %s: %s', f.entry, f.fault) FROM read_set_faults() f
+            ORDER BY 1;
         -- without the key nothing can be called its own
         IF pseudonym_status() = 'fine' THEN
             RETURN QUERY SELECT f FROM row_name_faults() f ORDER BY f COLLATE "C";

@@ -1,0 +1,125 @@
+/*
+ * read_entry.c: the body of entries of kind access (doc/ledger.md, "Accesses").
+ *
+ * Nothing in it is the content of a record: pseudonyms, numbers, names of tables and roles, and
+ * what the application says of itself.
+ */
+#include "postgres.h"
+
+#include "libpq/libpq-be.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+
+#include "access/audit_queue.h"
+#include "access/identity.h"
+#include "access/read_entry.h"
+#include "core/encode.h"
+#include "node/settings.h"
+
+#define ENTRY_QUERY_MAX (64 * 1024) /* bytes of a query's text; of a longer one its hash */
+
+static const char *const outcomes[] = {"read", "refused", "cancelled", "failed"};
+
+/* Names and settings may come from anywhere; what is no UTF-8 is in hex. */
+static void
+entry_add_text(StringInfo out, const char *name, const char *value)
+{
+	size_t		len = value ? strlen(value) : 0;
+
+	if (len == 0)
+		return;
+	appendStringInfo(out, ",\"%s\":", name);
+	if (pg_verify_mbstr(PG_UTF8, value, (int) len, true))
+		escape_json(out, value);
+	else
+	{
+		char	   *hex = palloc(ENCODE_HEX_SIZE(len));
+
+		encode_hex((const uint8 *) value, len, hex);
+		appendStringInfo(out, "\"hex:%s\"", hex);
+		pfree(hex);
+	}
+}
+
+static void
+entry_add_hash(StringInfo out, const char *name, const uint8 hash[HASH_LEN])
+{
+	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
+
+	encode_hex(hash, HASH_LEN, hex);
+	appendStringInfo(out, ",\"%s\":\"%s\"", name, hex);
+}
+
+static void
+entry_add_query(StringInfo out, const char *query)
+{
+	uint8		hash[HASH_LEN];
+
+	if (query == NULL || !setting_read_audit_query_text)
+		return;
+	if (strlen(query) <= ENTRY_QUERY_MAX)
+		entry_add_text(out, "query", query);
+	else if (hash_sha256(query, strlen(query), hash))
+		entry_add_hash(out, "query_hash", hash);
+}
+
+void
+read_context_fill(ReadContext *context, const char *operation, const char *query, uint64 queryid)
+{
+	StringInfoData out;
+	uint8		certificate[HASH_LEN];
+
+	append_author(&context->author);
+	context->operation = operation;
+	initStringInfo(&out);
+	entry_add_text(&out, "current_role", GetUserNameFromId(GetUserId(), false));
+	entry_add_text(&out, "application", application_name);
+	if (MyProcPort != NULL)
+		entry_add_text(&out, "address", MyProcPort->remote_host);
+	if (identity_certificate(certificate))
+		entry_add_hash(&out, "certificate", certificate);
+	entry_add_text(&out, "end_user", setting_end_user);
+	entry_add_text(&out, "request_id", setting_request_id);
+	entry_add_text(&out, "purpose", setting_purpose);
+	if (queryid != 0)
+		appendStringInfo(&out, ",\"query_id\":\"" INT64_FORMAT "\"", (int64) queryid);
+	entry_add_query(&out, query);
+	context->fields = out.data;
+}
+
+void
+read_entry_add(StringInfo message, const ReadContext *context, const char *relation,
+			   const char *basis, ReadOutcome outcome, ReadSet *set)
+{
+	StringInfoData body;
+	uint8		root[HASH_LEN];
+	const uint8 *subjects = set ? read_set_sorted(set, root) : NULL;
+	uint32		count = set ? read_set_fresh(set) : 0;
+
+	initStringInfo(&body);
+	appendStringInfo(&body, "{\"operation\":\"%s\"", context->operation);
+	entry_add_text(&body, "relation", relation);
+	appendStringInfo(&body, ",\"outcome\":\"%s\",\"basis\":\"%s\",\"rows\":" INT64_FORMAT
+					 ",\"subjects\":%u", outcomes[outcome], basis,
+					 set ? read_set_rows(set) : 0, count);
+	if (count > 1)
+		entry_add_hash(&body, "root", root);
+	appendStringInfoString(&body, context->fields);
+	appendStringInfoChar(&body, '}');
+	audit_message_add(message, append_text(&context->author, "access", body.data,
+										   count == 1 ? subjects : NULL),
+					  subjects, count > 1 ? count : 0);
+}
+
+void
+read_entry_add_setting(StringInfo message, const ReadContext *context, const char *value)
+{
+	StringInfoData body;
+
+	initStringInfo(&body);
+	appendStringInfo(&body, "{\"read_audit\":\"%s\"%s}", value, context->fields);
+	audit_message_add(message, append_text(&context->author, "access.setting", body.data, NULL),
+					  NULL, 0);
+}

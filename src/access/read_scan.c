@@ -1,0 +1,425 @@
+/*
+ * read_scan.c: watching the scans of protected tables.
+ *
+ * What is read of a table comes out of its scan nodes, after their filter and before anything else
+ * is done with it: aggregates, joins and limits are above.  So the function that each of them is
+ * called by is replaced by one that calls it, and looks at the row that it has found: the whole
+ * row, whatever the node makes of it.  Rows that INSERT ... ON CONFLICT finds come out of no scan;
+ * what it returns of them is looked at there.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/parallel.h"
+#include "access/relscan.h"
+#include "access/transam.h"
+#include "commands/extension.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+
+#include "access/read_scan.h"
+#include "compat.h"
+#include "rows/row_table.h"
+
+typedef struct ReadScan
+{
+	PlanState  *node;			/* hash key */
+	ExecProcNodeMtd next;
+	ReadQuery  *query;
+	ReadTable  *table;
+	Oid			relation;		/* whose rows the column is of */
+	ReadColumn	column;
+	bool		fetch;			/* the subject is not in the index: the row has to be fetched */
+	struct ReadScan *outer;		/* while it looks for a row: the one that does so for which it is */
+} ReadScan;
+
+static HTAB *scans = NULL;
+static ReadScan *last = NULL;	/* the one that was called last */
+static ReadScan *active = NULL; /* the innermost that is at work */
+static bool looking = false;
+
+/* ----- which ones ----- */
+
+/* What is known of it, if it is protected; in a query of our own for that, nothing is. */
+static const RowTable *
+scan_table(Relation relation)
+{
+	const RowTable *volatile table = NULL;
+
+	if (!relation->rd_rel->relrowsecurity && !relation->rd_rel->relhastriggers)
+		return NULL;
+	looking = true;
+	PG_TRY();
+	{
+		table = row_table_get(relation);
+	}
+	PG_FINALLY();
+	{
+		looking = false;
+	}
+	PG_END_TRY();
+	return table != NULL && table->subject != InvalidAttrNumber ? table : NULL;
+}
+
+bool
+read_scan_protected(Oid oid)
+{
+	Relation	relation;
+	bool		is_protected;
+
+	if (oid < FirstNormalObjectId || looking || creating_extension || IsBinaryUpgrade)
+		return false;
+	relation = RelationIdGetRelation(oid);
+	if (relation == NULL)
+		return false;
+	is_protected = scan_table(relation) != NULL;
+	RelationClose(relation);
+	return is_protected;
+}
+
+bool
+read_scan_concerned(const PlannedStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->rtable)
+	{
+		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+
+		if (entry->rtekind == RTE_RELATION && entry->relkind == RELKIND_RELATION &&
+			read_scan_protected(entry->relid))
+			return true;
+	}
+	return false;
+}
+
+/* Does row security not apply to one by whom the table is read? */
+static bool
+scan_is_open(const ReadQuery *read, Oid root, Oid relation)
+{
+	ListCell   *cell;
+
+	foreach(cell, read->query->plannedstmt->rtable)
+	{
+		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+		Oid			role;
+
+		if (entry->rtekind == RTE_RELATION &&
+			(entry->relid == root || entry->relid == relation) &&
+			compat_executed_as(read->query->plannedstmt, entry, &role) &&
+			check_enable_rls(entry->relid, role, true) != RLS_ENABLED)
+			return true;
+	}
+	return false;
+}
+
+static ReadTable *
+scan_read_table(ReadQuery *read, const RowTable *known, Oid relation)
+{
+	MemoryContext context = read->query->estate->es_query_cxt;
+	MemoryContext old;
+	ReadTable  *table;
+	ListCell   *cell;
+
+	foreach(cell, read->tables)
+	{
+		table = lfirst(cell);
+		if (table->root == known->root)
+			return table;
+	}
+	old = MemoryContextSwitchTo(context);
+	table = palloc0(sizeof(ReadTable));
+	table->root = known->root;
+	table->name = pstrdup(known->name);
+	table->basis = scan_is_open(read, known->root, relation) ? "owner" : "protocol";
+	table->set = read_set_create(context);
+	read->tables = lappend(read->tables, table);
+	MemoryContextSwitchTo(old);
+	return table;
+}
+
+/* ----- what comes out of them ----- */
+
+static ReadScan *
+scan_find(PlanState * node)
+{
+	if (last == NULL || last->node != node)
+		last = hash_search(scans, &node, HASH_FIND, NULL);
+	Assert(last != NULL);
+	return last;
+}
+
+/* The slot with the row that a scan is at; NULL: it is not there any more. */
+static TupleTableSlot *
+scan_row(ReadScan *scan)
+{
+	IndexOnlyScanState *state;
+
+	if (!scan->fetch)
+		return ((ScanState *) scan->node)->ss_ScanTupleSlot;
+	state = castNode(IndexOnlyScanState, scan->node);
+	return index_fetch_heap(state->ioss_ScanDesc, state->ioss_TableSlot) ?
+		state->ioss_TableSlot : NULL;
+}
+
+/* A row has been found.  ERROR if it cannot be seen whose it is. */
+static void
+scan_found(ReadScan *scan)
+{
+	TupleTableSlot *row = scan_row(scan);
+
+	if (row == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a row of table \"%s\" is gone while it is read",
+						get_rel_name(scan->relation)),
+				 errhint("Run the query again.")));
+	if (!read_set_add(scan->table->set, &scan->column, row))
+		scan->query->full(scan->query);
+}
+
+static TupleTableSlot *
+scan_next(PlanState * node)
+{
+	ReadScan   *scan = scan_find(node);
+	TupleTableSlot *slot;
+
+	scan->outer = active;
+	active = scan;
+	slot = scan->next(node);
+	active = scan->outer;
+	if (!TupIsNull(slot))
+		scan_found(scan);
+	return slot;
+}
+
+void
+read_scan_midway(const ReadQuery *read)
+{
+	for (ReadScan *scan = active; scan != NULL; scan = scan->outer)
+	{
+		TupleTableSlot *row = ((ScanState *) scan->node)->ss_ScanTupleSlot;
+
+		if (scan->query != read || TupIsNull(row))
+			continue;
+		row = scan_row(scan);
+		if (row != NULL)
+			(void) read_set_add(scan->table->set, &scan->column, row);
+	}
+}
+
+/* Rows that are returned belong to one of several tables: partitions. */
+static bool
+scan_returned_from(ReadScan *scan, Oid oid)
+{
+	Relation	relation;
+	const RowTable *known;
+
+	if (scan->relation == oid)
+		return true;
+	relation = OidIsValid(oid) ? RelationIdGetRelation(oid) : NULL;
+	if (relation == NULL)
+		return false;
+	known = scan_table(relation);
+	if (known != NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(scan->query->query->estate->es_query_cxt);
+
+		scan->table = scan_read_table(scan->query, known, oid);
+		scan->relation = oid;
+		read_column_init(&scan->column, TupleDescAttr(RelationGetDescr(relation),
+													  known->subject - 1)->atttypid,
+						 known->subject, known->subject_padded);
+		MemoryContextSwitchTo(old);
+	}
+	RelationClose(relation);
+	return known != NULL;
+}
+
+static TupleTableSlot *
+scan_returning(PlanState * node)
+{
+	ReadScan   *scan = scan_find(node);
+	TupleTableSlot *slot = scan->next(node);
+	TupleTableSlot *row = node->ps_ExprContext ? node->ps_ExprContext->ecxt_scantuple : NULL;
+
+	if (!TupIsNull(slot) && !TupIsNull(row) && scan_returned_from(scan, row->tts_tableOid) &&
+		!read_set_add(scan->table->set, &scan->column, row))
+		scan->query->full(scan->query);
+	return slot;
+}
+
+/* ----- putting it there ----- */
+
+/* NULL: it is watched already, as what is used in two places is met twice. */
+static ReadScan *
+scan_wrap(ReadQuery *read, PlanState * node, ExecProcNodeMtd function)
+{
+	MemoryContext old = MemoryContextSwitchTo(read->query->estate->es_query_cxt);
+	bool		found;
+	ReadScan   *scan;
+
+	if (scans == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(PlanState *);
+		control.entrysize = sizeof(ReadScan);
+		control.hcxt = TopMemoryContext;
+		scans = hash_create("medchain watched scans", 32, &control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	scan = hash_search(scans, &node, HASH_ENTER, &found);
+	if (found)
+	{
+		MemoryContextSwitchTo(old);
+		return NULL;
+	}
+	read->nodes = lappend(read->nodes, node);
+	memset((char *) scan + sizeof(PlanState *), 0, sizeof(ReadScan) - sizeof(PlanState *));
+	scan->query = read;
+	scan->next = node->ExecProcNodeReal;
+	ExecSetExecProcNode(node, function);
+	MemoryContextSwitchTo(old);
+	return scan;
+}
+
+/* Where the index has the column; 0: nowhere. */
+static AttrNumber
+scan_index_column(const IndexOnlyScan * plan, AttrNumber attribute)
+{
+	ListCell   *cell;
+
+	foreach(cell, plan->indextlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		if (!entry->resjunk && IsA(entry->expr, Var) &&
+			((Var *) entry->expr)->varattno == attribute)
+			return entry->resno;
+	}
+	return 0;
+}
+
+static void
+scan_watch_relation(ReadQuery *read, ScanState * state)
+{
+	Relation	relation = state->ss_currentRelation;
+	const RowTable *known = relation ? scan_table(relation) : NULL;
+	AttrNumber	attribute;
+	ReadScan   *scan;
+	MemoryContext old;
+
+	if (known == NULL)
+		return;
+	attribute = known->subject;
+	scan = scan_wrap(read, &state->ps, scan_next);
+	if (scan == NULL)
+		return;
+	scan->relation = RelationGetRelid(relation);
+	scan->table = scan_read_table(read, known, scan->relation);
+	if (IsA(state, IndexOnlyScanState))
+	{
+		attribute = scan_index_column((IndexOnlyScan *) state->ps.plan, attribute);
+		scan->fetch = attribute == 0;
+		if (scan->fetch)
+			attribute = known->subject;
+	}
+	else if (IsA(state, BitmapHeapScanState))
+		compat_read_all_rows((BitmapHeapScanState *) state);
+	old = MemoryContextSwitchTo(read->query->estate->es_query_cxt);
+	read_column_init(&scan->column, TupleDescAttr(RelationGetDescr(relation),
+												  known->subject - 1)->atttypid,
+					 attribute, known->subject_padded);
+	MemoryContextSwitchTo(old);
+}
+
+/* Rows that it is about to change it has from scans; but not those that an INSERT has met. */
+static void
+scan_watch_changes(ReadQuery *read, ModifyTableState * state)
+{
+	ModifyTable *plan = (ModifyTable *) state->ps.plan;
+
+	for (int i = 0; i < state->mt_nrels; i++)
+	{
+		Relation	relation = state->resultRelInfo[i].ri_RelationDesc;
+		const RowTable *known = scan_table(relation);
+
+		if (known == NULL)
+			continue;
+		scan_read_table(read, known, RelationGetRelid(relation))->written = true;
+		if (plan->returningLists != NIL && (plan->operation != CMD_INSERT ||
+											plan->onConflictAction == ONCONFLICT_UPDATE))
+		{
+			(void) scan_wrap(read, &state->ps, scan_returning);
+			return;
+		}
+	}
+}
+
+static bool
+scan_walk(PlanState * node, void *arg)
+{
+	switch (nodeTag(node))
+	{
+		case T_SeqScanState:
+		case T_SampleScanState:
+		case T_IndexScanState:
+		case T_IndexOnlyScanState:
+		case T_BitmapHeapScanState:
+		case T_TidScanState:
+		case T_TidRangeScanState:
+		case T_CustomScanState:
+			scan_watch_relation((ReadQuery *) arg, (ScanState *) node);
+			break;
+		case T_ModifyTableState:
+			scan_watch_changes((ReadQuery *) arg, (ModifyTableState *) node);
+			break;
+		default:
+			break;
+	}
+	return planstate_tree_walker(node, scan_walk, arg);
+}
+
+void
+read_scan_watch(ReadQuery *read)
+{
+	ListCell   *cell;
+
+	(void) scan_walk(read->query->planstate, read);
+	foreach(cell, read->query->estate->es_subplanstates)
+	{
+		if (lfirst(cell) != NULL)
+			(void) scan_walk(lfirst(cell), read);
+	}
+}
+
+void
+read_scan_forget(ReadQuery *read)
+{
+	ReadScan  **at = &active;
+	ListCell   *cell;
+
+	/* after an error it has not returned */
+	while (*at != NULL)
+	{
+		if ((*at)->query == read)
+			*at = (*at)->outer;
+		else
+			at = &(*at)->outer;
+	}
+	foreach(cell, read->nodes)
+	{
+		PlanState  *node = lfirst(cell);
+
+		(void) hash_search(scans, &node, HASH_REMOVE, NULL);
+	}
+	read->nodes = NIL;
+	last = NULL;
+}

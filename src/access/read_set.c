@@ -1,0 +1,263 @@
+/*
+ * read_set.c: gathering subjects, each once, by the bytes of its value.
+ *
+ * A subject's pseudonym is computed when it is first seen, so that nothing can go wrong with it
+ * later.  Rows of one subject often come one behind the other, which costs a comparison.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "catalog/pg_type.h"
+
+#include "access/read_set.h"
+#include "core/tree.h"
+#include "ledger/pseudonym.h"
+
+/* A value, as its bytes. */
+typedef struct ReadKey
+{
+	const char *data;
+	uint32		len;
+} ReadKey;
+
+typedef struct ReadSubject
+{
+	ReadKey		key;
+	uint32		hash;
+	char		status;
+} ReadSubject;
+
+#define SH_PREFIX subjects
+#define SH_ELEMENT_TYPE ReadSubject
+#define SH_KEY_TYPE ReadKey
+#define SH_KEY key
+#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) (key).data, (int) (key).len)
+#define SH_EQUAL(tb, a, b) ((a).len == (b).len && memcmp((a).data, (b).data, (a).len) == 0)
+#define SH_SCOPE static inline
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) (a)->hash
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+struct ReadSet
+{
+	MemoryContext context;
+	MemoryContext scratch;		/* of making a text */
+	MemoryContext memory;		/* of what follows */
+	subjects_hash *known;
+	ReadKey		last;			/* of the row before */
+	uint8	   *fresh;			/* pseudonyms that are new since they were taken */
+	uint32		nfresh;
+	uint32		room;
+	int64		rows;
+};
+
+void
+read_column_init(ReadColumn *column, Oid type, AttrNumber attribute, bool padded)
+{
+	Oid			base = getBaseType(type);
+	Oid			output;
+	bool		is_varlena;
+
+	column->attribute = attribute;
+	get_typlenbyval(type, &column->length, &column->by_value);
+	column->is_text = base == TEXTOID || base == VARCHAROID || base == BPCHAROID;
+	column->padded = padded;
+	getTypeOutputInfo(type, &output, &is_varlena);
+	fmgr_info_cxt(output, &column->output, CurrentMemoryContext);
+}
+
+static void
+set_start(ReadSet *set)
+{
+	MemoryContext old;
+
+	set->memory = AllocSetContextCreate(set->context, "medchain read subjects",
+										ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(set->memory);
+	set->known = subjects_create(set->memory, 64, NULL);
+	set->room = 16;
+	set->fresh = palloc((Size) set->room * HASH_LEN);
+	set->nfresh = 0;
+	set->last.data = NULL;
+	MemoryContextSwitchTo(old);
+}
+
+ReadSet *
+read_set_create(MemoryContext parent)
+{
+	ReadSet    *set = MemoryContextAllocZero(parent, sizeof(ReadSet));
+
+	set->context = parent;
+	set->scratch = AllocSetContextCreate(parent, "medchain read subject", ALLOCSET_SMALL_SIZES);
+	set_start(set);
+	return set;
+}
+
+/* The bytes of a value. */
+static ReadKey
+set_key(const ReadColumn *column, Datum *value)
+{
+	ReadKey		key;
+
+	if (column->by_value)
+	{
+		key.data = (const char *) value;
+		key.len = sizeof(Datum);
+	}
+	else if (column->length == -1)
+	{
+		key.data = VARDATA_ANY(DatumGetPointer(*value));
+		key.len = (uint32) VARSIZE_ANY_EXHDR(DatumGetPointer(*value));
+	}
+	else
+	{
+		key.data = DatumGetPointer(*value);
+		key.len = column->length > 0 ? (uint32) column->length : (uint32) strlen(key.data);
+	}
+	return key;
+}
+
+static void
+set_pseudonym(ReadSet *set, ReadColumn *column, Datum value, const ReadKey *key,
+			  uint8 pseudonym[HASH_LEN])
+{
+	MemoryContext old = MemoryContextSwitchTo(set->scratch);
+	const char *identity = key->data;
+	size_t		len = key->len;
+
+	if (!column->is_text)
+	{
+		identity = OutputFunctionCall(&column->output, value);
+		len = strlen(identity);
+	}
+	while (column->padded && len > 0 && identity[len - 1] == ' ')
+		len--;
+	pseudonym_of(identity, len, pseudonym);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(set->scratch);
+}
+
+static void
+set_add_fresh(ReadSet *set, const uint8 pseudonym[HASH_LEN])
+{
+	if (set->nfresh == set->room)
+	{
+		set->room *= 4;
+		set->fresh = repalloc_huge(set->fresh, (Size) set->room * HASH_LEN);
+	}
+	memcpy(set->fresh + (Size) set->nfresh * HASH_LEN, pseudonym, HASH_LEN);
+	set->nfresh++;
+}
+
+/* Of a row that is about somebody; no value here is packed. */
+static void
+set_note(ReadSet *set, ReadColumn *column, Datum value)
+{
+	ReadKey		key = set_key(column, &value);
+	ReadSubject *subject;
+	bool		found;
+	uint8		pseudonym[HASH_LEN];
+
+	if (set->last.data != NULL && set->last.len == key.len &&
+		memcmp(set->last.data, key.data, key.len) == 0)
+		return;
+	subject = subjects_lookup(set->known, key);
+	if (subject == NULL)
+	{
+		char	   *copy = MemoryContextAlloc(set->memory, Max(key.len, 1));
+
+		set_pseudonym(set, column, value, &key, pseudonym);
+		memcpy(copy, key.data, key.len);
+		key.data = copy;
+		subject = subjects_insert(set->known, key, &found);
+		set_add_fresh(set, pseudonym);
+	}
+	set->last = subject->key;
+}
+
+bool
+read_set_add(ReadSet *set, ReadColumn *column, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, column->attribute, &isnull);
+	Pointer		unpacked = NULL;
+
+	set->rows++;
+	if (isnull)
+		return true;
+	if (column->length == -1)
+	{
+		Pointer		plain = (Pointer) PG_DETOAST_DATUM_PACKED(value);
+
+		if (plain != DatumGetPointer(value))
+			unpacked = plain;
+		value = PointerGetDatum(plain);
+	}
+	set_note(set, column, value);
+	if (unpacked != NULL)
+		pfree(unpacked);
+	return set->known->members < READ_SET_MAX;
+}
+
+int64
+read_set_rows(const ReadSet *set)
+{
+	return set->rows;
+}
+
+uint32
+read_set_fresh(const ReadSet *set)
+{
+	return set->nfresh;
+}
+
+static int
+set_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, HASH_LEN);
+}
+
+const uint8 *
+read_set_sorted(ReadSet *set, uint8 root[HASH_LEN])
+{
+	TreeRange	tree;
+	uint8		leaf[HASH_LEN];
+	uint32		count = 0;
+
+	qsort(set->fresh, set->nfresh, HASH_LEN, set_compare);
+	/* values that differ may be one identity: blanks at the end, say */
+	for (uint32 i = 0; i < set->nfresh; i++)
+		if (i == 0 || memcmp(set->fresh + (Size) (count - 1) * HASH_LEN,
+							 set->fresh + (Size) i * HASH_LEN, HASH_LEN) != 0)
+		{
+			memmove(set->fresh + (Size) count * HASH_LEN, set->fresh + (Size) i * HASH_LEN,
+					HASH_LEN);
+			count++;
+		}
+	set->nfresh = count;
+	if (count < 2)
+		return set->fresh;
+	tree_range_init(&tree);
+	for (uint32 i = 0; i < count; i++)
+		if (!hash_leaf(set->fresh + (Size) i * HASH_LEN, HASH_LEN, leaf) ||
+			!tree_range_append(&tree, leaf))
+			elog(ERROR, "could not compute SHA-256");
+	if (!tree_range_root(&tree, root))
+		elog(ERROR, "could not compute SHA-256");
+	return set->fresh;
+}
+
+void
+read_set_taken(ReadSet *set)
+{
+	set->rows = 0;
+	set->nfresh = 0;
+	if (set->known->members < READ_SET_MAX)
+		return;
+	MemoryContextDelete(set->memory);
+	set_start(set);
+}
