@@ -83,7 +83,7 @@ static void
 claims_set_text(ClaimBatch *batch, int column, const char *text)
 {
 	batch->nulls[column][batch->count] = text == NULL;
-	batch->values[column][batch->count] = text != NULL ? CStringGetTextDatum(text) : (Datum) 0;
+	batch->values[column][batch->count] = text !=NULL ? CStringGetTextDatum(text) : (Datum) 0;
 }
 
 /* The values are in the current memory context, what is in the pool is read. */
