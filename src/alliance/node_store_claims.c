@@ -80,10 +80,10 @@ claims_set(ClaimBatch *batch, int column, Datum value)
 }
 
 static void
-claims_set_text(ClaimBatch *batch, int column, const char *text)
+claims_set_text(ClaimBatch *batch, int column, const char *string)
 {
-	batch->nulls[column][batch->count] = text == NULL;
-	batch->values[column][batch->count] = text !=NULL ? CStringGetTextDatum(text) : (Datum) 0;
+	batch->nulls[column][batch->count] = string == NULL;
+	batch->values[column][batch->count] = string != NULL ? CStringGetTextDatum(string) : (Datum) 0;
 }
 
 /* The values are in the current memory context, what is in the pool is read. */
