@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 
 #include "access/read_set.h"
+#include "compat.h"
 #include "core/tree.h"
 #include "ledger/pseudonym.h"
 

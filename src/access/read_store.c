@@ -10,8 +10,9 @@
 #include "utils/builtins.h"
 
 #include "access/read_store.h"
-#include "node/trusted.h"
+#include "compat.h"
 #include "core/hash.h"
+#include "node/trusted.h"
 #include "rows/row_insert.h"
 
 #define STORE_FEW 1024			/* up to so many are in one row */
