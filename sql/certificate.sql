@@ -143,3 +143,15 @@ SELECT subject, certificate_facts.issuer
         medchain.certificate_pem(decode(replace(encode(pg_temp.der(test.pem('long-name')), 'hex'),
             'e58cbb', 'fffefd'), 'hex'))));
 \set VERBOSITY default
+
+-- The certificates of trust anchors, one by one, whatever else is in the text
+SELECT what, (SELECT count(*) FROM medchain_internal.anchor_facts(pem) f
+              WHERE f.subject IS NOT NULL AND f.fingerprint IS NOT NULL) AS anchors
+    FROM (VALUES ('two', test.pem('ca') || test.pem('rogue-ca')),
+        ('a header', replace(test.pem('ca'), 'CATE-----' || chr(10) || 'M',
+            'CATE-----' || chr(10) || 'X-Note: a-b' || chr(10) || chr(10) || 'M')),
+        ('text', 'x-----BEGIN CERTIFICATE-----junk-----END CERTIFICATE-----' || chr(10)
+            || test.pem('ca') || 'and more'),
+        ('a damaged one', '-----BEGIN CERTIFICATE-----' || chr(10) || 'AAAA' || chr(10)
+            || '-----END CERTIFICATE-----' || chr(10) || test.pem('ca')),
+        ('nothing', ''), ('null', NULL)) c (what, pem);

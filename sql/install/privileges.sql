@@ -17,7 +17,7 @@ DECLARE
         "PUBLIC": ["leaf_hash", "merkle_root", "verify_inclusion", "verify_consistency",
                    "verify_signature", "verify_note",
                    "verify_certificate", "certificate_path", "certificate_pem", "crl_pem",
-                   "crl_facts", "crl_revocation", "certificate_facts", "key_facts",
+                   "crl_facts", "crl_revocation", "anchor_facts", "certificate_facts", "key_facts",
                    "current_member", "own_member", "may_query", "may_update",
                    "granted_subjects", "granted_subjects_as", "grant_cache_loads", "capture",
                    "capture_truncate",

@@ -38,6 +38,33 @@ COMMENT ON FUNCTION medchain.renew_anchors(text, int) IS
     'retired); before its certificate ends, or up to grace_days of the renewal before (90 if it '
     'did not say) after that; grace_days: the same for the next time; what was accepted stays so';
 
+-- Blocks begin with a line, as OpenSSL reads them; other text between them means nothing.  Never an
+-- error: a data centre may have put there what it likes, and who looks at the others has to see
+-- them.
+CREATE FUNCTION medchain_internal.anchor_facts(p_anchors text, OUT subject text, OUT issuer text,
+    OUT not_before timestamptz, OUT not_after timestamptz, OUT fingerprint bytea)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    block text;
+BEGIN
+    FOR block IN SELECT b FROM regexp_split_to_table(p_anchors,
+            '(?n)^(?=-----BEGIN CERTIFICATE-----)') b WHERE b ^@ '-----BEGIN CERTIFICATE-----' LOOP
+        BEGIN
+            SELECT f.subject, f.issuer, f.not_before, f.not_after, f.fingerprint
+                INTO subject, issuer, not_before, not_after, fingerprint
+                FROM medchain.certificate_facts(block) f;
+            RETURN NEXT;
+        EXCEPTION WHEN OTHERS THEN
+            CONTINUE;
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.anchor_facts(text) IS
+    'internal: what is in each certificate of a PEM text that can be read by itself';
+
 CREATE VIEW medchain.trust_anchors AS
 WITH sets AS (
     SELECT c.seq, c."time" AS since, lead(c."time") OVER (ORDER BY c.seq) AS until,
@@ -46,10 +73,7 @@ WITH sets AS (
     WHERE c.effective AND (c.kind = 'genesis' AND c.seq = 0 OR c.kind = 'anchors')),
 each AS (
     SELECT s.seq, s.since, s.until, f.*
-    FROM sets s
-    CROSS JOIN LATERAL regexp_matches(s.anchors,
-        '-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----', 'g') p(pem)
-    CROSS JOIN LATERAL medchain.certificate_facts(p.pem[1]) f)
+    FROM sets s CROSS JOIN LATERAL medchain_internal.anchor_facts(s.anchors) f)
 SELECT DISTINCT ON (e.fingerprint) e.subject, e.issuer, e.not_before, e.not_after,
        floor(extract(epoch FROM e.not_after - now()) / 86400)::int AS days_left,
        first_value(e.since) OVER (PARTITION BY e.fingerprint ORDER BY e.seq) AS since,
