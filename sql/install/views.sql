@@ -31,12 +31,18 @@ SELECT m.name AS member, p."position", p.subject, p.issuer, p.serial, p.not_befo
        floor(extract(epoch FROM p.not_after - now()) / 86400)::int AS days_left, p.is_anchor,
            encode(p.fingerprint, 'hex') AS fingerprint
 FROM medchain.member m
-     -- as anchors_ever(), which who looks here need not be allowed to call
-     CROSS JOIN (SELECT string_agg(s.anchors, E'\n' ORDER BY s.seq) AS trust_anchors
-                 FROM (SELECT c.body ->> 'trust_anchors' AS anchors, max(c.seq) AS seq
-                       FROM medchain.claim c JOIN medchain.local_node n ON c.origin = n.data_center
-                       WHERE c.kind = 'genesis' AND c.seq = 0 OR c.kind = 'anchors' AND c.effective
-                       GROUP BY 1) s) g
+     -- each that ever was one, once, and the newest of them: so many are read
+     CROSS JOIN (SELECT string_agg(a.pem, E'\n' ORDER BY a.seq) AS trust_anchors
+                 FROM (SELECT d.pem, d.seq FROM (
+                           SELECT DISTINCT ON (f.fingerprint) f.pem, c.seq
+                           FROM medchain.claim c
+                               JOIN medchain.local_node n ON c.origin = n.data_center
+                               CROSS JOIN LATERAL medchain_internal.anchor_facts(
+                                   c.body ->> 'trust_anchors') f
+                           WHERE c.kind = 'genesis' AND c.seq = 0
+                               OR c.kind = 'anchors' AND c.effective
+                           ORDER BY f.fingerprint, c.seq DESC) d
+                       ORDER BY d.seq DESC LIMIT 100) a) g
      CROSS JOIN LATERAL medchain.certificate_path(m.certificate, g.trust_anchors) p;
 COMMENT ON VIEW medchain.certificates IS
     'the certificates of each member, from its own (position 0) up to the trust anchor, with '

@@ -144,6 +144,14 @@ $alliance->wait_for($_, q{SELECT state = 'revoked' FROM medchain.members WHERE m
 $alliance->wait_for_equal_heads(qw(dc en new));
 is($alliance->sql('new', 'SELECT medchain.state_hash()'), $alliance->sql('dc', 'SELECT medchain.state_hash()'), 'a retired CA can still revoke');
 
+# more than can be read at once, and text that only looks like one
+renew('dc', ('nextca') x 60);
+renew('dc', ('nextca') x 61);
+$alliance->sql('dc', "SELECT medchain.renew_anchors(E'x-----BEGIN CERTIFICATE-----junk-----END CERTIFICATE-----\\n$nextca')");
+$alliance->wait_for_equal_heads(qw(dc en new));
+is($alliance->sql('new', q{SELECT string_agg(DISTINCT c.member, ',') FROM medchain.certificates c WHERE c.is_anchor}) ne '', 1, 'certificates are shown with many anchors');
+is(anchors('new'), anchors('dc'), 'and so are these');
+
 # ----- too late
 
 $alliance->wait_for('solo', "SELECT clock_timestamp() > to_timestamp($solo_ends)");

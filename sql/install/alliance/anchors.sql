@@ -42,19 +42,17 @@ COMMENT ON FUNCTION medchain.renew_anchors(text, int) IS
 -- error: a data centre may have put there what it likes, and who looks at the others has to see
 -- them.
 CREATE FUNCTION medchain_internal.anchor_facts(p_anchors text, OUT subject text, OUT issuer text,
-    OUT not_before timestamptz, OUT not_after timestamptz, OUT fingerprint bytea)
+    OUT not_before timestamptz, OUT not_after timestamptz, OUT fingerprint bytea, OUT pem text)
     RETURNS SETOF record
     LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
-DECLARE
-    block text;
 BEGIN
-    FOR block IN SELECT b FROM regexp_split_to_table(p_anchors,
+    FOR pem IN SELECT b FROM regexp_split_to_table(p_anchors,
             '(?n)^(?=-----BEGIN CERTIFICATE-----)') b WHERE b ^@ '-----BEGIN CERTIFICATE-----' LOOP
         BEGIN
             SELECT f.subject, f.issuer, f.not_before, f.not_after, f.fingerprint
                 INTO subject, issuer, not_before, not_after, fingerprint
-                FROM medchain.certificate_facts(block) f;
+                FROM medchain.certificate_facts(pem) f;
             RETURN NEXT;
         EXCEPTION WHEN OTHERS THEN
             CONTINUE;
@@ -63,7 +61,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION medchain_internal.anchor_facts(text) IS
-    'internal: what is in each certificate of a PEM text that can be read by itself';
+    'internal: what is in each certificate of a PEM text that can be read by itself, and its part '
+    'of the text';
 
 CREATE VIEW medchain.trust_anchors AS
 WITH sets AS (
