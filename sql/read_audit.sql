@@ -39,7 +39,10 @@ SELECT medchain.seal();
 CALL test.wait_for($$ SELECT EXISTS (SELECT FROM medchain.entry
     WHERE payload ~ '"charts are granted"') $$);
 SET client_min_messages = warning;
+-- statements have a fingerprint only where reads are recorded with one
+SELECT query_id IS NULL AS none FROM pg_stat_activity WHERE pid = pg_backend_pid();
 SET medchain.read_audit = strict;
+SELECT query_id IS NOT NULL AS one FROM pg_stat_activity WHERE pid = pg_backend_pid();
 
 --
 -- Every way to read

@@ -245,9 +245,8 @@ audit_prevent_parallel(QueryDesc *query)
 	query->plannedstmt = alone;
 }
 
-/* Is anything to be recorded, or that it is not? */
-static bool
-audit_is_on(void)
+bool
+read_audit_is_on(void)
 {
 	return setting_read_audit != READ_AUDIT_OFF || audit_said() != READ_AUDIT_OFF;
 }
@@ -262,7 +261,7 @@ audit_is_check(void)
 static void
 audit_executor_start(QueryDesc *queryDesc, int eflags)
 {
-	bool		concerned = audit_is_on() && !audit_is_check() &&
+	bool		concerned = read_audit_is_on() && !audit_is_check() &&
 	read_scan_concerned(queryDesc->plannedstmt);
 
 	if (concerned && IsParallelWorker())
@@ -298,7 +297,7 @@ audit_is_wanted(void)
 {
 	HomeStatus	home;
 
-	if (!audit_is_on())
+	if (!read_audit_is_on())
 		return false;
 	home = home_status();
 	return home != HOME_NONE && !(home == HOME_COPY && setting_read_audit == READ_AUDIT_OFF);
@@ -416,7 +415,7 @@ audit_executor_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
 
 	if (read != NULL && audit_is_wanted())
 		audit_watched_run(read, COMPAT_EXECUTOR_RUN_ARGUMENTS);
-	else if (audit_is_check())
+	else if (read_audit_is_on() && audit_is_check())
 		audit_check_run(COMPAT_EXECUTOR_RUN_ARGUMENTS);
 	else
 		audit_run(COMPAT_EXECUTOR_RUN_ARGUMENTS);
@@ -439,7 +438,6 @@ audit_executor_finish(QueryDesc *queryDesc)
 void
 read_audit_install(void)
 {
-	EnableQueryId();
 	previous_start = ExecutorStart_hook;
 	ExecutorStart_hook = audit_executor_start;
 	previous_run = ExecutorRun_hook;

@@ -7,4 +7,7 @@
 /* From _PG_init, while preloading. */
 extern void read_audit_install(void);
 
+/* Are reads of this session to be recorded, or that they are not?  Otherwise nothing changes. */
+extern bool read_audit_is_on(void);
+
 #endif

@@ -15,6 +15,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "access/read_audit.h"
 #include "access/read_copy.h"
 #include "access/read_scan.h"
 
@@ -85,7 +86,7 @@ copy_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 			 ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
 			 DestReceiver *dest, QueryCompletion *completion)
 {
-	if (IsA(statement->utilityStmt, CopyStmt))
+	if (IsA(statement->utilityStmt, CopyStmt) && read_audit_is_on())
 	{
 		CopyStmt   *copy = (CopyStmt *) statement->utilityStmt;
 		CopyStmt   *instead = copy->is_from || copy->relation == NULL ? NULL :

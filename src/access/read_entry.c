@@ -16,6 +16,7 @@
 #include "access/identity.h"
 #include "access/read_entry.h"
 #include "core/encode.h"
+#include "ledger/payload.h"
 #include "node/settings.h"
 
 #define ENTRY_QUERY_MAX (64 * 1024) /* bytes of a query's text; of a longer one its hash */
@@ -44,15 +45,6 @@ entry_add_text(StringInfo out, const char *name, const char *value)
 }
 
 static void
-entry_add_hash(StringInfo out, const char *name, const uint8 hash[HASH_LEN])
-{
-	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
-
-	encode_hex(hash, HASH_LEN, hex);
-	appendStringInfo(out, ",\"%s\":\"%s\"", name, hex);
-}
-
-static void
 entry_add_query(StringInfo out, const char *query)
 {
 	uint8		hash[HASH_LEN];
@@ -62,7 +54,7 @@ entry_add_query(StringInfo out, const char *query)
 	if (strlen(query) <= ENTRY_QUERY_MAX)
 		entry_add_text(out, "query", query);
 	else if (hash_sha256(query, strlen(query), hash))
-		entry_add_hash(out, "query_hash", hash);
+		payload_add_hash(out, "query_hash", hash);
 }
 
 void
@@ -79,7 +71,7 @@ read_context_fill(ReadContext *context, const char *operation, const char *query
 	if (MyProcPort != NULL)
 		entry_add_text(&out, "address", MyProcPort->remote_host);
 	if (identity_certificate(certificate))
-		entry_add_hash(&out, "certificate", certificate);
+		payload_add_hash(&out, "certificate", certificate);
 	entry_add_text(&out, "end_user", setting_end_user);
 	entry_add_text(&out, "request_id", setting_request_id);
 	entry_add_text(&out, "purpose", setting_purpose);
@@ -105,7 +97,7 @@ read_entry_add(StringInfo message, const ReadContext *context, const char *relat
 					 ",\"subjects\":%u", outcomes[outcome], basis,
 					 set ? read_set_rows(set) : 0, count);
 	if (count > 1)
-		entry_add_hash(&body, "root", root);
+		payload_add_hash(&body, "root", root);
 	appendStringInfoString(&body, context->fields);
 	appendStringInfoChar(&body, '}');
 	audit_message_add(message, append_text(&context->author, "access", body.data,

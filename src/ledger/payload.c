@@ -52,6 +52,15 @@ payload_append_time(StringInfo out, TimestampTz time)
 	appendBinaryStringInfo(out, text, (int) (at - text));
 }
 
+void
+payload_add_hash(StringInfo json, const char *name, const uint8_t hash[HASH_LEN])
+{
+	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
+
+	encode_hex(hash, HASH_LEN, hex);
+	appendStringInfo(json, ",\"%s\":\"%s\"", name, hex);
+}
+
 char *
 payload_build(const char *kind, const char *origin, const pg_uuid_t *id, TimestampTz time,
 			  const char *actor, const char *role, const uint8_t *subject, const char *body)

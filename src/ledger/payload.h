@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 #include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
 #include "utils/uuid.h"
 #include "rules/entry.h"
 
@@ -20,6 +21,9 @@ typedef struct PayloadFields
 	bool		has_subject;
 	uint8_t		subject[HASH_LEN];
 } PayloadFields;
+
+/* Append ,"name":"hex of the hash" to an object that has a field before. */
+extern void payload_add_hash(StringInfo json, const char *name, const uint8_t hash[HASH_LEN]);
 
 /* Build the payload text. subject may be NULL.  palloc'd. */
 extern char *payload_build(const char *kind, const char *origin, const pg_uuid_t *id,

@@ -15,6 +15,7 @@
 #include "postmaster/bgworker_internals.h"
 #include "utils/guc.h"
 
+#include "compat.h"
 #include "core/block.h"
 #include "core/certificate.h"
 #include "node/settings.h"
@@ -54,6 +55,9 @@ static void
 settings_read_audit(int value, void *extra)
 {
 	setting_read_audit_most = Max(setting_read_audit_most, value);
+	/* what is recorded has a fingerprint; where nothing is, nobody pays for one */
+	if (value != READ_AUDIT_OFF)
+		EnableQueryId();
 }
 
 static void

@@ -23,6 +23,7 @@
 
 #include "compat.h"
 #include "core/encode.h"
+#include "ledger/payload.h"
 #include "node/trusted.h"
 #include "rows/row_commitment.h"
 #include "rows/row_entry.h"
@@ -213,15 +214,6 @@ row_proof_word(const RowImage *image, const RowTable *table, RowWord *word)
 	trusted_end(&scope);
 }
 
-static void
-row_proof_hex(StringInfo json, const char *name, const uint8_t hash[HASH_LEN])
-{
-	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
-
-	encode_hex(hash, HASH_LEN, hex);
-	appendStringInfo(json, ",\"%s\":\"%s\"", name, hex);
-}
-
 /* What leads from the row's item to the root in the entry. */
 static void
 row_proof_set(StringInfo json, const RowWord *word)
@@ -245,9 +237,9 @@ row_proof_set(StringInfo json, const RowWord *word)
 				 errhint("medchain.verify() says where.")));
 	appendStringInfo(json, ",\"set\":{\"operation\":\"%s\",\"index\":%lld",
 					 row_item_word(word->item.operation), (long long) word->place);
-	row_proof_hex(json, "row", word->item.row);
+	payload_add_hash(json, "row", word->item.row);
 	if (row_item_has_previous(word->item.operation))
-		row_proof_hex(json, "previous", word->item.previous);
+		payload_add_hash(json, "previous", word->item.previous);
 	appendStringInfoString(json, ",\"hashes\":[");
 	for (int i = 0; i < nhashes; i++)
 	{
