@@ -18,8 +18,8 @@ typedef void (*LatestRow) (TupleTableSlot *slot, void *arg);
 /*
  * Run a SELECT in a trusted scope over the newest committed data, and what this transaction did
  * itself. plan: static in the caller; kept for the session.  options: CURSOR_OPT_GENERIC_PLAN for
- * lookups that are repeated, CURSOR_OPT_CUSTOM_PLAN where there may be few rows or very many.  No
- * argument is null.
+ * lookups that are repeated, CURSOR_OPT_CUSTOM_PLAN where there may be few rows or very many: then
+ * by index, whatever statistics say, so that it costs what these rows cost.  No argument is null.
  */
 extern void latest_query(SPIPlanPtr *plan, int options, const char *sql,
 						 int nargs, Oid *types, Datum *values, LatestRow row, void *arg);

@@ -179,7 +179,7 @@ crl_find(const char *crl_text, size_t crl_len, const char *certificates, size_t 
 	/* as for their verification: what passed there must not fail here */
 	fine = crl != NULL && path != NULL && roots != NULL &&
 		certificate_read(certificates, certificates_len, "certificate", path, error) &&
-		certificate_read(anchors, anchors_len, "trust anchors", roots, error);
+		certificate_read_many(anchors, anchors_len, "trust anchors", roots, error);
 	certificate = fine ? sk_X509_value(path, 0) : NULL;
 	memset(revocation, 0, sizeof(*revocation));
 	/* up the path; the number of steps is bounded, as an intermediate may have signed itself */

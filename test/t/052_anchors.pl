@@ -151,6 +151,8 @@ $alliance->sql('dc', "SELECT medchain.renew_anchors(E'x-----BEGIN CERTIFICATE---
 $alliance->wait_for_equal_heads(qw(dc en new));
 is($alliance->sql('new', q{SELECT string_agg(DISTINCT c.member, ',') FROM medchain.certificates c WHERE c.is_anchor}) ne '', 1, 'certificates are shown with many anchors');
 is(anchors('new'), anchors('dc'), 'and so are these');
+$crl = $alliance->revoke('late', strftime('%y%m%d%H%M%SZ', gmtime time), ca => 'nextca');
+like($alliance->sql('dc', "SELECT medchain.add_crl('$crl')"), qr/^[0-9a-f-]{36}$/, 'and lists can be added');
 
 # ----- too late
 
