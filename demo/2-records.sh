@@ -58,7 +58,8 @@ expect "the table is as the ledger says" data-centre "SELECT count(*) FROM medch
 tell <<'TEXT'
 Who may connect: hospitals' servers log in as "records" with their member certificate,
 which says who they are; "app_a" is a program of hospital-a's which logs in with a
-password, and is bound to hospital-a on the ledger.
+password, and is bound to hospital-a on the ledger. What a protocol grants for a purpose is
+open to a session that states it: here treatment, TREAT.
 TEXT
 app_a_password=$(openssl rand -hex 16)
 client data-centre -q <<<"CREATE ROLE app_a LOGIN PASSWORD '$app_a_password'" || broken "could not create the role app_a"
@@ -68,6 +69,7 @@ sql data-centre <<'SQL'
 CREATE ROLE records LOGIN;
 GRANT SELECT, UPDATE ON diagnosis TO records, app_a;
 SELECT medchain.bind_role('app_a', 'hospital-a');
+ALTER ROLE app_a SET medchain.purpose = 'TREAT';
 SQL
 
 tell <<'TEXT'
@@ -80,7 +82,7 @@ for node in hospital-a hospital-b; do
 		CREATE ROLE clinician LOGIN IN ROLE medchain_member;
 		CREATE SERVER data_centre FOREIGN DATA WRAPPER postgres_fdw
 		    OPTIONS (host 'data-centre', hostaddr '127.0.0.1', port '${port[data-centre]}', dbname '$database',
-		             sslmode 'verify-full', sslrootcert 'ca.crt');
+		             sslmode 'verify-full', sslrootcert 'ca.crt', options '-c medchain.purpose=TREAT');
 		CREATE USER MAPPING FOR clinician SERVER data_centre
 		    OPTIONS (user 'records', sslcert 'node.crt', sslkey 'node.key', password_required 'false');
 		CREATE FOREIGN TABLE diagnosis (case_no int, patient_id text, station text,

@@ -18,7 +18,7 @@ GRANT SELECT ON examinee TO desk;
 SQL
 sql end-node/desk <<'SQL'
 SELECT count(medchain.issue_protocol(patient_id, 'Hospital A, my station, may read and update my screening records.',
-    grants => '[{"grantee": "hospital-a", "operations": ["query", "update"], "purpose": "screening",
+    grants => '[{"grantee": "hospital-a", "operations": ["query", "update"], "purpose": "TREAT",
                  "records": ["public.diagnosis"]}]',
     data_index => jsonb_build_array(jsonb_build_object('holder', 'data-centre', 'relation', 'public.diagnosis',
                                                        'key', jsonb_build_object('case_no', case_no))),
@@ -32,7 +32,7 @@ Every tenth examinee wants a second opinion: hospital-b may look, and not touch.
 TEXT
 sql end-node/desk <<'SQL'
 SELECT count(medchain.issue_protocol(patient_id, 'Hospital B may read my screening records for a second opinion.',
-    grants => '[{"grantee": "hospital-b", "operations": ["query"], "purpose": "second opinion"}]',
+    grants => '[{"grantee": "hospital-b", "operations": ["query"], "purpose": "TREAT"}]',
     data_index => '[{"holder": "data-centre", "relation": "public.diagnosis"}]'))
 FROM examinee WHERE patient_id LIKE 'P___1';
 SQL
@@ -43,7 +43,7 @@ P0007 is referred from a to b: for 30 days hospital-b may do what the station ma
 TEXT
 sql end-node/desk <<'SQL'
 SELECT medchain.issue_protocol('P0007', 'I am referred from hospital A to hospital B.',
-    grants => '[{"grantee": "hospital-b", "operations": ["query", "update"], "purpose": "referral"}]',
+    grants => '[{"grantee": "hospital-b", "operations": ["query", "update"], "purpose": "TREAT"}]',
     data_index => '[{"holder": "data-centre", "relation": "public.diagnosis", "key": {"case_no": 7}}]',
     valid => tstzrange(now(), now() + interval '30 days')) AS referral \gset
 SELECT p.state, p.protocol_text, upper(p.valid) - lower(p.valid) AS "for",

@@ -6,7 +6,8 @@
  * sorts, hashes or materialises has read its input at the first FETCH, and
  * would go on handing out rows whose grant is gone.  There is no way to ask again
  * for those, so such a cursor ends with an error once any grant of the member
- * was withdrawn or has run out.  (A cursor WITH HOLD that was stored at commit is
+ * was withdrawn or has run out, or the session states another purpose than that for which
+ * the rows were read.  (A cursor WITH HOLD that was stored at commit is
  * a finished result, as if the client had fetched it all.)
  */
 #include "postgres.h"
@@ -21,6 +22,7 @@
 
 #include "access/cursor.h"
 #include "access/grant_cache.h"
+#include "node/settings.h"
 #include "node/shared.h"
 
 /* A query of a protected table that was run in part; lives, and dies, in its executor context. */
@@ -29,6 +31,8 @@ typedef struct OpenQuery
 	dlist_node	link;
 	QueryDesc  *query;
 	uint64		withdrawals;	/* grant_cache_withdrawals() that it accounts for */
+	uint64		purposes;		/* setting_purpose_changes, the same */
+	char	   *purpose;		/* for which its rows were read */
 	MemoryContextCallback closed;
 } OpenQuery;
 
@@ -72,6 +76,24 @@ cursor_opened(QueryDesc *query)
 
 	/* from here on: what is withdrawn before the rows are read concerns nobody */
 	open->withdrawals = grant_cache_withdrawals();
+	open->purpose = MemoryContextStrdup(query->estate->es_query_cxt, setting_purpose);
+	open->purposes = setting_purpose_changes;
+}
+
+/* Does the session state another purpose than that for which some of its rows may be open? */
+static bool
+cursor_purpose_is_gone(OpenQuery *open)
+{
+	bool		gone;
+
+	if (open->purposes == setting_purpose_changes)
+		return false;
+	open->purposes = setting_purpose_changes;
+	if (strcmp(open->purpose, setting_purpose) == 0)
+		return false;
+	gone = grant_cache_needs(open->purpose);
+	open->purpose = MemoryContextStrdup(open->query->estate->es_query_cxt, setting_purpose);
+	return gone;
 }
 
 /*
@@ -158,6 +180,7 @@ cursor_check(QueryDesc *query, bool partial)
 {
 	OpenQuery  *open;
 	uint64		withdrawals;
+	bool		gone;
 
 	if (query->operation != CMD_SELECT || shared_state == NULL)
 		return;
@@ -171,12 +194,15 @@ cursor_check(QueryDesc *query, bool partial)
 	}
 
 	withdrawals = grant_cache_withdrawals();
-	if (withdrawals == open->withdrawals)
+	gone = cursor_purpose_is_gone(open);
+	if (withdrawals == open->withdrawals && !gone)
 		return;
 	if (query->plannedstmt->subplans != NIL || cursor_holds_rows(query->plannedstmt->planTree))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("access was withdrawn while this cursor was open"),
+				 gone ? errdetail("The cursor holds rows that were read for another purpose "
+								  "(medchain.purpose).") :
 				 errdetail("The cursor holds rows that were read under grants of which some are "
 						   "not valid any more."),
 				 errhint("Run the query again.")));

@@ -26,6 +26,7 @@
 #include "access/protection.h"
 #include "compat.h"
 #include "ledger/pseudonym.h"
+#include "node/settings.h"
 
 /* A single question costs about as much as loading so many grants. */
 #define GRANTS_PER_QUESTION 5
@@ -69,7 +70,9 @@ typedef struct Load
 
 #define GRANT_COLUMNS \
 	"g.subject, g.query, g.update, g.records, g.valid, g.protocol_valid, " \
-	"g.member_valid, g.issuer_valid"
+	"g.member_valid, g.issuer_valid, g.purpose"
+#define GRANT_PURPOSE 8			/* and what comes behind them */
+#define GRANT_IDENTITY 9
 
 static void
 grant_cache_row(Load *load, uint32 *head, Datum *values, bool *nulls)
@@ -86,7 +89,7 @@ grant_cache_row(Load *load, uint32 *head, Datum *values, bool *nulls)
 	if (operations == 0 || validity.to <= validity.from || validity.to <= load->clock)
 		return;
 	*head = grant_table_add(load->table, *head, validity, operations, nulls[3] ? (Datum) 0 :
-							values[3]);
+							values[3], nulls[GRANT_PURPOSE] ? (Datum) 0 : values[GRANT_PURPOSE]);
 	if (validity.from > load->clock)
 		load->horizon = Min(load->horizon, validity.from);
 	load->horizon = Min(load->horizon, validity.to);
@@ -106,12 +109,12 @@ grant_cache_row_of_all(TupleTableSlot *slot, void *arg)
 	Load	   *load = (Load *) arg;
 	uint32	   *head;
 
-	if (slot->tts_isnull[8])
+	if (slot->tts_isnull[GRANT_IDENTITY])
 		head = grant_table_enter_pseudonym(load->table,
 									 (uint8 *) VARDATA_ANY(DatumGetByteaPP(slot->tts_values[0])));
 	else
 	{
-		text	   *identity = DatumGetTextPP(slot->tts_values[8]);
+		text	   *identity = DatumGetTextPP(slot->tts_values[GRANT_IDENTITY]);
 
 		head = grant_table_enter(load->table, VARDATA_ANY(identity), VARSIZE_ANY_EXHDR(identity));
 	}
@@ -310,6 +313,7 @@ grant_cache_evaluate(uint32 head, uint8 operation, Oid relation, TimestampTz clo
 		const Grant *grant = grant_table_grant(cache.table, i);
 
 		if ((grant->operations & operation) != 0 && validity_contains(&grant->validity, clock) &&
+			grant_table_serves(cache.table, grant, setting_purpose) &&
 			(grant->records == 0 || !OidIsValid(relation) ||
 			 grant_table_covers(cache.table, grant, protection_relation_name(relation))))
 			return true;
@@ -517,6 +521,12 @@ grant_cache_subjects(uint8 operation, Oid relation, int64 *count)
 		  grant_cache_compare);
 	*count = collection.count;
 	return collection.subjects;
+}
+
+bool
+grant_cache_needs(const char *purpose)
+{
+	return grant_cache_refresh() && cache.table != NULL && grant_table_needs(cache.table, purpose);
 }
 
 uint64

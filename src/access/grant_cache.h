@@ -8,7 +8,8 @@
 #include "access/grant_table.h"
 
 /*
- * May the current member, by the clock of the statement, do that with the
+ * May the current member, by the clock of the statement and for the purpose that the session
+ * states, do that with the
  * records of the subject in this relation (InvalidOid: with any record)?
  */
 extern bool grant_cache_allows(const char *identity, size_t len, uint8 operation, Oid relation);
@@ -29,6 +30,9 @@ typedef struct GrantedSubject
 } GrantedSubject;
 
 extern GrantedSubject *grant_cache_subjects(uint8 operation, Oid relation, int64 *count);
+
+/* Has the current member a grant, of those that were looked at, for this purpose alone? */
+extern bool grant_cache_needs(const char *purpose);
 
 /*
  * How often the current member lost a grant, by revocation or by time.  Only

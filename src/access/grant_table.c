@@ -18,6 +18,7 @@
 
 #define SUBJECT_INLINE 16
 #define RECORD_SETS_COMPARED 64
+#define PURPOSES_COMPARED 64
 
 /* The bytes of an identity or pseudonym: inside, or behind a pointer if they are more than fit. */
 typedef struct SubjectKey
@@ -96,6 +97,9 @@ struct GrantTable
 	RecordSet  *records;		/* [0] is not used */
 	uint32		nrecords;
 	uint32		max_records;
+	char	  **purposes;		/* [0] is not used */
+	uint32		npurposes;
+	uint32		max_purposes;
 };
 
 GrantTable *
@@ -114,6 +118,7 @@ grant_table_create(MemoryContext parent)
 	table->max_records = 4;
 	table->records = MemoryContextAlloc(context, table->max_records * sizeof(RecordSet));
 	table->nrecords = 1;
+	table->npurposes = 1;
 	return table;
 }
 
@@ -199,8 +204,31 @@ grant_table_records(GrantTable *table, Datum records)
 	return table->nrecords++;
 }
 
+/* Most members have grants for the same few purposes, or for none. */
+static uint32
+grant_table_purpose(GrantTable *table, const char *purpose)
+{
+	for (uint32 i = table->npurposes; i-- > 1 && table->npurposes - i <= PURPOSES_COMPARED;)
+	{
+		if (strcmp(table->purposes[i], purpose) == 0)
+			return i;
+	}
+	if (table->npurposes >= table->max_purposes)
+	{
+		Size		size = (Size) Max(table->max_purposes * 2, 4);
+
+		table->purposes = table->purposes == NULL ?
+			MemoryContextAlloc(table->context, size * sizeof(char *)) :
+			repalloc_huge(table->purposes, size * sizeof(char *));
+		table->max_purposes = (uint32) size;
+	}
+	table->purposes[table->npurposes] = MemoryContextStrdup(table->context, purpose);
+	return table->npurposes++;
+}
+
 uint32
-grant_table_add(GrantTable *table, uint32 head, Validity validity, uint8 operations, Datum records)
+grant_table_add(GrantTable *table, uint32 head, Validity validity, uint8 operations, Datum records,
+				Datum purpose)
 {
 	Grant	   *grant;
 
@@ -220,6 +248,9 @@ grant_table_add(GrantTable *table, uint32 head, Validity validity, uint8 operati
 	grant->records = 0;
 	if (records != (Datum) 0)
 		grant->records = grant_table_records(table, records);
+	grant->purpose = 0;
+	if (purpose != (Datum) 0)
+		grant->purpose = grant_table_purpose(table, TextDatumGetCString(purpose));
 	return table->ngrants++;
 }
 
@@ -307,6 +338,24 @@ grant_table_covers(const GrantTable *table, const Grant *grant, const char *rela
 	return record_set_contains(&table->records[grant->records], relation);
 }
 
+bool
+grant_table_serves(const GrantTable *table, const Grant *grant, const char *purpose)
+{
+	return grant->purpose == 0 ||
+		(purpose[0] != '\0' && strcmp(table->purposes[grant->purpose], purpose) == 0);
+}
+
+bool
+grant_table_needs(const GrantTable *table, const char *purpose)
+{
+	for (uint32 i = 1; i < table->npurposes; i++)
+	{
+		if (strcmp(table->purposes[i], purpose) == 0)
+			return true;
+	}
+	return false;
+}
+
 int64
 grant_table_identities(const GrantTable *table)
 {
@@ -388,6 +437,10 @@ grant_table_includes(const GrantTable *other, uint32 other_head,
 
 			found = validity_contains(&candidate->validity, clock) &&
 				(grant->operations & ~candidate->operations) == 0 &&
+				(candidate->purpose == 0 ||
+				 (grant->purpose != 0 &&
+				  strcmp(other->purposes[candidate->purpose],
+						 table->purposes[grant->purpose]) == 0)) &&
 				(candidate->records == 0 ||
 				 (grant->records != 0 &&
 				  record_set_equal(&other->records[candidate->records],

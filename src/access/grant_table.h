@@ -19,6 +19,7 @@ typedef struct Grant
 	Validity	validity;
 	uint32		records;		/* see grant_table_records() */
 	uint32		next;			/* of the same subject, 0: no more */
+	uint32		purpose;		/* see grant_table_serves(); 0: any */
 	uint8		operations;
 } Grant;
 
@@ -31,10 +32,10 @@ extern void grant_table_free(GrantTable *table);
 
 /*
  * Add a grant to the list that starts at head (0: a new list); returns the new
- * head.  records: text[] of relations, or 0 for all.
+ * head.  records: text[] of relations, or 0 for all; purpose: text, or 0 for any.
  */
 extern uint32 grant_table_add(GrantTable *table, uint32 head, Validity validity, uint8 operations,
-							  Datum records);
+							  Datum records, Datum purpose);
 
 /*
  * Where a subject's list of grants starts is kept here: *head, 0 for a subject known to have none.
@@ -49,6 +50,12 @@ extern const Grant *grant_table_grant(const GrantTable *table, uint32 index);
 
 /* May a grant be used for records of this relation (NULL: any at all)? */
 extern bool grant_table_covers(const GrantTable *table, const Grant *grant, const char *relation);
+
+/* Is a grant good for this purpose, which is the same to the byte (empty: none is stated)? */
+extern bool grant_table_serves(const GrantTable *table, const Grant *grant, const char *purpose);
+
+/* Is there a grant that is good for this purpose alone? */
+extern bool grant_table_needs(const GrantTable *table, const char *purpose);
 
 /*
  * How many identities have been entered, subjects without grants included; pseudonyms without

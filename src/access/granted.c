@@ -19,6 +19,7 @@
 
 #include "access/grant_cache.h"
 #include "access/statement.h"
+#include "node/settings.h"
 #include "node/shared.h"
 #include "node/shown.h"
 
@@ -32,6 +33,7 @@
 typedef struct Granted
 {
 	uint64		run;			/* in that executor run; 0: in none */
+	uint64		purposes;		/* setting_purpose_changes then */
 	uint8		operation;
 	Oid			relation;
 	MemoryContext context;		/* of the array */
@@ -155,13 +157,15 @@ granted_answer(FunctionCallInfo fcinfo, Oid type)
 												 ALLOCSET_DEFAULT_SIZES);
 		fcinfo->flinfo->fn_extra = granted;
 	}
-	else if (run != 0 && granted->run == run && granted->operation == operation &&
+	else if (run != 0 && granted->run == run &&
+			 granted->purposes == setting_purpose_changes && granted->operation == operation &&
 			 granted->relation == relation)
 		return granted->array;
 	granted->run = 0;
 	MemoryContextReset(granted->context);
 	granted->array = granted_make(type, operation, relation, granted->context);
 	granted->operation = operation;
+	granted->purposes = setting_purpose_changes;
 	granted->relation = relation;
 	granted->run = run;
 	return granted->array;

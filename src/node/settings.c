@@ -37,6 +37,7 @@ bool		setting_read_audit_query_text;
 char	   *setting_end_user;
 char	   *setting_request_id;
 char	   *setting_purpose;
+uint64		setting_purpose_changes = 0;
 
 static const struct config_enum_entry crl_policies[] = {
 	{"strict", CERTIFICATE_CRL_STRICT, false},
@@ -58,6 +59,12 @@ settings_read_audit(int value, void *extra)
 	/* what is recorded has a fingerprint; where nothing is, nobody pays for one */
 	if (value != READ_AUDIT_OFF)
 		EnableQueryId();
+}
+
+static void
+settings_purpose(const char *value, void *extra)
+{
+	setting_purpose_changes++;
 }
 
 static void
@@ -97,9 +104,10 @@ settings_define_audit(void)
 
 	DefineCustomStringVariable("medchain.purpose",
 							   "For what records are read, such as a code of HL7 v3 PurposeOfUse.",
+							   "What a protocol grants for a purpose is open where this is it. "
 							   "Recorded as claimed.",
 							   &setting_purpose, "",
-							   PGC_USERSET, 0, NULL, NULL, NULL);
+							   PGC_USERSET, 0, NULL, settings_purpose, NULL);
 }
 
 /* Half of the cores. */

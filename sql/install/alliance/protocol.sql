@@ -92,7 +92,7 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = 'grants must be a JSON array',
             HINT = 'For example: [{"grantee": "hospital-a", "operations": ["query", "update"], '
-                '"purpose": "treatment"}].';
+                '"purpose": "TREAT"}].';
     END IF;
     FOR g IN SELECT value, ordinality FROM jsonb_array_elements(grants) WITH ORDINALITY LOOP
         PERFORM require_element('grants', g.ordinality, g.value,
