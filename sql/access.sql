@@ -292,7 +292,8 @@ SET medchain.wait_for_seal = on;
 SELECT medchain.protect('padded', 'patient');
 UPDATE padded SET at = '2026-01-01' WHERE id = 1;
 RESET medchain.wait_for_seal;
-SELECT kind, count(*) FROM medchain.entry WHERE subject = medchain.pseudonym('P1001')
+SELECT kind, count(*) FROM medchain.entry WHERE kind ~ '^row[.]'
+    AND subject = medchain.pseudonym('P1001')
     AND payload::jsonb -> 'body' ->> 'relation' = 'public.padded' GROUP BY 1 ORDER BY 1;
 GRANT SELECT, UPDATE ON padded TO regress_a;
 \c - regress_a

@@ -22,6 +22,8 @@ BEGIN
 END
 $$;
 CREATE TABLE test.shown (id uuid PRIMARY KEY);
+INSERT INTO test.shown SELECT id FROM medchain.entry WHERE kind = 'access'
+    UNION SELECT id FROM medchain.pending WHERE kind = 'access';
 CREATE TABLE chart (id int PRIMARY KEY, patient text, note text, grade int);
 CREATE INDEX chart_grade ON chart (grade);
 CREATE INDEX chart_patient ON chart (patient) INCLUDE (grade);
@@ -39,15 +41,19 @@ SELECT medchain.seal();
 CALL test.wait_for($$ SELECT EXISTS (SELECT FROM medchain.entry
     WHERE payload ~ '"charts are granted"') $$);
 SET client_min_messages = warning;
--- statements have a fingerprint only where reads are recorded with one
+-- a session's statements have a fingerprint from the first one on that may read protected rows
+SHOW medchain.read_audit;
 SELECT query_id IS NULL AS none FROM pg_stat_activity WHERE pid = pg_backend_pid();
-SET medchain.read_audit = strict;
-SELECT query_id IS NOT NULL AS one FROM pg_stat_activity WHERE pid = pg_backend_pid();
 
 --
 -- Every way to read
 --
 SELECT note FROM chart WHERE id = 1;
+SELECT query_id IS NOT NULL AS one FROM pg_stat_activity WHERE pid = pg_backend_pid();
+SELECT e.payload::jsonb -> 'body' ? 'query_id' AS the_first_too FROM (
+    SELECT id, payload FROM medchain.entry WHERE kind = 'access'
+    UNION ALL SELECT id, payload FROM medchain.pending WHERE kind = 'access') e
+    ORDER BY e.id DESC LIMIT 1;
 SELECT * FROM test.accesses();
 SELECT count(*), count(DISTINCT patient) FROM chart WHERE id <= 40;
 SELECT * FROM test.accesses();
@@ -72,7 +78,6 @@ SELECT max(note) FROM chart WHERE grade = 7;
 SELECT * FROM test.accesses();
 RESET ALL;
 SET client_min_messages = warning;
-SET medchain.read_audit = strict;
 SELECT count(*) FROM chart WHERE ctid = '(0,1)';
 SELECT count(*) > 0 AS sampled FROM chart TABLESAMPLE SYSTEM (100);
 SELECT * FROM test.accesses();
@@ -183,14 +188,34 @@ ROLLBACK;
 --
 -- Members, and what they may not
 --
-ALTER DATABASE :"data_centre" SET medchain.read_audit = strict;
 \c - regress_a
 SELECT count(*) FROM chart;
+SELECT grade FROM chart WHERE patient = 'R1' ORDER BY grade LIMIT 1;
 SELECT test.state_of('SET medchain.read_audit = off');
 SELECT test.state_of('UPDATE chart SET patient = ''R7'' WHERE id = 1');
 \c - :superuser
 SET client_min_messages = warning;
 SELECT * FROM test.accesses();
+-- and what it was decided on: protocol and version
+SELECT medchain.seal();
+SELECT e.payload::jsonb #>> '{body,operation}' AS operation, p.identity,
+    e.payload::jsonb #> '{body,version}' = to_jsonb(p.version) AS version
+    FROM medchain.entry e JOIN medchain.protocols p
+    ON p.protocol::text = e.payload::jsonb #>> '{body,protocol}' AND p.subject = e.subject
+    WHERE e.kind = 'access' AND e.payload::jsonb #>> '{body,relation}' = 'public.chart'
+    ORDER BY e.seq;
+SELECT e.id FROM medchain.entry e JOIN medchain.read_set s ON s.entry = e.id AND s.width = 56
+    WHERE e.payload::jsonb #>> '{body,relation}' = 'public.chart'
+    ORDER BY e.seq DESC LIMIT 1 \gset
+SELECT p.identity, p.version = r.version AS version,
+    EXISTS (SELECT FROM medchain.reads_of(r.subject) f
+            WHERE (f.entry, f.place, f.protocol) = (:'id', r.place, r.protocol)) AS found
+    FROM medchain.read_set_subjects(:'id') r JOIN medchain.protocols p
+    ON p.protocol = r.protocol AND p.subject = r.subject ORDER BY 1;
+SELECT e.payload::jsonb #>> '{body,root}' = encode((SELECT medchain.merkle_root(array_agg(
+        r.subject || uuid_send(r.protocol) || int8send(r.version) ORDER BY r.place))
+    FROM medchain.read_set_subjects(e.id) r), 'hex') AS "is their root"
+    FROM medchain.entry e WHERE e.id = :'id';
 
 --
 -- Not recording is on the ledger
@@ -208,7 +233,6 @@ SELECT payload::jsonb ->> 'role' AS role, payload::jsonb #>> '{body,read_audit}'
     UNION ALL SELECT id, kind, payload FROM medchain.pending) e
     WHERE kind = 'access.setting' AND payload ~ :'superuser' ORDER BY id DESC LIMIT 3;
 
-ALTER DATABASE :"data_centre" RESET medchain.read_audit;
 DROP TABLE chart, crowd;
 DROP FUNCTION test.accesses;
 DROP TABLE test.shown;

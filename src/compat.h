@@ -55,6 +55,18 @@
 #include "varatt.h"
 #endif
 
+/* 16 takes the query's text from elsewhere, 19 lets nobody change what it has found. */
+#if PG_VERSION_NUM >= 160000
+#define compat_jumble_query(query, text) JumbleQuery(query)
+#else
+#define compat_jumble_query(query, text) JumbleQuery(query, text)
+#endif
+#if PG_VERSION_NUM >= 190000
+#define COMPAT_JUMBLE_STATE const JumbleState
+#else
+#define COMPAT_JUMBLE_STATE JumbleState
+#endif
+
 /* 16 added must_use_password, 17 the choice of a replication connection. */
 static inline WalReceiverConn *
 compat_walrcv_connect(const char *conninfo, const char *appname, char **err)

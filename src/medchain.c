@@ -13,6 +13,7 @@
 #include "access/question.h"
 #include "access/read_audit.h"
 #include "access/read_copy.h"
+#include "access/read_fingerprint.h"
 #include "access/subject_guard.h"
 #include "alliance/fold.h"
 #include "ledger/hooks.h"
@@ -67,6 +68,7 @@ _PG_init(void)
 	audit_queue_install();
 	read_audit_install();
 	read_copy_install();
+	read_fingerprint_install();
 	row_statement_install();
 	gate_install();
 	utility_install();

@@ -80,7 +80,7 @@ SELECT p.id AS protocol, p.issuer, p.subject, s.identity, p.protocol_text, p.val
            THEN 'active'
             WHEN p.valid >> tstzrange(clock_timestamp(), NULL)
                 OR lower(p.valid) > clock_timestamp() THEN 'future' ELSE 'expired' END AS state,
-       p.revoked, p.revoked_by, p.revoke_reason,
+       p.revoked, p.revoked_by, p.revoke_reason, p.version,
        (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('grantee', g.grantee,
             'operations', g.operations, 'purpose', g.purpose, 'records', g.records,
             'valid', medchain_internal.ledger_period(g.valid))) ORDER BY g.ordinal)

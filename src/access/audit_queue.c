@@ -320,12 +320,15 @@ audit_queue_send(const StringInfoData *message, bool durable, bool in_error)
 }
 
 void
-audit_message_add(StringInfo message, const char *payload, const uint8 *subjects, uint32 nsubjects)
+audit_message_add(StringInfo message, const char *payload, const uint8 *subjects, uint32 nsubjects,
+				  Size width)
 {
-	AuditRecord record = {.payload_len = (uint32) strlen(payload), .nsubjects = nsubjects};
+	AuditRecord record = {
+		.payload_len = (uint32) strlen(payload), .nsubjects = nsubjects, .width = (uint32) width
+	};
 
 	appendBinaryStringInfo(message, (char *) &record, sizeof(record));
 	appendBinaryStringInfo(message, payload, (int) record.payload_len);
 	if (nsubjects > 0)
-		appendBinaryStringInfo(message, (const char *) subjects, (int) (nsubjects * HASH_LEN));
+		appendBinaryStringInfo(message, (const char *) subjects, (int) (nsubjects * width));
 }

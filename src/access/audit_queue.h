@@ -24,13 +24,14 @@ typedef struct AuditChannel
 #define AUDIT_QUEUE_OFFSET MAXALIGN(sizeof(AuditChannel))
 
 /*
- * One record of a message, which has one or more: these two lengths, the payload of the entry, and
- * the subjects, each HASH_LEN bytes, in their order.
+ * One record of a message, which has one or more: these lengths, the payload of the entry, and the
+ * leaves of its subjects, each width bytes, in their order.
  */
 typedef struct AuditRecord
 {
 	uint32		payload_len;
 	uint32		nsubjects;
+	uint32		width;
 } AuditRecord;
 
 /* From _PG_init, while preloading. */
@@ -38,7 +39,7 @@ extern void audit_queue_install(void);
 
 /* Add a record to a message. */
 extern void audit_message_add(StringInfo message, const char *payload, const uint8 *subjects,
-							  uint32 nsubjects);
+							  uint32 nsubjects, Size width);
 
 /*
  * Hand a message over; durable: and wait until its records are.  ERROR if that cannot be had within

@@ -127,8 +127,8 @@ auditor_write(const StringInfoData *batch)
 		append_written(at, record.payload_len, &id);
 		at += record.payload_len;
 		if (record.nsubjects > 0)
-			read_store(&id, (const uint8 *) at, record.nsubjects);
-		at += (Size) record.nsubjects * HASH_LEN;
+			read_store(&id, (const uint8 *) at, record.nsubjects, record.width);
+		at += (Size) record.nsubjects * record.width;
 	}
 }
 

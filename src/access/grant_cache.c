@@ -70,15 +70,18 @@ typedef struct Load
 
 #define GRANT_COLUMNS \
 	"g.subject, g.query, g.update, g.records, g.valid, g.protocol_valid, " \
-	"g.member_valid, g.issuer_valid, g.purpose"
+	"g.member_valid, g.issuer_valid, g.purpose, g.protocol, g.version"
 #define GRANT_PURPOSE 8			/* and what comes behind them */
-#define GRANT_IDENTITY 9
+#define GRANT_PROTOCOL 9
+#define GRANT_VERSION 10
+#define GRANT_IDENTITY 11
 
 static void
 grant_cache_row(Load *load, uint32 *head, Datum *values, bool *nulls)
 {
 	Validity	validity = VALIDITY_ALWAYS;
 	uint8		operations = 0;
+	GrantSource source;
 
 	if (DatumGetBool(values[1]))
 		operations |= GRANT_QUERY;
@@ -88,8 +91,11 @@ grant_cache_row(Load *load, uint32 *head, Datum *values, bool *nulls)
 		validity_restrict(&validity, values[i]);
 	if (operations == 0 || validity.to <= validity.from || validity.to <= load->clock)
 		return;
-	*head = grant_table_add(load->table, *head, validity, operations, nulls[3] ? (Datum) 0 :
-							values[3], nulls[GRANT_PURPOSE] ? (Datum) 0 : values[GRANT_PURPOSE]);
+	source.protocol = *DatumGetUUIDP(values[GRANT_PROTOCOL]);
+	source.version = DatumGetInt64(values[GRANT_VERSION]);
+	*head = grant_table_add(load->table, *head, &source, validity, operations,
+							nulls[3] ? (Datum) 0 : values[3],
+							nulls[GRANT_PURPOSE] ? (Datum) 0 : values[GRANT_PURPOSE]);
 	if (validity.from > load->clock)
 		load->horizon = Min(load->horizon, validity.from);
 	load->horizon = Min(load->horizon, validity.to);
@@ -305,8 +311,9 @@ grant_cache_refresh(void)
 	return cache.member != NULL;
 }
 
-static bool
-grant_cache_evaluate(uint32 head, uint8 operation, Oid relation, TimestampTz clock)
+/* A grant that allows it; relation NULL: with any record. */
+static const Grant *
+grant_cache_evaluate(uint32 head, uint8 operation, const char *relation, TimestampTz clock)
 {
 	for (uint32 i = head; i != 0;)
 	{
@@ -314,12 +321,25 @@ grant_cache_evaluate(uint32 head, uint8 operation, Oid relation, TimestampTz clo
 
 		if ((grant->operations & operation) != 0 && validity_contains(&grant->validity, clock) &&
 			grant_table_serves(cache.table, grant, setting_purpose) &&
-			(grant->records == 0 || !OidIsValid(relation) ||
-			 grant_table_covers(cache.table, grant, protection_relation_name(relation))))
-			return true;
+			grant_table_covers(cache.table, grant, relation))
+			return grant;
 		i = grant->next;
 	}
-	return false;
+	return NULL;
+}
+
+/* Only where a grant is restricted to some relations is the name looked up. */
+static bool
+grant_cache_allowed(uint32 head, uint8 operation, Oid relation, TimestampTz clock)
+{
+	const Grant *grant = grant_cache_evaluate(head, operation, NULL, clock);
+
+	const char *name;
+
+	if (grant == NULL || grant->records == 0 || !OidIsValid(relation))
+		return grant != NULL;
+	name = protection_relation_name(relation);
+	return name != NULL && grant_cache_evaluate(head, operation, name, clock) != NULL;
 }
 
 /* The cache does not know this subject: find out.  Returns the head of its grants. */
@@ -382,8 +402,19 @@ grant_cache_allows(const char *identity, size_t len, uint8 operation, Oid relati
 		return false;
 	clock = statement_clock();
 	found = cache.table ? grant_table_find(cache.table, identity, len) : NULL;
-	return grant_cache_evaluate(found ? *found : grant_cache_miss(identity, len, clock),
-								operation, relation, clock);
+	return grant_cache_allowed(found ? *found : grant_cache_miss(identity, len, clock),
+							   operation, relation, clock);
+}
+
+const GrantSource *
+grant_cache_source(const char *identity, size_t len, uint8 operation, const char *relation)
+{
+	uint32	   *found = cache.member != NULL && cache.table != NULL ?
+	grant_table_find(cache.table, identity, len) : NULL;
+	const Grant *grant = found ? grant_cache_evaluate(*found, operation, relation,
+													  statement_clock()) : NULL;
+
+	return grant ? &grant->source : NULL;
 }
 
 double
@@ -424,7 +455,8 @@ grant_cache_collect(const char *identity, size_t len, uint32 head, void *arg)
 {
 	Collection *collection = (Collection *) arg;
 
-	if (grant_cache_evaluate(head, collection->operation, collection->relation, collection->clock))
+	if (grant_cache_allowed(head, collection->operation, collection->relation,
+							collection->clock))
 	{
 		collection->subjects[collection->count].identity = identity;
 		collection->subjects[collection->count].len = len;

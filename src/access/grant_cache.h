@@ -15,6 +15,13 @@
 extern bool grant_cache_allows(const char *identity, size_t len, uint8 operation, Oid relation);
 
 /*
+ * What that was decided on, for the records that the ledger calls so, if it was asked in this
+ * statement; NULL: nothing is known of it.  Asks nobody: may be called after an error.
+ */
+extern const GrantSource *grant_cache_source(const char *identity, size_t len, uint8 operation,
+											 const char *relation);
+
+/*
  * Subjects the current member has grants for, roughly: for the planner, who must not wait for it.
  */
 extern double grant_cache_estimate(void);

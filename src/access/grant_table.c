@@ -227,8 +227,8 @@ grant_table_purpose(GrantTable *table, const char *purpose)
 }
 
 uint32
-grant_table_add(GrantTable *table, uint32 head, Validity validity, uint8 operations, Datum records,
-				Datum purpose)
+grant_table_add(GrantTable *table, uint32 head, const GrantSource *source, Validity validity,
+				uint8 operations, Datum records, Datum purpose)
 {
 	Grant	   *grant;
 
@@ -242,6 +242,7 @@ grant_table_add(GrantTable *table, uint32 head, Validity validity, uint8 operati
 		table->grants = repalloc_huge(table->grants, (Size) table->max_grants * sizeof(Grant));
 	}
 	grant = &table->grants[table->ngrants];
+	grant->source = *source;
 	grant->validity = validity;
 	grant->operations = operations;
 	grant->next = head;

@@ -8,11 +8,20 @@
 #define MEDCHAIN_ACCESS_GRANT_TABLE_H
 
 #include "postgres.h"
+#include "utils/uuid.h"
+
 #include "access/statement.h"
 #include "core/hash.h"
 
 #define GRANT_QUERY		0x01
 #define GRANT_UPDATE	0x02
+
+/* What opens records: a protocol, and the version of its terms. */
+typedef struct GrantSource
+{
+	pg_uuid_t	protocol;
+	int64		version;
+} GrantSource;
 
 typedef struct Grant
 {
@@ -21,6 +30,7 @@ typedef struct Grant
 	uint32		next;			/* of the same subject, 0: no more */
 	uint32		purpose;		/* see grant_table_serves(); 0: any */
 	uint8		operations;
+	GrantSource source;
 } Grant;
 
 typedef struct GrantTable GrantTable;
@@ -34,8 +44,8 @@ extern void grant_table_free(GrantTable *table);
  * Add a grant to the list that starts at head (0: a new list); returns the new
  * head.  records: text[] of relations, or 0 for all; purpose: text, or 0 for any.
  */
-extern uint32 grant_table_add(GrantTable *table, uint32 head, Validity validity, uint8 operations,
-							  Datum records, Datum purpose);
+extern uint32 grant_table_add(GrantTable *table, uint32 head, const GrantSource *source,
+							  Validity validity, uint8 operations, Datum records, Datum purpose);
 
 /*
  * Where a subject's list of grants starts is kept here: *head, 0 for a subject known to have none.

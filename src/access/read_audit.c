@@ -36,7 +36,7 @@ static ExecutorFinish_hook_type previous_finish = NULL;
 
 static ReadQuery *queries = NULL;	/* of this session, the newest first */
 static int	checks = 0;			/* runs of foreign keys' own queries at work */
-static int	said = -1;			/* medchain.read_audit, as the ledger has it; -1: nothing */
+static int	said = READ_AUDIT_DEFAULT;	/* medchain.read_audit, as the ledger has it */
 
 /* ----- what is to be recorded ----- */
 
@@ -72,18 +72,6 @@ audit_fill_context(ReadQuery *read)
 	MemoryContextSwitchTo(old);
 }
 
-/*
- * What the ledger takes the setting for: strict, unless this session said otherwise, or nobody ever
- * has set it to anything.
- */
-static int
-audit_said(void)
-{
-	if (said >= 0)
-		return said;
-	return setting_read_audit_most == READ_AUDIT_OFF ? READ_AUDIT_OFF : READ_AUDIT_STRICT;
-}
-
 /* The ledger is to have how this session's reads are recorded. */
 static void
 audit_say_setting(ReadQuery *read)
@@ -91,7 +79,7 @@ audit_say_setting(ReadQuery *read)
 	static const char *const names[] = {"off", "async", "strict"};
 	StringInfoData message;
 
-	if (audit_said() == setting_read_audit)
+	if (said == setting_read_audit)
 		return;
 	initStringInfo(&message);
 	read_entry_add_setting(&message, &read->context, names[setting_read_audit]);
@@ -122,8 +110,8 @@ audit_compose(ReadQuery *read, ReadOutcome outcome, StringInfo message)
 		ReadTable  *table = lfirst(cell);
 
 		if (audit_is_due(table, outcome))
-			read_entry_add(message, &read->context, table->name, table->basis, outcome,
-						   table->set);
+			read_entry_add(message, &read->context, table->name,
+						   table->is_open ? "owner" : "protocol", outcome, table->set);
 	}
 }
 
@@ -248,7 +236,7 @@ audit_prevent_parallel(QueryDesc *query)
 bool
 read_audit_is_on(void)
 {
-	return setting_read_audit != READ_AUDIT_OFF || audit_said() != READ_AUDIT_OFF;
+	return setting_read_audit != READ_AUDIT_OFF || said != READ_AUDIT_OFF;
 }
 
 /* Foreign keys look at rows by themselves, and show them to nobody: the outermost such query. */

@@ -9,8 +9,11 @@
 #include "libpq/libpq-be.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/json.h"
+#include "utils/uuid.h"
 
 #include "access/audit_queue.h"
 #include "access/identity.h"
@@ -81,28 +84,48 @@ read_context_fill(ReadContext *context, const char *operation, const char *query
 	context->fields = out.data;
 }
 
+/* What the access to one examinee's records was decided on, as the leaf of a set has it. */
+static void
+entry_add_source(StringInfo out, const uint8 *source)
+{
+	static const uint8 unknown[UUID_LEN] = {0};
+	pg_uuid_t	protocol;
+	uint64		version;
+
+	if (memcmp(source, unknown, UUID_LEN) == 0)
+		return;
+	memcpy(protocol.data, source, UUID_LEN);
+	memcpy(&version, source + UUID_LEN, sizeof(version));
+	appendStringInfo(out, ",\"protocol\":\"%s\",\"version\":" INT64_FORMAT,
+					 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&protocol))),
+					 (int64) pg_ntoh64(version));
+}
+
 void
 read_entry_add(StringInfo message, const ReadContext *context, const char *relation,
 			   const char *basis, ReadOutcome outcome, ReadSet *set)
 {
 	StringInfoData body;
 	uint8		root[HASH_LEN];
-	const uint8 *subjects = set ? read_set_sorted(set, root) : NULL;
-	uint32		count = set ? read_set_fresh(set) : 0;
+	const uint8 *subjects = read_set_sorted(set, root);
+	uint32		count = read_set_fresh(set);
+	Size		width = read_set_width(set);
 
 	initStringInfo(&body);
 	appendStringInfo(&body, "{\"operation\":\"%s\"", context->operation);
 	entry_add_text(&body, "relation", relation);
 	appendStringInfo(&body, ",\"outcome\":\"%s\",\"basis\":\"%s\",\"rows\":" INT64_FORMAT
 					 ",\"subjects\":%u", outcomes[outcome], basis,
-					 set ? read_set_rows(set) : 0, count);
+					 read_set_rows(set), count);
 	if (count > 1)
 		payload_add_hash(&body, "root", root);
+	else if (count == 1 && width == READ_LEAF_GRANTED)
+		entry_add_source(&body, subjects + HASH_LEN);
 	appendStringInfoString(&body, context->fields);
 	appendStringInfoChar(&body, '}');
 	audit_message_add(message, append_text(&context->author, "access", body.data,
 										   count == 1 ? subjects : NULL),
-					  subjects, count > 1 ? count : 0);
+					  subjects, count > 1 ? count : 0, width);
 }
 
 void
@@ -113,5 +136,5 @@ read_entry_add_setting(StringInfo message, const ReadContext *context, const cha
 	initStringInfo(&body);
 	appendStringInfo(&body, "{\"read_audit\":\"%s\"%s}", value, context->fields);
 	audit_message_add(message, append_text(&context->author, "access.setting", body.data, NULL),
-					  NULL, 0);
+					  NULL, 0, 0);
 }

@@ -137,8 +137,8 @@ scan_read_table(ReadQuery *read, const RowTable *known, Oid relation)
 	table = palloc0(sizeof(ReadTable));
 	table->root = known->root;
 	table->name = pstrdup(known->name);
-	table->basis = scan_is_open(read, known->root, relation) ? "owner" : "protocol";
-	table->set = read_set_create(context);
+	table->is_open = scan_is_open(read, known->root, relation);
+	table->set = read_set_create(context, table->name, !table->is_open);
 	read->tables = lappend(read->tables, table);
 	MemoryContextSwitchTo(old);
 	return table;
@@ -350,10 +350,13 @@ scan_watch_changes(ReadQuery *read, ModifyTableState * state)
 	{
 		Relation	relation = state->resultRelInfo[i].ri_RelationDesc;
 		const RowTable *known = scan_table(relation);
+		ReadTable  *table;
 
 		if (known == NULL)
 			continue;
-		scan_read_table(read, known, RelationGetRelid(relation))->written = true;
+		table = scan_read_table(read, known, RelationGetRelid(relation));
+		table->written = true;
+		read_set_written(table->set);
 		if (plan->returningLists != NIL && (plan->operation != CMD_INSERT ||
 											plan->onConflictAction == ONCONFLICT_UPDATE))
 		{

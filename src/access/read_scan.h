@@ -14,7 +14,7 @@ typedef struct ReadTable
 {
 	Oid			root;
 	char	   *name;			/* as the ledger calls it */
-	const char *basis;			/* "protocol", or "owner": row security does not apply */
+	bool		is_open;		/* row security does not apply */
 	bool		written;		/* the query changes it */
 	bool		recorded;		/* some of it has been */
 	ReadSet    *set;

@@ -1,16 +1,18 @@
 /*
  * read_set.c: gathering subjects, each once, by the bytes of its value.
  *
- * A subject's pseudonym is computed when it is first seen, so that nothing can go wrong with it
- * later.  Rows of one subject often come one behind the other, which costs a comparison.
+ * A subject's leaf is made when it is first seen, so that nothing can go wrong with it later.  Rows
+ * of one subject often come one behind the other, which costs a comparison.
  */
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "port/pg_bswap.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "catalog/pg_type.h"
 
+#include "access/grant_cache.h"
 #include "access/read_set.h"
 #include "compat.h"
 #include "core/tree.h"
@@ -45,12 +47,15 @@ typedef struct ReadSubject
 
 struct ReadSet
 {
+	const char *relation;
+	uint8		operation;		/* that has to be granted; 0: row security does not apply */
+	Size		width;			/* of a leaf */
 	MemoryContext context;
 	MemoryContext scratch;		/* of making a text */
 	MemoryContext memory;		/* of what follows */
 	subjects_hash *known;
 	ReadKey		last;			/* of the row before */
-	uint8	   *fresh;			/* pseudonyms that are new since they were taken */
+	uint8	   *fresh;			/* leaves that are new since they were taken */
 	uint32		nfresh;
 	uint32		room;
 	int64		rows;
@@ -81,21 +86,37 @@ set_start(ReadSet *set)
 	old = MemoryContextSwitchTo(set->memory);
 	set->known = subjects_create(set->memory, 64, NULL);
 	set->room = 16;
-	set->fresh = palloc((Size) set->room * HASH_LEN);
+	set->fresh = palloc((Size) set->room * set->width);
 	set->nfresh = 0;
 	set->last.data = NULL;
 	MemoryContextSwitchTo(old);
 }
 
 ReadSet *
-read_set_create(MemoryContext parent)
+read_set_create(MemoryContext parent, const char *relation, bool granted)
 {
 	ReadSet    *set = MemoryContextAllocZero(parent, sizeof(ReadSet));
 
+	set->relation = relation;
+	set->operation = granted ? GRANT_QUERY : 0;
+	set->width = granted ? READ_LEAF_GRANTED : READ_LEAF_OPEN;
 	set->context = parent;
 	set->scratch = AllocSetContextCreate(parent, "medchain read subject", ALLOCSET_SMALL_SIZES);
 	set_start(set);
 	return set;
+}
+
+void
+read_set_written(ReadSet *set)
+{
+	if (set->operation != 0)
+		set->operation = GRANT_UPDATE;
+}
+
+Size
+read_set_width(const ReadSet *set)
+{
+	return set->width;
 }
 
 /* The bytes of a value. */
@@ -122,9 +143,27 @@ set_key(const ReadColumn *column, Datum *value)
 	return key;
 }
 
+/* What the access was decided on: of those who read to change, reading may be all that counted. */
 static void
-set_pseudonym(ReadSet *set, ReadColumn *column, Datum value, const ReadKey *key,
-			  uint8 pseudonym[HASH_LEN])
+set_add_source(const ReadSet *set, const char *identity, size_t len, uint8 *leaf)
+{
+	const GrantSource *source = grant_cache_source(identity, len, set->operation, set->relation);
+	uint64		version;
+
+	if (source == NULL && set->operation == GRANT_UPDATE)
+		source = grant_cache_source(identity, len, GRANT_QUERY, set->relation);
+	if (source == NULL)
+	{
+		memset(leaf, 0, READ_LEAF_GRANTED - HASH_LEN);
+		return;
+	}
+	memcpy(leaf, source->protocol.data, UUID_LEN);
+	version = pg_hton64((uint64) source->version);
+	memcpy(leaf + UUID_LEN, &version, sizeof(version));
+}
+
+static void
+set_make_leaf(ReadSet *set, ReadColumn *column, Datum value, const ReadKey *key, uint8 *leaf)
 {
 	MemoryContext old = MemoryContextSwitchTo(set->scratch);
 	const char *identity = key->data;
@@ -137,20 +176,22 @@ set_pseudonym(ReadSet *set, ReadColumn *column, Datum value, const ReadKey *key,
 	}
 	while (column->padded && len > 0 && identity[len - 1] == ' ')
 		len--;
-	pseudonym_of(identity, len, pseudonym);
+	pseudonym_of(identity, len, leaf);
+	if (set->operation != 0)
+		set_add_source(set, identity, len, leaf + HASH_LEN);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(set->scratch);
 }
 
 static void
-set_add_fresh(ReadSet *set, const uint8 pseudonym[HASH_LEN])
+set_add_fresh(ReadSet *set, const uint8 *leaf)
 {
 	if (set->nfresh == set->room)
 	{
 		set->room *= 4;
-		set->fresh = repalloc_huge(set->fresh, (Size) set->room * HASH_LEN);
+		set->fresh = repalloc_huge(set->fresh, (Size) set->room * set->width);
 	}
-	memcpy(set->fresh + (Size) set->nfresh * HASH_LEN, pseudonym, HASH_LEN);
+	memcpy(set->fresh + (Size) set->nfresh * set->width, leaf, set->width);
 	set->nfresh++;
 }
 
@@ -161,7 +202,7 @@ set_note(ReadSet *set, ReadColumn *column, Datum value)
 	ReadKey		key = set_key(column, &value);
 	ReadSubject *subject;
 	bool		found;
-	uint8		pseudonym[HASH_LEN];
+	uint8		leaf[READ_LEAF_GRANTED];
 
 	if (set->last.data != NULL && set->last.len == key.len &&
 		memcmp(set->last.data, key.data, key.len) == 0)
@@ -171,11 +212,11 @@ set_note(ReadSet *set, ReadColumn *column, Datum value)
 	{
 		char	   *copy = MemoryContextAlloc(set->memory, Max(key.len, 1));
 
-		set_pseudonym(set, column, value, &key, pseudonym);
+		set_make_leaf(set, column, value, &key, leaf);
 		memcpy(copy, key.data, key.len);
 		key.data = copy;
 		subject = subjects_insert(set->known, key, &found);
-		set_add_fresh(set, pseudonym);
+		set_add_fresh(set, leaf);
 	}
 	set->last = subject->key;
 }
@@ -217,9 +258,32 @@ read_set_fresh(const ReadSet *set)
 }
 
 static int
-set_compare(const void *a, const void *b)
+set_compare(const void *a, const void *b, void *width)
 {
-	return memcmp(a, b, HASH_LEN);
+	return memcmp(a, b, *(Size *) width);
+}
+
+/*
+ * Values that differ may be one identity: blanks at the end, say.  Of leaves with one pseudonym the
+ * last counts, as the others may have no protocol.
+ */
+static uint32
+set_unite(ReadSet *set)
+{
+	uint32		count = 0;
+
+	for (uint32 i = 0; i < set->nfresh; i++)
+	{
+		const uint8 *leaf = set->fresh + (Size) i * set->width;
+		uint8	   *next = set->fresh + (Size) count * set->width;
+
+		if (count > 0 && memcmp(next - set->width, leaf, HASH_LEN) == 0)
+			next -= set->width;
+		else
+			count++;
+		memmove(next, leaf, set->width);
+	}
+	return count;
 }
 
 const uint8 *
@@ -227,24 +291,14 @@ read_set_sorted(ReadSet *set, uint8 root[HASH_LEN])
 {
 	TreeRange	tree;
 	uint8		leaf[HASH_LEN];
-	uint32		count = 0;
 
-	qsort(set->fresh, set->nfresh, HASH_LEN, set_compare);
-	/* values that differ may be one identity: blanks at the end, say */
-	for (uint32 i = 0; i < set->nfresh; i++)
-		if (i == 0 || memcmp(set->fresh + (Size) (count - 1) * HASH_LEN,
-							 set->fresh + (Size) i * HASH_LEN, HASH_LEN) != 0)
-		{
-			memmove(set->fresh + (Size) count * HASH_LEN, set->fresh + (Size) i * HASH_LEN,
-					HASH_LEN);
-			count++;
-		}
-	set->nfresh = count;
-	if (count < 2)
+	qsort_arg(set->fresh, set->nfresh, set->width, set_compare, &set->width);
+	set->nfresh = set_unite(set);
+	if (set->nfresh < 2)
 		return set->fresh;
 	tree_range_init(&tree);
-	for (uint32 i = 0; i < count; i++)
-		if (!hash_leaf(set->fresh + (Size) i * HASH_LEN, HASH_LEN, leaf) ||
+	for (uint32 i = 0; i < set->nfresh; i++)
+		if (!hash_leaf(set->fresh + (Size) i * set->width, set->width, leaf) ||
 			!tree_range_append(&tree, leaf))
 			elog(ERROR, "could not compute SHA-256");
 	if (!tree_range_root(&tree, root))

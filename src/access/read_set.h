@@ -8,6 +8,7 @@
 #include "access/tupdesc.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
+#include "utils/uuid.h"
 
 #include "core/hash.h"
 
@@ -29,8 +30,22 @@ typedef struct ReadColumn
 
 extern void read_column_init(ReadColumn *column, Oid type, AttrNumber attribute, bool padded);
 
-/* Lives in that context. */
-extern ReadSet *read_set_create(MemoryContext parent);
+/*
+ * What is kept of each subject, a leaf of the tree: its pseudonym; where row security applied, the
+ * protocol that the access was decided on, and its version, the highest byte first, as well.  Null
+ * bytes: it is not known.
+ */
+#define READ_LEAF_OPEN		HASH_LEN
+#define READ_LEAF_GRANTED	(HASH_LEN + UUID_LEN + 8)
+
+/*
+ * Lives in that context.  Records of a table that the ledger calls so; granted: row security
+ * applies.
+ */
+extern ReadSet *read_set_create(MemoryContext parent, const char *relation, bool granted);
+
+/* Rows are read to be changed: that is what was granted. */
+extern void read_set_written(ReadSet *set);
 
 /* Another row; false: there is no room for more subjects until read_set_taken(). */
 extern bool read_set_add(ReadSet *set, ReadColumn *column, TupleTableSlot *slot);
@@ -40,9 +55,10 @@ extern int64 read_set_rows(const ReadSet *set);
 extern uint32 read_set_fresh(const ReadSet *set);
 
 /*
- * Their pseudonyms, HASH_LEN bytes each, in byte order, and the root of their tree.  Asks nobody:
- * may be called after an error.
+ * Their leaves, so many bytes each, in byte order, and the root of their tree.  Asks nobody: may be
+ * called after an error.
  */
+extern Size read_set_width(const ReadSet *set);
 extern const uint8 *read_set_sorted(ReadSet *set, uint8 root[HASH_LEN]);
 
 /* These have been recorded. */

@@ -22,7 +22,7 @@
 /* Columns of medchain.read_set, and of medchain.read_item. */
 enum
 {
-	SET_ENTRY, SET_NUMBER, SET_BITS, SET_SUBJECTS, SET_COLUMNS
+	SET_ENTRY, SET_NUMBER, SET_BITS, SET_WIDTH, SET_SUBJECTS, SET_COLUMNS
 };
 enum
 {
@@ -45,7 +45,7 @@ store_bucket(const uint8 *subject, int bits)
 }
 
 static void
-store_buckets(const pg_uuid_t *entry, const uint8 *subjects, uint32 count, int bits)
+store_buckets(const pg_uuid_t *entry, const uint8 *subjects, uint32 count, Size width, int bits)
 {
 	RowInsert	insert;
 	uint32		from = 0;
@@ -53,18 +53,18 @@ store_buckets(const pg_uuid_t *entry, const uint8 *subjects, uint32 count, int b
 	row_insert_open(&insert, "read_item");
 	while (from < count)
 	{
-		int32		bucket = store_bucket(subjects + (Size) from * HASH_LEN, bits);
+		int32		bucket = store_bucket(subjects + (Size) from * width, bits);
 		uint32		to = from + 1;
 		TupleTableSlot *row = row_insert_row(&insert);
 
-		while (to < count && store_bucket(subjects + (Size) to * HASH_LEN, bits) == bucket)
+		while (to < count && store_bucket(subjects + (Size) to * width, bits) == bucket)
 			to++;
 		memset(row->tts_isnull, false, ITEM_COLUMNS * sizeof(bool));
 		row->tts_values[ITEM_ENTRY] = UUIDPGetDatum(entry);
 		row->tts_values[ITEM_BUCKET] = Int32GetDatum(bucket);
 		row->tts_values[ITEM_PLACE] = Int64GetDatum((int64) from);
-		row->tts_values[ITEM_SUBJECTS] = trusted_bytea(subjects + (Size) from * HASH_LEN,
-													   (Size) (to - from) * HASH_LEN);
+		row->tts_values[ITEM_SUBJECTS] = trusted_bytea(subjects + (Size) from * width,
+													   (Size) (to - from) * width);
 		row_insert_done(&insert);
 		from = to;
 	}
@@ -72,7 +72,7 @@ store_buckets(const pg_uuid_t *entry, const uint8 *subjects, uint32 count, int b
 }
 
 void
-read_store(const pg_uuid_t *entry, const uint8 *subjects, uint32 count)
+read_store(const pg_uuid_t *entry, const uint8 *subjects, uint32 count, Size width)
 {
 	bool		few = count <= STORE_FEW;
 	int			bits = 0;
@@ -87,28 +87,30 @@ read_store(const pg_uuid_t *entry, const uint8 *subjects, uint32 count)
 	row->tts_values[SET_ENTRY] = UUIDPGetDatum(entry);
 	row->tts_values[SET_NUMBER] = Int64GetDatum((int64) count);
 	row->tts_values[SET_BITS] = Int32GetDatum(bits);
+	row->tts_values[SET_WIDTH] = Int32GetDatum((int32) width);
 	row->tts_isnull[SET_SUBJECTS] = !few;
 	if (few)
-		row->tts_values[SET_SUBJECTS] = trusted_bytea(subjects, (Size) count * HASH_LEN);
+		row->tts_values[SET_SUBJECTS] = trusted_bytea(subjects, (Size) count * width);
 	row_insert_done(&insert);
 	row_insert_close(&insert);
 	if (!few)
-		store_buckets(entry, subjects, count, bits);
+		store_buckets(entry, subjects, count, width, bits);
 }
 
 PG_FUNCTION_INFO_V1(medchain_read_set_starts);
 
-/* read_set_starts(subjects bytea) -> bigint[]: the first 64 bits of each */
+/* read_set_starts(subjects bytea, width int) -> bigint[]: the first 64 bits of each */
 Datum
 medchain_read_set_starts(PG_FUNCTION_ARGS)
 {
 	bytea	   *subjects = PG_GETARG_BYTEA_PP(0);
-	int			count = (int) (VARSIZE_ANY_EXHDR(subjects) / HASH_LEN);
+	int			width = PG_GETARG_INT32(1);
+	int			count = width < HASH_LEN ? 0 : (int) (VARSIZE_ANY_EXHDR(subjects) / width);
 	Datum	   *starts = palloc(sizeof(Datum) * (Size) Max(count, 1));
 
 	for (int i = 0; i < count; i++)
 		starts[i] = Int64GetDatum((int64) store_start((uint8 *) VARDATA_ANY(subjects) +
-													  (Size) i * HASH_LEN));
+													  (Size) i * (Size) width));
 	PG_RETURN_ARRAYTYPE_P(construct_array(starts, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
 										  TYPALIGN_DOUBLE));
 }

@@ -12,7 +12,7 @@
 #include "postgres.h"
 #include "utils/uuid.h"
 
-/* HASH_LEN bytes each, in byte order, of the entry with that id. */
-extern void read_store(const pg_uuid_t *entry, const uint8 *subjects, uint32 count);
+/* Leaves (read_set.h) of width bytes each, in byte order, of the entry with that id. */
+extern void read_store(const pg_uuid_t *entry, const uint8 *subjects, uint32 count, Size width);
 
 #endif

@@ -355,6 +355,7 @@ show_protocols(const Derived *derived)
 												   derived_value(row, "revoked_by"),
 												   reason != NULL ? ": " : "",
 												   reason != NULL ? reason : ""));
+		show_line(pool, "version", derived_value(row, "version"));
 		show_line(pool, "text", derived_value(row, "protocol_text"));
 		show_parts(derived, pool, STATE_PROTOCOL_GRANT, id, &grant, show_grant);
 		show_parts(derived, pool, STATE_DATA_INDEX, id, &index, show_index);

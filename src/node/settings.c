@@ -15,7 +15,6 @@
 #include "postmaster/bgworker_internals.h"
 #include "utils/guc.h"
 
-#include "compat.h"
 #include "core/block.h"
 #include "core/certificate.h"
 #include "node/settings.h"
@@ -31,7 +30,6 @@ int			setting_verify_workers;
 int			setting_max_databases;
 int			setting_crl_policy;
 int			setting_read_audit;
-int			setting_read_audit_most;
 int			setting_read_audit_timeout;
 bool		setting_read_audit_query_text;
 char	   *setting_end_user;
@@ -53,15 +51,6 @@ static const struct config_enum_entry read_audits[] = {
 };
 
 static void
-settings_read_audit(int value, void *extra)
-{
-	setting_read_audit_most = Max(setting_read_audit_most, value);
-	/* what is recorded has a fingerprint; where nothing is, nobody pays for one */
-	if (value != READ_AUDIT_OFF)
-		EnableQueryId();
-}
-
-static void
 settings_purpose(const char *value, void *extra)
 {
 	setting_purpose_changes++;
@@ -75,7 +64,7 @@ settings_define_audit(void)
 							 "strict: before any of them leaves the server; async: soon; off: not "
 							 "at all. What is not strict is on the ledger as well.",
 							 &setting_read_audit, READ_AUDIT_DEFAULT, read_audits,
-							 PGC_SUSET, 0, NULL, settings_read_audit, NULL);
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("medchain.read_audit_timeout",
 							"Longest time a statement that reads protected rows waits until that "

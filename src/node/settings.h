@@ -26,10 +26,9 @@ typedef enum ReadAudit
 	READ_AUDIT_STRICT
 } ReadAudit;
 
-#define READ_AUDIT_DEFAULT READ_AUDIT_OFF
+#define READ_AUDIT_DEFAULT READ_AUDIT_STRICT
 
 extern int	setting_read_audit; /* a ReadAudit */
-extern int	setting_read_audit_most;	/* that it has been in this process */
 extern int	setting_read_audit_timeout; /* milliseconds */
 extern bool setting_read_audit_query_text;
 extern char *setting_end_user;	/* as the application says */

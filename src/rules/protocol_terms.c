@@ -127,28 +127,28 @@ terms_index(Rules *rules, Pool *pool, const Claim *base, const char *subject, Js
 }
 
 /*
- * The terms in force: those of the newest amendment, or the protocol's own.  Both stand on the
- * issuer's chain.
+ * The terms in force: those of the newest amendment, or the protocol's own; and their version: the
+ * place of the entry on the issuer's chain, where both stand.
  */
 static JsonSlice
-terms_newest(Rules *rules, Pool *pool, const char *about)
+terms_newest(Rules *rules, Pool *pool, const char *about, int64_t *version)
 {
 	ClaimQuery	query = {
 		.kinds = CLAIM_SET(CLAIM_PROTOCOL) | CLAIM_SET(CLAIM_AMENDMENT), .about = about,
 		.effective = true
 	};
 	JsonSlice	terms = {NULL};
-	int64_t		newest = -1;
 	Claim		claim;
 	Claim		after;
 	bool		begun = false;
 
+	*version = -1;
 	while (rules->store->claim_next(rules->store_state, &query, begun ? &after : NULL, pool,
 									&claim))
 	{
-		if (claim.seq > newest)
+		if (claim.seq > *version)
 		{
-			newest = claim.seq;
+			*version = claim.seq;
 			terms = claim.body;
 		}
 		after = claim;
@@ -206,7 +206,8 @@ protocol_rows(Rules *rules, const char *about)
 	if (protocol_base(rules, pool, about, &base))
 	{
 		StateRow	row = {.table = STATE_PROTOCOL};
-		JsonSlice	terms = terms_newest(rules, pool, about);
+		int64_t		version;
+		JsonSlice	terms = terms_newest(rules, pool, about, &version);
 		const char *subject = state_bytes(pool, base.subject, HASH_LEN);
 		Claim		end;
 		Period		term;
@@ -224,6 +225,7 @@ protocol_rows(Rules *rules, const char *about)
 			row.values[7] = end.origin;
 			row.values[8] = json_slice_text(pool, json_slice_get(end.body, "reason"));
 		}
+		row.values[9] = state_number(pool, version);
 		rules->store->row_put(rules->store_state, &row);
 		grants = terms_grants(rules, pool, &base, subject, terms, &term);
 		index = terms_index(rules, pool, &base, subject, terms);

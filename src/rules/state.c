@@ -35,9 +35,9 @@ const StateTableInfo state_tables[STATE_TABLES] = {
 	[STATE_EXAMINEE_KEY] = {"examinee_key", 2, {0, 1}, 7, {
 		"origin", "seq", "subject", "public_key", "registered", "withdrawn", "withdrawn_at"
 	}},
-	[STATE_PROTOCOL] = {"protocol", 1, {0}, 9, {
+	[STATE_PROTOCOL] = {"protocol", 1, {0}, 10, {
 		"id", "issuer", "subject", "protocol_text", "valid", "issued", "revoked", "revoked_by",
-		"revoke_reason"
+		"revoke_reason", "version"
 	}},
 	[STATE_PROTOCOL_GRANT] = {"protocol_grant", 2, {0, 1}, 8, {
 		"protocol", "ordinal", "subject", "grantee", "operations", "purpose", "records",

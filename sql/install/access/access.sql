@@ -9,7 +9,7 @@ SELECT g.grantee, g.subject, g.protocol,
        'query' = ANY (g.operations) AND 'query' = ANY (m.capabilities) AS query,
        'update' = ANY (g.operations) AND 'update' = ANY (m.capabilities) AS update,
        g.records, g.valid, p.valid AS protocol_valid, m.valid AS member_valid,
-           i.valid AS issuer_valid, g.purpose
+           i.valid AS issuer_valid, g.purpose, p.version
 FROM medchain.protocol_grant g
      JOIN medchain.protocol p ON p.id = g.protocol AND p.revoked IS NULL
      JOIN medchain.member m ON m.name = g.grantee AND m.takes_part

@@ -150,7 +150,8 @@ CREATE TABLE medchain.protocol (
     issued        timestamptz NOT NULL,
     revoked       timestamptz,
     revoked_by    text,
-    revoke_reason text
+    revoke_reason text,
+    version       bigint NOT NULL      -- of its terms: place of their entry on the issuer's chain
 );
 CREATE INDEX protocol_subject ON medchain.protocol (subject);
 COMMENT ON TABLE medchain.protocol IS
