@@ -4,12 +4,15 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/skey.h"
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -219,6 +222,28 @@ row_table_fill(RowTable *table, Relation relation, SPITupleTable *rows)
 }
 
 /*
+ * Is there anything to be read about root?  Most tables that sessions ask for, as they have
+ * triggers, are none of ours: no lock is to be left for these.
+ */
+static bool
+row_table_listed(Oid root)
+{
+	Relation	tables = table_open(get_relname_relid("row_table", trusted_schema(false)),
+									AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool		found;
+
+	(void) RelationGetIndexList(tables);
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(root));
+	scan = systable_beginscan(tables, tables->rd_pkindex, true, NULL, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(tables, AccessShareLock);
+	return found;
+}
+
+/*
  * Read what is said about root, by the newest snapshot: a transaction may have begun before the
  * table was put under.
  */
@@ -303,7 +328,12 @@ row_table_get(Relation relation)
 	}
 	before = changes;
 	if (OidIsValid(trusted_schema(true)))
-		table = row_table_read(relation, row_table_root(oid), TopMemoryContext);
+	{
+		Oid			root = row_table_root(oid);
+
+		if (row_table_listed(root))
+			table = row_table_read(relation, root, TopMemoryContext);
+	}
 	entry = hash_search(known, &oid, HASH_ENTER, &found);
 	if (found && entry->table != NULL)
 		/* somebody up the stack may still be using it */

@@ -244,7 +244,7 @@ $ask
 \\o /dev/null
 SAVEPOINT written;
 $written{$name}
-CREATE TEMP TABLE written AS SELECT seq, kind, payload FROM medchain.pending;
+CREATE TEMP TABLE written AS SELECT seq, kind, payload FROM medchain.pending WHERE kind !~ '^access';
 \\o
 SET LOCAL search_path = pg_catalog; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL TimeZone = 'UTC';
 SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL client_encoding = 'UTF8'; SET LOCAL standard_conforming_strings = on;
@@ -259,6 +259,9 @@ SELECT kind, text FROM (
 ROLLBACK;
 }, on_error_die => 0, extra_params => ['-X'], @connect);
 
+	# who reads protected rows, as here, adds to the chain
+	$out =~ s/"(height|entries)":\d+|"(head|sealed)":"[^"]*"/"" . ($1 \/\/ $2)/ge;
+	$out =~ s/^\{[^\n]*"kind":"access[^\n]*\n//gm;
 	return $rc == 0 ? $out . ($err =~ /WARNING/ ? $err : '') : "failed: $err";
 }
 
