@@ -25,7 +25,7 @@ INSTALL_PARTS = roles ledger/ledger ledger/home alliance/state pure/pure ledger/
          alliance/rules alliance/await alliance/contract alliance/discipline \
          alliance/anchors alliance/rekey alliance/member alliance/examinee alliance/protocol access/identity access/binding \
          access/access \
-         access/read_audit access/protect rows/row_description rows/row_heirs rows/row_partition \
+         access/break_glass access/read_audit access/protect rows/row_description rows/row_heirs rows/row_partition \
          rows/row_ddl rows/row_renew sync/apply sync/peer sync/fetch verify/local_verify \
          sync/shortage leave alliance/join sync/copy node/wait views settings privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))

@@ -231,7 +231,7 @@ CALL test.wait_for($$ SELECT EXISTS (SELECT FROM medchain.entry
 SELECT medchain.set_policy('examinee_signature', 'required') IS NOT NULL AS set;
 SELECT policy, value, since <= now() AS since FROM medchain.policies;
 \c regress_end_node :superuser
-CALL test.wait_for($$ SELECT count(*) = 1 FROM medchain.policies $$);
+CALL test.wait_for($$ SELECT count(*) = 2 FROM medchain.policies $$);
 SELECT medchain.examinee_key_envelope('P0042', test.pem('ec')) AS first_envelope,
     medchain.examinee_key_envelope('P0042', test.pem('sm2')) AS second_envelope,
        medchain.protocol_envelope('P0042', 'mine',

@@ -19,6 +19,7 @@ DECLARE
                    "verify_certificate", "certificate_path", "certificate_pem", "crl_pem",
                    "crl_facts", "crl_revocation", "anchor_facts", "certificate_facts", "key_facts",
                    "current_member", "own_member", "may_query", "may_update",
+                   "break_glass", "justify",
                    "granted_subjects", "granted_subjects_as", "grant_cache_loads", "capture",
                    "capture_truncate",
                    "name_valid", "entry_fault",
@@ -85,7 +86,7 @@ GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, m
     medchain.member, medchain.contract, medchain.ledger_key, medchain.member_certificate,
         medchain.exclusion,
     medchain.examinee_key, medchain.policies, medchain.revocation_lists, medchain.protocol,
-    medchain.protocol_grant, medchain.data_index, medchain.role_binding,
+    medchain.protocol_grant, medchain.data_index, medchain.break_glass, medchain.role_binding,
         medchain.bound_role, medchain.row_table,
         medchain.row_column, medchain.pending, medchain.quarantine,
     medchain.held_block, medchain.dropped, medchain.missing, medchain.local_node,
@@ -97,6 +98,8 @@ GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, m
 GRANT SELECT ON medchain.alliance, medchain.members, medchain.chains, medchain.protocols,
     medchain.rejections TO medchain_member;
 GRANT SELECT ON medchain.protocols TO medchain_admin, medchain_auditor;
+GRANT SELECT ON medchain.break_glasses, medchain.unjustified
+    TO medchain_admin, medchain_member, medchain_auditor;
 GRANT SELECT ON medchain.entry, medchain.block TO medchain_peer;
 
 DO $$

@@ -143,6 +143,25 @@ medchain_note_reason(PG_FUNCTION_ARGS)
 	return asking_reason(ask_note, fcinfo);
 }
 
+PG_FUNCTION_INFO_V1(medchain_break_glass_reason);
+
+/* break_glass_reason(author text, subject bytea, body jsonb, at timestamptz) -> text */
+Datum
+medchain_break_glass_reason(PG_FUNCTION_ARGS)
+{
+	char	   *author = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Jsonb	   *body = PG_GETARG_JSONB_P(2);
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(3);
+	const char *answer = "there is no subject";
+	uint8_t		subject[HASH_LEN];
+	Asking		asking;
+
+	if (asking_begin(&asking, true) && asking_subject(PG_GETARG_BYTEA_PP(1), subject))
+		answer = ask_break_glass(asking.book->rules, asking.pool, author, subject,
+								 asking_json(&asking, body), at);
+	return asking_text(&asking, fcinfo, answer);
+}
+
 PG_FUNCTION_INFO_V1(medchain_policy_at);
 
 /* policy_at(policy text, member text) -> text */

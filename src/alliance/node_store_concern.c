@@ -11,6 +11,7 @@
 
 #include "alliance/fold.h"
 #include "alliance/node_store_internal.h"
+#include "node/notify.h"
 #include "node/shared.h"
 #include "node/trusted.h"
 
@@ -61,17 +62,65 @@ concerned_by(NodeStore *store, const About *about, SPIPlanPtr *plan, const char 
 	SPI_freetuptable(SPI_tuptable);
 }
 
+/* Where the glass was broken, as a text. */
+static const char *
+glass_place(NodeStore *store, const WaitingRow *row)
+{
+	return pool_format(store->waiting, "%s %s", row->row.values[1], row->row.values[0]);
+}
+
+#define GLASS_AT \
+	"b.origin = split_part(u.place, ' ', 2) AND b.seq = split_part(u.place, ' ', 1)::bigint"
+
+/* Applications hear of each glass that is broken, once. */
+static void
+tell_glasses(NodeStore *store)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {TEXTARRAYOID};
+	Datum		values[1];
+	About		places = {NULL, 0};
+	const WaitingRow **rows = NULL;
+
+	for (const WaitingRow *row = store->row_list[STATE_BREAK_GLASS]; row != NULL; row = row->next)
+		if (!row->remove)
+		{
+			rows = pool_grow(store->waiting, rows, places.count, sizeof(WaitingRow *));
+			rows[places.count] = row;
+			about_add(store, &places, glass_place(store, row));
+		}
+	if (places.count == 0)
+		return;
+	values[0] = fold_texts(places.items, places.count);
+	(void) trusted_execute(&plan, "SELECT u.n FROM unnest($1) WITH ORDINALITY u(place, n) "
+						   "WHERE NOT EXISTS (SELECT FROM medchain.break_glass b "
+						   "WHERE " GLASS_AT ")", 1, types, values, NULL, false);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		int64		n = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+													1, &isnull));
+		const char *const *row = rows[n - 1]->row.values;
+
+		notify_event("break_glass", "entry", row[2], "member", row[3], NULL);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
 /*
  * Before the rows are written: members whose access depends on them.  Those whom a protocol grants
- * something, or has until now; who changes; and where that one has issued protocols, everybody.
+ * something, or has until now; who has broken the glass; who changes; and where that one has issued
+ * protocols, everybody.
  */
 void
 store_concerned(NodeStore *store)
 {
 	static SPIPlanPtr grantees = NULL;
 	static SPIPlanPtr members = NULL;
+	static SPIPlanPtr glasses = NULL;
 	About		protocols = {NULL, 0};
 	About		names = {NULL, 0};
+	About		places = {NULL, 0};
 
 	about_protocols(store, STATE_PROTOCOL, &protocols);
 	about_protocols(store, STATE_PROTOCOL_GRANT, &protocols);
@@ -79,11 +128,21 @@ store_concerned(NodeStore *store)
 		 row = row->next)
 		if (!row->remove)
 			shared_member_changed(row->row.values[3]);
+	for (const WaitingRow *row = store->row_list[STATE_BREAK_GLASS]; row != NULL; row = row->next)
+	{
+		if (!row->remove)
+			shared_member_changed(row->row.values[3]);
+		about_add(store, &places, glass_place(store, row));
+	}
+	tell_glasses(store);
 	for (const WaitingRow *row = store->row_list[STATE_MEMBER]; row != NULL; row = row->next)
 		about_add(store, &names, row->row.values[0]);
 	concerned_by(store, &protocols, &grantees,
 				 "SELECT DISTINCT g.grantee FROM unnest($1) u(protocol) "
 				 "JOIN medchain.protocol_grant g ON g.protocol = u.protocol::uuid");
+	concerned_by(store, &places, &glasses,
+				 "SELECT DISTINCT b.member FROM unnest($1) u(place) "
+				 "JOIN medchain.break_glass b ON " GLASS_AT);
 	concerned_by(store, &names, &members,
 				 "SELECT CASE WHEN NOT EXISTS (SELECT FROM medchain.claim c "
 				 "WHERE c.origin = u.name AND c.kind = 'protocol') THEN u.name END "

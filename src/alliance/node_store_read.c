@@ -110,7 +110,8 @@ store_claim(Pool *pool, HeapTuple row, TupleDesc desc, int column, Claim *claim)
 #define READ_ORIGIN 4
 #define READ_AFTER 8
 #define READ_EXAMINEES 16
-#define READ_PLANS 32
+#define READ_GLASSES 32
+#define READ_PLANS 64
 
 /* Each set of conditions is a statement, all with the same parameters. */
 static char *
@@ -123,7 +124,8 @@ read_statement(int conditions)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT " CLAIM_COLUMNS " FROM medchain.claim c " CLAIM_ENTRY
 					 "WHERE c.kind = %s",
-					 (conditions & READ_EXAMINEES) != 0 ? "'examinee_key'" : "ANY ($1)");
+					 (conditions & READ_EXAMINEES) != 0 ? "'examinee_key'" :
+					 (conditions & READ_GLASSES) != 0 ? "'break_glass'" : "ANY ($1)");
 	if ((conditions & READ_ABOUT) != 0)
 		appendStringInfoString(&sql, " AND c.about = $2");
 	if ((conditions & READ_SUBJECT) != 0)
@@ -164,7 +166,8 @@ store_read(NodeStore *store, const ClaimQuery *query, const Claim *after, int li
 	int			conditions = (query->about != NULL ? READ_ABOUT : 0) |
 	(query->subject != NULL ? READ_SUBJECT : 0) | (query->origin != NULL ? READ_ORIGIN : 0) |
 	(after != NULL ? READ_AFTER : 0) |
-	(any && query->kinds == CLAIM_SET(CLAIM_EXAMINEE_KEY) ? READ_EXAMINEES : 0);
+	(any && query->kinds == CLAIM_SET(CLAIM_EXAMINEE_KEY) ? READ_EXAMINEES : 0) |
+	(any && query->kinds == CLAIM_SET(CLAIM_BREAK_GLASS) ? READ_GLASSES : 0);
 	Datum		values[9];
 
 	/* what a statement has no condition for is any value */

@@ -65,7 +65,7 @@ bool
 check_parted(StateTable table)
 {
 	return table == STATE_EXAMINEE_KEY || table == STATE_PROTOCOL ||
-		table == STATE_PROTOCOL_GRANT || table == STATE_DATA_INDEX;
+		table == STATE_PROTOCOL_GRANT || table == STATE_DATA_INDEX || table == STATE_BREAK_GLASS;
 }
 
 static void

@@ -54,7 +54,7 @@ typedef struct StateCheck
 } StateCheck;
 
 /* The kinds of claims that are in parts. */
-#define CHECK_PARTED (CLAIM_SET_EXAMINEE | CLAIM_SET_PROTOCOL)
+#define CHECK_PARTED (CLAIM_SET_EXAMINEE | CLAIM_SET_PROTOCOL | CLAIM_SET_GLASS)
 
 /* Of these tables, rows are in parts. */
 extern bool check_parted(StateTable table);

@@ -108,6 +108,7 @@ check_name(StateCheck *check, const StateRow *row)
 			return pool_format(check->pool, "%s %s, entry %s", table, values[8], values[9]);
 		case STATE_EXCLUSION:
 		case STATE_EXAMINEE_KEY:
+		case STATE_BREAK_GLASS:
 			return pool_format(check->pool, "%s entry %s", table, values[1]);
 		case STATE_PROTOCOL_GRANT:
 			return pool_format(check->pool, "%s %s, grant %s", table, values[0], values[1]);

@@ -114,21 +114,38 @@ part_compare_protocols(Part *part)
 		part_compare_rows(part, &plans[i], tables[i].table, tables[i].rest, 1, types, values);
 }
 
+/* Rows of a table that are called by where the entry is. */
+static void
+part_compare_places(Part *part, SPIPlanPtr *plan, StateTable table, const PartPlaces *places)
+{
+	Oid			types[2] = {TEXTARRAYOID, TEXTARRAYOID};
+	Datum		values[2];
+
+	if (places->count == 0)
+		return;
+	values[0] = fold_texts(places->origins, places->count);
+	values[1] = fold_texts(places->seqs, places->count);
+	part_compare_rows(part, plan, table, *plan != NULL ? NULL :
+					  psprintf("unnest($1, $2) u(origin, seq) "
+							   "CROSS JOIN LATERAL (SELECT * FROM medchain.%s k "
+							   "WHERE k.origin = u.origin AND k.seq = u.seq::bigint OFFSET 0) t",
+							   state_tables[table].name), 2, types, values);
+}
+
 static void
 part_compare_keys(Part *part)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {TEXTARRAYOID, TEXTARRAYOID};
-	Datum		values[2];
 
-	if (part->nkeys == 0)
-		return;
-	values[0] = fold_texts(part->origins, part->nkeys);
-	values[1] = fold_texts(part->seqs, part->nkeys);
-	part_compare_rows(part, &plan, STATE_EXAMINEE_KEY, "unnest($1, $2) u(origin, seq) "
-					  "CROSS JOIN LATERAL (SELECT * FROM medchain.examinee_key k "
-					  "WHERE k.origin = u.origin AND k.seq = u.seq::bigint OFFSET 0) t", 2, types,
-					  values);
+	part_compare_places(part, &plan, STATE_EXAMINEE_KEY, &part->keys);
+}
+
+static void
+part_compare_glasses(Part *part)
+{
+	static SPIPlanPtr plan = NULL;
+
+	part_compare_places(part, &plan, STATE_BREAK_GLASS, &part->glasses);
 }
 
 static void
@@ -138,7 +155,8 @@ part_missing(void *state, const StateRow *row)
 	const char *key = row->values[0];
 	const Map  *map = part->compared;
 
-	if (row->table == STATE_CLAIM || row->table == STATE_EXAMINEE_KEY)
+	if (row->table == STATE_CLAIM || row->table == STATE_EXAMINEE_KEY ||
+		row->table == STATE_BREAK_GLASS)
 	{
 		key = part_place(part->check->pool, row->values[0], row->values[1]);
 		map = part->own;
@@ -182,6 +200,7 @@ part_end(Part *part)
 		check_here(check, check->part, part->rows[i]);
 	part_compare_protocols(part);
 	part_compare_keys(part);
+	part_compare_glasses(part);
 	memory_store_unfound(check->part, part_missing, part);
 	check_facts(check);
 	memory_store_free(check->part);
@@ -254,6 +273,9 @@ part_check_surplus(StateCheck *check)
 					"WHERE e.id = t.protocol AND e.kind = 'protocol')", part_surplus, check);
 	state_rows_each(STATE_EXAMINEE_KEY, "NOT EXISTS (SELECT FROM medchain.entry e "
 					"WHERE e.origin = t.origin AND e.seq = t.seq AND e.kind = 'examinee_key')",
+					part_surplus, check);
+	state_rows_each(STATE_BREAK_GLASS, "NOT EXISTS (SELECT FROM medchain.entry e "
+					"WHERE e.origin = t.origin AND e.seq = t.seq AND e.kind = 'break_glass')",
 					part_surplus, check);
 }
 

@@ -15,6 +15,14 @@ typedef struct PartTexts
 	size_t		count;
 } PartTexts;
 
+/* On whose chain something is, and where. */
+typedef struct PartPlaces
+{
+	const char **origins;
+	const char **seqs;
+	size_t		count;
+} PartPlaces;
+
 typedef struct Part
 {
 	StateCheck *check;
@@ -31,9 +39,8 @@ typedef struct Part
 	Map		   *compared;		/* those whose rows are its own, too */
 	PartTexts	subjects;		/* of others, that something here depends on */
 	PartTexts	others;			/* ids of their protocols */
-	const char **origins;		/* of keys of examinees, and where they are there */
-	const char **seqs;
-	size_t		nkeys;
+	PartPlaces	keys;			/* of examinees, its own */
+	PartPlaces	glasses;		/* broken ones, the same */
 } Part;
 
 /* A statement's row; own: of a claim that the part owns, not of what that depends on. */

@@ -59,6 +59,15 @@ part_in_range(const Part *part, const uint8 *subject)
 	return part_bound_order(subject, part->low) >= 0 && part_bound_order(subject, part->high) < 0;
 }
 
+static void
+part_place_add(Part *part, PartPlaces *places, const char *origin, const char *seq)
+{
+	places->origins = pool_grow(part->pool, places->origins, places->count, sizeof(char *));
+	places->seqs = pool_grow(part->pool, places->seqs, places->count, sizeof(char *));
+	places->origins[places->count] = pool_text(part->pool, origin);
+	places->seqs[places->count++] = seq;
+}
+
 /* A claim that is its own: whatever else has to be there for it. */
 static void
 part_own(Part *part, const Claim *claim)
@@ -72,12 +81,10 @@ part_own(Part *part, const Claim *claim)
 		part_text_add(part, &part->abouts, claim->about);
 	if (claim->kind == CLAIM_PROTOCOL)
 		part_text_add(part, &part->ids, claim->id);
-	if (claim->kind != CLAIM_EXAMINEE_KEY)
-		return;
-	part->origins = pool_grow(pool, part->origins, part->nkeys, sizeof(char *));
-	part->seqs = pool_grow(pool, part->seqs, part->nkeys, sizeof(char *));
-	part->origins[part->nkeys] = pool_text(pool, claim->origin);
-	part->seqs[part->nkeys++] = seq;
+	if (claim->kind == CLAIM_EXAMINEE_KEY)
+		part_place_add(part, &part->keys, claim->origin, seq);
+	if (claim->kind == CLAIM_BREAK_GLASS)
+		part_place_add(part, &part->glasses, claim->origin, seq);
 }
 
 /* The claim that an entry makes; false if it makes none that is in a part. */
@@ -99,7 +106,8 @@ part_take(Part *part, const char *payload, const char *origin, int64 seq, int64 
 		rules_take_read(check->rules, &claim, &envelope);
 		if (own)
 			part_own(part, &claim);
-		if (claim.kind == CLAIM_PROTOCOL || claim.kind == CLAIM_AMENDMENT)
+		if (claim.kind == CLAIM_PROTOCOL || claim.kind == CLAIM_AMENDMENT ||
+			(CLAIM_SET(claim.kind) & CLAIM_SET_GLASS) != 0)
 		{
 			char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
 
@@ -107,7 +115,8 @@ part_take(Part *part, const char *payload, const char *origin, int64 seq, int64 
 			if (claim.has_subject && !part_in_range(part, claim.subject) &&
 				!part_text_known(&part->subjects, hex))
 				part_text_add(part, &part->subjects, hex);
-			else if (!own && !part_text_known(&part->abouts, claim.about))
+			else if ((CLAIM_SET(claim.kind) & CLAIM_SET_PROTOCOL) != 0 && !own &&
+					 !part_text_known(&part->abouts, claim.about))
 				part_text_add(part, &part->others, claim.about);
 		}
 	}

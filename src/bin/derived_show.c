@@ -187,6 +187,22 @@ show_examinee_keys(const Derived *derived, Table *table, const StateRow *row)
 }
 
 static void
+show_glasses(const Derived *derived, Table *table, const StateRow *row)
+{
+	Pool	   *pool = table->pool;
+	const char *justified = derived_value(row, "justified");
+	const char *cells[] = {
+		derived_value(row, "id"), derived_value(row, "member"), derived_value(row, "origin"),
+		derived_value(row, "subject") + 2, show_period(pool, derived_value(row, "valid")),
+		derived_value(row, "reason"), show_time(pool, justified),
+		justified != NULL ? derived_value(row, "justification") : NULL
+	};
+
+	(void) derived;
+	table_add(table, cells);
+}
+
+static void
 show_roles(const Derived *derived, Table *table, const StateRow *row)
 {
 	const char *cells[] = {
@@ -224,6 +240,10 @@ static const struct
 	}},
 	{STATE_EXAMINEE_KEY, "Examinees' keys", show_examinee_keys, {
 			"subject", "key", "registered by", "registered", "withdrawn"
+	}},
+	{STATE_BREAK_GLASS, "Broken glasses", show_glasses, {
+			"entry", "member", "on chain", "subject", "valid", "reason", "justified",
+			"justification"
 	}},
 	{STATE_ROLE_BINDING, "Login roles", show_roles, {
 			"role", "member", "entry"

@@ -38,6 +38,7 @@
 #include "ledger/signer.h"
 #include "ledger/signing_key.h"
 #include "ledger/tile.h"
+#include "node/notify.h"
 #include "node/settings.h"
 #include "node/shared.h"
 #include "node/trusted.h"
@@ -510,6 +511,7 @@ sealer_loop(SharedDatabase *slot)
 	bool		reloaded = true;
 	bool		called = false;
 
+	notify_start();
 	for (;;)
 	{
 		long		timeout;
@@ -536,7 +538,7 @@ sealer_loop(SharedDatabase *slot)
 			if (timeout == 0)
 				continue;
 		}
-		called = worker_sleep(slot, timeout, &reloaded);
+		called = worker_sleep(slot, notify_send(slot, timeout), &reloaded);
 		if (timeout >= SEALER_IDLE || max_prepared_xacts > 0)
 			pg_atomic_write_u32(&slot->dirty, 1);
 	}

@@ -36,6 +36,7 @@ char	   *setting_end_user;
 char	   *setting_request_id;
 char	   *setting_purpose;
 uint64		setting_purpose_changes = 0;
+int			setting_break_glass_time;
 
 static const struct config_enum_entry crl_policies[] = {
 	{"strict", CERTIFICATE_CRL_STRICT, false},
@@ -97,6 +98,12 @@ settings_define_audit(void)
 							   "Recorded as claimed.",
 							   &setting_purpose, "",
 							   PGC_USERSET, 0, NULL, settings_purpose, NULL);
+
+	DefineCustomIntVariable("medchain.break_glass_time",
+							"How long medchain.break_glass() opens records when it is not said.",
+							"At most as long as the policy break_glass_max allows.",
+							&setting_break_glass_time, 3600, 1, 7 * 86400,
+							PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
 /* Half of the cores. */

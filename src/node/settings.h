@@ -34,6 +34,7 @@ extern bool setting_read_audit_query_text;
 extern char *setting_end_user;	/* as the application says */
 extern char *setting_request_id;
 extern char *setting_purpose;
+extern int	setting_break_glass_time;	/* seconds */
 extern uint64 setting_purpose_changes;	/* how often it was set in this process */
 
 extern void settings_define(void);

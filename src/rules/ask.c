@@ -45,8 +45,20 @@ ask_note(Rules *rules, Pool *pool, const char *member, const char *protocol, int
 const char *
 ask_policy(Rules *rules, Pool *pool, const char *policy, const char *member)
 {
-	return strcmp(policy, "examinee_signature") == 0 ?
-		policy_at(rules, pool, member, INT64_MAX) : NULL;
+	return policy_at(rules, pool, policy, member, INT64_MAX);
+}
+
+const char *
+ask_break_glass(Rules *rules, Pool *pool, const char *author, const uint8_t subject[HASH_LEN],
+				JsonSlice body, int64_t time)
+{
+	Claim		claim = ask_claim(pool, author, CLAIM_BREAK_GLASS, "", time);
+	Period		period;
+
+	claim.has_subject = true;
+	memcpy(claim.subject, subject, HASH_LEN);
+	claim.body = body;
+	return break_glass_reason(rules, pool, &claim, &period);
 }
 
 ExamineeSigned

@@ -21,6 +21,10 @@ extern const char *ask_note(Rules *rules, Pool *pool, const char *member, const 
 /* The value of a policy that this member's next entry is judged by; NULL: there is none. */
 extern const char *ask_policy(Rules *rules, Pool *pool, const char *policy, const char *member);
 
+/* Why breaking the glass for that subject would have no effect; NULL: it would. */
+extern const char *ask_break_glass(Rules *rules, Pool *pool, const char *author,
+								   const uint8_t subject[HASH_LEN], JsonSlice body, int64_t time);
+
 /* Has an examinee signed, as far as he has to, a protocol in this envelope by this member? */
 typedef enum ExamineeSigned
 {

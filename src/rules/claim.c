@@ -32,6 +32,8 @@ static const struct
 	[CLAIM_AMENDMENT] = {"amendment", "application/vnd.medchain.protocol+json"},
 	[CLAIM_REVOCATION] = {"revocation", NULL},
 	[CLAIM_NOTE] = {"note", NULL},
+	[CLAIM_BREAK_GLASS] = {"break_glass", NULL},
+	[CLAIM_JUSTIFICATION] = {"justification", NULL},
 	[CLAIM_BIND_ROLE] = {"bind_role", NULL}
 };
 
@@ -89,6 +91,9 @@ claim_about(Pool *pool, const Claim *claim)
 		case CLAIM_REVOCATION:
 		case CLAIM_NOTE:
 			field = "protocol";
+			break;
+		case CLAIM_JUSTIFICATION:
+			field = "break_glass";
 			break;
 		case CLAIM_BIND_ROLE:
 			field = "role";

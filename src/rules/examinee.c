@@ -29,8 +29,21 @@ examinee_governor_reason(Rules *rules, const Claim *claim, const char *denied)
 
 /*
  * Rule: the data centre sets policies, each for what stands behind the blocks that its entry names:
- * examinee_signature to required or optional.  (doc/ledger.md, "Examinees")
+ * examinee_signature to required or optional, break_glass_max to a number of seconds.
+ * (doc/ledger.md, "Examinees", "Break-glass")
  */
+static bool
+policy_is_known(Pool *pool, const Claim *claim)
+{
+	int64_t		seconds;
+
+	if (rules_field_is(pool, claim, "policy", POLICY_SIGNATURE))
+		return rules_field_is(pool, claim, "value", "required") ||
+			rules_field_is(pool, claim, "value", "optional");
+	return rules_field_is(pool, claim, "policy", POLICY_BREAK_GLASS) &&
+		break_glass_seconds(json_slice_text(pool, rules_field(claim, "value")), &seconds);
+}
+
 const char *
 policy_reason(Rules *rules, Pool *pool, const Claim *claim)
 {
@@ -41,9 +54,7 @@ policy_reason(Rules *rules, Pool *pool, const Claim *claim)
 	reason = examinee_governor_reason(rules, claim, "only the data centre sets policies");
 	if (reason != NULL)
 		return reason;
-	if (!rules_field_is(pool, claim, "policy", "examinee_signature") ||
-		(!rules_field_is(pool, claim, "value", "required") &&
-		 !rules_field_is(pool, claim, "value", "optional")))
+	if (!policy_is_known(pool, claim))
 		return "there is no such policy or value";
 	if (json_slice_type(rules_field(claim, "last")) != JSON_SLICE_OBJECT)
 		return "it names no blocks";
@@ -51,23 +62,21 @@ policy_reason(Rules *rules, Pool *pool, const Claim *claim)
 		"it names no block of a member's chain";
 }
 
-void
-policy_load(Rules *rules)
+static void
+policy_load_name(Rules *rules, const char *name)
 {
-	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_POLICY), .about = "examinee_signature",
-	.effective = true};
+	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_POLICY), .about = name, .effective = true};
 	Claim		claim;
 	Claim		after;
 	bool		begun = false;
 
-	pool_reset(rules->policy_pool);
-	rules->policies = NULL;
 	while (rules->store->claim_next(rules->store_state, &query, begun ? &after : NULL,
 									rules->policy_pool, &claim))
 	{
 		Policy	   *policy = pool_alloc(rules->policy_pool, sizeof(Policy));
 		JsonSlice	last = json_slice_get(claim.body, "last");
 
+		policy->name = name;
 		policy->value = json_slice_text(rules->policy_pool, json_slice_get(claim.body, "value"));
 		policy->last = json_slice_keep(rules->policy_pool, last);
 		policy->next = rules->policies;
@@ -77,18 +86,28 @@ policy_load(Rules *rules)
 	}
 }
 
+void
+policy_load(Rules *rules)
+{
+	pool_reset(rules->policy_pool);
+	rules->policies = NULL;
+	policy_load_name(rules, POLICY_SIGNATURE);
+	policy_load_name(rules, POLICY_BREAK_GLASS);
+}
+
 /*
  * Rule: an entry is judged by the newest policy that the data centre set before it knew of the
  * entry's block.  (doc/ledger.md, "Examinees")
  */
 const char *
-policy_at(const Rules *rules, Pool *pool, const char *origin, int64_t seq)
+policy_at(const Rules *rules, Pool *pool, const char *name, const char *origin, int64_t seq)
 {
 	for (const Policy *policy = rules->policies; policy != NULL; policy = policy->next)
 	{
 		int64_t		size = 0;
 
-		if (!claim_point_size(pool, json_slice_get(policy->last, origin), &size) || size <= seq)
+		if (strcmp(policy->name, name) == 0 &&
+			(!claim_point_size(pool, json_slice_get(policy->last, origin), &size) || size <= seq))
 			return policy->value;
 	}
 	return NULL;
@@ -421,7 +440,7 @@ examinee_signed_reason(Rules *rules, Pool *pool, const Claim *claim)
 
 	if (!json_slice_next(grants, &step, NULL, &item))
 		return NULL;
-	policy = policy_at(rules, pool, claim->origin, claim->seq);
+	policy = policy_at(rules, pool, POLICY_SIGNATURE, claim->origin, claim->seq);
 	if (policy == NULL || strcmp(policy, "required") != 0)
 		return NULL;
 	switch (examinee_signed(rules, pool, claim))

@@ -135,7 +135,8 @@ static const char *
 by_consent(Explain *explain)
 {
 	const Claim *claim = explain->claim;
-	const char *policy = policy_at(explain->rules, explain->pool, claim->origin, claim->seq);
+	const char *policy = policy_at(explain->rules, explain->pool, POLICY_SIGNATURE, claim->origin,
+								   claim->seq);
 	JsonSliceStep step = {0};
 	JsonSlice	item;
 
@@ -145,6 +146,32 @@ by_consent(Explain *explain)
 		return "no policy of the data centre requires it there";
 	return examinee_signed(explain->rules, explain->pool, claim) == EXAMINEE_SIGNED ?
 		"signed by the examinee's keys" : "the examinee has no key there";
+}
+
+/* The block that the holder of records had of the member, whom it let break the glass. */
+static const char *
+by_member_block(Explain *explain)
+{
+	return json_slice_canonical(explain->pool, rules_field(explain->claim, "last"), NULL);
+}
+
+static const char *
+by_glass_policy(Explain *explain)
+{
+	const Claim *claim = explain->claim;
+	const char *seconds = policy_at(explain->rules, explain->pool, POLICY_BREAK_GLASS,
+									claim->origin, claim->seq);
+
+	return seconds != NULL ? pool_format(explain->pool, "for at most %s s", seconds) : NULL;
+}
+
+static const char *
+by_break_glass(Explain *explain)
+{
+	Claim		glass;
+
+	return break_glass_of(explain->rules, explain->pool, explain->claim, &glass) ?
+		by_entry(explain, "break-glass", &glass) : NULL;
 }
 
 static const char *
@@ -365,6 +392,40 @@ static const ExplainTerm terms_note[] = {
 	{NULL}
 };
 
+#define TERM_TAKES_PART(who, begins) {who, by_standing, false, {begins, \
+	"the author's contract", "the author's certificate", "the data centre's certificate"}}
+#define TERM_EMERGENCY \
+	{"it is about an examinee", NULL, false, {"it names no subject"}}, \
+	{"it says why, and until when", NULL, false, {"it gives no reason", "it has no end"}}, \
+	{"a policy of the data centre allows it there", by_glass_policy, false, {"no policy allows"}}
+
+/* by the member itself */
+static const ExplainTerm terms_break_glass[] = {
+	TERM_TAKES_PART("its author's contract lets him break the glass there",
+					"the author may not break the glass"),
+	TERM_EMERGENCY,
+	{NULL}
+};
+
+/* by the holder of the records, for a member who is connected to it */
+static const ExplainTerm terms_break_glass_held[] = {
+	TERM_TAKES_PART("its author takes part there", "the author takes no part"),
+	{"it names a block of the member's chain", by_member_block, false, {"it names no block"}},
+	{"the member's contract lets it break the glass there", by_member_block, false,
+	{"the member may not break the glass"}},
+	TERM_EMERGENCY,
+	{NULL}
+};
+
+static const ExplainTerm terms_justification[] = {
+	{"the member has broken the glass before", by_break_glass, false, {"there is no such break"}},
+	{"the member itself says it, or the holder of the records for it", NULL, false,
+	{"only the member itself"}},
+	{"there is a justification in it", NULL, false, {"there is no justification"}},
+	{"it is the first", NULL, false, {"it is justified already"}},
+	{NULL}
+};
+
 static const ExplainTerm terms_bind_role[] = {
 	{"it is of effect on its own node alone", NULL, false, {NULL}},
 	{NULL}
@@ -389,6 +450,8 @@ static const ExplainTerm *const terms_of[CLAIM_KINDS] = {
 	[CLAIM_AMENDMENT] = terms_amendment,
 	[CLAIM_REVOCATION] = terms_revocation,
 	[CLAIM_NOTE] = terms_note,
+	[CLAIM_BREAK_GLASS] = terms_break_glass,
+	[CLAIM_JUSTIFICATION] = terms_justification,
 	[CLAIM_BIND_ROLE] = terms_bind_role
 };
 
@@ -408,15 +471,27 @@ terms_failed(const ExplainTerm *terms, const char *reason)
 	return other;
 }
 
+/* Of some kinds, other conditions hold for the member that it is about and for others. */
+static const ExplainTerm *
+terms_for(const Explain *explain)
+{
+	const Claim *claim = explain->claim;
+	bool		own = strcmp(claim->origin, claim->about) == 0;
+
+	if (claim->kind == CLAIM_BREAK_GLASS && !own)
+		return terms_break_glass_held;
+	if (claim->kind == CLAIM_REKEY && !own &&
+		strcmp(claim->origin, explain->rules->data_center) == 0)
+		return terms_rekey_lost;
+	return terms_of[claim->kind];
+}
+
 void
 explain_terms(Explain *explain)
 {
 	const Claim *claim = explain->claim;
 	const char *reason = claim->reason != NULL ? claim->reason : "";
-	const ExplainTerm *terms = claim->kind == CLAIM_REKEY &&
-	strcmp(claim->origin, claim->about) != 0 &&
-	strcmp(claim->origin, explain->rules->data_center) == 0 ?
-	terms_rekey_lost : terms_of[claim->kind];
+	const ExplainTerm *terms = terms_for(explain);
 	size_t		failed = claim->effective ? SIZE_MAX : terms_failed(terms, reason);
 
 	for (size_t i = 0; terms[i].condition != NULL; i++)

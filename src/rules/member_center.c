@@ -76,7 +76,7 @@ member_terms_reason(Members *members, Statement *said)
 							   strcmp(said->kind, "chain_node") != 0))
 		return "a contract is for an end_node or a chain_node";
 	if (!said->capable)
-		return "capabilities are admit, configure, issue, query, update and audit";
+		return "capabilities are admit, configure, issue, query, update, audit and emergency";
 	if (!said->timed)
 		return "contract has no valid period";
 	return statement_path(members->facts, said,

@@ -25,16 +25,6 @@ protocol_base(Rules *rules, Pool *pool, const char *about, Claim *base)
 	return rules->store->claim_next(rules->store_state, &query, NULL, pool, base);
 }
 
-static int
-protocol_order(const Claim *a, const Claim *b)
-{
-	int			order = a->time < b->time ? -1 : a->time > b->time;
-
-	if (order == 0)
-		order = strcmp(a->origin, b->origin);
-	return order != 0 ? order : a->seq < b->seq ? -1 : a->seq > b->seq;
-}
-
 /*
  * Rule: ids are their authors' choice: of several protocols with one id by authors who may issue
  * protocols there, the earliest has it.  False if there is none; of first, only the place and the
@@ -57,7 +47,7 @@ protocol_has_id(Rules *rules, Pool *pool, const char *about, Claim *first)
 			continue;
 		claim.origin = author->name;
 		pool_reset(pool);
-		if ((found && protocol_order(&claim, first) > 0) ||
+		if ((found && rules_order(&claim, first) > 0) ||
 			standing_excluded(author, claim.seq, claim.time) != NULL ||
 			standing_reason(author, claim.seq, claim.time, claim.sealed, CAPABILITY_ISSUE,
 							"") != NULL)
@@ -111,7 +101,7 @@ protocol_reason(Rules *rules, Pool *pool, const Claim *claim, const Claim *first
 		return "protocol is about another subject";
 	if (claim->kind == CLAIM_PROTOCOL)
 	{
-		if (first != NULL && protocol_order(first, claim) < 0)
+		if (first != NULL && rules_order(first, claim) < 0)
 			return "there is a protocol with this id already";
 	}
 	else if (!protocol_amends(rules, pool, claim))
@@ -305,7 +295,7 @@ protocol_settle_late(Rules *rules, const Claim *claim)
 		return false;
 	pool = pool_new();
 	late = rules->store->claim_next(rules->store_state, &query, NULL, pool, &first) &&
-		protocol_order(&first, claim) < 0;
+		rules_order(&first, claim) < 0;
 	/* what has effect is the earliest that may: for this one, and all others, nothing is new */
 	if (late)
 		(void) protocol_judge(rules, pool, claim, &first);

@@ -90,6 +90,16 @@ rules_subject_named(Pool *pool, const Claim *claim)
 	return rules_field_is(pool, claim, "subject", hex);
 }
 
+int
+rules_order(const Claim *a, const Claim *b)
+{
+	int			order = a->time < b->time ? -1 : a->time > b->time;
+
+	if (order == 0)
+		order = strcmp(a->origin, b->origin);
+	return order != 0 ? order : a->seq < b->seq ? -1 : a->seq > b->seq;
+}
+
 /* An envelope that is read when it is needed. */
 typedef struct RulesEnvelope
 {

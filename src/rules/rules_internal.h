@@ -11,6 +11,7 @@
 /* A policy that has effect, newest first in the list. */
 typedef struct Policy
 {
+	const char *name;
 	const char *value;
 	JsonSlice	last;			/* where each chain stood */
 	struct Policy *next;
@@ -61,6 +62,9 @@ typedef void (*RulesVisit) (Rules *rules, const Claim *claim, void *state);
 
 extern void rules_each(Rules *rules, const ClaimQuery *query, RulesVisit visit, void *state);
 
+/* Has this settling looked at that already?  It has now. */
+extern bool rules_visited(Rules *rules, const void *what, size_t len);
+
 /* ----- claims that are judged one by one ----- */
 
 /* Tell the store what a claim is worth, if that is new; did it gain or lose its effect? */
@@ -79,11 +83,18 @@ extern JsonSlice rules_field(const Claim *claim, const char *name);
 extern bool rules_field_is(Pool *pool, const Claim *claim, const char *name, const char *text);
 extern bool rules_subject_named(Pool *pool, const Claim *claim);
 
+/* The earlier one by time, then by author and place: below zero if that is a. */
+extern int	rules_order(const Claim *a, const Claim *b);
+
 /* ----- examinees ----- */
+
+#define POLICY_SIGNATURE "examinee_signature"
+#define POLICY_BREAK_GLASS "break_glass_max"
 
 extern const char *policy_reason(Rules *rules, Pool *pool, const Claim *claim);
 extern void policy_load(Rules *rules);
-extern const char *policy_at(const Rules *rules, Pool *pool, const char *origin, int64_t seq);
+extern const char *policy_at(const Rules *rules, Pool *pool, const char *name, const char *origin,
+							 int64_t seq);
 
 /* Judge all claims about the keys of an examinee, and derive these. */
 extern void examinee_settle(Rules *rules, const uint8_t subject[HASH_LEN]);
@@ -128,6 +139,20 @@ extern bool protocol_settle_late(Rules *rules, const Claim *claim);
 /* An author has the first effective protocol for a subject, or has none any more. */
 extern void protocol_settle_rights(Rules *rules, const char *origin,
 								   const uint8_t subject[HASH_LEN]);
+
+/* ----- break-glass ----- */
+
+/* A number of seconds, as the policy has it; false: it is none. */
+extern bool break_glass_seconds(const char *text, int64_t *seconds);
+extern const char *break_glass_reason(Rules *rules, Pool *pool, const Claim *claim,
+									  Period *period);
+
+/* The break-glass that a justification is of. */
+extern bool break_glass_of(Rules *rules, Pool *pool, const Claim *justification, Claim *glass);
+
+/* Judge one claim again, and what depends on it; and all about an examinee. */
+extern void break_glass_settle_claim(Rules *rules, const Claim *claim);
+extern void break_glass_settle(Rules *rules, const uint8_t subject[HASH_LEN]);
 
 /* ----- roles ----- */
 

@@ -85,7 +85,7 @@ rules_visits_begin(Rules *rules)
  * Whoever says the same thing about one protocol or examinee fifty thousand times has it looked at
  * once: what is looked at is all that there is about it.
  */
-static bool
+bool
 rules_visited(Rules *rules, const void *what, size_t len)
 {
 	void	  **place = map_at(rules->visited, what, len);
@@ -145,6 +145,40 @@ rules_visit_examinee(Rules *rules, const Claim *claim, void *state)
 }
 
 static void
+rules_visit_glass(Rules *rules, const Claim *claim, void *state)
+{
+	(void) state;
+	break_glass_settle_claim(rules, claim);
+}
+
+/*
+ * Whose standing has changed may, or may not, break the glass on others' chains as well; and with
+ * a policy anybody may, or may not.
+ */
+static void
+rules_settle_glasses(Rules *rules, const RulesRange *range, bool policies)
+{
+	ClaimQuery	all = {.kinds = CLAIM_SET(CLAIM_BREAK_GLASS)};
+
+	rules_each_touched(rules, range, CLAIM_SET_GLASS, rules_visit_glass, NULL);
+	if (range->origin == NULL)
+		return;
+	if (policies)
+	{
+		rules_each(rules, &all, rules_visit_glass, NULL);
+		return;
+	}
+	for (size_t i = 0; i < rules->members->nparties; i++)
+	{
+		const Party *party = rules->members->all[i];
+		ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_BREAK_GLASS), .about = party->name};
+
+		if (party->changed_from != INT64_MAX)
+			rules_each(rules, &query, rules_visit_glass, NULL);
+	}
+}
+
+static void
 rules_visit_subject(Rules *rules, const Claim *claim, void *state)
 {
 	(void) state;
@@ -177,6 +211,8 @@ rules_settle(Rules *rules, const char *origin, int64_t first, int64_t last)
 		rules_each_touched(rules, &range, CLAIM_SET_EXAMINEE, rules_visit_subject, NULL);
 	rules_visits_begin(rules);
 	rules_each_touched(rules, &range, CLAIM_SET_PROTOCOL, rules_visit_protocol, NULL);
+	rules_visits_begin(rules);
+	rules_settle_glasses(rules, &range, policies);
 	role_settle(rules, origin, first, last);
 	for (size_t i = 0; i < rules->members->nparties; i++)
 		rules->members->all[i]->changed_from = INT64_MAX;
@@ -245,6 +281,22 @@ rules_gone_examinee(Rules *rules, const char *origin, const Gone *gone)
 		examinee_settle(rules, gone->subject);
 }
 
+static void
+rules_gone_glass(Rules *rules, const char *origin, const Gone *gone)
+{
+	StateRow	key = {.table = STATE_BREAK_GLASS};
+
+	if (gone->kind == CLAIM_BREAK_GLASS)
+	{
+		key.values[0] = origin;
+		key.values[1] = state_number(rules->scratch, gone->seq);
+		rules->store->row_remove(rules->store_state, &key);
+		pool_reset(rules->scratch);
+	}
+	if (gone->has_subject && !rules_visited(rules, gone->subject, HASH_LEN))
+		break_glass_settle(rules, gone->subject);
+}
+
 void
 rules_forget(Rules *rules, const char *origin, int64_t first)
 {
@@ -295,6 +347,11 @@ rules_forget(Rules *rules, const char *origin, int64_t first)
 			if (gone->kind == CLAIM_PROTOCOL && gone->effective && gone->has_subject)
 				protocol_settle_rights(rules, origin, gone->subject);
 		}
+	rules_visits_begin(rules);
+	for (const Gone *gone = list.first; gone != NULL; gone = gone->next)
+		if ((CLAIM_SET(gone->kind) & CLAIM_SET_GLASS) != 0)
+			rules_gone_glass(rules, origin, gone);
+	rules_settle_glasses(rules, &none, policies);
 	for (size_t i = 0; i < rules->members->nparties; i++)
 		rules->members->all[i]->changed_from = INT64_MAX;
 	pool_free(list.pool);

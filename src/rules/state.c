@@ -46,6 +46,10 @@ const StateTableInfo state_tables[STATE_TABLES] = {
 	[STATE_DATA_INDEX] = {"data_index", 2, {0, 1}, 6, {
 		"protocol", "ordinal", "subject", "holder", "relation", "key"
 	}},
+	[STATE_BREAK_GLASS] = {"break_glass", 2, {0, 1}, 9, {
+		"origin", "seq", "id", "member", "subject", "reason", "valid", "justified",
+		"justification"
+	}},
 	[STATE_ROLE_BINDING] = {"role_binding", 1, {3}, 4, {
 		"role", "member", "seq", "entry"
 	}}

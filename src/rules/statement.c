@@ -12,7 +12,8 @@ static const struct
 	Capability	capability;
 }			capabilities[] = {
 	{"admit", CAPABILITY_ADMIT}, {"configure", CAPABILITY_CONFIGURE}, {"issue", CAPABILITY_ISSUE},
-	{"query", CAPABILITY_QUERY}, {"update", CAPABILITY_UPDATE}, {"audit", CAPABILITY_AUDIT}
+	{"query", CAPABILITY_QUERY}, {"update", CAPABILITY_UPDATE}, {"audit", CAPABILITY_AUDIT},
+	{"emergency", CAPABILITY_EMERGENCY}
 };
 
 #define NCAPABILITIES (sizeof(capabilities) / sizeof(capabilities[0]))

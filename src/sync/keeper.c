@@ -15,6 +15,7 @@
 #include "ledger/chain_advance.h"
 #include "ledger/held.h"
 #include "ledger/hooks.h"
+#include "node/notify.h"
 #include "node/shared.h"
 #include "node/trusted.h"
 #include "node/worker.h"
@@ -205,12 +206,13 @@ keeper_round(SharedDatabase *slot)
 static void
 keeper_loop(SharedDatabase *slot)
 {
+	notify_start();
 	for (;;)
 	{
 		bool		more = keeper_round(slot);
 
 		chores_do(slot);
-		worker_sleep(slot, more ? 0 : KEEPER_IDLE, NULL);
+		worker_sleep(slot, notify_send(slot, more ? 0 : KEEPER_IDLE), NULL);
 	}
 }
 

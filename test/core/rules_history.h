@@ -81,6 +81,12 @@ typedef struct History
 	int			protocol_about[IDS_MAX];
 	char	   *protocol_payloads[IDS_MAX];
 	int			nprotocols;
+	char		glasses[IDS_MAX][CLAIM_UUID_SIZE];	/* broken: by whom, where, about whom */
+	int			glass_of[IDS_MAX];
+	int			glass_on[IDS_MAX];
+	int			glass_seq[IDS_MAX];
+	int			glass_about[IDS_MAX];
+	int			nglasses;
 	int			nids;
 	bool		suspended[CAST];	/* by who means it well */
 	bool		renewed;		/* trust anchors */
@@ -405,7 +411,8 @@ do_contract(History *history, int by, int with)
 {
 	static const char *const lists[] = {
 		"[\"configure\",\"issue\"]", "[\"query\",\"update\"]", "[\"issue\",\"audit\"]",
-		"[\"configure\",\"issue\",\"audit\"]", "[]", "[\"rule\"]"
+		"[\"configure\",\"issue\",\"audit\"]", "[]", "[\"rule\"]",
+		"[\"query\",\"update\",\"emergency\"]"
 	};
 	bool		end_node = once_in(10) ? once_in(2) : with == 1 || with == 2;
 	int			certificate = once_in(3) ? dice(CAST_CERTIFICATES) : 0;
@@ -415,7 +422,8 @@ do_contract(History *history, int by, int with)
 									  once_in(30) ? "king" : end_node ? "end_node" : "chain_node",
 									  quoted(history, history->world->certificates
 											 [once_in(20) ? dice(CAST) : with][certificate]),
-									  once_in(3) ? lists[dice(6)] : lists[end_node ? 0 : 1],
+									  once_in(3) ? lists[dice(7)] :
+									  lists[end_node ? 0 : dice(2) == 0 ? 6 : 1],
 									  period(history));
 	EVP_PKEY   *key = signer(history, by);
 	char		id[CLAIM_UUID_SIZE];
@@ -573,6 +581,65 @@ do_examinee_key(History *history, int by)
 		   envelope(history, "examinee", payload, keys, once_in(4) ? 2 : 3));
 }
 
+static inline void
+do_break_glass(History *history, int on)
+{
+	int			of = once_in(3) ? dice(CAST) : 3 + dice(2);
+	int			examinee = dice(EXAMINEES);
+	int64_t		seconds = once_in(8) ? -1 : 60 + dice(3) * 7200;
+	char		id[CLAIM_UUID_SIZE];
+
+	if (!once_in(4) && dice(2) == 0)
+		on = of;
+	fresh_id(history, id);
+	if (history->nglasses > 0 && once_in(8))
+		strcpy(id, history->glasses[dice(history->nglasses)]);
+	if (history->nglasses < IDS_MAX)
+	{
+		strcpy(history->glasses[history->nglasses], id);
+		history->glass_of[history->nglasses] = of;
+		history->glass_on[history->nglasses] = on;
+		history->glass_seq[history->nglasses] = history->chains[on].count;
+		history->glass_about[history->nglasses++] = examinee;
+	}
+	say_as(history, on, "break_glass", id, once_in(20) ? -1 : examinee,
+		   pool_format(history->pool, "{\"member\":\"%s\",%s\"until\":\"%s\",\"last\":%s}",
+					   cast[of], once_in(20) ? "" : "\"reason\":\"r\",",
+					   moment(history, history->now + seconds * PERIOD_SECOND),
+					   point(history, of)));
+}
+
+static inline void
+do_justification(History *history, int by)
+{
+	int			glass = dice(history->nglasses);
+
+	if (!once_in(4))
+		by = dice(2) == 0 ? history->glass_of[glass] : history->glass_on[glass];
+	say_as(history, by, "justification", NULL, once_in(15) ? -1 : once_in(15) ? dice(EXAMINEES) :
+		   history->glass_about[glass],
+		   pool_format(history->pool, "{\"member\":\"%s\",\"break_glass\":\"%s\","
+					   "\"chain\":\"%s\",\"seq\":%d%s}",
+					   cast[once_in(15) ? dice(CAST) : history->glass_of[glass]],
+					   history->glasses[once_in(15) ? dice(history->nglasses) : glass],
+					   cast[once_in(15) ? dice(CAST) : history->glass_on[glass]],
+					   history->glass_seq[glass], once_in(15) ? "" :
+					   pool_format(history->pool, ",\"justification\":\"j%d\"", dice(3))));
+}
+
+static inline void
+do_policy(History *history, int by)
+{
+	static const char *const seconds[] = {"3600", "86400", "0", "31", "604801", "x"};
+	bool		glass = dice(2) == 0;
+
+	say(history, by, "policy",
+		pool_format(history->pool, "{\"policy\":\"%s\",\"value\":\"%s\",\"last\":%s}",
+					glass ? "break_glass_max" : "examinee_signature",
+					glass ? seconds[once_in(3) ? dice(6) : dice(2)] :
+					once_in(3) ? "optional" : "required", points(history)));
+}
+
 /* What is no entry of any sense: of each kind. */
 static inline void
 do_nonsense(History *history, int by)
@@ -582,13 +649,15 @@ do_nonsense(History *history, int by)
 		"{\"protocol\":{\"a\":[1e3]},\"reason\":[]}", "{\"payloadType\":5,\"payload\":\"\"}",
 		"{\"member\":\"h1\",\"contract\":null,\"public_key\":\"x\",\"last\":{\"height\":1}}",
 		"{\"role\":\"r\",\"member\":\"h1\",\"replaces\":\"x\"}",
-		"{\"policy\":\"examinee_signature\"}",
+		"{\"policy\":\"examinee_signature\"}", "{\"policy\":\"break_glass_max\",\"value\":3600}",
+		"{\"member\":\"h1\",\"reason\":\"r\",\"until\":\"2027-01-01T00:00:00.000000Z\"}",
+		"{\"break_glass\":7,\"member\":\"h1\",\"chain\":\"h1\",\"seq\":1e2}",
 		"{\"member\":\"dc\",\"reason\":\"r\",\"last\":{\"height\":-1,\"size\":0}}",
 		"1e400000", "\"\\ud800\"", "{\"member\":\"h1\",\"n\":1234567890123456789}"
 	};
 
 	say_as(history, by, claim_kind_name((ClaimKind) dice(CLAIM_KINDS)), NULL,
-		   once_in(2) ? dice(EXAMINEES) : -1, bodies[dice(14)]);
+		   once_in(2) ? dice(EXAMINEES) : -1, bodies[dice(17)]);
 }
 
 static inline void
@@ -659,7 +728,7 @@ do_something(History *history)
 {
 	int			by = dice(3) == 0 ? 0 : dice(CAST);
 
-	int			what = dice(22);
+	int			what = dice(27);
 
 	/* well meant, half of the time */
 	plain = dice(2) == 0;
@@ -702,10 +771,7 @@ do_something(History *history)
 								   history->world->lists[dice(LISTS)]), points(history)));
 			break;
 		case 10:
-			say(history, once_in(6) ? by : 0, "policy",
-				pool_format(history->pool, "{\"policy\":\"examinee_signature\",\"value\":\"%s\","
-							"\"last\":%s}", once_in(3) ? "optional" : "required",
-							points(history)));
+			do_policy(history, once_in(6) ? by : 0);
 			break;
 		case 11:
 			do_examinee_key(history, once_in(8) ? by : 1 + dice(2));
@@ -725,6 +791,15 @@ do_something(History *history)
 		case 17:
 			if (history->nprotocols > 0)
 				do_of_protocol(history, by);
+			break;
+		case 22:
+		case 23:
+			do_break_glass(history, by);
+			break;
+		case 24:
+		case 25:
+			if (history->nglasses > 0)
+				do_justification(history, by);
 			break;
 		case 20:
 			do_renewal(history, once_in(6) ? by : 0);
@@ -770,6 +845,9 @@ history_new(History *history, World *world)
 			say(history, 1, "configure",
 				pool_format(history->pool, "{\"member\":\"%s\",\"public_key\":%s}", cast[m],
 							quoted(history, world->public_keys[m][0])));
+	if (dice(2) == 0)
+		say(history, 0, "policy", "{\"policy\":\"break_glass_max\",\"value\":\"7200\","
+			"\"last\":{}}");
 	plain = false;
 	while (history->count < entries)
 		do_something(history);

@@ -147,24 +147,41 @@ CREATE FUNCTION medchain.set_policy(policy text, value text) RETURNS uuid
 AS $$
 DECLARE
     local local_node := require_node('{data_center}', 'set_policy()');
+    seconds numeric;
 BEGIN
     PERFORM require_capability('admit', 'setting policies');
     IF set_policy.policy IS NULL OR set_policy.value IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'policy and value must not be null';
-    ELSIF set_policy.policy <> 'examinee_signature' THEN
+    ELSIF set_policy.policy NOT IN ('examinee_signature', 'break_glass_max') THEN
         RAISE invalid_parameter_value USING MESSAGE = format('there is no policy "%s"',
-            shown(set_policy.policy)), HINT = 'The policy is "examinee_signature".';
+            shown(set_policy.policy)),
+            HINT = 'Policies are "examinee_signature" and "break_glass_max".';
+    ELSIF set_policy.policy = 'break_glass_max' THEN
+        BEGIN
+            seconds := trunc(extract(epoch FROM set_policy.value::interval));
+        EXCEPTION WHEN data_exception THEN
+            NULL;   -- no interval
+        END;
+        IF (seconds BETWEEN 0 AND 7 * 86400) IS NOT TRUE THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = format('policy "%s" is an interval from 0 to 7 days', set_policy.policy),
+                DETAIL = format('It was %s.', shown(set_policy.value)),
+                HINT = 'For example "30 minutes"; with 0, nobody breaks the glass.';
+        END IF;
+        set_policy.value := seconds;
     ELSIF set_policy.value NOT IN ('required', 'optional') THEN
         RAISE invalid_parameter_value USING MESSAGE = format('policy "%s" is "required" or '
             '"optional"', set_policy.policy);
     END IF;
     RETURN append_governance('policy', jsonb_build_object('policy', set_policy.policy, 'value',
         set_policy.value,
-        'last', chain_points(ARRAY(SELECT m.name FROM member m WHERE m.kind = 'end_node'
+        'last', chain_points(ARRAY(SELECT m.name FROM member m
+            WHERE set_policy.policy = 'break_glass_max' OR m.kind = 'end_node'
             OR 'issue' = ANY (m.capabilities)))));
 END
 $$;
 COMMENT ON FUNCTION medchain.set_policy(text, text) IS
     'data centre: examinee_signature = required: a protocol that gives access to records of an '
     'examinee with a registered key counts only with his signature; optional (as before it is '
-    'set). For blocks after those that are verified here';
+    'set). break_glass_max = interval: for how long break_glass() opens records at most; 0 (as '
+    'before it is set): it does not. For blocks after those that are verified here';

@@ -9,7 +9,7 @@ CREATE FUNCTION medchain_internal.fold_kinds() RETURNS text[]
         'revocation', 'note', 'bind_role',
                       'suspend', 'reinstate', 'expel', 'ending', 'rekey', 'crl',
                           'anchors', 'policy',
-                          'examinee_key', 'examinee_withdrawal'];
+                          'examinee_key', 'examinee_withdrawal', 'break_glass', 'justification'];
 COMMENT ON FUNCTION medchain_internal.fold_kinds() IS 'kinds of entries that the state depends on';
 
 -- They are few among many: to fold anew must not cost a look at each entry.  A constant, as whoever
@@ -132,6 +132,13 @@ CREATE FUNCTION medchain_internal.note_reason(member text, protocol text, at tim
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_note_reason';
 COMMENT ON FUNCTION medchain_internal.note_reason(text, text, timestamptz) IS
     'internal: why a member''s note in a diagnosis log would not count; null: it would';
+
+CREATE FUNCTION medchain_internal.break_glass_reason(author text, subject bytea, body jsonb,
+    at timestamptz) RETURNS text
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_break_glass_reason';
+COMMENT ON FUNCTION medchain_internal.break_glass_reason(text, bytea, jsonb, timestamptz) IS
+    'internal: why an entry of that author which breaks the glass would have no effect; null: it '
+    'would';
 
 CREATE FUNCTION medchain_internal.policy_at(policy text, member text) RETURNS text
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_policy_at';

@@ -37,6 +37,8 @@ CREATE INDEX claim_member ON medchain.claim (origin COLLATE "C", seq)
         'crl,anchors}');
 CREATE INDEX claim_examinee_key ON medchain.claim (origin COLLATE "C", seq)
     WHERE kind = 'examinee_key';
+CREATE INDEX claim_break_glass ON medchain.claim (origin COLLATE "C", seq)
+    WHERE kind = 'break_glass';
 CREATE INDEX claim_refused ON medchain.claim (origin) WHERE NOT effective;
 COMMENT ON TABLE medchain.claim IS 'every governance entry, whether it has effect, and if not why';
 
@@ -183,6 +185,24 @@ CREATE TABLE medchain.data_index (
 );
 CREATE INDEX data_index_subject ON medchain.data_index (subject);
 COMMENT ON TABLE medchain.data_index IS 'where the records are that a protocol covers';
+
+CREATE TABLE medchain.break_glass (
+    origin        text NOT NULL,        -- another than the member: it opens records there alone
+    seq           bigint NOT NULL,
+    id            uuid NOT NULL,
+    member        text NOT NULL,
+    subject       bytea NOT NULL,
+    reason        text NOT NULL,
+    valid         tstzrange NOT NULL,   -- within what the policy break_glass_max allows
+    justified     timestamptz,
+    justification text,
+    PRIMARY KEY (origin, seq)
+);
+CREATE INDEX break_glass_member ON medchain.break_glass (member, subject);
+CREATE INDEX break_glass_id ON medchain.break_glass (id);
+COMMENT ON TABLE medchain.break_glass IS
+    'emergencies: members who read an examinee''s records without a protocol, why and until when, '
+    'and how they have justified it';
 
 CREATE TABLE medchain.role_binding (
     role   text NOT NULL,           -- what it was called then

@@ -249,7 +249,7 @@ AS $$
         WHERE e.subject IS NOT NULL
             AND (e.kind IN ('row.baseline', 'row.insert') OR EXISTS (
                 SELECT FROM claim c WHERE c.origin = e.origin AND c.seq = e.seq AND c.effective
-                AND c.kind IN ('protocol', 'examinee_key')))
+                AND c.kind IN ('protocol', 'examinee_key', 'break_glass')))
         UNION ALL
         SELECT unnest(row_about_subjects(coalesce(b.subjects, s.subjects))), e.seq
         FROM row_set s JOIN sealed e ON e.id = s.entry JOIN local_node n ON n.node = e.origin
