@@ -20,12 +20,13 @@ OBJS = $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(addprefix src/,$(ROOMS))
 
 # The order in which the parts of the install script need each other.
 INSTALL_PARTS = roles ledger/ledger ledger/home alliance/state pure/pure ledger/entry \
-         ledger/append verify/verify ledger/proofs ledger/export rows/row_set rows/row_table \
+         ledger/append verify/verify ledger/proofs rows/row_set rows/row_table \
          rows/row_identity rows/ledger_table rows/row_verify rows/row_proof alliance/crl \
          alliance/rules alliance/await alliance/contract alliance/discipline \
-         alliance/anchors alliance/rekey alliance/member alliance/examinee alliance/protocol access/identity access/binding \
-         access/access \
-         access/break_glass access/read_audit access/protect rows/row_description rows/row_heirs rows/row_partition \
+         alliance/anchors alliance/rekey alliance/member alliance/examinee \
+         access/identity alliance/protocol access/binding access/access \
+         access/break_glass access/read_audit access/accounting ledger/export \
+         access/protect rows/row_description rows/row_heirs rows/row_partition \
          rows/row_ddl rows/row_renew sync/apply sync/peer sync/fetch verify/local_verify \
          sync/shortage leave alliance/join sync/copy node/wait views settings privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))

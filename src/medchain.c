@@ -33,6 +33,7 @@
 #include "sync/drop_guard.h"
 #include "sync/hold.h"
 #include "sync/restore.h"
+#include "sync/witness.h"
 
 PG_MODULE_MAGIC;
 
@@ -46,6 +47,7 @@ _PG_init(void)
 	/* the ledger knows nothing above it: this is where the floors are joined */
 	ledger_hooks.is_governance = fold_is_governance;
 	ledger_hooks.fold = fold_entries;
+	ledger_hooks.witness = witness_note;
 	ledger_hooks.unfold = fold_forget;
 	ledger_hooks.changes_key = fold_changes_key;
 	ledger_hooks.ledger_terms = fold_ledger_terms;

@@ -50,16 +50,16 @@ DECLARE
                        "start_workers", "sealer_status", "pseudonym_status", "shortages",
                            "lock_waits", "seal",
                            "verify", "verify_progress", "verify_table", "explain_entry",
-                   "state_hash",
+                   "state_hash", "disclosures", "disclosure_proof", "uncovered",
                    "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof",
                    "consistency_proof", "receipt", "rebuild_tiles"],
-        "medchain_member": ["append", "seal", "lock_waits", "issue_protocol",
+        "medchain_member": ["disclosures", "disclosure_proof", "append", "seal", "lock_waits", "issue_protocol",
                             "amend_protocol", "revoke_protocol",
                             "protocol_envelope", "register_examinee_key", "examinee_key_envelope",
                             "log_diagnosis",
                    "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt",
                    "row_history", "row_history_of", "row_proof", "row_proof_of"],
-        "medchain_auditor": ["row_history", "row_history_of", "row_proof", "row_proof_of",
+        "medchain_auditor": ["disclosures", "disclosure_proof", "uncovered", "row_history", "row_history_of", "row_proof", "row_proof_of",
             "verify", "verify_progress", "verify_table", "explain_entry", "state_hash",
                 "checkpoint", "export",
                 "sealer_status", "pseudonym_status", "shortages", "lock_waits", "diagnosis_log",
@@ -98,6 +98,7 @@ GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, m
 GRANT SELECT ON medchain.alliance, medchain.members, medchain.chains, medchain.protocols,
     medchain.rejections TO medchain_member;
 GRANT SELECT ON medchain.protocols TO medchain_admin, medchain_auditor;
+GRANT SELECT ON medchain.unauthorised TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.break_glasses, medchain.unjustified
     TO medchain_admin, medchain_member, medchain_auditor;
 GRANT SELECT ON medchain.entry, medchain.block TO medchain_peer;

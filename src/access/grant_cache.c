@@ -70,7 +70,8 @@ typedef struct Load
 
 #define GRANT_COLUMNS \
 	"g.subject, g.query, g.update, g.records, g.valid, g.protocol_valid, " \
-	"g.member_valid, g.issuer_valid, g.purpose, g.protocol, g.version"
+	"g.member_valid, g.issuer_valid, g.purpose, coalesce(g.protocol, g.break_glass), " \
+	"coalesce(g.version, -1)"
 #define GRANT_PURPOSE 8			/* and what comes behind them */
 #define GRANT_PROTOCOL 9
 #define GRANT_VERSION 10
@@ -91,7 +92,7 @@ grant_cache_row(Load *load, uint32 *head, Datum *values, bool *nulls)
 		validity_restrict(&validity, values[i]);
 	if (operations == 0 || validity.to <= validity.from || validity.to <= load->clock)
 		return;
-	source.protocol = *DatumGetUUIDP(values[GRANT_PROTOCOL]);
+	source.id = *DatumGetUUIDP(values[GRANT_PROTOCOL]);
 	source.version = DatumGetInt64(values[GRANT_VERSION]);
 	*head = grant_table_add(load->table, *head, &source, validity, operations,
 							nulls[3] ? (Datum) 0 : values[3],

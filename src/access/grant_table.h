@@ -16,12 +16,14 @@
 #define GRANT_QUERY		0x01
 #define GRANT_UPDATE	0x02
 
-/* What opens records: a protocol, and the version of its terms. */
+/* What opens records: a protocol, and the version of its terms; or a break-glass entry. */
 typedef struct GrantSource
 {
-	pg_uuid_t	protocol;
-	int64		version;
+	pg_uuid_t	id;
+	int64		version;		/* GRANT_BREAK_GLASS: it is one */
 } GrantSource;
+
+#define GRANT_BREAK_GLASS (-1)
 
 typedef struct Grant
 {

@@ -9,7 +9,6 @@
 #include "libpq/libpq-be.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "port/pg_bswap.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/json.h"
@@ -18,6 +17,7 @@
 #include "access/audit_queue.h"
 #include "access/identity.h"
 #include "access/read_entry.h"
+#include "access/statement.h"
 #include "core/encode.h"
 #include "ledger/payload.h"
 #include "node/settings.h"
@@ -69,6 +69,7 @@ read_context_fill(ReadContext *context, const char *operation, const char *query
 	append_author(&context->author);
 	context->operation = operation;
 	initStringInfo(&out);
+	payload_add_time(&out, "decided", statement_clock());
 	entry_add_text(&out, "current_role", GetUserNameFromId(GetUserId(), false));
 	entry_add_text(&out, "application", application_name);
 	if (MyProcPort != NULL)
@@ -86,19 +87,15 @@ read_context_fill(ReadContext *context, const char *operation, const char *query
 
 /* What the access to one examinee's records was decided on, as the leaf of a set has it. */
 static void
-entry_add_source(StringInfo out, const uint8 *source)
+entry_add_source(StringInfo out, const GrantSource *source)
 {
-	static const uint8 unknown[UUID_LEN] = {0};
-	pg_uuid_t	protocol;
-	uint64		version;
+	const char *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&source->id)));
 
-	if (memcmp(source, unknown, UUID_LEN) == 0)
-		return;
-	memcpy(protocol.data, source, UUID_LEN);
-	memcpy(&version, source + UUID_LEN, sizeof(version));
-	appendStringInfo(out, ",\"protocol\":\"%s\",\"version\":" INT64_FORMAT,
-					 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&protocol))),
-					 (int64) pg_ntoh64(version));
+	if (source->version == GRANT_BREAK_GLASS)
+		appendStringInfo(out, ",\"break_glass\":\"%s\"", id);
+	else
+		appendStringInfo(out, ",\"protocol\":\"%s\",\"version\":" INT64_FORMAT, id,
+						 source->version);
 }
 
 void
@@ -110,8 +107,12 @@ read_entry_add(StringInfo message, const ReadContext *context, const char *relat
 	const uint8 *subjects = read_set_sorted(set, root);
 	uint32		count = read_set_fresh(set);
 	Size		width = read_set_width(set);
+	GrantSource source;
+	bool		single = count == 1 && read_leaf_source(subjects, width, &source);
 
 	initStringInfo(&body);
+	if (single && source.version == GRANT_BREAK_GLASS)
+		basis = "break-glass";
 	appendStringInfo(&body, "{\"operation\":\"%s\"", context->operation);
 	entry_add_text(&body, "relation", relation);
 	appendStringInfo(&body, ",\"outcome\":\"%s\",\"basis\":\"%s\",\"rows\":" INT64_FORMAT
@@ -119,8 +120,8 @@ read_entry_add(StringInfo message, const ReadContext *context, const char *relat
 					 read_set_rows(set), count);
 	if (count > 1)
 		payload_add_hash(&body, "root", root);
-	else if (count == 1 && width == READ_LEAF_GRANTED)
-		entry_add_source(&body, subjects + HASH_LEN);
+	else if (single)
+		entry_add_source(&body, &source);
 	appendStringInfoString(&body, context->fields);
 	appendStringInfoChar(&body, '}');
 	audit_message_add(message, append_text(&context->author, "access", body.data,

@@ -157,7 +157,7 @@ set_add_source(const ReadSet *set, const char *identity, size_t len, uint8 *leaf
 		memset(leaf, 0, READ_LEAF_GRANTED - HASH_LEN);
 		return;
 	}
-	memcpy(leaf, source->protocol.data, UUID_LEN);
+	memcpy(leaf, source->id.data, UUID_LEN);
 	version = pg_hton64((uint64) source->version);
 	memcpy(leaf + UUID_LEN, &version, sizeof(version));
 }
@@ -304,6 +304,20 @@ read_set_sorted(ReadSet *set, uint8 root[HASH_LEN])
 	if (!tree_range_root(&tree, root))
 		elog(ERROR, "could not compute SHA-256");
 	return set->fresh;
+}
+
+bool
+read_leaf_source(const uint8 *leaf, Size width, GrantSource *source)
+{
+	static const uint8 unknown[UUID_LEN] = {0};
+	uint64		version;
+
+	if (width != READ_LEAF_GRANTED || memcmp(leaf + HASH_LEN, unknown, UUID_LEN) == 0)
+		return false;
+	memcpy(source->id.data, leaf + HASH_LEN, UUID_LEN);
+	memcpy(&version, leaf + HASH_LEN + UUID_LEN, sizeof(version));
+	source->version = (int64) pg_ntoh64(version);
+	return true;
 }
 
 void

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "utils/uuid.h"
 
+#include "access/grant_table.h"
 #include "core/hash.h"
 
 /* More subjects at a time are not kept in memory. */
@@ -60,6 +61,9 @@ extern uint32 read_set_fresh(const ReadSet *set);
  */
 extern Size read_set_width(const ReadSet *set);
 extern const uint8 *read_set_sorted(ReadSet *set, uint8 root[HASH_LEN]);
+
+/* What a leaf says that it was decided on; false: nothing. */
+extern bool read_leaf_source(const uint8 *leaf, Size width, GrantSource *source);
 
 /* These have been recorded. */
 extern void read_set_taken(ReadSet *set);

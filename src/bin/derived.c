@@ -64,6 +64,9 @@ derived_end(Derived *derived)
 
 	/* once, over all, in whatever order they came */
 	rules_settle(derived->rules, NULL, 0, INT64_MAX);
+	if (derived->authorised != NULL)
+		authorised_end(derived->authorised, derived->rules,
+					   derived->as_of_given ? derived->as_of : INT64_MAX);
 	rules_free(derived->rules);
 	derived->rules = NULL;
 	memory_store_rows(derived->store, derived_keep, derived);

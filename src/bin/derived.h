@@ -4,6 +4,7 @@
 #ifndef MEDCHAIN_BIN_DERIVED_H
 #define MEDCHAIN_BIN_DERIVED_H
 
+#include "authorised.h"
 #include "rules/map.h"
 #include "rules/memory_store.h"
 #include "rules/rules.h"
@@ -13,6 +14,7 @@ typedef struct Derived
 	/* what is asked */
 	bool		state;
 	bool		rejections;
+	Authorised *authorised;		/* whether accesses were covered; NULL: not asked */
 	const char *node;			/* whose roles are shown as bound; NULL: nobody's */
 	bool		as_of_given;
 	int64_t		as_of;			/* else, when it is complete: when the newest block was sealed */

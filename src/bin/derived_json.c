@@ -2,6 +2,7 @@
  * derived_json.c: the state as JSON: the rows of its tables, with the columns that the database's
  * tables have.  It is written row by row, as it may be large.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -200,6 +201,40 @@ json_rejection(const Claim *claim)
 	json_decref(object);
 }
 
+static void
+json_uncovered(const OversightCase *found)
+{
+	char		time[PERIOD_TIME_SIZE];
+	char		subject[ENCODE_HEX_SIZE(HASH_LEN)];
+	json_t	   *object;
+
+	period_time_text(found->time, time);
+	encode_hex(found->subject, HASH_LEN, subject);
+	object = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "holder", found->origin,
+					   "seq", (json_int_t) found->seq, "entry", found->id, "kind", found->kind,
+					   "time", time, "member", found->actor, "operation", found->operation,
+					   "relation", found->relation, "reason", found->reason);
+	if (found->has_subject)
+		json_object_set_new(object, "subject", json_string(subject));
+	json_dumpf(object, stdout, 0);
+	json_decref(object);
+}
+
+static void
+json_authorised(const Authorised *authorised)
+{
+	json_field("authorised", false);
+	printf("{\"asked\": %" PRIu64 ", \"sets_not_here\": %" PRIu64 ", \"uncovered\": [",
+		   authorised->asked, authorised->sets);
+	for (size_t i = 0; i < authorised->ncases; i++)
+	{
+		if (i > 0)
+			fputs(", ", stdout);
+		json_uncovered(&authorised->cases[i]);
+	}
+	fputs("]}", stdout);
+}
+
 void
 derived_write_json(const Derived *derived)
 {
@@ -212,6 +247,8 @@ derived_write_json(const Derived *derived)
 	json_text(as_of);
 	if (derived->state)
 		json_state(derived);
+	if (derived->authorised != NULL)
+		json_authorised(derived->authorised);
 	if (!derived->rejections)
 		return;
 	json_field("rejections", false);

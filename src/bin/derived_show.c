@@ -4,6 +4,7 @@
  * What members wrote is shown as it is, but for what would move the cursor of a terminal or turn
  * its text around.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -410,6 +411,36 @@ show_rejections(const Derived *derived)
 	table_end(&table);
 }
 
+static void
+show_uncovered(const Authorised *authorised)
+{
+	static const char *const headers[TABLE_COLUMNS_MAX + 1] = {
+		"holder", "entry", "time", "member", "operation", "relation", "subject", "reason"
+	};
+	Table		table;
+
+	table_begin(&table, headers);
+	for (size_t i = 0; i < authorised->ncases; i++)
+	{
+		const OversightCase *found = &authorised->cases[i];
+		const char *cells[] = {
+			found->origin, state_number(table.pool, found->seq),
+			show_moment(table.pool, found->time), found->actor, found->operation,
+			found->relation,
+			found->has_subject ? state_bytes(table.pool, found->subject, HASH_LEN) + 2 : NULL,
+			found->reason
+		};
+
+		table_add(&table, cells);
+	}
+	printf("\nAccesses and changes that no protocol covered%s (of %" PRIu64 ")\n",
+		   table.nrows == 0 ? ": none" : "", authorised->asked);
+	if (authorised->sets > 0)
+		printf("not judged, as their sets of examinees are not here: %" PRIu64 "\n",
+			   authorised->sets);
+	table_end(&table);
+}
+
 void
 derived_show(const Derived *derived)
 {
@@ -435,4 +466,6 @@ derived_show(const Derived *derived)
 	}
 	if (derived->rejections)
 		show_rejections(derived);
+	if (derived->authorised != NULL)
+		show_uncovered(derived->authorised);
 }

@@ -39,7 +39,10 @@ static const char help[] =
 "                          what is excluded, protocols with grants and data index, examinees' "
 "keys\n"
 "  -r, --rejections        of an export, show the entries that have no effect, with the reason\n"
-"  -t, --as-of=TIME        --state or --rejections as of then: by what had been sealed, and as was "
+"  -A, --authorised        of an export, show the accesses to records, and changes of them, that no "
+"protocol covered;\n"
+"                          exit status 1 if there are any\n"
+"  -t, --as-of=TIME        --state, --rejections or --authorised as of then: by what had been sealed, and as was "
 "valid; else\n"
 "                          as of the newest block; like 2026-01-31T23:59:59Z, with or without a "
 "fraction\n"
@@ -183,6 +186,7 @@ main(int argc, char **argv)
 		{"json", no_argument, NULL, 'j'},
 		{"state", no_argument, NULL, 's'},
 		{"rejections", no_argument, NULL, 'r'},
+		{"authorised", no_argument, NULL, 'A'},
 		{"as-of", required_argument, NULL, 't'},
 		{"node", required_argument, NULL, 'n'},
 		{"quiet", no_argument, NULL, 'q'},
@@ -192,13 +196,14 @@ main(int argc, char **argv)
 	};
 	Options		options = {.progress = isatty(STDERR_FILENO)};
 	Derived		derived = {.as_of = INT64_MIN};
+	Authorised	authorised = {0};
 	Input		input = {.file = stdin};
 	CoreError	error = {0};
 	json_t	   *result;
 	int			option;
 	Verdict		verdict;
 
-	while ((option = getopt_long(argc, argv, "a:c:jsrt:n:qhV", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "a:c:jsrAt:n:qhV", long_options, NULL)) != -1)
 		switch (option)
 		{
 			case 'a':
@@ -215,6 +220,9 @@ main(int argc, char **argv)
 				break;
 			case 'r':
 				derived.rejections = true;
+				break;
+			case 'A':
+				derived.authorised = &authorised;
 				break;
 			case 't':
 				derived.as_of = main_time(optarg);
@@ -249,13 +257,18 @@ main(int argc, char **argv)
 		return UNUSABLE;
 	}
 	derived.state = derived.state || derived.node != NULL ||
-		(derived.as_of_given && !derived.rejections);
-	if (derived.state || derived.rejections)
+		(derived.as_of_given && !derived.rejections && derived.authorised == NULL);
+	if (derived.authorised != NULL)
+		authorised_begin(&authorised);
+	if (derived.state || derived.rejections || derived.authorised != NULL)
 		options.derived = &derived;
 	result = json_object();
 	verdict = report_verify(&input, &options, result, &error);
 	report_write(verdict, result, &error, &options);
+	if (verdict == VERIFIED && authorised.ncases > 0)
+		verdict = NOT_VERIFIED;
 	derived_free(&derived);
+	authorised_free(&authorised);
 	input_free(&input);
 	json_decref(result);
 	free(options.anchors);

@@ -121,6 +121,14 @@ report_write(Verdict verdict, json_t *result, const CoreError *error, const Opti
 		derived_show(derived);
 }
 
+/* A receipt, or one with something more. */
+static bool
+report_is_proof(const char *type)
+{
+	return strcmp(type, "receipt") == 0 || strcmp(type, "row_proof") == 0 ||
+		strcmp(type, "disclosure_proof") == 0;
+}
+
 static bool
 report_is_receipt(json_t *line, CoreError *error)
 {
@@ -128,8 +136,8 @@ report_is_receipt(json_t *line, CoreError *error)
 
 	if (!input_string(line, "type", &type, NULL, error))
 		return false;
-	return strcmp(type, "receipt") == 0 || strcmp(type, "row_proof") == 0 ||
-		error_set(error, CORE_MALFORMED, "a line behind a receipt is neither a receipt nor a row "
+	return report_is_proof(type) ||
+		error_set(error, CORE_MALFORMED, "a line behind a receipt is neither a receipt nor another "
 				  "proof");
 }
 
@@ -206,7 +214,7 @@ report_verify(Input *input, const Options *options, json_t *result, CoreError *e
 		verdict = verify_export(input, first, options, result, error);
 	else if (options->derived != NULL)
 		error_set(error, CORE_UNSUPPORTED, "the state follows from an export, and this is none");
-	else if (strcmp(type, "receipt") == 0 || strcmp(type, "row_proof") == 0)
+	else if (report_is_proof(type))
 		verdict = report_receipts(input, first, options, result, error);
 	else
 		error_set(error, CORE_MALFORMED,

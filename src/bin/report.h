@@ -55,7 +55,14 @@ extern Verdict verify_export(Input *input, json_t *first, const Options *options
 extern bool verify_row(json_t *row, const char *payload, size_t len, json_t *result,
 					   CoreError *error);
 
-/* A receipt, or a row proof, which is one with a row. */
+/*
+ * The examinee that a disclosure proof is about: the entry's subject, or one of its set.  Adds
+ * disclosure, what the line says, to result.
+ */
+extern bool verify_disclosure(json_t *object, const char *payload, size_t len, json_t *result,
+							  CoreError *error);
+
+/* A receipt; or a row proof or disclosure proof, which is one with a row or an examinee. */
 extern Verdict verify_receipt(json_t *receipt, const Options *options, json_t *result,
 							  CoreError *error);
 

@@ -9,6 +9,7 @@
 
 #include "core/encode.h"
 #include "derived.h"
+#include "export_set.h"
 #include "kept.h"
 #include "payload.h"
 #include "report.h"
@@ -48,6 +49,7 @@ typedef struct Walk
 	uint64_t	entries;
 	uint64_t	blocks;
 	uint64_t	chains;
+	ExportSet	set;			/* of the entry that came last */
 	Kept	   *kept;			/* checkpoints that were kept elsewhere */
 	json_t	   *result;
 } Walk;
@@ -171,6 +173,13 @@ walk_unreadable(Walk *walk, uint64_t seq, const CoreError *why)
 											  (json_int_t) seq, "reason", why->message));
 }
 
+/* NULL: that is not asked for. */
+static Authorised *
+walk_authorised(const Walk *walk)
+{
+	return walk->options->derived != NULL ? walk->options->derived->authorised : NULL;
+}
+
 static Verdict
 walk_payload(Walk *walk, const char *origin, uint64_t seq, Payload *payload, CoreError *error)
 {
@@ -205,6 +214,11 @@ walk_payload(Walk *walk, const char *origin, uint64_t seq, Payload *payload, Cor
 	}
 	if (!walk_keep(walk, payload, seq, error))
 		return walk_fail(walk, UNUSABLE, where, error);
+	if (!export_set_entry(&walk->set, payload->entry.kind, seq, payload->text, payload->len, error))
+		return walk_fail(walk, NOT_VERIFIED, where, error);
+	if (walk_authorised(walk) != NULL)
+		authorised_entry(walk_authorised(walk), payload->entry.kind, walk->origin,
+						 (int64_t) seq, payload->text, payload->len);
 	walk->chain_entries++;
 	walk->entries++;
 	if (walk->options->progress && walk->entries % EXPORT_PROGRESS == 0)
@@ -226,6 +240,17 @@ walk_entry(Walk *walk, json_t *line, CoreError *error)
 		verdict = walk_payload(walk, origin, seq, &payload, error);
 	payload_free(&payload);
 	return verdict;
+}
+
+static Verdict
+walk_set(Walk *walk, json_t *line, CoreError *error)
+{
+	char		where[64];
+
+	if (export_set_line(&walk->set, line, walk->origin, walk_authorised(walk), error))
+		return VERIFIED;
+	snprintf(where, sizeof(where), "set of entry %llu", (unsigned long long) walk->set.seq);
+	return walk_fail(walk, NOT_VERIFIED, where, error);
 }
 
 /* The claim of an entry that was kept; false if it makes none. */
@@ -375,7 +400,8 @@ walk_end(Walk *walk, json_t *line, CoreError *error)
 				  (unsigned long long) blocks);
 		return walk_fail(walk, NOT_VERIFIED, "end of export", error);
 	}
-	if (!signers_end(walk->signers, error))
+	if (!export_set_entry(&walk->set, "", 0, NULL, 0, error) ||
+		!signers_end(walk->signers, error))
 		return walk_fail(walk, NOT_VERIFIED, "end of export", error);
 	if (kept_missing(walk->kept) >= 0)
 	{
@@ -424,6 +450,8 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 			verdict = UNUSABLE;
 		else if (strcmp(type, "entry") == 0)
 			verdict = walk_entry(&walk, line, error);
+		else if (strcmp(type, "set") == 0)
+			verdict = walk_set(&walk, line, error);
 		else if (strcmp(type, "block") == 0)
 			verdict = walk_block(&walk, line, error);
 		else if (strcmp(type, "end") == 0)
@@ -453,9 +481,15 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 		error_set(error, CORE_MALFORMED, "there is no member \"%s\"%s", options->derived->node,
 				  options->derived->as_of_given ? " as of then" : "");
 	}
+	if (verdict == VERIFIED && walk_authorised(&walk) != NULL && walk_authorised(&walk)->failed)
+	{
+		verdict = UNUSABLE;
+		error_set(error, CORE_INTERNAL, "a temporary file could not be written or read");
+	}
 	signers_free(walk.signers);
 	facts_free(walk.facts);
 	pool_free(walk.block_pool);
+	pool_free(walk.set.pool);
 	free(walk.alliance);
 	free(walk.data_center);
 	free(walk.origin);

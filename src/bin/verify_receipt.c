@@ -25,6 +25,7 @@ typedef struct Receipt
 	const char *certificate;
 	const char *ledger_key;
 	json_t	   *row;			/* of a row proof; else NULL */
+	json_t	   *disclosure;		/* of a disclosure proof; else NULL */
 	uint8_t		hashes[RECEIPT_HASHES_MAX][HASH_LEN];
 	int			nhashes;
 } Receipt;
@@ -40,6 +41,10 @@ receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 		"row", "type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint",
 		"ledger_key", "certificate", NULL
 	};
+	static const char *const disclosure_fields[] = {
+		"type", "index", "hashes", "origin", "payload", "tree_size", "checkpoint",
+		"disclosure", "ledger_key", "certificate", NULL
+	};
 	static const char *const base64_fields[] = {
 		"type", "index", "hashes", "origin", "tree_size", "checkpoint", "ledger_key",
 		"certificate", "payload_base64", NULL
@@ -48,9 +53,12 @@ receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 	json_t	   *hashes = json_object_get(object, "hashes");
 	const char *type = json_string_value(json_object_get(object, "type"));
 	bool		has_row = strcmp(type, "row_proof") == 0;
+	bool		discloses = strcmp(type, "disclosure_proof") == 0;
 
 	receipt->row = has_row ? json_object_get(object, "row") : NULL;
-	if (!input_fields(object, has_row ? row_fields : plain ? fields : base64_fields, error) ||
+	receipt->disclosure = discloses ? json_object_get(object, "disclosure") : NULL;
+	if (!input_fields(object, has_row ? row_fields : discloses ? disclosure_fields :
+					  plain ? fields : base64_fields, error) ||
 		!input_string(object, "origin", &receipt->origin, NULL, error) ||
 		!input_number(object, "index", &receipt->index, error) ||
 		!input_number(object, "tree_size", &receipt->tree_size, error) ||
@@ -208,6 +216,10 @@ receipt_verify(Receipt *receipt, const Options *options, json_t *result, CoreErr
 									  receipt->payload.unreadable.message));
 	if (receipt->row != NULL && !verify_row(receipt->row, receipt->payload.text,
 											receipt->payload.len, result, error))
+		return NOT_VERIFIED;
+	if (receipt->disclosure != NULL &&
+		!verify_disclosure(receipt->disclosure, receipt->payload.text, receipt->payload.len,
+						   result, error))
 		return NOT_VERIFIED;
 	verdict = receipt_compare_checkpoints(receipt, &block, options, error);
 	if (verdict != VERIFIED)

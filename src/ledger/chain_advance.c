@@ -328,6 +328,7 @@ chain_accept(ChainAdvance *chain, Candidate *candidate)
 	{
 		ledger_hooks.fold(chain->origin, first, size - 1);
 		shared_state_changed();
+		chain->folded = true;
 	}
 }
 
@@ -412,5 +413,8 @@ chain_advance(const char *origin, int64 enough)
 		MemoryContextSwitchTo(caller);
 		MemoryContextDelete(round);
 	}
+	if (chain.folded)
+		ledger_hooks.witness(origin, (int64) chain.check.range.size, chain.check.height,
+							 chain.check.head);
 	return more || again;
 }

@@ -20,6 +20,7 @@ typedef struct ChainAdvance
 	const char *origin;
 	ChainTerms	terms;
 	ChainCheck	check;			/* its frontier */
+	bool		folded;			/* the state depends on what has been accepted */
 } ChainAdvance;
 
 /*

@@ -8,6 +8,7 @@
 #define MEDCHAIN_LEDGER_HOOKS_H
 
 #include "postgres.h"
+#include "core/hash.h"
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "utils/uuid.h"
@@ -24,6 +25,13 @@ typedef struct LedgerHooks
 
 	/* Fold entries first .. last of that chain into the state. Runs in a trusted scope. */
 	void		(*fold) (const char *origin, int64 first, int64 last);
+
+	/*
+	 * So far that chain is here now, and what it says has been folded: size entries, the last
+	 * block and the hash of its note text.  Runs in a trusted scope.
+	 */
+	void		(*witness) (const char *origin, int64 size, int64 height,
+							const uint8 head[HASH_LEN]);
 
 	/* Forget what the entries of that chain from first on say.  Runs in a trusted scope. */
 	void		(*unfold) (const char *origin, int64 first);

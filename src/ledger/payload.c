@@ -61,6 +61,14 @@ payload_add_hash(StringInfo json, const char *name, const uint8_t hash[HASH_LEN]
 	appendStringInfo(json, ",\"%s\":\"%s\"", name, hex);
 }
 
+void
+payload_add_time(StringInfo json, const char *name, TimestampTz time)
+{
+	appendStringInfo(json, ",\"%s\":\"", name);
+	payload_append_time(json, time);
+	appendStringInfoChar(json, '"');
+}
+
 char *
 payload_build(const char *kind, const char *origin, const pg_uuid_t *id, TimestampTz time,
 			  const char *actor, const char *role, const uint8_t *subject, const char *body)

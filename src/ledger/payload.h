@@ -25,6 +25,9 @@ typedef struct PayloadFields
 /* Append ,"name":"hex of the hash" to an object that has a field before. */
 extern void payload_add_hash(StringInfo json, const char *name, const uint8_t hash[HASH_LEN]);
 
+/* The same with a time. */
+extern void payload_add_time(StringInfo json, const char *name, TimestampTz time);
+
 /* Build the payload text. subject may be NULL.  palloc'd. */
 extern char *payload_build(const char *kind, const char *origin, const pg_uuid_t *id,
 						   TimestampTz time,

@@ -260,7 +260,7 @@ ROLLBACK;
 }, on_error_die => 0, extra_params => ['-X'], @connect);
 
 	# who reads protected rows, as here, adds to the chain
-	$out =~ s/"(height|entries)":\d+|"(head|sealed)":"[^"]*"/"" . ($1 \/\/ $2)/ge;
+	$out =~ s/"(height|entries|blocks)":\d+|"(head|sealed)":"[^"]*"/"" . ($1 \/\/ $2)/ge;
 	$out =~ s{^\{[^\n]*(type\\*": \\*"end|kind\\*":\\*"access|note\\*":[^\n]*east/dc)[^\n]*\n}{}gm;
 	return $rc == 0 ? $out . ($err =~ /WARNING/ ? $err : '') : "failed: $err";
 }

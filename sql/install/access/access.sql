@@ -17,7 +17,7 @@ FROM medchain.protocol_grant g
      JOIN medchain.member i ON i.name = p.issuer AND i.takes_part
 UNION ALL
 SELECT b.member, b.subject, NULL, b.id, 'emergency' = ANY (m.capabilities), false,
-       NULL, b.valid, '(,)', m.valid, '(,)', NULL
+       NULL, b.valid, '(,)', m.valid, '(,)', NULL, NULL
 FROM medchain.break_glass b
      JOIN medchain.member m ON m.name = b.member AND m.takes_part
 WHERE b.origin = b.member OR b.origin = (SELECT n.node FROM medchain.local_node n);

@@ -29,6 +29,19 @@ ALTER TABLE medchain.read_item ALTER subjects SET STORAGE EXTERNAL;
 COMMENT ON TABLE medchain.read_item IS
     'local: whose records were read by accesses to those of many; never leaves this database';
 
+CREATE FUNCTION medchain_internal.read_set_parts(entry uuid)
+    RETURNS TABLE (first bigint, width int, subjects bytea)
+    LANGUAGE sql STABLE ROWS 100 SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    SELECT 0::bigint, s.width, s.subjects FROM read_set s
+    WHERE s.entry = $1 AND s.subjects IS NOT NULL
+    UNION ALL
+    SELECT i.place, s.width, i.subjects FROM read_set s JOIN read_item i ON i.entry = s.entry
+    WHERE s.entry = $1
+$$;
+COMMENT ON FUNCTION medchain_internal.read_set_parts(uuid) IS
+    'internal: the leaves of an access, as they are stored: so many from one place on';
+
 CREATE FUNCTION medchain_internal.read_set_starts(subjects bytea, width int) RETURNS bigint[]
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_read_set_starts';
 COMMENT ON FUNCTION medchain_internal.read_set_starts(bytea, int) IS
@@ -42,13 +55,8 @@ CREATE FUNCTION medchain_internal.read_set_leaves(entry uuid)
     RETURNS TABLE (place bigint, leaf bytea)
     LANGUAGE sql STABLE ROWS 100 SET search_path = medchain, medchain_internal, pg_temp
 AS $$
-    SELECT p.place + n, substr(p.subjects, p.width * n + 1, p.width)
-    FROM (SELECT 0::bigint AS place, s.width, s.subjects FROM read_set s
-          WHERE s.entry = $1 AND s.subjects IS NOT NULL
-          UNION ALL
-          SELECT i.place, s.width, i.subjects FROM read_set s JOIN read_item i ON i.entry = s.entry
-          WHERE s.entry = $1) p,
-         generate_series(0, length(p.subjects) / p.width - 1) n
+    SELECT p.first + n, substr(p.subjects, p.width * n + 1, p.width)
+    FROM read_set_parts($1) p, generate_series(0, length(p.subjects) / p.width - 1) n
 $$;
 COMMENT ON FUNCTION medchain_internal.read_set_leaves(uuid) IS
     'internal: the leaves of the tree of an access to records of several examinees';

@@ -454,6 +454,29 @@ $$;
 COMMENT ON FUNCTION medchain.log_diagnosis(uuid, json) IS
     'issuer or grantee: write a note into the diagnosis log of a protocol';
 
+-- Roles are looked at as those of who logged in: inside of a function of ours current_user is ours.
+CREATE FUNCTION medchain_internal.may_know(subject bytea) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    SELECT pg_has_role(session_user, 'medchain_auditor', 'MEMBER')
+        OR pg_has_role(session_user, 'medchain_admin', 'MEMBER')
+        OR EXISTS (SELECT FROM member m WHERE m.name = current_member() AND m.takes_part
+                   AND m.kind = 'end_node')
+        OR EXISTS (SELECT FROM claim c
+                   WHERE c.subject = $1 AND c.kind IN ('protocol', 'amendment') AND c.effective
+                   AND (c.origin = current_member()
+                        OR c.body -> 'grants' @> jsonb_build_array(
+                               jsonb_build_object('grantee', current_member()))
+                        OR c.body -> 'data_index' @> jsonb_build_array(
+                               jsonb_build_object('holder', current_member()))))
+        OR EXISTS (SELECT FROM break_glass b
+                   WHERE b.subject = $1 AND b.member = current_member())
+$$;
+COMMENT ON FUNCTION medchain_internal.may_know(bytea) IS
+    'internal: may this session hear what the ledger says of that examinee: administrators, '
+    'auditors and the end node do; another member if it has, or had, a part in a protocol about '
+    'him, or has broken the glass';
+
 CREATE FUNCTION medchain.data_index(subject text, ended boolean DEFAULT false, OUT protocol uuid,
     OUT issuer text, OUT holder text,
                                     OUT relation text, OUT key jsonb, OUT valid tstzrange,
@@ -464,14 +487,15 @@ AS $$
     SELECT p.id, p.issuer, d.holder, d.relation, d.key, p.valid, p.revoked IS NULL
         AND p.valid @> clock_timestamp()
     FROM protocol p LEFT JOIN data_index d ON d.protocol = p.id
-    WHERE p.subject = pseudonym($1)
+    WHERE p.subject = pseudonym($1) AND may_know(p.subject)
     AND ($2 OR (p.revoked IS NULL AND NOT p.valid << tstzrange(clock_timestamp(), NULL)))
     ORDER BY p.issued, p.id, d.ordinal
 $$;
 COMMENT ON FUNCTION medchain.data_index(text, boolean) IS
     'where the records of an examinee are, by the protocols about him that are in force or will '
     'be (ended: and those that have been); without holder, relation and key: of a protocol that '
-    'has no index. active: the protocol is neither revoked nor out of its period';
+    'has no index. active: the protocol is neither revoked nor out of its period. A member sees '
+    'what it has, or had, a part in; auditors and the end node everything';
 
 CREATE FUNCTION medchain.diagnosis_log(subject text, OUT "time" timestamptz, OUT origin text,
     OUT actor text, OUT kind text,
@@ -489,6 +513,7 @@ AS $$
             e.id AS entry, e.seq, NULL::bigint AS place
     FROM sealed e LEFT JOIN claim c ON c.origin = e.origin AND c.seq = e.seq
     WHERE e.subject = pseudonym($1) AND coalesce(c.effective, true)
+        AND may_know(pseudonym($1))
     UNION ALL
     -- rows of this node that were changed with many others
     SELECT e."time", e.origin, e.actor, 'row.' || i.operation, NULL, jsonb_strip_nulls(
@@ -499,11 +524,13 @@ AS $$
              pseudonym($1)) i
          JOIN entry e ON e.id = i.entry AND e.kind = 'row.set'
              AND e.origin = (SELECT node FROM local_node)
-         CROSS JOIN LATERAL row_set_entry(e.payload) r) x
+         CROSS JOIN LATERAL row_set_entry(e.payload) r
+    WHERE may_know(pseudonym($1))) x
     ORDER BY x."time", x.origin COLLATE "C", x.seq, x.place
 $$;
 COMMENT ON FUNCTION medchain.diagnosis_log(text) IS
-    'everything on the ledger about an examinee: protocols, accesses and notes, of every member; '
+    'everything on the ledger about an examinee: protocols, accesses and notes, of every member, '
+    'to auditors, the end node, and members who have, or had, a part in a protocol about him; '
     'of rows here also those that were changed with many others, with their index in that set; '
     'entries without effect are left out (see the view rejections). detail is {"unreadable": '
     'reason} for an entry that is on the ledger since a time when more was accepted';

@@ -6,7 +6,8 @@
  * centre's chain comes first, and each of the others behind that of the end node which says
  * what key signs it.
  */
-CREATE FUNCTION medchain.export(origin text DEFAULT NULL) RETURNS SETOF text
+CREATE FUNCTION medchain.export(origin text DEFAULT NULL, sets boolean DEFAULT false)
+    RETURNS SETOF text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH RECURSIVE configured AS (
@@ -28,14 +29,22 @@ AS $$
         AND ($1 IS NULL OR checkpoint($1) IS NOT NULL)
         AND ($1 IS NULL OR c.origin = $1 OR c.origin = n.data_center OR m.kind = 'end_node')),
     line AS (
-        SELECT c.rank, e.origin, e.seq AS position, 0 AS part,
+        SELECT c.rank, e.origin, e.seq AS position, 0::bigint AS part,
                jsonb_build_object('type', 'entry', 'origin', e.origin, 'seq', e.seq,
                    CASE WHEN x.base64 IS NULL THEN 'payload' ELSE 'payload_base64' END,
                    coalesce(x.base64, e.payload))::text AS content
         FROM chosen c JOIN entry e ON e.origin = c.origin AND e.seq >= 0 AND e.seq < c.size
             CROSS JOIN LATERAL text_base64(e.payload) x(base64)
         UNION ALL
-        SELECT c.rank, b.origin, b.size - 1, 1,
+        -- of this node's accesses: whose records they read
+        SELECT c.rank, e.origin, e.seq, 1 + s.first,
+               jsonb_build_object('type', 'set', 'origin', e.origin, 'seq', e.seq, 'first', s.first,
+                   'width', s.width, 'leaves', encode(s.subjects, 'hex'))::text
+        FROM chosen c JOIN local_node n ON n.node = c.origin JOIN entry e ON e.origin = c.origin
+            AND e.seq >= 0 AND e.seq < c.size AND e.kind = 'access'
+            JOIN LATERAL read_set_parts(e.id) s ON $2
+        UNION ALL
+        SELECT c.rank, b.origin, b.size - 1, 1000000000,
                jsonb_build_object('type', 'block', 'origin', b.origin, 'height', b.height, 'note',
                    b.note)::text
         FROM chosen c JOIN block b ON b.origin = c.origin AND b.height >= 0
@@ -49,6 +58,7 @@ AS $$
         FROM chosen c)
     SELECT content FROM line ORDER BY rank, origin COLLATE "C", position, part
 $$;
-COMMENT ON FUNCTION medchain.export(text) IS
+COMMENT ON FUNCTION medchain.export(text, boolean) IS
     'all chains (or one, with those of the data centre and the end nodes, which name its key) as '
-    'JSON lines for medchain-verify; empty while this database is no node';
+    'JSON lines for medchain-verify; empty while this database is no node. sets: with the sets of '
+    'examinees whose records this node''s accesses have read, which are not for everybody''s eyes';
