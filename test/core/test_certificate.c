@@ -92,6 +92,48 @@ name_of_new_attribute(void)
 	EVP_PKEY_free(key);
 }
 
+/*
+ * A CA, and what it issued with a signature (ecdsa-with-SHA3-256) that OpenSSL 3.0 does not know
+ * and newer versions do; both until 2040.
+ */
+static const char newer_ca[] =
+"-----BEGIN CERTIFICATE-----\n"
+"MIIBrTCCATOgAwIBAgIUALPC86SEaQY7QbZfDLPw+WtpBVcwCgYIKoZIzj0EAwIw\n"
+"FjEUMBIGA1UEAwwLY2EtZWMtUC0zODQwHhcNMjAwMTAxMDAwMDAwWhcNNDAwMTAx\n"
+"MDAwMDAwWjAWMRQwEgYDVQQDDAtjYS1lYy1QLTM4NDB2MBAGByqGSM49AgEGBSuB\n"
+"BAAiA2IABHDsW8nqsTbyl6pHItsyA27vNcu282ubEq6+bL4uz3jR4pvVrvbgxzq7\n"
+"m8xAKgbVobMRpXG+dkTyrPo26msuWZwT6nz7gwf4PRVG7V/h/JiNsjW6TTbcJlA7\n"
+"tBrpgKa8vaNCMEAwDwYDVR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAQYwHQYD\n"
+"VR0OBBYEFCp1AVmjsLWH6M7aoNC+GDQHPB++MAoGCCqGSM49BAMCA2gAMGUCMQCU\n"
+"mEGPm3N6DsGiFIQtBnfGUWZHLkLiHnI1+FtqszxzDoC52SPK64LQHmgciZrkpcsC\n"
+"MDWBel5qLxnmHYOCHXHIETPase0aYayrwBR4/70+mnbkGevTdGvHbPHYtvDhqNQW\n"
+"AA==\n"
+"-----END CERTIFICATE-----\n";
+static const char newer_leaf[] =
+"-----BEGIN CERTIFICATE-----\n"
+"MIIBejCB/6ADAgECAhRNYeWbI7cod2RDpHd1MD8g5DTU9TALBglghkgBZQMEAwow\n"
+"FjEUMBIGA1UEAwwLY2EtZWMtUC0zODQwHhcNMjAwMTAxMDAwMDAwWhcNNDAwMTAx\n"
+"MDAwMDAwWjAPMQ0wCwYDVQQDDARsZWFmMCowBQYDK2VwAyEAkDseq8kBfbYdcWh3\n"
+"s6j39/6neK6WqpibwdLWzVlRlnKjYDBeMAwGA1UdEwEB/wQCMAAwDgYDVR0PAQH/\n"
+"BAQDAgeAMB0GA1UdDgQWBBQXIvn2EG5TR2SeTIIoy96UrtNjzjAfBgNVHSMEGDAW\n"
+"gBQqdQFZo7C1h+jO2qDQvhg0BzwfvjALBglghkgBZQMEAwoDaQAwZgIxAIxxjEJa\n"
+"oQgggGV+nv4vDv0plGBWwdFRjPPzw/sQSvC4q6CV3cYKkDC2z0v6WrlGHwIxAIjZ\n"
+"LKGg44j2C+Y1ohTn6mg2ULwsoyF1Vv+23y7R9vZ1xTzP038lHmdJnoonroXU8Q==\n"
+"-----END CERTIFICATE-----\n";
+
+/* What newer versions of OpenSSL can verify is refused by all alike. */
+static void
+newer_signature(void)
+{
+	CoreError	error = {0};
+
+	is_number(certificate_verify(newer_leaf, strlen(newer_leaf), newer_ca, strlen(newer_ca), NULL,
+								 0, CERTIFICATE_CRL_STRICT, 1800000000, reason, &error),
+			  CERTIFICATE_INVALID, "a signature that not every OpenSSL knows is refused");
+	is_string(reason, "signature algorithm is not supported, or not the one of its issuer's key "
+			  "(depth 0, CN=leaf)", "in words that are the same everywhere");
+}
+
 int
 main(void)
 {
@@ -171,5 +213,6 @@ main(void)
 	ok(strstr(info.subject, "CN=member") != NULL, "the subject");
 	ok(info.not_before <= now && info.not_after > now + 365 * 86400, "the period");
 	name_of_new_attribute();
+	newer_signature();
 	return done_testing();
 }
