@@ -222,6 +222,49 @@ path_callback(int fine, X509_STORE_CTX *context)
 	return fine;
 }
 
+/* ----- trust anchors that are the same CA's ----- */
+
+static bool
+path_valid_at(const X509 *certificate, time_t at)
+{
+	return X509_cmp_time(X509_get0_notBefore(certificate), &at) < 0 &&
+		X509_cmp_time(X509_get0_notAfter(certificate), &at) > 0;
+}
+
+/* Is the other the one to take of two with the same name and key? */
+static bool
+path_anchor_follows(const X509 *anchor, const X509 *other, time_t at)
+{
+	bool		valid = path_valid_at(anchor, at);
+	int			longer = ASN1_TIME_compare(X509_get0_notAfter(other),
+										   X509_get0_notAfter(anchor));
+
+	if (valid != path_valid_at(other, at))
+		return !valid;
+	return longer != 0 ? longer > 0 : X509_cmp(other, anchor) < 0;
+}
+
+/*
+ * A CA that has renewed its certificate with the same key is there twice, and both are good for
+ * what it issued.  OpenSSL takes any that is valid, by the order of the text or of a sort that need
+ * not be stable, and with it the time for which the path is made out.  Here it is the one that ends
+ * last, whatever the order.
+ */
+static bool
+path_anchor_counts(const Path *path, X509 *anchor, time_t at)
+{
+	for (int i = 0; i < sk_X509_num(path->anchors); i++)
+	{
+		X509	   *other = sk_X509_value(path->anchors, i);
+
+		if (X509_NAME_cmp(X509_get_subject_name(anchor), X509_get_subject_name(other)) == 0 &&
+			X509_PUBKEY_eq(X509_get_X509_PUBKEY(anchor), X509_get_X509_PUBKEY(other)) == 1 &&
+			path_certificate_known(other) && path_anchor_follows(anchor, other, at))
+			return false;
+	}
+	return true;
+}
+
 static bool
 path_prepare(Path *path, int64_t at, bool with_crls, CoreError *error)
 {
@@ -237,7 +280,8 @@ path_prepare(Path *path, int64_t at, bool with_crls, CoreError *error)
 		if (X509_check_ca(anchor) == 0)
 			return error_set(error, CORE_MALFORMED, "trust anchor %d is not a CA certificate",
 							 i + 1);
-		if (path_certificate_known(anchor) && X509_STORE_add_cert(path->store, anchor) != 1)
+		if (path_certificate_known(anchor) && path_anchor_counts(path, anchor, (time_t) at) &&
+			X509_STORE_add_cert(path->store, anchor) != 1)
 			return error_set_openssl(error, CORE_INTERNAL, "could not use trust anchor %d", i + 1);
 	}
 	for (int i = sk_X509_num(path->certificates) - 1; i > 0; i--)
@@ -403,8 +447,7 @@ certificate_anchors(const char *anchors, size_t len, int64_t at, CoreError *erro
 		if (X509_check_ca(anchor) == 0)
 			fine = error_set(error, CORE_MALFORMED, "trust anchor %d is not a CA certificate",
 							 i + 1);
-		valid = valid || (X509_cmp_time(X509_get0_notBefore(anchor), &then) < 0 &&
-						  X509_cmp_time(X509_get0_notAfter(anchor), &then) > 0);
+		valid = valid || path_valid_at(anchor, then);
 	}
 	if (fine && !valid)
 		fine = error_set(error, CORE_MALFORMED, "no trust anchor is valid at that time");

@@ -134,6 +134,43 @@ newer_signature(void)
 			  "(depth 0, CN=leaf)", "in words that are the same everywhere");
 }
 
+/* When the path of a member's certificate ends, by these trust anchors. */
+static int64_t
+anchor_ends(const char *first, const char *second, int64_t at)
+{
+	CoreError	error = {0};
+	CertificateInfo path[CERTIFICATE_PATH_MAX];
+	size_t		len;
+	size_t		ignored;
+	char	   *pem = fixture_read("pki/member.crt", &len);
+	char		both[8192];
+	bool		anchored;
+	int			count;
+
+	snprintf(both, sizeof(both), "%s\n%s", fixture_read(first, &ignored),
+			 fixture_read(second, &ignored));
+	count = certificate_path(pem, len, both, strlen(both), at, path, &anchored, &error);
+	return count == 2 && anchored ? path[1].not_after : 0;
+}
+
+/* A CA that has renewed its certificate with the same key. */
+static void
+same_key(int64_t now)
+{
+	CertificateInfo info;
+	CoreError	error = {0};
+	int64_t		then = now + 40 * 86400;
+
+	fixture_run("openssl x509 -in pki/ca.crt -signkey pki/ca.key -days 30 -out soon.crt");
+	ok(certificate_info(anchors, anchors_len, &info, &error), "the one that ends last is read");
+	is_number(anchor_ends("pki/ca.crt", "soon.crt", now), info.not_after, "and counts");
+	is_number(anchor_ends("soon.crt", "pki/ca.crt", now), info.not_after, "in whatever order");
+	is_number(anchor_ends("soon.crt", "pki/ca.crt", then), info.not_after, "and later");
+	fixture_run("openssl x509 -in pki/ca.crt -signkey pki/ca.key -days 20 -out sooner.crt");
+	ok(anchor_ends("soon.crt", "sooner.crt", now) == anchor_ends("sooner.crt", "soon.crt", now) &&
+	   anchor_ends("soon.crt", "sooner.crt", now) > now + 25 * 86400, "of two that end soon, too");
+}
+
 int
 main(void)
 {
@@ -214,5 +251,6 @@ main(void)
 	ok(info.not_before <= now && info.not_after > now + 365 * 86400, "the period");
 	name_of_new_attribute();
 	newer_signature();
+	same_key(now);
 	return done_testing();
 }
