@@ -138,8 +138,9 @@ store_concerned(NodeStore *store)
 	for (const WaitingRow *row = store->row_list[STATE_MEMBER]; row != NULL; row = row->next)
 		about_add(store, &names, row->row.values[0]);
 	concerned_by(store, &protocols, &grantees,
-				 "SELECT DISTINCT g.grantee FROM unnest($1) u(protocol) "
-				 "JOIN medchain.protocol_grant g ON g.protocol = u.protocol::uuid");
+				 "SELECT DISTINCT g.grantee FROM unnest($1) u(protocol), "
+				 "LATERAL (SELECT x.grantee FROM medchain.protocol_grant x "
+				 "WHERE x.protocol = u.protocol::uuid OFFSET 0) g");
 	concerned_by(store, &places, &glasses,
 				 "SELECT DISTINCT b.member FROM unnest($1) u(place) "
 				 "JOIN medchain.break_glass b ON " GLASS_AT);

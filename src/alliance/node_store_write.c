@@ -246,11 +246,15 @@ write_remove_statement(StateTable table)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "DELETE FROM medchain.%s x USING ", info->name);
+	/* as write_trims() */
+	appendStringInfo(&sql, "DELETE FROM medchain.%s WHERE ctid = ANY (ARRAY(SELECT y.at FROM ",
+					 info->name);
 	write_unnest(&sql, info->nkeys);
+	appendStringInfo(&sql, ", LATERAL (SELECT x.ctid AS at FROM medchain.%s x", info->name);
 	for (int i = 0; i < info->nkeys; i++)
 		appendStringInfo(&sql, " %s x.\"%s\" = u.c%d::%s", i > 0 ? "AND" : "WHERE",
 						 info->columns[info->keys[i]], i, types[info->keys[i]]);
+	appendStringInfoString(&sql, " OFFSET 0) y))");
 	return sql.data;
 }
 
@@ -336,9 +340,13 @@ static void
 write_trims(NodeStore *store, StateTable table)
 {
 	SPIPlanPtr *plan = &write_plans[table].trim;
-	const char *sql = psprintf("DELETE FROM medchain.%s x USING unnest($1, $2) u(protocol, first) "
+
+	/* a plan of when the table was empty must not compare all of its rows with each protocol */
+	const char *sql = psprintf("DELETE FROM medchain.%1$s WHERE ctid = ANY (ARRAY("
+							   "SELECT y.at FROM unnest($1, $2) u(protocol, first), "
+							   "LATERAL (SELECT x.ctid AS at FROM medchain.%1$s x "
 							   "WHERE x.protocol = u.protocol::uuid AND x.ordinal >= "
-							   "u.first::bigint", state_tables[table].name);
+							   "u.first::bigint OFFSET 0) y))", state_tables[table].name);
 	WriteBatch	batch;
 
 	batch_begin(&batch, 2);

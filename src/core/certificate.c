@@ -14,8 +14,6 @@
 #include "core/key_internal.h"
 
 #define CERTIFICATE_COUNT_MAX 100	/* certificates or CRLs in one argument */
-#define CERTIFICATE_NID_LAST 1247	/* the last that OpenSSL 3.0 has a name for:
-									 * NID_id_ct_signedChecklist */
 
 /*
  * A certificate signed with SM2 is signed over a digest that includes the signer's user id, which
@@ -180,17 +178,12 @@ static bool
 certificate_attribute(BIO *bio, const X509_NAME_ENTRY * entry)
 {
 	const		ASN1_OBJECT *type = X509_NAME_ENTRY_get_object(entry);
-	int			nid = OBJ_obj2nid(type);
-	bool		known = nid != NID_undef && nid <= CERTIFICATE_NID_LAST;
 	unsigned long flags = ASN1_STRFLGS_RFC2253 & ~ASN1_STRFLGS_ESC_MSB;
-	char		oid[80];
+	char		numbers[KEY_OBJECT_MAX];
 
-	if (!known)
-	{
-		(void) OBJ_obj2txt(oid, sizeof(oid), type, 1);
+	if (key_nid(type) == NID_undef)
 		flags |= ASN1_STRFLGS_DUMP_ALL;
-	}
-	return BIO_printf(bio, "%s=", known ? OBJ_nid2sn(nid) : oid) > 0 &&
+	return BIO_printf(bio, "%s=", key_object_name(type, numbers)) > 0 &&
 		ASN1_STRING_print_ex(bio, X509_NAME_ENTRY_get_data(entry), flags) >= 0;
 }
 

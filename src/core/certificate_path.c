@@ -74,6 +74,42 @@ path_read(Path *path, const char *certificates, size_t certificates_len, const c
 		(crls == NULL || certificate_read_crls(crls, crls_len, path->crls, error));
 }
 
+/* ----- algorithms: what is accepted must not depend on which ones OpenSSL has ----- */
+
+/* Does OpenSSL 3.0 know such signatures, as every newer version does? */
+static bool
+path_signature_known(const X509_ALGOR *algorithm)
+{
+	switch (key_nid(algorithm->algorithm))
+	{
+		case NID_undef:
+		case NID_dsa_with_SHA384:
+		case NID_dsa_with_SHA512:
+		case NID_dsa_with_SHA3_224:
+		case NID_dsa_with_SHA3_256:
+		case NID_dsa_with_SHA3_384:
+		case NID_dsa_with_SHA3_512:
+		case NID_ecdsa_with_SHA3_224:
+		case NID_ecdsa_with_SHA3_256:
+		case NID_ecdsa_with_SHA3_384:
+		case NID_ecdsa_with_SHA3_512:
+			/* it has names for these, and no more */
+			return false;
+		default:
+			return true;
+	}
+}
+
+static bool
+path_certificate_known(const X509 *certificate)
+{
+	X509_ALGOR *key = NULL;
+
+	return path_signature_known(X509_get0_tbs_sigalg(certificate)) &&
+		X509_PUBKEY_get0_param(NULL, NULL, NULL, &key, X509_get_X509_PUBKEY(certificate)) == 1 &&
+		key_nid(key->algorithm) != NID_undef;
+}
+
 /* ----- revocation lists: where OpenSSL's verdict is not ours ----- */
 
 /* The certificate that signed the one at this depth, and its lists. */
@@ -100,6 +136,8 @@ certificate_crl_is_of(X509_CRL *crl, X509 *issuer)
 	if (crl == NULL || pkey == NULL)
 		return false;
 	X509_CRL_get0_signature(crl, &signature, &algorithm);
+	if (!path_signature_known(algorithm))
+		return false;
 	if (OBJ_obj2nid(algorithm->algorithm) != NID_SM2_with_SM3)
 		return X509_CRL_verify(crl, pkey) == 1;
 	if (EVP_PKEY_up_ref(pkey) != 1)
@@ -184,6 +222,49 @@ path_callback(int fine, X509_STORE_CTX *context)
 	return fine;
 }
 
+/* ----- trust anchors that are the same CA's ----- */
+
+static bool
+path_valid_at(const X509 *certificate, time_t at)
+{
+	return X509_cmp_time(X509_get0_notBefore(certificate), &at) < 0 &&
+		X509_cmp_time(X509_get0_notAfter(certificate), &at) > 0;
+}
+
+/* Is the other the one to take of two with the same name and key? */
+static bool
+path_anchor_follows(const X509 *anchor, const X509 *other, time_t at)
+{
+	bool		valid = path_valid_at(anchor, at);
+	int			longer = ASN1_TIME_compare(X509_get0_notAfter(other),
+										   X509_get0_notAfter(anchor));
+
+	if (valid != path_valid_at(other, at))
+		return !valid;
+	return longer != 0 ? longer > 0 : X509_cmp(other, anchor) < 0;
+}
+
+/*
+ * A CA that has renewed its certificate with the same key is there twice, and both are good for
+ * what it issued.  OpenSSL takes any that is valid, by the order of the text or of a sort that need
+ * not be stable, and with it the time for which the path is made out.  Here it is the one that ends
+ * last, whatever the order.
+ */
+static bool
+path_anchor_counts(const Path *path, X509 *anchor, time_t at)
+{
+	for (int i = 0; i < sk_X509_num(path->anchors); i++)
+	{
+		X509	   *other = sk_X509_value(path->anchors, i);
+
+		if (X509_NAME_cmp(X509_get_subject_name(anchor), X509_get_subject_name(other)) == 0 &&
+			X509_PUBKEY_eq(X509_get_X509_PUBKEY(anchor), X509_get_X509_PUBKEY(other)) == 1 &&
+			path_certificate_known(other) && path_anchor_follows(anchor, other, at))
+			return false;
+	}
+	return true;
+}
+
 static bool
 path_prepare(Path *path, int64_t at, bool with_crls, CoreError *error)
 {
@@ -199,9 +280,13 @@ path_prepare(Path *path, int64_t at, bool with_crls, CoreError *error)
 		if (X509_check_ca(anchor) == 0)
 			return error_set(error, CORE_MALFORMED, "trust anchor %d is not a CA certificate",
 							 i + 1);
-		if (X509_STORE_add_cert(path->store, anchor) != 1)
+		if (path_certificate_known(anchor) && path_anchor_counts(path, anchor, (time_t) at) &&
+			X509_STORE_add_cert(path->store, anchor) != 1)
 			return error_set_openssl(error, CORE_INTERNAL, "could not use trust anchor %d", i + 1);
 	}
+	for (int i = sk_X509_num(path->certificates) - 1; i > 0; i--)
+		if (!path_certificate_known(sk_X509_value(path->certificates, i)))
+			X509_free(sk_X509_delete(path->certificates, i));
 	for (int i = 0; i < sk_X509_CRL_num(path->crls); i++)
 		if (X509_STORE_add_crl(path->store, sk_X509_CRL_value(path->crls, i)) != 1)
 			return error_set_openssl(error, CORE_INTERNAL, "could not use revocation list %d",
@@ -233,6 +318,19 @@ path_may_sign(const Path *path)
 
 	return (X509_get_extension_flags(leaf) & EXFLAG_KUSAGE) == 0 ||
 		(X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) != 0;
+}
+
+/* X509_verify_cert(), of what every version of OpenSSL knows. */
+static bool
+path_accepted(const Path *path)
+{
+	X509	   *leaf = sk_X509_value(path->certificates, 0);
+
+	if (path_certificate_known(leaf))
+		return X509_verify_cert(path->context) == 1;
+	X509_STORE_CTX_set_error(path->context, X509_V_ERR_UNSUPPORTED_SIGNATURE_ALGORITHM);
+	X509_STORE_CTX_set_current_cert(path->context, leaf);
+	return false;
 }
 
 /* ----- the reason, in words ----- */
@@ -272,7 +370,7 @@ certificate_verify(const char *certificates, size_t certificates_len, const char
 		path_prepare(&path, at, crls != NULL, error))
 	{
 		verdict = CERTIFICATE_INVALID;
-		if (X509_verify_cert(path.context) != 1)
+		if (!path_accepted(&path))
 			path_reason(&path, reason);
 		else if (!path_may_sign(&path))
 			(void) snprintf(reason, CORE_MESSAGE_LEN,
@@ -349,8 +447,7 @@ certificate_anchors(const char *anchors, size_t len, int64_t at, CoreError *erro
 		if (X509_check_ca(anchor) == 0)
 			fine = error_set(error, CORE_MALFORMED, "trust anchor %d is not a CA certificate",
 							 i + 1);
-		valid = valid || (X509_cmp_time(X509_get0_notBefore(anchor), &then) < 0 &&
-						  X509_cmp_time(X509_get0_notAfter(anchor), &then) > 0);
+		valid = valid || path_valid_at(anchor, then);
 	}
 	if (fine && !valid)
 		fine = error_set(error, CORE_MALFORMED, "no trust anchor is valid at that time");

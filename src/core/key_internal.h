@@ -5,6 +5,7 @@
 #define MEDCHAIN_CORE_KEY_INTERNAL_H
 
 #include <openssl/evp.h>
+#include <openssl/objects.h>
 
 #include "core/key.h"
 
@@ -16,6 +17,17 @@ struct Key
 	KeyAlgorithm algorithm;		/* the default one */
 	EVP_MD_CTX *started;		/* a verification by it, empty before the first one */
 };
+
+/*
+ * What an object identifier means to OpenSSL 3.0, the oldest that we work with: NID_undef for what
+ * only newer ones know, or openssl.cnf.  What is accepted on the ledger, and the words for it, must
+ * not depend on that.
+ */
+extern int	key_nid(const ASN1_OBJECT * object);
+
+/* Its short name there, or its numbers. */
+#define KEY_OBJECT_MAX 80
+extern const char *key_object_name(const ASN1_OBJECT * object, char numbers[KEY_OBJECT_MAX]);
 
 /* Take over pkey (freed on failure); NULL unless it is of a kind and size we take. */
 extern Key *key_wrap(EVP_PKEY *pkey, CoreError *error);

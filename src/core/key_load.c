@@ -16,6 +16,27 @@
 #define KEY_PEM_MAX (1024 * 1024)
 #define KEY_RSA_MIN_BITS 2048
 #define KEY_RSA_MAX_BITS 8192
+#define KEY_NID_LAST 1247		/* the last that OpenSSL 3.0 has a name for:
+								 * NID_id_ct_signedChecklist */
+
+int
+key_nid(const ASN1_OBJECT * object)
+{
+	int			nid = OBJ_obj2nid(object);
+
+	return nid <= KEY_NID_LAST ? nid : NID_undef;
+}
+
+const char *
+key_object_name(const ASN1_OBJECT * object, char numbers[KEY_OBJECT_MAX])
+{
+	int			nid = key_nid(object);
+
+	if (nid != NID_undef)
+		return OBJ_nid2sn(nid);
+	(void) OBJ_obj2txt(numbers, KEY_OBJECT_MAX, object, 1);
+	return numbers;
+}
 
 /*
  * The algorithm of an EC key by its curve; explicit parameters are refused, as they can imitate a
@@ -99,24 +120,71 @@ key_wrap(EVP_PKEY *pkey, CoreError *error)
 	return key;
 }
 
+/* The same of an elliptic curve. */
+static bool
+key_curve_taken(int type, const void *curve, CoreError *error)
+{
+	char		numbers[KEY_OBJECT_MAX];
+	int			nid;
+
+	if (type == V_ASN1_SEQUENCE)
+		return error_set(error, CORE_UNSUPPORTED, "elliptic curve key with explicit parameters");
+	if (type != V_ASN1_OBJECT)
+		return error_set(error, CORE_UNSUPPORTED, "elliptic curve key without a named curve");
+	nid = key_nid(curve);
+	return nid == NID_X9_62_prime256v1 || nid == NID_sm2 ? true :
+		error_set(error, CORE_UNSUPPORTED, "elliptic curve %s is not supported",
+				  key_object_name(curve, numbers));
+}
+
+/*
+ * Is it of a kind that we take?  By what its text says, before OpenSSL is asked to make sense of
+ * it: which other kinds it knows depends on its version, and on who built it.
+ */
+static bool
+key_kind_taken(const X509_PUBKEY * spki, CoreError *error)
+{
+	X509_ALGOR *algorithm;
+	const		ASN1_OBJECT *kind;
+	int			type;
+	const void *parameter;
+	char		numbers[KEY_OBJECT_MAX];
+
+	if (X509_PUBKEY_get0_param(NULL, NULL, NULL, &algorithm, spki) != 1)
+		return error_set_openssl(error, CORE_INTERNAL, "could not read a public key");
+	X509_ALGOR_get0(&kind, &type, &parameter, algorithm);
+	switch (key_nid(kind))
+	{
+		case NID_ED25519:
+		case NID_rsaEncryption:
+		case NID_rsassaPss:
+		case NID_sm2:
+			return true;
+		case NID_X9_62_id_ecPublicKey:
+			return key_curve_taken(type, parameter, error);
+		default:
+			return error_set(error, CORE_UNSUPPORTED, "keys of type %s are not supported",
+							 key_object_name(kind, numbers));
+	}
+}
+
 /* The public key in the first block of a PEM text. */
 static EVP_PKEY *
 key_decode_block(const char *name, const unsigned char *data, long len, CoreError *error)
 {
 	const unsigned char *end = data;
 	EVP_PKEY   *pkey = NULL;
+	X509_PUBKEY *spki = NULL;
+	X509	   *certificate = NULL;
 	const char *what = "public key";
+	bool		taken;
 
 	if (strcmp(name, PEM_STRING_PUBLIC) == 0)
-		pkey = d2i_PUBKEY(NULL, &end, len);
+		spki = d2i_X509_PUBKEY(NULL, &end, len);
 	else if (strcmp(name, PEM_STRING_X509) == 0 || strcmp(name, PEM_STRING_X509_OLD) == 0)
 	{
-		X509	   *certificate = d2i_X509(NULL, &end, len);
-
 		what = "certificate";
-		if (certificate != NULL)
-			pkey = X509_get_pubkey(certificate);
-		X509_free(certificate);
+		certificate = d2i_X509(NULL, &end, len);
 	}
 	else
 	{
@@ -124,7 +192,16 @@ key_decode_block(const char *name, const unsigned char *data, long len, CoreErro
 				  "PEM block \"%.40s\" is neither a public key nor a certificate", name);
 		return NULL;
 	}
-	if (pkey == NULL)
+	taken = (spki == NULL && certificate == NULL) ||
+		key_kind_taken(spki != NULL ? spki : X509_get_X509_PUBKEY(certificate), error);
+	if (taken)
+		pkey = spki != NULL ? X509_PUBKEY_get(spki) :
+			certificate != NULL ? X509_get_pubkey(certificate) : NULL;
+	X509_PUBKEY_free(spki);
+	X509_free(certificate);
+	if (!taken)
+		ERR_clear_error();
+	else if (pkey == NULL)
 		error_set_openssl(error, CORE_MALFORMED, "invalid %s", what);
 	else if (end != data + len)
 	{

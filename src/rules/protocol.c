@@ -377,6 +377,6 @@ protocol_settle_claim(Rules *rules, const Claim *claim)
 	/* nothing depends on these but the protocol's own row */
 	pool = pool_new();
 	if (protocol_judge(rules, pool, claim, NULL) && claim->kind == CLAIM_REVOCATION)
-		protocol_rows(rules, claim->about);
+		rules_rows_later(rules, claim->about);
 	pool_free(pool);
 }

@@ -126,35 +126,61 @@ terms_index(Rules *rules, Pool *pool, const Claim *base, const char *subject, Js
 	return ordinal;
 }
 
+static void
+terms_visit_newest(Rules *rules, const Claim *claim, void *state)
+{
+	int64_t    *newest = state;
+
+	(void) rules;
+	if (claim->seq > *newest)
+		*newest = claim->seq;
+}
+
 /*
  * The terms in force: those of the newest amendment, or the protocol's own; and their version: the
  * place of the entry on the issuer's chain, where both stand.
  */
 static JsonSlice
-terms_newest(Rules *rules, Pool *pool, const char *about, int64_t *version)
+terms_newest(Rules *rules, Pool *pool, const char *about, const Claim *base,
+			 int64_t *version)
 {
 	ClaimQuery	query = {
-		.kinds = CLAIM_SET(CLAIM_PROTOCOL) | CLAIM_SET(CLAIM_AMENDMENT), .about = about,
-		.effective = true
+		.kinds = CLAIM_SET(CLAIM_PROTOCOL) | CLAIM_SET(CLAIM_AMENDMENT), .origin = base->origin,
+		.first = base->seq, .last = INT64_MAX, .about = about, .effective = true
 	};
-	JsonSlice	terms = {NULL};
 	Claim		claim;
-	Claim		after;
-	bool		begun = false;
 
-	*version = -1;
-	while (rules->store->claim_next(rules->store_state, &query, begun ? &after : NULL, pool,
-									&claim))
-	{
-		if (claim.seq > *version)
-		{
-			*version = claim.seq;
-			terms = claim.body;
-		}
-		after = claim;
-		begun = true;
-	}
-	return terms;
+	*version = base->seq;
+	/* one at a time: all of them might not fit into memory */
+	rules_each(rules, &query, terms_visit_newest, version);
+	query.first = query.last = *version;
+	return *version > base->seq &&
+		rules->store->claim_next(rules->store_state, &query, NULL, pool, &claim) ?
+		claim.body : base->body;
+}
+
+/* Where a revocation stands, and since when; there is none if the place is negative. */
+typedef struct Revoked
+{
+	Pool	   *pool;
+	const char *origin;
+	int64_t		seq;
+	int64_t		time;
+} Revoked;
+
+static void
+terms_visit_revocation(Rules *rules, const Claim *claim, void *state)
+{
+	Revoked    *revoked = state;
+
+	(void) rules;
+	/* they come in the order of chain and place */
+	if (revoked->seq >= 0 && claim->time >= revoked->time)
+		return;
+	if (revoked->seq < 0 || strcmp(revoked->origin, claim->origin) != 0)
+		revoked->origin = pool_text(revoked->pool, claim->origin);
+	revoked->seq = claim->seq;
+	revoked->time = claim->time;
 }
 
 /* The revocation that counts: the earliest. */
@@ -162,20 +188,14 @@ static bool
 terms_revocation(Rules *rules, Pool *pool, const char *about, Claim *earliest)
 {
 	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_REVOCATION), .about = about, .effective = true};
-	Claim		claim;
-	Claim		after;
-	bool		begun = false;
+	Revoked		revoked = {.pool = pool, .seq = -1};
 
-	while (rules->store->claim_next(rules->store_state, &query, begun ? &after : NULL, pool,
-									&claim))
-	{
-		/* they come in the order of chain and place */
-		if (!begun || claim.time < earliest->time)
-			*earliest = claim;
-		after = claim;
-		begun = true;
-	}
-	return begun;
+	rules_each(rules, &query, terms_visit_revocation, &revoked);
+	if (revoked.seq < 0)
+		return false;
+	query.origin = revoked.origin;
+	query.first = query.last = revoked.seq;
+	return rules->store->claim_next(rules->store_state, &query, NULL, pool, earliest);
 }
 
 static bool
@@ -207,7 +227,7 @@ protocol_rows(Rules *rules, const char *about)
 	{
 		StateRow	row = {.table = STATE_PROTOCOL};
 		int64_t		version;
-		JsonSlice	terms = terms_newest(rules, pool, about, &version);
+		JsonSlice	terms = terms_newest(rules, pool, about, &base, &version);
 		const char *subject = state_bytes(pool, base.subject, HASH_LEN);
 		Claim		end;
 		Period		term;

@@ -39,6 +39,7 @@ struct Rules
 	Pool	   *scratch;		/* of one step */
 	Pool	   *visit_pool;
 	Map		   *visited;		/* what this settling has looked at already */
+	struct Changed *changed;	/* protocols whose rows are to be written, in visit_pool */
 	char	   *alliance;
 	char	   *data_center;
 	char	   *node;			/* whose roles are bound; NULL: nobody's */
@@ -128,6 +129,9 @@ extern void protocol_rows(Rules *rules, const char *about);
 
 /* Judge what is said of one protocol again: by that claim, and what depends on it. */
 extern void protocol_settle_claim(Rules *rules, const Claim *claim);
+
+/* Write the rows of the protocol about which a revocation was judged: once, when all are. */
+extern void rules_rows_later(Rules *rules, const char *about);
 extern void protocol_settle(Rules *rules, const char *about);
 
 /*

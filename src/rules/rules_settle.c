@@ -79,6 +79,7 @@ rules_visits_begin(Rules *rules)
 {
 	pool_reset(rules->visit_pool);
 	rules->visited = map_new(rules->visit_pool);
+	rules->changed = NULL;
 }
 
 /*
@@ -93,6 +94,36 @@ rules_visited(Rules *rules, const void *what, size_t len)
 
 	*place = rules;
 	return before;
+}
+
+/* A protocol whose rows are to be written. */
+typedef struct Changed
+{
+	struct Changed *next;
+	const char *about;
+} Changed;
+
+/* Fifty thousand revocations of one protocol change its row once. */
+void
+rules_rows_later(Rules *rules, const char *about)
+{
+	Changed    *changed;
+
+	/* with the byte that ends it: not what was visited */
+	if (rules_visited(rules, about, strlen(about) + 1))
+		return;
+	changed = pool_alloc(rules->visit_pool, sizeof(Changed));
+	changed->about = pool_text(rules->visit_pool, about);
+	changed->next = rules->changed;
+	rules->changed = changed;
+}
+
+static void
+rules_rows_now(Rules *rules)
+{
+	for (const Changed *changed = rules->changed; changed != NULL; changed = changed->next)
+		protocol_rows(rules, changed->about);
+	rules->changed = NULL;
 }
 
 static void
@@ -213,6 +244,7 @@ rules_settle(Rules *rules, const char *origin, int64_t first, int64_t last)
 	rules_each_touched(rules, &range, CLAIM_SET_PROTOCOL, rules_visit_protocol, NULL);
 	rules_visits_begin(rules);
 	rules_settle_glasses(rules, &range, policies);
+	rules_rows_now(rules);
 	role_settle(rules, origin, first, last);
 	for (size_t i = 0; i < rules->members->nparties; i++)
 		rules->members->all[i]->changed_from = INT64_MAX;
@@ -352,6 +384,7 @@ rules_forget(Rules *rules, const char *origin, int64_t first)
 		if ((CLAIM_SET(gone->kind) & CLAIM_SET_GLASS) != 0)
 			rules_gone_glass(rules, origin, gone);
 	rules_settle_glasses(rules, &none, policies);
+	rules_rows_now(rules);
 	for (size_t i = 0; i < rules->members->nparties; i++)
 		rules->members->all[i]->changed_from = INT64_MAX;
 	pool_free(list.pool);

@@ -92,6 +92,85 @@ name_of_new_attribute(void)
 	EVP_PKEY_free(key);
 }
 
+/*
+ * A CA, and what it issued with a signature (ecdsa-with-SHA3-256) that OpenSSL 3.0 does not know
+ * and newer versions do; both until 2040.
+ */
+static const char newer_ca[] =
+"-----BEGIN CERTIFICATE-----\n"
+"MIIBrTCCATOgAwIBAgIUALPC86SEaQY7QbZfDLPw+WtpBVcwCgYIKoZIzj0EAwIw\n"
+"FjEUMBIGA1UEAwwLY2EtZWMtUC0zODQwHhcNMjAwMTAxMDAwMDAwWhcNNDAwMTAx\n"
+"MDAwMDAwWjAWMRQwEgYDVQQDDAtjYS1lYy1QLTM4NDB2MBAGByqGSM49AgEGBSuB\n"
+"BAAiA2IABHDsW8nqsTbyl6pHItsyA27vNcu282ubEq6+bL4uz3jR4pvVrvbgxzq7\n"
+"m8xAKgbVobMRpXG+dkTyrPo26msuWZwT6nz7gwf4PRVG7V/h/JiNsjW6TTbcJlA7\n"
+"tBrpgKa8vaNCMEAwDwYDVR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAQYwHQYD\n"
+"VR0OBBYEFCp1AVmjsLWH6M7aoNC+GDQHPB++MAoGCCqGSM49BAMCA2gAMGUCMQCU\n"
+"mEGPm3N6DsGiFIQtBnfGUWZHLkLiHnI1+FtqszxzDoC52SPK64LQHmgciZrkpcsC\n"
+"MDWBel5qLxnmHYOCHXHIETPase0aYayrwBR4/70+mnbkGevTdGvHbPHYtvDhqNQW\n"
+"AA==\n"
+"-----END CERTIFICATE-----\n";
+static const char newer_leaf[] =
+"-----BEGIN CERTIFICATE-----\n"
+"MIIBejCB/6ADAgECAhRNYeWbI7cod2RDpHd1MD8g5DTU9TALBglghkgBZQMEAwow\n"
+"FjEUMBIGA1UEAwwLY2EtZWMtUC0zODQwHhcNMjAwMTAxMDAwMDAwWhcNNDAwMTAx\n"
+"MDAwMDAwWjAPMQ0wCwYDVQQDDARsZWFmMCowBQYDK2VwAyEAkDseq8kBfbYdcWh3\n"
+"s6j39/6neK6WqpibwdLWzVlRlnKjYDBeMAwGA1UdEwEB/wQCMAAwDgYDVR0PAQH/\n"
+"BAQDAgeAMB0GA1UdDgQWBBQXIvn2EG5TR2SeTIIoy96UrtNjzjAfBgNVHSMEGDAW\n"
+"gBQqdQFZo7C1h+jO2qDQvhg0BzwfvjALBglghkgBZQMEAwoDaQAwZgIxAIxxjEJa\n"
+"oQgggGV+nv4vDv0plGBWwdFRjPPzw/sQSvC4q6CV3cYKkDC2z0v6WrlGHwIxAIjZ\n"
+"LKGg44j2C+Y1ohTn6mg2ULwsoyF1Vv+23y7R9vZ1xTzP038lHmdJnoonroXU8Q==\n"
+"-----END CERTIFICATE-----\n";
+
+/* What newer versions of OpenSSL can verify is refused by all alike. */
+static void
+newer_signature(void)
+{
+	CoreError	error = {0};
+
+	is_number(certificate_verify(newer_leaf, strlen(newer_leaf), newer_ca, strlen(newer_ca), NULL,
+								 0, CERTIFICATE_CRL_STRICT, 1800000000, reason, &error),
+			  CERTIFICATE_INVALID, "a signature that not every OpenSSL knows is refused");
+	is_string(reason, "signature algorithm is not supported, or not the one of its issuer's key "
+			  "(depth 0, CN=leaf)", "in words that are the same everywhere");
+}
+
+/* When the path of a member's certificate ends, by these trust anchors. */
+static int64_t
+anchor_ends(const char *first, const char *second, int64_t at)
+{
+	CoreError	error = {0};
+	CertificateInfo path[CERTIFICATE_PATH_MAX];
+	size_t		len;
+	size_t		ignored;
+	char	   *pem = fixture_read("pki/member.crt", &len);
+	char		both[8192];
+	bool		anchored;
+	int			count;
+
+	snprintf(both, sizeof(both), "%s\n%s", fixture_read(first, &ignored),
+			 fixture_read(second, &ignored));
+	count = certificate_path(pem, len, both, strlen(both), at, path, &anchored, &error);
+	return count == 2 && anchored ? path[1].not_after : 0;
+}
+
+/* A CA that has renewed its certificate with the same key. */
+static void
+same_key(int64_t now)
+{
+	CertificateInfo info;
+	CoreError	error = {0};
+	int64_t		then = now + 40 * 86400;
+
+	fixture_run("openssl x509 -in pki/ca.crt -signkey pki/ca.key -days 30 -out soon.crt");
+	ok(certificate_info(anchors, anchors_len, &info, &error), "the one that ends last is read");
+	is_number(anchor_ends("pki/ca.crt", "soon.crt", now), info.not_after, "and counts");
+	is_number(anchor_ends("soon.crt", "pki/ca.crt", now), info.not_after, "in whatever order");
+	is_number(anchor_ends("soon.crt", "pki/ca.crt", then), info.not_after, "and later");
+	fixture_run("openssl x509 -in pki/ca.crt -signkey pki/ca.key -days 20 -out sooner.crt");
+	ok(anchor_ends("soon.crt", "sooner.crt", now) == anchor_ends("sooner.crt", "soon.crt", now) &&
+	   anchor_ends("soon.crt", "sooner.crt", now) > now + 25 * 86400, "of two that end soon, too");
+}
+
 int
 main(void)
 {
@@ -171,5 +250,7 @@ main(void)
 	ok(strstr(info.subject, "CN=member") != NULL, "the subject");
 	ok(info.not_before <= now && info.not_after > now + 365 * 86400, "the period");
 	name_of_new_attribute();
+	newer_signature();
+	same_key(now);
 	return done_testing();
 }

@@ -11,6 +11,7 @@
 #include "tap.h"
 
 #define PROTOCOLS 400
+#define REVOCATIONS 1000
 #define VOID_ACCEPTANCES 20000	/* more than the facts have at hand */
 
 static RulesStore counting;
@@ -143,6 +144,29 @@ work_void_acceptances(Work *work, int count)
 	rules_settle(work->rules, "e1", first, work->seq - 1);
 }
 
+/* So many revocations of the protocol that the chain has there, in one block. */
+static void
+work_revocations(Work *work, int64_t at, int count)
+{
+	History    *history = &work->history;
+	ClaimQuery	query = {.kinds = CLAIM_SET_ALL, .origin = "e1", .first = at, .last = at};
+	int64_t		first = work->seq;
+	Claim		target;
+	char		id[CLAIM_UUID_SIZE];
+
+	pki_must(memory_store.claim_next(work->store, &query, NULL, history->pool, &target),
+			 "no claim");
+	for (int i = 0; i < count; i++)
+	{
+		fresh_id(history, id);
+		work_put(work, pool_format(history->pool, "{\"kind\":\"revocation\",\"origin\":\"e1\","
+								   "\"id\":\"%s\",\"time\":\"%s\",\"actor\":\"e1\",\"body\":"
+								   "{\"protocol\":\"%s\"}}", id,
+								   moment(history, history->now), target.id), "e1", work->seq++);
+	}
+	rules_settle(work->rules, "e1", first, work->seq - 1);
+}
+
 static void
 work_protocol(Work *work, int text)
 {
@@ -214,6 +238,15 @@ main(void)
 	printf("# claims asked for: %ld by the second half of %d protocols with one id\n", second,
 		   PROTOCOLS);
 	ok(second < 40 * PROTOCOLS / 2, "what one with an id of another costs does not grow");
+
+	work_protocol(&work, PROTOCOLS + 1);
+	first = asked;
+	work_revocations(&work, work.seq - 1, REVOCATIONS);
+	second = asked - first;
+	is_string(work_reason(&work), "", "what is revoked can be revoked again");
+	printf("# claims asked for: %ld by %d revocations of one protocol in a block\n", second,
+		   REVOCATIONS);
+	ok(second < 8 * REVOCATIONS, "its row is written once");
 
 	work_void_acceptances(&work, VOID_ACCEPTANCES);
 	is_string(work_reason(&work), "envelope is not of type application/vnd.medchain.contract+json",

@@ -357,6 +357,26 @@ test_ec_keys(void)
 	refuse_key(infinity, sizeof(infinity), "", "P-256 key at infinity");
 }
 
+/* Of kinds that some builds and versions of OpenSSL know: one reason, whatever they know. */
+static void
+test_other_kinds(void)
+{
+	static const char ml_dsa_hex[] = "3010300b0609608648016503040311030100";
+	static const char curve_hex[] = "301b301406072a8648ce3d020106092b24030302080101070303000400";
+	static const char explicit_hex[] = "3011300b06072a8648ce3d02013000030200aa";
+	static const char no_curve_hex[] = "3011300b06072a8648ce3d02010500030200aa";
+	uint8_t		spki[32];
+
+	unhex(ml_dsa_hex, spki);
+	refuse_key(spki, 18, "of type 2.16.840.1.101.3.4.3.17 are not supported", "ML-DSA key");
+	unhex(curve_hex, spki);
+	refuse_key(spki, 29, "curve brainpoolP256r1 is not supported", "key of another curve");
+	unhex(explicit_hex, spki);
+	refuse_key(spki, 19, "elliptic curve key with explicit parameters", "key of any curve");
+	unhex(no_curve_hex, spki);
+	refuse_key(spki, 19, "elliptic curve key without a named curve", "key of no curve");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -377,6 +397,7 @@ main(int argc, char **argv)
 			 "f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3",
 			 "b1b6aa29df212fd8763182bc0d421ca1bb9038fd1f7f42d4840b69c485bbc1aa", sm2_order, false);
 	test_ec_keys();
+	test_other_kinds();
 	if (out != NULL)
 		fclose(out);
 	return done_testing();

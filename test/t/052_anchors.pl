@@ -47,12 +47,15 @@ my $solo_ends = time + 30;
 $alliance->certify('solo', 'solo', ca => 'rootca', ends => $solo_ends);
 $alliance->start('solo', cluster => $cluster, dbname => 'solo');
 my ($solo, $rootca, $nextca) = map { $alliance->certificate($_) } qw(solo rootca nextca);
-$alliance->sql('solo', "SELECT medchain.found_alliance('west', 'solo', '$solo', '$rootca')");
+$alliance->sql('solo', "SELECT medchain.found_alliance('west', 'solo', '$solo', '> nobody''s business
+$rootca')");
 $alliance->fails_like('solo', "SELECT medchain.renew_anchors('$solo')", qr/trust anchors are not accepted: trust anchor 1 is not a CA certificate.*HINT:/s, 'a CA has to be one');
 $alliance->fails_like('solo', q{SELECT medchain.renew_anchors('no certificate')}, qr/trust anchors are not accepted/, 'and a certificate');
 $alliance->fails_like('solo', "SELECT medchain.renew_anchors('$rootca', 1000)", qr/no number of days up to 366/, 'the time after the end has an end');
 $alliance->fails_like('solo', 'SELECT medchain.renew_anchors(NULL)', qr/must not be null/, 'none are none');
-$alliance->sql('solo', "SELECT medchain.renew_anchors('$rootca', 0)");
+$alliance->sql('solo', "SELECT medchain.renew_anchors('$rootca
+> nobody''s business', 0)");
+is($alliance->sql('solo', q{SELECT count(*), count(*) FILTER (WHERE body ->> 'trust_anchors' ~ 'business') FROM medchain.claim}), '2|0', 'only certificates come to the ledger, and not what was quoted beside them');
 
 # ----- an alliance one of whose roots ends soon, the data centre's
 

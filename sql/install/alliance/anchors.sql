@@ -29,6 +29,9 @@ BEGIN
             HINT = 'Give all anchors of the alliance from now on, in PEM: those that stay, and '
                 'the new ones.';
     END IF;
+    -- what stands between the certificates is nobody's business: a private key that was quoted, say
+    terms := terms || jsonb_build_object('trust_anchors',
+        certificate_pem(convert_to(renew_anchors.trust_anchors, 'UTF8')));
     RETURN append_governance('anchors', sign_envelope('application/vnd.medchain.anchors+json',
         terms::text)::jsonb);
 END

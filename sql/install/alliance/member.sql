@@ -94,7 +94,9 @@ BEGIN
         FROM certificate_facts(found_alliance.certificate) f;
     founded := append_governance('genesis', jsonb_build_object(
         'alliance', found_alliance.alliance, 'member', found_alliance.node, 'kind', 'data_center',
-        'certificate', found_alliance.certificate, 'trust_anchors', found_alliance.trust_anchors,
+        'certificate', found_alliance.certificate,
+        -- and nothing that stands between them
+        'trust_anchors', certificate_pem(convert_to(found_alliance.trust_anchors, 'UTF8')),
         'pseudonym_check', pseudonym_check()));
     PERFORM publish_own_chain();
     RETURN founded;
