@@ -75,7 +75,7 @@ grant_cache_has_glasses(const char *member, TimestampTz clock)
 }
 
 static void
-grant_cache_load(GrantLoad * load, const char *member)
+grant_cache_load(GrantLoad *load, const char *member)
 {
 	load->glasses = grant_cache_has_glasses(member, load->clock);
 	grant_load_all(load, member);
@@ -83,7 +83,7 @@ grant_cache_load(GrantLoad * load, const char *member)
 
 /* Returns the head of the subject's list. */
 static uint32
-grant_cache_ask(GrantLoad * load, const char *member, const char *identity, size_t len)
+grant_cache_ask(GrantLoad *load, const char *member, const char *identity, size_t len)
 {
 	load->glasses = grant_cache_has_glasses(member, load->clock);
 	return grant_load_one(load, member, identity, len);
@@ -131,7 +131,7 @@ grant_cache_compare_subject(const char *identity, size_t len, uint32 head, void 
 }
 
 static void
-grant_cache_install(GrantLoad * load, bool complete)
+grant_cache_install(GrantLoad *load, bool complete)
 {
 	GrantTable *old = cache.table;
 

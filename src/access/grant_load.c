@@ -98,7 +98,7 @@ grant_load_has_glasses(const char *member, TimestampTz clock)
 		values[0] = CStringGetTextDatum(member);
 		latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
 					 "SELECT FROM medchain.break_glass b WHERE b.member = $1 "
-					 "AND upper(b.valid) > $2 LIMIT 1", 2, types, values, grant_load_found, &found);
+				   "AND upper(b.valid) > $2 LIMIT 1", 2, types, values, grant_load_found, &found);
 	}
 	table_close(table, AccessShareLock);
 	return found;
