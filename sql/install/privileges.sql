@@ -93,7 +93,8 @@ GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, m
     medchain.alliance, medchain.members, medchain.certificates, medchain.trust_anchors,
     medchain.contracts,
         medchain.rejections, medchain.chains, medchain.peers, medchain.stat,
-            medchain.verify_progress, medchain.active_grant
+            medchain.verify_progress, medchain.active_grant,
+            medchain.active_break_glass
     TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.alliance, medchain.members, medchain.chains, medchain.protocols,
     medchain.rejections TO medchain_member;

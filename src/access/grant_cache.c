@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "access/grant_cache.h"
+#include "access/grant_load.h"
 #include "access/identity.h"
 #include "access/latest.h"
 #include "access/protection.h"
@@ -36,6 +37,11 @@
 /* The planner's estimate is counted up to here; what is beyond is "many". */
 #define ESTIMATE_COUNTED 100000
 
+typedef enum Glasses
+{
+	GLASSES_UNKNOWN, GLASSES_NONE, GLASSES_SOME
+} Glasses;
+
 typedef struct GrantCache
 {
 	bool		checked;		/* the rest means something */
@@ -47,6 +53,7 @@ typedef struct GrantCache
 	GrantTable *table;			/* NULL: nothing asked yet */
 	bool		complete;		/* holds all grants of the member */
 	int64		questions;		/* left, until all grants are loaded */
+	Glasses		glasses;		/* has the member broken any, for now? */
 	TimestampTz judged;			/* clock by which withdrawals were counted last */
 	TimestampTz horizon;		/* when to do so again */
 
@@ -58,74 +65,28 @@ typedef struct GrantCache
 
 static GrantCache cache = {.estimate = -1};
 
-/* What a query below fills. */
-typedef struct Load
+/* Hardly anybody ever breaks the glass, so that is asked once. */
+static bool
+grant_cache_has_glasses(const char *member, TimestampTz clock)
 {
-	GrantTable *table;
-	TimestampTz clock;
-	TimestampTz horizon;
-	uint32		head;			/* of the one subject asked for */
-	uint64		identities;		/* as in the cache */
-} Load;
-
-#define GRANT_COLUMNS \
-	"g.subject, g.query, g.update, g.records, g.valid, g.protocol_valid, " \
-	"g.member_valid, g.issuer_valid, g.purpose, coalesce(g.protocol, g.break_glass), " \
-	"coalesce(g.version, -1)"
-#define GRANT_PURPOSE 8			/* and what comes behind them */
-#define GRANT_PROTOCOL 9
-#define GRANT_VERSION 10
-#define GRANT_IDENTITY 11
-
-static void
-grant_cache_row(Load *load, uint32 *head, Datum *values, bool *nulls)
-{
-	Validity	validity = VALIDITY_ALWAYS;
-	uint8		operations = 0;
-	GrantSource source;
-
-	if (DatumGetBool(values[1]))
-		operations |= GRANT_QUERY;
-	if (DatumGetBool(values[2]))
-		operations |= GRANT_UPDATE;
-	for (int i = 4; i < 8; i++)
-		validity_restrict(&validity, values[i]);
-	if (operations == 0 || validity.to <= validity.from || validity.to <= load->clock)
-		return;
-	source.id = *DatumGetUUIDP(values[GRANT_PROTOCOL]);
-	source.version = DatumGetInt64(values[GRANT_VERSION]);
-	*head = grant_table_add(load->table, *head, &source, validity, operations,
-							nulls[3] ? (Datum) 0 : values[3],
-							nulls[GRANT_PURPOSE] ? (Datum) 0 : values[GRANT_PURPOSE]);
-	if (validity.from > load->clock)
-		load->horizon = Min(load->horizon, validity.from);
-	load->horizon = Min(load->horizon, validity.to);
+	if (cache.glasses == GLASSES_UNKNOWN)
+		cache.glasses = grant_load_has_glasses(member, clock) ? GLASSES_SOME : GLASSES_NONE;
+	return cache.glasses == GLASSES_SOME;
 }
 
 static void
-grant_cache_row_of_one(TupleTableSlot *slot, void *arg)
+grant_cache_load(GrantLoad *load, const char *member)
 {
-	Load	   *load = (Load *) arg;
-
-	grant_cache_row(load, &load->head, slot->tts_values, slot->tts_isnull);
+	load->glasses = grant_cache_has_glasses(member, load->clock);
+	grant_load_all(load, member);
 }
 
-static void
-grant_cache_row_of_all(TupleTableSlot *slot, void *arg)
+/* Returns the head of the subject's list. */
+static uint32
+grant_cache_ask(GrantLoad *load, const char *member, const char *identity, size_t len)
 {
-	Load	   *load = (Load *) arg;
-	uint32	   *head;
-
-	if (slot->tts_isnull[GRANT_IDENTITY])
-		head = grant_table_enter_pseudonym(load->table,
-									 (uint8 *) VARDATA_ANY(DatumGetByteaPP(slot->tts_values[0])));
-	else
-	{
-		text	   *identity = DatumGetTextPP(slot->tts_values[GRANT_IDENTITY]);
-
-		head = grant_table_enter(load->table, VARDATA_ANY(identity), VARSIZE_ANY_EXHDR(identity));
-	}
-	grant_cache_row(load, head, slot->tts_values, slot->tts_isnull);
+	load->glasses = grant_cache_has_glasses(member, load->clock);
+	return grant_load_one(load, member, identity, len);
 }
 
 static void
@@ -134,51 +95,11 @@ grant_cache_counted(TupleTableSlot *slot, void *arg)
 	*(int64 *) arg = DatumGetInt64(slot->tts_values[0]);
 }
 
-/* All grants of a member. */
-static void
-grant_cache_load(Load *load, const char *member)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1] = {CStringGetTextDatum(member)};
-
-	load->identities = statement_identity_generation();
-	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
-				 "SELECT " GRANT_COLUMNS ", s.identity"
-				 " FROM medchain.active_grant g LEFT JOIN medchain.subject_identity s ON "
-				 "s.pseudonym = g.subject"
-				 " WHERE g.grantee = $1",
-				 1, types, values, grant_cache_row_of_all, load);
-}
-
-/* The grants of a member for one subject; head of their list. */
-static uint32
-grant_cache_ask(Load *load, const char *member, const char *identity, size_t len)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {TEXTOID, BYTEAOID};
-	Datum		values[2];
-	bytea	   *pseudonym = palloc(VARHDRSZ + HASH_LEN);
-
-	SET_VARSIZE(pseudonym, VARHDRSZ + HASH_LEN);
-	pseudonym_of(identity, len, (uint8 *) VARDATA(pseudonym));
-	values[0] = CStringGetTextDatum(member);
-	values[1] = PointerGetDatum(pseudonym);
-	load->head = 0;
-	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
-				 "SELECT "
-			GRANT_COLUMNS " FROM medchain.active_grant g WHERE g.grantee = $1 AND g.subject = $2",
-				 2, types, values, grant_cache_row_of_one, load);
-	pfree(DatumGetPointer(values[0]));
-	pfree(pseudonym);
-	return load->head;
-}
-
 /* Comparison of the old table with the new one, for those who watch. */
 typedef struct Comparison
 {
 	GrantTable *old_table;
-	Load	   *load;
+	GrantLoad  *load;
 	const char *member;
 	bool		complete;
 	bool		lost;
@@ -210,7 +131,7 @@ grant_cache_compare_subject(const char *identity, size_t len, uint32 head, void 
 }
 
 static void
-grant_cache_install(Load *load, bool complete)
+grant_cache_install(GrantLoad *load, bool complete)
 {
 	GrantTable *old = cache.table;
 
@@ -230,7 +151,7 @@ grant_cache_install(Load *load, bool complete)
 static void
 grant_cache_load_all(TimestampTz clock)
 {
-	Load		load = {NULL, clock, DT_NOEND, 0, 0};
+	GrantLoad	load = {NULL, clock, DT_NOEND, 0, 0};
 
 	/* reparented when it is complete, so that an error in between takes it away */
 	load.table = grant_table_create(CurrentMemoryContext);
@@ -247,9 +168,10 @@ grant_cache_replace(const char *member, uint64 generation, TimestampTz clock)
 	char	   *name;
 
 	cache.loads++;
+	cache.glasses = GLASSES_UNKNOWN;
 	if (cache.watchers > 0 && cache.table != NULL && same_member)
 	{
-		Load		load = {NULL, clock, DT_NOEND, 0, 0};
+		GrantLoad	load = {NULL, clock, DT_NOEND, 0, 0};
 		Comparison	comparison = {cache.table, &load, member, cache.complete, false};
 
 		load.table = grant_table_create(CurrentMemoryContext);
@@ -351,7 +273,7 @@ grant_cache_miss(const char *identity, size_t len, TimestampTz clock)
 
 	if (!cache.complete)
 	{
-		Load		load = {cache.table, clock, cache.horizon, 0, 0};
+		GrantLoad	load = {cache.table, clock, cache.horizon, 0, 0};
 
 		if (cache.table == NULL)
 		{

@@ -70,7 +70,7 @@ read_context_fill(ReadContext *context, const char *operation, const char *query
 	context->operation = operation;
 	initStringInfo(&out);
 	payload_add_time(&out, "decided", statement_clock());
-	entry_add_text(&out, "current_role", GetUserNameFromId(GetUserId(), false));
+	entry_add_text(&out, "current_role", GetUserNameFromId(GetUserId(), true));
 	entry_add_text(&out, "application", application_name);
 	if (MyProcPort != NULL)
 		entry_add_text(&out, "address", MyProcPort->remote_host);

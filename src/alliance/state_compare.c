@@ -168,7 +168,13 @@ check_differs(StateCheck *check, const StateRow *here, const StateRow *ledger)
 		if (a == b || (a != NULL && b != NULL && strcmp(a, b) == 0))
 			continue;
 		if (check->types[here->table] == NULL)
+		{
+			/* for as long as the check goes on, not for this step */
+			MemoryContext old = MemoryContextSwitchTo(check->context);
+
 			check->types[here->table] = state_rows_types(here->table);
+			MemoryContextSwitchTo(old);
+		}
 		/* begins with the name of the column */
 		columns[ncolumns++] = check_values(check, info->columns[i],
 										   check->types[here->table][i], a, b);

@@ -32,6 +32,7 @@ state_rows_types(StateTable table)
 {
 	const StateTableInfo *info = &state_tables[table];
 	char	  **types = palloc(sizeof(char *) * (Size) info->ncolumns);
+	MemoryContext context = CurrentMemoryContext;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -44,6 +45,8 @@ state_rows_types(StateTable table)
 	SPI_execute(sql.data, true, 0);
 	if (SPI_processed != (uint64) info->ncolumns)
 		elog(ERROR, "table \"medchain.%s\" has other columns than the rules", info->name);
+	/* SPI leaves us in its own */
+	MemoryContextSwitchTo(context);
 	for (int i = 0; i < info->ncolumns; i++)
 		types[i] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
 	SPI_freetuptable(SPI_tuptable);

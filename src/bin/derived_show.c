@@ -242,7 +242,7 @@ static const struct
 	{STATE_EXAMINEE_KEY, "Examinees' keys", show_examinee_keys, {
 			"subject", "key", "registered by", "registered", "withdrawn"
 	}},
-	{STATE_BREAK_GLASS, "Broken glasses", show_glasses, {
+	{STATE_BREAK_GLASS, "Emergencies", show_glasses, {
 			"entry", "member", "on chain", "subject", "valid", "reason", "justified",
 			"justification"
 	}},

@@ -66,7 +66,9 @@ sub is_a_copy
 	}
 	is($node->safe_psql($database, $verifies), '2|2', "$title: what it has can be verified");
 	is($node->safe_psql($database, $agree), '0', "$title: tables too");
-	is($node->safe_psql($database, 'SET ROLE app_a; SELECT count(*) FROM diagnosis'), '0', "$title: and are as closed as they were");
+	($rc, undef, $err) = $node->psql($database, 'SELECT count(*) FROM diagnosis');
+	like($err, qr/copy of node "dc".*HINT/s, "$title: who reads protected tables is on no ledger here, so nobody does");
+	is($node->safe_psql($database, 'SET medchain.read_audit = off; SET ROLE app_a; SELECT count(*) FROM diagnosis'), '0', "$title: and are as closed as they were");
 	return;
 }
 

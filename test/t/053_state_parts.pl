@@ -24,6 +24,10 @@ sub issue
 	return;
 }
 
+my $offer = $alliance->sql('dc', q{SELECT medchain.set_policy('break_glass_max', '1 day'); SELECT medchain.amend_contract('ha', '{query, update, emergency}')});
+$offer =~ s/.*\n//;
+$alliance->wait_for('ha', "SELECT EXISTS (SELECT FROM medchain.contract WHERE id = '$offer')");
+$alliance->sql('ha', 'SELECT medchain.accept_contract()');
 issue(700);
 
 # trust anchors are renewed amid them: what comes later is by a certificate that the first ones don't accept
@@ -55,13 +59,28 @@ $alliance->sql('en', qq{SELECT medchain_internal.append_governance('revocation',
 	SELECT medchain_internal.append_governance('revocation', '{"protocol": "$some[5]"}', sha256('somebody else'))});
 $alliance->wait_for_equal_heads;
 
+# emergencies, on the member's chain and at a holder of records, justified on one chain; and what has no effect, among it of other
+# subjects, or of none
+$alliance->sql($_, q{CREATE ROLE doctor LOGIN; SELECT medchain.bind_role('doctor', 'ha')}) foreach qw(ha dc);
+my @glasses = map {
+	$alliance->sql($_->[0], "SELECT medchain.break_glass('$_->[1]', 'r')", extra_params => [ '-U', 'doctor' ])
+} [ ha => 'P9' ], [ dc => 'P10' ];
+push @glasses, $alliance->sql('ha', q{SELECT medchain_internal.append_governance('break_glass', jsonb_build_object('member', 'ha', 'reason', 'r',
+	'until', medchain_internal.ledger_time(clock_timestamp() + interval '1 hour')), NULL)});
+$alliance->wait_for_equal_heads;
+$alliance->sql('ha', "SELECT medchain_internal.append_governance('justification', jsonb_build_object('member', 'ha', 'break_glass', e.id, 'chain', e.origin,
+	'seq', e.seq, 'justification', 'j'), s) FROM medchain.entry e, unnest(ARRAY[e.subject, e.subject, sha256('somebody else'), NULL]) s
+	WHERE e.id IN ('$glasses[0]', '$glasses[1]', '$glasses[2]')");
+$alliance->wait_for_equal_heads;
+is($alliance->sql('dc', q{SELECT count(*), count(justified) FROM medchain.break_glass}), '2|2', 'emergencies, and why');
+
 # What verify() says of the state after a statement, in either way; it is undone.
 sub faults
 {
 	my ($workers, $statement) = @_;
 	return $alliance->sql('dc', "SET medchain.verify_workers = $workers; SET search_path = medchain; BEGIN;
 		DO \$\$ DECLARE t record; BEGIN FOR t IN SELECT tgrelid::regclass AS of, tgname FROM pg_trigger WHERE NOT tgisinternal
-				AND tgrelid = ANY ('{claim,member,member_certificate,contract,examinee_key,protocol,protocol_grant,data_index,fact}'::regclass[]) LOOP
+				AND tgrelid = ANY ('{claim,member,member_certificate,contract,examinee_key,protocol,protocol_grant,data_index,break_glass,fact}'::regclass[]) LOOP
 			EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', t.of, t.tgname); END LOOP; END \$\$;
 		$statement;
 		SELECT origin, detail FROM medchain_internal.state_faults() ORDER BY origin COLLATE \"C\", detail COLLATE \"C\"; ROLLBACK");
@@ -88,6 +107,13 @@ my %tamper = (
 	'an index added'         => ["INSERT INTO medchain.data_index SELECT '00000000-0000-4000-8000-000000000001'::uuid, 1, subject, holder, relation FROM medchain.data_index ORDER BY 1 LIMIT 1",
 		qr/data_index [0-9a-f-]+, record 1: the ledger knows nothing/],
 	'a key added'            => ["INSERT INTO medchain.examinee_key VALUES ('en', 1, sha256('x'), 'x', now())", qr/examinee_key entry 1: the ledger knows nothing/],
+	'a broken glass edited'  => ["UPDATE medchain.break_glass SET reason = 'x' WHERE origin = 'dc'", qr/^dc\|break_glass entry \d+: column reason is "x"/],
+	'a justification undone' => ["UPDATE medchain.break_glass SET justified = NULL WHERE origin = 'ha'", qr/^ha\|break_glass entry \d+: column justified is null/],
+	'a broken glass removed' => ["DELETE FROM medchain.break_glass WHERE id = '$glasses[0]'", qr/^ha\|break_glass entry \d+: row is missing/],
+	'a broken glass added'   => ["INSERT INTO medchain.break_glass SELECT 'en', 1, id, 'dc', subject, reason, valid FROM medchain.break_glass WHERE origin = 'ha'",
+		qr/break_glass entry 1: the ledger knows nothing/],
+	'its claim removed'      => ["DELETE FROM medchain.claim WHERE kind = 'break_glass' AND effective", qr/claim [0-9]+: row is missing/],
+	'a justification removed' => ["DELETE FROM medchain.claim WHERE kind = 'justification'", qr/claim [0-9]+: row is missing/],
 	'a claim edited'         => ["UPDATE medchain.claim SET effective = false, reason = 'x' WHERE $claim", qr/column effective is false, by the ledger true/],
 	'a claim of another'     => ["UPDATE medchain.claim SET subject = sha256('x') WHERE $claim", qr/column subject is/],
 	'a claim of nobody'      => ["UPDATE medchain.claim SET subject = NULL WHERE $claim", qr/column subject is null/],

@@ -15,13 +15,17 @@ $cluster->start;
 $alliance->start($_, cluster => $cluster, dbname => $_) foreach qw(en hb);
 $alliance->establish;
 
-foreach my $name (qw(dc en))
+foreach my $name (@nodes)
 {
 	$alliance->sql($name, q{
 		CREATE TABLE record (id int PRIMARY KEY, patient_id text NOT NULL, finding text);
 		INSERT INTO record SELECT i, 'P' || i, 'open' FROM generate_series(1, 6) i;
 		CREATE INDEX record_patient ON record (patient_id);
-		SELECT medchain.protect('record', 'patient_id');
+		SELECT medchain.protect('record', 'patient_id')});
+}
+foreach my $name (qw(dc en))
+{
+	$alliance->sql($name, q{
 		CREATE ROLE app_ha LOGIN; CREATE ROLE app_hb LOGIN;
 		GRANT SELECT, UPDATE ON record TO app_ha, app_hb;
 		SELECT medchain.bind_role('app_ha', 'ha'), medchain.bind_role('app_hb', 'hb')});
@@ -124,7 +128,7 @@ my $far = q{medchain_internal.ledger_time(clock_timestamp() + interval '10 years
 sub forge
 {
 	my ($name, $kind, $body, $patient) = @_;
-	return $alliance->sql($name, "SELECT medchain_internal.append_raw('$kind', ($body)::text, medchain_internal.remember_identity('$patient'), true)");
+	return $alliance->sql($name, "SELECT medchain_internal.append_raw('$kind', ($body)::text, medchain.pseudonym('$patient'), true)");
 }
 
 my $point = q{medchain_internal.chain_point('ha')};

@@ -3,10 +3,9 @@
  */
 
 -- Everything that decides about a grant, as of now or later; the grant cache applies the periods by
--- the clock, and the purpose by the session's.  Who has broken the glass needs no grant: on its own
--- chain everywhere, on that of a record holder there.
+-- the clock, and the purpose by the session's.
 CREATE VIEW medchain.active_grant AS
-SELECT g.grantee, g.subject, g.protocol, NULL::uuid AS break_glass,
+SELECT g.grantee, g.subject, g.protocol,
        'query' = ANY (g.operations) AND 'query' = ANY (m.capabilities) AS query,
        'update' = ANY (g.operations) AND 'update' = ANY (m.capabilities) AS update,
        g.records, g.valid, p.valid AS protocol_valid, m.valid AS member_valid,
@@ -14,17 +13,24 @@ SELECT g.grantee, g.subject, g.protocol, NULL::uuid AS break_glass,
 FROM medchain.protocol_grant g
      JOIN medchain.protocol p ON p.id = g.protocol AND p.revoked IS NULL
      JOIN medchain.member m ON m.name = g.grantee AND m.takes_part
-     JOIN medchain.member i ON i.name = p.issuer AND i.takes_part
-UNION ALL
-SELECT b.member, b.subject, NULL, b.id, 'emergency' = ANY (m.capabilities), false,
-       NULL, b.valid, '(,)', m.valid, '(,)', NULL, NULL
+     JOIN medchain.member i ON i.name = p.issuer AND i.takes_part;
+COMMENT ON VIEW medchain.active_grant IS
+    'grants of protocols that are not revoked, between members who take part, with every period '
+    'that has to contain the time of access, and the purpose that a session must state for it '
+    '(null: any)';
+
+-- Who has broken the glass needs no grant: by its own chain everywhere, by that of a record holder
+-- there.
+CREATE VIEW medchain.active_break_glass AS
+SELECT b.member AS grantee, b.subject, b.id AS break_glass, b.valid, m.valid AS member_valid
 FROM medchain.break_glass b
      JOIN medchain.member m ON m.name = b.member AND m.takes_part
-WHERE b.origin = b.member OR b.origin = (SELECT n.node FROM medchain.local_node n);
-COMMENT ON VIEW medchain.active_grant IS
-    'grants of protocols that are not revoked, between members who take part, and who has broken '
-    'the glass here; with every period that has to contain the time of access, and the purpose '
-    'that a session must state for it (null: any)';
+         AND 'emergency' = ANY (m.capabilities)
+WHERE b.origin = b.member
+    OR b.origin = (SELECT n.node FROM medchain.local_node n WHERE n.singleton);
+COMMENT ON VIEW medchain.active_break_glass IS
+    'who may query an examinee''s records here without a grant, as the glass was broken, with '
+    'every period that has to contain the time of access';
 
 CREATE FUNCTION medchain_internal.may_query_support(internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_may_query_support';
