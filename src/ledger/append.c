@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "core/encode.h"
 #include "ledger/append.h"
 #include "ledger/commit.h"
 #include "ledger/home.h"
@@ -119,8 +120,11 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 static char *
 append_role(void)
 {
-	char	   *role = GetUserNameFromId(GetAuthenticatedUserId(), false);
+	char	   *role = GetUserNameFromId(GetAuthenticatedUserId(), true);
 
+	/* dropped while its session goes on */
+	if (role == NULL)
+		return psprintf("role %u", GetAuthenticatedUserId());
 	if (!pg_verify_mbstr(PG_UTF8, role, (int) strlen(role), true))
 		ereport(ERROR,
 				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
@@ -206,6 +210,22 @@ append_own_entry(const char *kind, const char *body, const uint8_t *subject, con
 	commit_note(false);
 }
 
+/* The same of who only reads, whatever the name is made of. */
+static char *
+append_reader_role(void)
+{
+	char	   *role = GetUserNameFromId(GetAuthenticatedUserId(), true);
+	size_t		len = role != NULL ? strlen(role) : 0;
+	char	   *hex;
+
+	if (role == NULL || pg_verify_mbstr(PG_UTF8, role, (int) len, true))
+		return append_role();
+	hex = palloc(4 + ENCODE_HEX_SIZE(len));
+	strcpy(hex, "hex:");
+	encode_hex((const uint8 *) role, len, hex + 4);
+	return hex;
+}
+
 void
 append_author(AppendAuthor *author)
 {
@@ -215,7 +235,7 @@ append_author(AppendAuthor *author)
 	author->origin = pstrdup(home_require());
 	member = ledger_hooks.session_member(&acting);
 	author->actor = member ? member : author->origin;
-	author->role = append_role();
+	author->role = append_reader_role();
 }
 
 char *

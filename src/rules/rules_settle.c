@@ -242,9 +242,9 @@ rules_settle(Rules *rules, const char *origin, int64_t first, int64_t last)
 		rules_each_touched(rules, &range, CLAIM_SET_EXAMINEE, rules_visit_subject, NULL);
 	rules_visits_begin(rules);
 	rules_each_touched(rules, &range, CLAIM_SET_PROTOCOL, rules_visit_protocol, NULL);
+	rules_rows_now(rules);
 	rules_visits_begin(rules);
 	rules_settle_glasses(rules, &range, policies);
-	rules_rows_now(rules);
 	role_settle(rules, origin, first, last);
 	for (size_t i = 0; i < rules->members->nparties; i++)
 		rules->members->all[i]->changed_from = INT64_MAX;
@@ -379,12 +379,12 @@ rules_forget(Rules *rules, const char *origin, int64_t first)
 			if (gone->kind == CLAIM_PROTOCOL && gone->effective && gone->has_subject)
 				protocol_settle_rights(rules, origin, gone->subject);
 		}
+	rules_rows_now(rules);
 	rules_visits_begin(rules);
 	for (const Gone *gone = list.first; gone != NULL; gone = gone->next)
 		if ((CLAIM_SET(gone->kind) & CLAIM_SET_GLASS) != 0)
 			rules_gone_glass(rules, origin, gone);
 	rules_settle_glasses(rules, &none, policies);
-	rules_rows_now(rules);
 	for (size_t i = 0; i < rules->members->nparties; i++)
 		rules->members->all[i]->changed_from = INT64_MAX;
 	pool_free(list.pool);

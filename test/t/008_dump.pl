@@ -45,7 +45,9 @@ is($cluster->safe_psql('restored', 'SELECT count(*) FILTER (WHERE ok), count(*) 
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.verify_table('diagnosis')}), '0', 'the protected table agrees with the ledger');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.verify_table('device_log')}), '0', 'and so does a ledger table, with columns dropped and added');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM medchain.pending}), '0', 'restoring is not DDL for the ledger; what follows is');
+$cluster->safe_psql('restored', 'ALTER DATABASE restored SET medchain.read_audit = off');
 is($cluster->safe_psql('restored', 'SELECT string_agg(patient_id, \',\') FROM diagnosis', extra_params => [ '-U', 'app_a' ]), 'P1', 'row security holds');
+$cluster->safe_psql('restored', 'ALTER DATABASE restored RESET medchain.read_audit');
 is($cluster->safe_psql('restored', q{SELECT count(*) FROM pg_trigger WHERE tgname IN ('medchain_capture', 'medchain_truncate', 'guard_row', 'guard_truncate', 'arrive', 'pending_leaf') AND tgenabled <> 'A'}),
 	'0', 'all triggers are there to stay');
 

@@ -261,7 +261,7 @@ ROLLBACK;
 
 	# who reads protected rows, as here, adds to the chain
 	$out =~ s/"(height|entries|blocks)":\d+|"(head|sealed)":"[^"]*"/"" . ($1 \/\/ $2)/ge;
-	$out =~ s{^\{[^\n]*(type\\*": \\*"end|kind\\*":\\*"access|note\\*":[^\n]*east/dc)[^\n]*\n}{}gm;
+	$out =~ s{^\{[^\n]*(type\\*": \\*"end|kind\\*":\\*"access|east/dc)[^\n]*\n}{}gm;
 	return $rc == 0 ? $out . ($err =~ /WARNING/ ? $err : '') : "failed: $err";
 }
 

@@ -167,7 +167,7 @@ $alliance->verify_ok;
 is($alliance->sql('dc', $agree), '0', 'tables and ledger agree');
 is($alliance->sql('dc', q{SELECT string_agg(kind, ',' ORDER BY seq) FROM medchain.entry WHERE origin = 'dc'
 		AND seq >= (SELECT seq FROM medchain.entry WHERE kind = 'row.insert' AND origin = 'dc' ORDER BY seq DESC OFFSET 1 LIMIT 1)}),
-	'row.insert,member.take_over,table.alter,row.insert,row.update', 'on the ledger: what had waited, the move, what was done to a table meanwhile, and what comes now');
+	'row.insert,member.take_over,table.alter,row.insert,access,row.update', 'on the ledger: what had waited, the move, what was done to a table meanwhile, and what comes now');
 is($alliance->sql('en', 'SELECT count(*) FROM medchain.quarantine'), '0', 'and nobody finds anything to say against it');
 $alliance->sql('en', q{SELECT medchain.issue_protocol('P2', 'text', '[{"grantee": "dc", "operations": ["query"]}]')});
 $alliance->wait_for_equal_heads;

@@ -174,6 +174,7 @@ refused('ha', 'doctor', q{SELECT medchain.break_glass('P5', 'x')}, qr/nobody bre
 is(as_role('dc', 'app_ha', $seen), 'P1 P4', 'and what was said before it stays');
 
 $_->quit foreach values %listener;
+$alliance->wait_for_equal_heads;
 $alliance->equal_ok;
 $alliance->verify_ok;
 $alliance->check_state;

@@ -307,20 +307,26 @@ sub establish
 	return;
 }
 
-# Seal what is committed at each of these nodes, and wait until each has the heads of all.
+# Seal what is committed at each of these nodes, and wait until each has the heads of all; again while what one has of the others makes
+# it say so on its own chain.
 sub wait_for_equal_heads
 {
 	my ($self, @names) = @_;
 	@names = grep { $self->{node}{$_} } $self->members unless @names;
 
-	foreach my $origin (@names)
+	foreach my $round (1 .. 20)
 	{
-		$self->sql($origin, 'SELECT medchain.seal()');
-		my $head = $self->head($origin, $origin);
-		foreach my $name (grep { $_ ne $origin } @names)
+		my %head;
+		foreach my $origin (@names)
 		{
-			$self->wait_for($name, "SELECT (SELECT height || ' ' || head FROM medchain.chains WHERE origin = '$origin')", $head);
+			$self->sql($origin, 'SELECT medchain.seal()');
+			$head{$origin} = $self->head($origin, $origin);
+			foreach my $name (grep { $_ ne $origin } @names)
+			{
+				$self->wait_for($name, "SELECT (SELECT height || ' ' || head FROM medchain.chains WHERE origin = '$origin')", $head{$origin});
+			}
 		}
+		last unless grep { $self->sql($_, "SELECT count(*) FROM medchain.pending") ne '0' || $self->head($_, $_) ne $head{$_} } @names;
 	}
 	return;
 }
