@@ -30,7 +30,7 @@ $alliance->wait_for_equal_heads;
 
 my $cluster = $alliance->cluster('dc');
 my $contents = join(' UNION ALL ', map { "SELECT '$_ ' || to_jsonb(x)::text FROM medchain.$_ x" }
-	  qw(entry block chain claim member contract protocol protocol_grant data_index role_binding subject_identity peer));
+	  qw(entry block chain claim member contract protocol protocol_grant data_index break_glass role_binding subject_identity peer));
 my $content = qq{SET timezone = 'UTC'; SELECT count(*), md5(string_agg(r, ' ' ORDER BY r COLLATE "C")) FROM ($contents) x(r)};
 my $before = $alliance->sql('dc', $content);
 
