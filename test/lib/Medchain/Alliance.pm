@@ -323,10 +323,12 @@ sub wait_for_equal_heads
 			$head{$origin} = $self->head($origin, $origin);
 			foreach my $name (grep { $_ ne $origin } @names)
 			{
-				$self->wait_for($name, "SELECT (SELECT height || ' ' || head FROM medchain.chains WHERE origin = '$origin')", $head{$origin});
+				my ($height) = split / /, $head{$origin};
+				$self->wait_for($name, "SELECT height > $height OR height || ' ' || head = '$head{$origin}' FROM medchain.chains WHERE origin = '$origin'");
 			}
 		}
-		last unless grep { $self->sql($_, "SELECT count(*) FROM medchain.pending") ne '0' || $self->head($_, $_) ne $head{$_} } @names;
+		my $moved = grep { my $name = $_; $self->sql($name, 'SELECT count(*) FROM medchain.pending') ne '0' || grep { $self->head($name, $_) ne $head{$_} } @names } @names;
+		last unless $moved;
 	}
 	return;
 }
