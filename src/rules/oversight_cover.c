@@ -126,7 +126,7 @@ oversight_terms(const Oversight *oversight, JsonSlice terms)
 		if (!granted || !oversight_covers(json_slice_get(grant, "records"),
 										  oversight->asked.relation))
 			continue;
-		if (json_slice_type(purpose) == JSON_SLICE_STRING &&
+		if (json_slice_type(purpose) == JSON_SLICE_STRING && oversight->purpose != NULL &&
 			!json_slice_is(purpose, oversight->purpose))
 			reason = "the purpose was not the one that is granted";
 		else if (!period_read(json_slice_get(grant, "valid"), &period) ||

@@ -30,7 +30,7 @@ struct Oversight
 	/* the entry at hand */
 	OversightCase asked;
 	const char *member;
-	const char *purpose;
+	const char *purpose;		/* NULL: the ledger does not say */
 	bool		update;
 	int64_t		decided;
 	int64_t		moment;

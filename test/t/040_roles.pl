@@ -179,7 +179,8 @@ is($standby->safe_psql('postgres', $acting, extra_params => [ '-U', $_->[0] ]), 
 
 $alliance->sql('dc', 'SELECT medchain.seal()');
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
-$cluster->run_log([ 'pg_dump', '-Fc', '-f', $dump, '-h', $cluster->host, '-p', $cluster->port, 'postgres' ]);
+# without what is read of protected tables, which would be on the ledger behind it
+$cluster->run_log([ 'pg_dump', '-Fc', '--exclude-table-data=diagnosis', '-f', $dump, '-h', $cluster->host, '-p', $cluster->port, 'postgres' ]);
 $cluster->safe_psql('elsewhere', 'CREATE DATABASE copy');
 $cluster->run_log([ 'pg_restore', '-d', 'copy', '-h', $cluster->host, '-p', $cluster->port, $dump ]);
 is($cluster->safe_psql('copy', $acting, extra_params => [ '-U', 'other' ]), 'ha', 'a copy on the same server has the same roles');
