@@ -152,7 +152,8 @@ SET medchain.purpose = 'TREAT';
 SET medchain.read_audit_query_text = on;
 SET application_name = 'ward';
 SELECT note FROM chart WHERE id = 41;
-SELECT jsonb_pretty((payload::jsonb - '{id,time,subject}'::text[]) #- '{body,query_id}' #- '{body,decided}'
+SELECT jsonb_pretty((payload::jsonb - '{id,time,subject}'::text[]) #- '{body,query_id}'
+        #- '{body,decided}'
         #- '{body,address}')
     AS payload FROM (SELECT id, kind, payload FROM medchain.entry WHERE origin = 'data-centre'
     UNION ALL SELECT id, kind, payload FROM medchain.pending) e WHERE kind = 'access'
