@@ -57,6 +57,13 @@ report_write_found(json_t *result)
 		json_object_foreach(json_object_get(result, "row"), name, value)
 			printf("    %s: %s\n", name, json_string_value(value));
 	}
+	if (verified && json_object_get(result, "disclosure") != NULL)
+	{
+		puts("it says, of an examinee's records:");
+		json_object_foreach(json_object_get(result, "disclosure"), name, value)
+			if (json_is_string(value))
+			printf("    %s: %s\n", name, json_string_value(value));
+	}
 	if (signer != NULL)
 		printf("signed with the certificate of %s, issued by %s, SHA-256 %s\n",
 			   report_text(signer, "subject"),

@@ -128,7 +128,7 @@ chain_end() {
 	SQL
 }
 echo
-echo "(done with SQL and the openssl command: see rewrite_chain in demo/6-tampering.sh)"
+echo "(done with SQL and the openssl command: see rewrite_chain in demo/7-tampering.sh)"
 rewrite_chain || broken "the chain could not be rewritten"
 sql data-centre <<'SQL'
 SELECT origin, blocks, entries, ok, height, fault FROM medchain.verify('data-centre');

@@ -31,6 +31,8 @@ SELECT entry FROM medchain.diagnosis_log('P0021') WHERE kind = 'protocol' ORDER 
 \\t on
 \\a
 SELECT medchain.receipt(:'entry');
+\\o $home/disclosure
+SELECT medchain.disclosure_proof(entry, 'P0021') FROM medchain.disclosures('P0021') WHERE basis = 'protocol' LIMIT 1;
 \\o $home/export
 SELECT medchain.export();
 \\o $home/kept.note
@@ -42,8 +44,13 @@ What it takes to check them: this program, and the certificate of a CA one trust
 TEXT
 at_home 0 "the protocol is on the end node's chain, signed with its certificate" '^signed with the certificate of CN=end-node' \
 	"medchain-verify --anchors ca.crt receipt"
+at_home 0 "hospital-a has read P0021's record, under a protocol" '^    actor: hospital-a' \
+	"medchain-verify --anchors ca.crt disclosure"
 at_home 0 "the whole ledger verifies, and holds the checkpoint that was kept" '^verified$' \
 	"medchain-verify --anchors ca.crt --checkpoint kept.note export"
+
+at_home 0 "and no access to a record on it was without a protocol" '^Accesses and changes that no protocol covered: none' \
+	"medchain-verify --anchors ca.crt --authorised export"
 
 tell <<'TEXT'
 One byte changed, in either:
