@@ -37,7 +37,7 @@ SQL
 arrives "the contract is at hospital-b" hospital-b \
 	"SELECT count(*) FROM medchain.contracts WHERE member = 'hospital-b' AND 'emergency' = ANY (capabilities)" 1
 sql hospital-b <<'SQL'
-SELECT medchain.accept_contract();
+SELECT medchain.accept_contract(), medchain.bind_role('clinician', 'hospital-b');
 SQL
 settled
 sql hospital-b/clinician <<'SQL'
