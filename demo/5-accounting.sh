@@ -52,10 +52,10 @@ SQL
 shows "the record is there" '^ P0003 '
 settled
 sql end-node <<'SQL'
-SELECT member, reason, until - "from" AS "for" FROM medchain.unjustified;
+SELECT member, role, reason FROM medchain.unjustified;
 SELECT holder, member, operation, basis FROM medchain.disclosures('P0003') WHERE basis = 'break-glass';
 SQL
-shows "the end node sees that nobody has said why" 'hospital-b \| brought in unconscious \| 00:10:00'
+shows "the end node sees that nobody has said why" 'hospital-b \| clinician \| brought in unconscious'
 shows "and what was read" 'data-centre \| hospital-b \| select +\| break-glass'
 sql hospital-b/clinician <<'SQL'
 SELECT medchain.justify(break_glass, 'no relatives to ask; sedated until the morning') IS NOT NULL AS justified
