@@ -72,7 +72,10 @@ CREATE FUNCTION test.other(name text, type regtype) RETURNS text LANGUAGE sql AS
 $$;
 CREATE VIEW test.columns AS
     SELECT c.oid AS relation, c.relname::text AS "table", a.attname::text AS "column", a.attnum,
-           test.other(a.attname::text, a.atttypid) AS other, x.id IS NOT NULL AS is_key,
+           -- far from the keys that there are
+           replace(test.other(a.attname::text, a.atttypid), ' + 1',
+               CASE WHEN x.id IS NULL THEN ' + 1' ELSE ' + 1000003' END) AS other,
+           x.id IS NOT NULL AS is_key,
            a.attidentity <> '' AS is_identity
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
         AND NOT a.attisdropped
