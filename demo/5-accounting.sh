@@ -26,7 +26,7 @@ SQL
 shows "the superuser's read" 'data-centre \| data-centre \| postgres \| select +\| public.diagnosis \| owner'
 
 tell <<'TEXT'
-An emergency. P0003 is brought to hospital-b, which nobody has given anything about P0003.
+An emergency. P0005 is brought to hospital-b, which nobody has given anything about P0005.
 The alliance allows it to break the glass, for an hour at most; so it sees the record at
 once, and that it did stands on the ledger until somebody says why, and after.
 TEXT
@@ -41,19 +41,19 @@ SELECT medchain.accept_contract(), medchain.bind_role('clinician', 'hospital-b')
 SQL
 settled
 sql hospital-b/clinician <<'SQL'
-SELECT count(*) FROM diagnosis WHERE patient_id = 'P0003';
-SELECT medchain.break_glass('P0003', 'brought in unconscious', "for" => '10 minutes');
+SELECT count(*) FROM diagnosis WHERE patient_id = 'P0005';
+SELECT medchain.break_glass('P0005', 'brought in unconscious', "for" => '10 minutes');
 SQL
 shows "not before" '^ +0$'
 settled
 sql hospital-b/clinician <<'SQL'
-SELECT patient_id, station, diagnosis FROM diagnosis WHERE patient_id = 'P0003';
+SELECT patient_id, station, diagnosis FROM diagnosis WHERE patient_id = 'P0005';
 SQL
-shows "the record is there" '^ P0003 '
+shows "the record is there" '^ P0005 '
 settled
 sql end-node <<'SQL'
 SELECT member, role, reason FROM medchain.unjustified;
-SELECT holder, member, operation, basis FROM medchain.disclosures('P0003') WHERE basis = 'break-glass';
+SELECT holder, member, operation, basis FROM medchain.disclosures('P0005') WHERE basis = 'break-glass';
 SQL
 shows "the end node sees that nobody has said why" 'hospital-b \| clinician \| brought in unconscious'
 shows "and what was read" 'data-centre \| hospital-b \| select +\| break-glass'

@@ -29,6 +29,7 @@
 #include "rows/row_statement.h"
 #include "rows/row_utility.h"
 #include "sync/apply.h"
+#include "sync/arrivals.h"
 #include "sync/conceal.h"
 #include "sync/drop_guard.h"
 #include "sync/hold.h"
@@ -48,6 +49,7 @@ _PG_init(void)
 	ledger_hooks.is_governance = fold_is_governance;
 	ledger_hooks.fold = fold_entries;
 	ledger_hooks.witness = witness_note;
+	ledger_hooks.arrived = arrivals_tell;
 	ledger_hooks.unfold = fold_forget;
 	ledger_hooks.changes_key = fold_changes_key;
 	ledger_hooks.ledger_terms = fold_ledger_terms;

@@ -321,10 +321,11 @@ audit_queue_send(const StringInfoData *message, bool durable, bool in_error)
 
 void
 audit_message_add(StringInfo message, const char *payload, const uint8 *subjects, uint32 nsubjects,
-				  Size width)
+				  Size width, bool refused)
 {
 	AuditRecord record = {
-		.payload_len = (uint32) strlen(payload), .nsubjects = nsubjects, .width = (uint32) width
+		.payload_len = (uint32) strlen(payload), .nsubjects = nsubjects, .width = (uint32) width,
+		.refused = refused
 	};
 
 	appendBinaryStringInfo(message, (char *) &record, sizeof(record));

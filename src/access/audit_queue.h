@@ -32,6 +32,7 @@ typedef struct AuditRecord
 	uint32		payload_len;
 	uint32		nsubjects;
 	uint32		width;
+	bool		refused;
 } AuditRecord;
 
 /* From _PG_init, while preloading. */
@@ -39,7 +40,7 @@ extern void audit_queue_install(void);
 
 /* Add a record to a message. */
 extern void audit_message_add(StringInfo message, const char *payload, const uint8 *subjects,
-							  uint32 nsubjects, Size width);
+							  uint32 nsubjects, Size width, bool refused);
 
 /*
  * Hand a message over; durable: and wait until its records are.  ERROR if that cannot be had within

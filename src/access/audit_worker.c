@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -21,6 +22,8 @@
 #include "access/read_store.h"
 #include "core/hash.h"
 #include "ledger/append.h"
+#include "ledger/payload.h"
+#include "node/notify.h"
 #include "node/shared.h"
 #include "node/worker.h"
 
@@ -111,6 +114,19 @@ auditor_receive(AuditorChannel *channel, StringInfo batch, bool *gone)
 	}
 }
 
+/* Applications hear of it. */
+static void
+auditor_tell_refused(const char *payload, size_t len, const pg_uuid_t *id)
+{
+	PayloadFields fields;
+	const char *reason;
+
+	if (payload_parse(pnstrdup(payload, len), len, &fields, &reason))
+		notify_event("refused", "entry",
+					 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(id))), "member",
+					 fields.actor, NULL);
+}
+
 /* Records, one behind the other. */
 static void
 auditor_write(const StringInfoData *batch)
@@ -125,6 +141,8 @@ auditor_write(const StringInfoData *batch)
 		memcpy(&record, at, sizeof(record));
 		at += sizeof(record);
 		append_written(at, record.payload_len, &id);
+		if (record.refused)
+			auditor_tell_refused(at, record.payload_len, &id);
 		at += record.payload_len;
 		if (record.nsubjects > 0)
 			read_store(&id, (const uint8 *) at, record.nsubjects, record.width);
@@ -190,11 +208,17 @@ auditor_round(SharedDatabase *slot)
 static void
 auditor_loop(SharedDatabase *slot)
 {
+	notify_start();
 	for (;;)
 	{
+		bool		more;
+		long		limit;
+
 		auditor_attach_new();
-		if (!auditor_round(slot))
-			(void) worker_sleep(slot, AUDITOR_IDLE, NULL);
+		more = auditor_round(slot);
+		limit = notify_send(slot, AUDITOR_IDLE);
+		if (!more)
+			(void) worker_sleep(slot, limit, NULL);
 		CHECK_FOR_INTERRUPTS();
 	}
 }

@@ -126,7 +126,7 @@ read_entry_add(StringInfo message, const ReadContext *context, const char *relat
 	appendStringInfoChar(&body, '}');
 	audit_message_add(message, append_text(&context->author, "access", body.data,
 										   count == 1 ? subjects : NULL),
-					  subjects, count > 1 ? count : 0, width);
+					  subjects, count > 1 ? count : 0, width, outcome == READ_REFUSED);
 }
 
 void
@@ -137,5 +137,5 @@ read_entry_add_setting(StringInfo message, const ReadContext *context, const cha
 	initStringInfo(&body);
 	appendStringInfo(&body, "{\"read_audit\":\"%s\"%s}", value, context->fields);
 	audit_message_add(message, append_text(&context->author, "access.setting", body.data, NULL),
-					  NULL, 0, 0);
+					  NULL, 0, 0, false);
 }

@@ -413,6 +413,8 @@ chain_advance(const char *origin, int64 enough)
 		MemoryContextSwitchTo(caller);
 		MemoryContextDelete(round);
 	}
+	if (chain.check.range.size > start)
+		ledger_hooks.arrived(origin, (int64) start, (int64) chain.check.range.size - 1);
 	if (chain.folded)
 		ledger_hooks.witness(origin, (int64) chain.check.range.size, chain.check.height,
 							 chain.check.head);

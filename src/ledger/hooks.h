@@ -33,6 +33,9 @@ typedef struct LedgerHooks
 	void		(*witness) (const char *origin, int64 size, int64 height,
 							const uint8 head[HASH_LEN]);
 
+	/* These entries of another chain have become part of the ledger.  In a trusted scope. */
+	void		(*arrived) (const char *origin, int64 first, int64 last);
+
 	/* Forget what the entries of that chain from first on say.  Runs in a trusted scope. */
 	void		(*unfold) (const char *origin, int64 first);
 

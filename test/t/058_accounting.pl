@@ -36,6 +36,22 @@ sub told
 	return join("\n", map { "$new{$_} $_" } sort keys %new);
 }
 
+my %listener = map { $_ => $alliance->cluster($_)->background_psql($alliance->dbname($_), on_error_stop => 0) } qw(dc en);
+$_->query_safe('LISTEN medchain') foreach values %listener;
+
+# What that session hears until it is this.
+sub hears
+{
+	my ($name, $pattern) = @_;
+	my $heard = '';
+	for (1 .. 1200)
+	{
+		$heard .= $listener{$name}->query('SELECT pg_sleep(0.05)');
+		last if $heard =~ $pattern;
+	}
+	return $heard;
+}
+
 # ----- an honest holder of records
 
 my %protocol;
@@ -46,10 +62,14 @@ $protocol{"P$_"} = issue("P$_", '[{"grantee": "ha", "operations": ["query"]}]') 
 $alliance->wait_for_equal_heads;
 my $seen = q{SELECT coalesce(string_agg(patient_id, ' ' ORDER BY id), 'nothing') FROM record};
 is(as_role('app_a', "$seen WHERE patient_id = 'P1'"), 'P1', 'one examinee');
+like(hears('en', qr/"access"/), qr/\{"event":"access","entry":"[-0-9a-f]+","holder":"dc","member":"ha","outcome":"read"\}/, 'the end node is told of it');
 is(as_role('app_a', "SET medchain.end_user = 'dr. who'; $seen"), 'P1 P2 P10 P11 P12 P13 P14', 'several');
 is(as_role('app_a', q{UPDATE record SET finding = 'seen' RETURNING id}), '1', 'a change');
 is(as_role('app_b', $seen), 'nothing', 'not without the purpose');
 is(as_role('app_b', "SET medchain.purpose = 'TREAT'; $seen"), 'P3', 'with it');
+$alliance->cluster('dc')->psql($alliance->dbname('dc'), q{UPDATE record SET patient_id = 'P20' WHERE id = 1}, extra_params => [ '-U', 'app_a' ]);
+like(hears('dc', qr/"refused"/), qr/\{"event":"refused","entry":"[-0-9a-f]+","member":"ha"\}/, 'applications are told what was refused');
+$_->quit foreach values %listener;
 is($alliance->sql('dc', 'SELECT count(*) FROM record'), '20', 'the holder itself');
 is(told($_), '', "$_: all of it was covered") foreach @nodes;
 
