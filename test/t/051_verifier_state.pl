@@ -96,7 +96,7 @@ is_deeply($all->{rejections}, [], 'nothing was rejected');
 	is($status, 0, 'verified');
 	like($out, qr/^verified\n\neast, data centre dc, as of \S+, when the newest block was sealed\nstate hash [0-9a-f]{64}\n\nMembers\n  member  kind /m, 'a heading');
 	like($out, qr/^  hb      chain_node   suspended  [^\n]*  under inquiry$/m, 'members, in columns');
-	like($out, qr/^  \Q$protocol\E  revoked\n    subject  [0-9a-f]{64}\n    issued   \S+ by en\n    valid    always\n    revoked  \S+ by dc: withdrawn\n    text     consent to\\n\\x1b\[2Jreferral\n    grant    ha may query, update public\.diagnosis, public\.image, always, for referral\n    grant    hb may query all records, always\n    data     dc public\.diagnosis \{"id": 7\}$/m,
+	like($out, qr/^  \Q$protocol\E  revoked\n    subject  [0-9a-f]{64}\n    issued   \S+ by en\n    valid    always\n    revoked  \S+ by dc: withdrawn\n    version  \d+\n    text     consent to\\n\\x1b\[2Jreferral\n    grant    ha may query, update public\.diagnosis, public\.image, always, for referral\n    grant    hb may query all records, always\n    data     dc public\.diagnosis \{"id": 7\}$/m,
 		'protocols, with what belongs to them, and no control characters');
 	like($out, qr/^Entries without effect: none$/m, 'nothing without effect');
 	is((verify($export, '-a', $alliance->{anchors}, '--state', '--rejections'))[1], $out, 'and once more the same');
