@@ -93,7 +93,7 @@ my %tamper = (
 	'a protocol edited'      => ["UPDATE medchain.protocol SET protocol_text = 'x' WHERE id = '$some[6]'", qr/protocol $some[6]: column protocol_text is "x"/],
 	'a protocol of another'  => ["UPDATE medchain.protocol SET subject = sha256('x') WHERE id = '$some[6]'", qr/protocol $some[6]: column subject is/],
 	'a protocol removed'     => ["DELETE FROM medchain.protocol WHERE id = '$some[6]'", qr/protocol $some[6]: row is missing/],
-	'a protocol added'       => ["INSERT INTO medchain.protocol SELECT '00000000-0000-4000-8000-000000000001', issuer, subject, protocol_text, valid, issued FROM medchain.protocol ORDER BY id LIMIT 1",
+	'a protocol added'       => ["INSERT INTO medchain.protocol SELECT '00000000-0000-4000-8000-000000000001', issuer, subject, protocol_text, valid, issued, NULL, NULL, NULL, version FROM medchain.protocol ORDER BY id LIMIT 1",
 		qr/protocol [0-9a-f-]+: the ledger knows nothing of this row/],
 	'a revocation undone'    => ["UPDATE medchain.protocol SET revoked = NULL WHERE id = '$some[4]'", qr/protocol $some[4]: column revoked is null/],
 	'a grant edited'         => ["UPDATE medchain.protocol_grant SET grantee = 'en' WHERE protocol = '$some[6]'", qr/grant 1: column grantee is "en"/],
