@@ -65,9 +65,8 @@ COMMENT ON FUNCTION medchain_internal.read_set_leaves(uuid) IS
 CREATE FUNCTION medchain_internal.read_leaf_protocol(leaf bytea) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
-    SELECT nullif(encode(substr(leaf, 33, 16), 'hex')::uuid,
-                  '00000000-0000-0000-0000-000000000000')
-    WHERE length(leaf) = 56
+    SELECT CASE WHEN length(leaf) = 56 THEN nullif(encode(substr(leaf, 33, 16), 'hex')::uuid,
+        '00000000-0000-0000-0000-000000000000') END
 $$;
 COMMENT ON FUNCTION medchain_internal.read_leaf_protocol(bytea) IS
     'internal: the protocol, or break-glass entry, in a leaf of an access';
@@ -75,8 +74,8 @@ COMMENT ON FUNCTION medchain_internal.read_leaf_protocol(bytea) IS
 CREATE FUNCTION medchain_internal.read_leaf_version(leaf bytea) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
-    SELECT ('x' || encode(substr(leaf, 49, 8), 'hex'))::bit(64)::bigint
-    WHERE read_leaf_protocol(leaf) IS NOT NULL
+    SELECT CASE WHEN read_leaf_protocol(leaf) IS NOT NULL
+        THEN ('x' || encode(substr(leaf, 49, 8), 'hex'))::bit(64)::bigint END
 $$;
 COMMENT ON FUNCTION medchain_internal.read_leaf_version(bytea) IS
     'internal: the version of the protocol in a leaf of an access';
