@@ -29,7 +29,7 @@ bool		setting_wait_for_seal;
 int			setting_verify_workers;
 int			setting_max_databases;
 int			setting_crl_policy;
-int			setting_read_audit;
+int			setting_read_audit = READ_AUDIT_DEFAULT;
 int			setting_read_audit_timeout;
 bool		setting_read_audit_query_text;
 char	   *setting_end_user;
