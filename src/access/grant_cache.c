@@ -256,7 +256,6 @@ static bool
 grant_cache_allowed(uint32 head, uint8 operation, Oid relation, TimestampTz clock)
 {
 	const Grant *grant = grant_cache_evaluate(head, operation, NULL, clock);
-
 	const char *name;
 
 	if (grant == NULL || grant->records == 0 || !OidIsValid(relation))

@@ -9,8 +9,11 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 
 #include "access/protection.h"
+#include "rows/row_table.h"
 
 static Oid	named = InvalidOid;
 static char *name = NULL;
@@ -25,8 +28,9 @@ protection_forget(Datum arg, Oid relation)
 const char *
 protection_relation_name(Oid relation)
 {
-	char	   *table;
-	char	   *schema;
+	Relation	opened;
+	const RowTable *known;
+	char	   *called = NULL;
 
 	if (OidIsValid(named) && named == relation)
 		return name;
@@ -35,18 +39,24 @@ protection_relation_name(Oid relation)
 		CacheRegisterRelcacheCallback(protection_forget, (Datum) 0);
 		callback_registered = true;
 	}
-	table = get_rel_name(relation);
-	if (table == NULL)
+	opened = RelationIdGetRelation(relation);
+	if (opened == NULL)
 		return NULL;
-	schema = get_namespace_name(get_rel_namespace(relation));
-	if (name != NULL)
+	known = row_table_get(opened);
+	if (known != NULL)
+		called = MemoryContextStrdup(TopMemoryContext, known->name);
+	RelationClose(opened);
+	if (called == NULL)
 	{
-		pfree(name);
-		name = NULL;
-		named = InvalidOid;
+		char	   *now = psprintf("%s.%s", get_namespace_name(get_rel_namespace(relation)),
+								   get_rel_name(relation));
+
+		called = MemoryContextStrdup(TopMemoryContext, now);
+		pfree(now);
 	}
-	name = MemoryContextAlloc(TopMemoryContext, strlen(schema) + strlen(table) + 2);
-	sprintf(name, "%s.%s", schema, table);
+	if (name != NULL)
+		pfree(name);
+	name = called;
 	named = relation;
 	return name;
 }

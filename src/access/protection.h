@@ -7,8 +7,8 @@
 #include "postgres.h"
 
 /*
- * "schema.table", as grants name their records; NULL if there is no such relation.  Valid until
- * relations change.
+ * "schema.table", as the ledger, and so grants, name it, whatever a protected table is called by
+ * now; NULL if there is no such relation.  Valid until relations change.
  */
 extern const char *protection_relation_name(Oid relation);
 

@@ -218,6 +218,23 @@ input_hash(json_t *hex, uint8_t hash[HASH_LEN], CoreError *error)
 }
 
 bool
+input_hashes(json_t *object, const char *field, uint8_t hashes[INPUT_HASHES_MAX][HASH_LEN],
+			 int *count, CoreError *error)
+{
+	json_t	   *list = json_object_get(object, field);
+
+	if (!json_is_array(list) || json_array_size(list) > INPUT_HASHES_MAX)
+		return error_set(error, CORE_MALFORMED,
+						 "field \"%s\" is not an array of at most %d hashes", field,
+						 INPUT_HASHES_MAX);
+	*count = (int) json_array_size(list);
+	for (int i = 0; i < *count; i++)
+		if (!input_hash(json_array_get(list, (size_t) i), hashes[i], error))
+			return false;
+	return true;
+}
+
+bool
 input_fields(json_t *object, const char *const *names, CoreError *error)
 {
 	void	   *field = json_object_iter(object);	/* in the order of the text */

@@ -45,6 +45,11 @@ extern bool input_number(json_t *object, const char *field, uint64_t *value, Cor
 extern bool input_hash(json_t *hex, uint8_t hash[HASH_LEN],
 					   CoreError *error);	/* 64 lower-case hex digits */
 
+/* An inclusion proof: at most INPUT_HASHES_MAX of them. */
+#define INPUT_HASHES_MAX 64
+extern bool input_hashes(json_t *object, const char *field,
+						 uint8_t hashes[INPUT_HASHES_MAX][HASH_LEN], int *count, CoreError *error);
+
 /*
  * Has the object these fields, in this order (jsonb's: shorter names first), and no others?  names
  * ends with NULL.

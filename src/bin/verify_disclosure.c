@@ -17,14 +17,13 @@ typedef struct Disclosed
 	uint8_t		leaf[OVERSIGHT_LEAF];
 	size_t		len;
 	uint64_t	index;
-	uint8_t		hashes[PROOF_MAX_HASHES][HASH_LEN];
+	uint8_t		hashes[INPUT_HASHES_MAX][HASH_LEN];
 	int			nhashes;
 } Disclosed;
 
 static bool
 disclosure_read(json_t *object, Disclosed *disclosed, CoreError *error)
 {
-	json_t	   *hashes = json_object_get(object, "hashes");
 	const char *leaf;
 	char		again[ENCODE_HEX_SIZE(OVERSIGHT_LEAF)];
 	size_t		len;
@@ -39,15 +38,7 @@ disclosure_read(json_t *object, Disclosed *disclosed, CoreError *error)
 	encode_hex(disclosed->leaf, disclosed->len, again);
 	if (strcmp(again, leaf) != 0)
 		return error_set(error, CORE_MALFORMED, "field \"leaf\" is not in lower case");
-	if (!json_is_array(hashes) || json_array_size(hashes) > PROOF_MAX_HASHES)
-		return error_set(error, CORE_MALFORMED,
-						 "field \"hashes\" is not an array of at most %d hashes",
-						 PROOF_MAX_HASHES);
-	disclosed->nhashes = (int) json_array_size(hashes);
-	for (int i = 0; i < disclosed->nhashes; i++)
-		if (!input_hash(json_array_get(hashes, (size_t) i), disclosed->hashes[i], error))
-			return false;
-	return true;
+	return input_hashes(object, "hashes", disclosed->hashes, &disclosed->nhashes, error);
 }
 
 /* Is the leaf in the set that the entry is about? */

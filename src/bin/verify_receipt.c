@@ -12,8 +12,6 @@
 #include "payload.h"
 #include "report.h"
 
-#define RECEIPT_HASHES_MAX 64
-
 typedef struct Receipt
 {
 	const char *origin;
@@ -26,7 +24,7 @@ typedef struct Receipt
 	const char *ledger_key;
 	json_t	   *row;			/* of a row proof; else NULL */
 	json_t	   *disclosure;		/* of a disclosure proof; else NULL */
-	uint8_t		hashes[RECEIPT_HASHES_MAX][HASH_LEN];
+	uint8_t		hashes[INPUT_HASHES_MAX][HASH_LEN];
 	int			nhashes;
 } Receipt;
 
@@ -50,7 +48,6 @@ receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 		"certificate", "payload_base64", NULL
 	};
 	bool		plain = strcmp(payload_field(object), "payload") == 0;
-	json_t	   *hashes = json_object_get(object, "hashes");
 	const char *type = json_string_value(json_object_get(object, "type"));
 	bool		has_row = strcmp(type, "row_proof") == 0;
 	bool		discloses = strcmp(type, "disclosure_proof") == 0;
@@ -68,14 +65,7 @@ receipt_read(json_t *object, Receipt *receipt, CoreError *error)
 		!input_string(object, "certificate", &receipt->certificate, NULL, error) ||
 		!input_string(object, "ledger_key", &receipt->ledger_key, NULL, error))
 		return false;
-	if (!json_is_array(hashes) || json_array_size(hashes) > RECEIPT_HASHES_MAX)
-		return error_set(error, CORE_MALFORMED,
-					 "field \"hashes\" is not an array of at most %d hashes", RECEIPT_HASHES_MAX);
-	receipt->nhashes = (int) json_array_size(hashes);
-	for (int i = 0; i < receipt->nhashes; i++)
-		if (!input_hash(json_array_get(hashes, (size_t) i), receipt->hashes[i], error))
-			return false;
-	return true;
+	return input_hashes(object, "hashes", receipt->hashes, &receipt->nhashes, error);
 }
 
 /* The entry is in the tree that the checkpoint names. */

@@ -82,14 +82,12 @@ row_columns(const char *content, size_t len)
 	return columns;
 }
 
-#define ROW_HASHES_MAX 64
-
 /* The item of a set, all but its commitment, and the proof that leads from it. */
 typedef struct RowInSet
 {
 	RowItem		item;
 	uint64_t	index;
-	uint8_t		hashes[ROW_HASHES_MAX][HASH_LEN];
+	uint8_t		hashes[INPUT_HASHES_MAX][HASH_LEN];
 	int			nhashes;
 } RowInSet;
 
@@ -100,7 +98,6 @@ row_read_set(json_t *set, RowInSet *in_set, CoreError *error)
 	static const char *const more_fields[] = {
 		"row", "index", "hashes", "previous", "operation", NULL
 	};
-	json_t	   *hashes = json_object_get(set, "hashes");
 	const char *operation;
 	bool		has_previous;
 
@@ -120,14 +117,7 @@ row_read_set(json_t *set, RowInSet *in_set, CoreError *error)
 		(has_previous &&
 		 !input_hash(json_object_get(set, "previous"), in_set->item.previous, error)))
 		return false;
-	if (!json_is_array(hashes) || json_array_size(hashes) > ROW_HASHES_MAX)
-		return error_set(error, CORE_MALFORMED,
-						 "field \"hashes\" is not an array of at most %d hashes", ROW_HASHES_MAX);
-	in_set->nhashes = (int) json_array_size(hashes);
-	for (int i = 0; i < in_set->nhashes; i++)
-		if (!input_hash(json_array_get(hashes, (size_t) i), in_set->hashes[i], error))
-			return false;
-	return true;
+	return input_hashes(set, "hashes", in_set->hashes, &in_set->nhashes, error);
 }
 
 /* Is the item, with this commitment, in the set that the entry is about? */

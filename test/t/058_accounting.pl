@@ -84,6 +84,14 @@ is(told($_), '', "$_: nothing of that was not covered") foreach @nodes;
 is($alliance->sql('ha', q{SELECT count(DISTINCT e.payload::jsonb #> '{body,version}') FROM medchain.entry e
 	WHERE e.origin = 'dc' AND e.kind = 'access' AND e.payload::jsonb #>> '{body,protocol}' = '} . $protocol{P2} . q{'}), '1', 'which terms, is said');
 
+# a table keeps the name that protocols know it by, whatever it is called here
+issue('P15', '[{"grantee": "ha", "operations": ["query"], "records": ["public.record"]}]');
+$alliance->wait_for_equal_heads;
+$alliance->sql('dc', 'ALTER TABLE record RENAME TO renamed');
+is(as_role('app_a', q{SELECT patient_id FROM renamed WHERE patient_id = 'P15'}), 'P15', 'a grant of its records');
+$alliance->sql('dc', 'ALTER TABLE renamed RENAME TO record');
+is(told('en'), '', 'covers them');
+
 # ----- one that lies
 
 my $lie = sub { my ($lie, $role, $sql) = @_;
