@@ -346,7 +346,13 @@ node_claim_next(void *state, const ClaimQuery *query, const Claim *after, Pool *
 	*claim = found;
 	claim->origin = pool_text(pool, found.origin);
 	claim->about = pool_text(pool, found.about);
-	claim->body = json_slice_keep(pool, found.body);
+	if (found.unread && !query->bare)
+	{
+		claim->body = store_claim_body(store, pool, claim->origin, claim->seq);
+		claim->unread = false;
+	}
+	else
+		claim->body = json_slice_keep(pool, found.body);
 	claim->reason = pool_text(pool, found.reason);
 	claim->canonical = NULL;
 	return true;

@@ -138,6 +138,9 @@ typedef void (*StoreVisit) (NodeStore *store, const char *key, const Claim *clai
 
 extern void store_read_keys(NodeStore *store, bool subjects, const char *const *keys, size_t count,
 							int limit, StoreVisit visit, void *state);
+
+/* What a claim says that was too long to be read with the others. */
+extern JsonSlice store_claim_body(NodeStore *store, Pool *pool, const char *origin, int64 seq);
 extern const char *store_entry_text(NodeStore *store, Pool *pool, const char *origin, int64 seq,
 									size_t *len);
 extern char *store_fact(NodeStore *store, Pool *pool, const uint8_t question[HASH_LEN]);

@@ -19,9 +19,17 @@
 #include "node/trusted.h"
 
 /* With the leaf hash of the entry: facts are kept under it. */
-#define CLAIM_COLUMNS \
+#define CLAIM_COLUMNS_WITH(body) \
 	"c.origin, c.seq, c.id, c.kind, c.\"time\", c.height, c.sealed, c.about, c.subject, " \
-	"c.body, c.effective, c.reason, e.leaf_hash"
+	body ", c.effective, c.reason, e.leaf_hash"
+
+/*
+ * A long body is read when somebody asks for it: what an entry costs must not depend on how much
+ * others say about the same protocol or examinee.  The size is that on disk, which costs nothing.
+ */
+#define CLAIM_COLUMNS \
+	CLAIM_COLUMNS_WITH("CASE WHEN pg_catalog.pg_column_size(c.body) <= 4000 THEN c.body END")
+#define CLAIM_COLUMNS_READ CLAIM_COLUMNS_WITH("c.body")
 #define CLAIM_ENTRY "LEFT JOIN medchain.entry e ON e.origin = c.origin AND e.seq = c.seq "
 
 /* As in the predicate of an index (state.sql), so that it is used. */
@@ -96,7 +104,9 @@ store_claim(Pool *pool, HeapTuple row, TupleDesc desc, int column, Claim *claim)
 	claim->about = store_text(pool, row, desc, column + 8);
 	claim->has_subject = store_hash(row, desc, column + 9, claim->subject);
 	body = SPI_getvalue(row, desc, column + 10);
-	claim->body = json_slice_read(pool, body, strlen(body), JSON_TEXT_UNIQUE);
+	claim->unread = body == NULL;
+	if (body != NULL)
+		claim->body = json_slice_read(pool, body, strlen(body), JSON_TEXT_UNIQUE);
 	claim->effective = DatumGetBool(store_value(row, desc, column + 11));
 	claim->reason = store_text(pool, row, desc, column + 12);
 	(void) store_hash(row, desc, column + 13, claim->leaf);
@@ -235,12 +245,12 @@ store_read_keys(NodeStore *store, bool subjects, const char *const *keys, size_t
 /* ----- claims about members that are new ----- */
 
 #define FOLLOW \
-	"SELECT * FROM (SELECT " CLAIM_COLUMNS ", e.payload " \
+	"SELECT * FROM (SELECT " CLAIM_COLUMNS_READ ", e.payload " \
 	"FROM unnest($1, $2::bigint[]) k(origin, seq) " \
 	"CROSS JOIN LATERAL (SELECT * FROM medchain.claim x " \
 	"WHERE x.origin " BYTES " = k.origin AND x.seq > k.seq AND x.kind = " MEMBER_KINDS ") c " \
 	CLAIM_ENTRY "UNION ALL " \
-	"SELECT " CLAIM_COLUMNS ", e.payload FROM medchain.claim c " CLAIM_ENTRY \
+	"SELECT " CLAIM_COLUMNS_READ ", e.payload FROM medchain.claim c " CLAIM_ENTRY \
 	"WHERE c.kind = " MEMBER_KINDS " AND c.origin " BYTES " <> ALL ($1)) c " \
 	"ORDER BY origin " BYTES ", seq"
 #define FOLLOW_PAYLOAD 14
@@ -303,6 +313,30 @@ node_store_follow(NodeStore *store, Rules *rules)
 }
 
 /* ----- entries and facts ----- */
+
+JsonSlice
+store_claim_body(NodeStore *store, Pool *pool, const char *origin, int64 seq)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext old = MemoryContextSwitchTo(store->temp);
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(seq)};
+	JsonSlice	body = {0};
+
+	store_execute(store, &plan,
+				  "SELECT body FROM medchain.claim WHERE origin = $1 AND seq = $2", 2, types,
+				  values);
+	if (SPI_processed > 0)
+	{
+		char	   *text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+
+		body = json_slice_read(pool, text, strlen(text), JSON_TEXT_UNIQUE);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(store->temp);
+	return body;
+}
 
 const char *
 store_entry_text(NodeStore *store, Pool *pool, const char *origin, int64 seq, size_t *len)

@@ -49,6 +49,7 @@ typedef struct Claim
 	bool		has_subject;
 	uint8_t		subject[HASH_LEN];
 	JsonSlice	body;			/* signed payload already opened; {} says nothing */
+	bool		unread;			/* the store has not read its body yet: nothing is in there */
 	const char *canonical;		/* body as jsonb prints it, where that is known; NULL: not yet */
 	uint8_t		leaf[HASH_LEN]; /* of the entry: what facts about it are kept under */
 	bool		effective;

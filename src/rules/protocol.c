@@ -20,7 +20,8 @@ protocol_next(Rules *rules, const ClaimQuery *query, bool *begun, Pool *pool, Cl
 bool
 protocol_base(Rules *rules, Pool *pool, const char *about, Claim *base)
 {
-	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_PROTOCOL), .about = about, .effective = true};
+	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_PROTOCOL), .about = about, .effective = true,
+	.bare = true};
 
 	return rules->store->claim_next(rules->store_state, &query, NULL, pool, base);
 }
@@ -33,7 +34,7 @@ protocol_base(Rules *rules, Pool *pool, const char *about, Claim *base)
 static bool
 protocol_has_id(Rules *rules, Pool *pool, const char *about, Claim *first)
 {
-	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_PROTOCOL), .about = about};
+	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_PROTOCOL), .about = about, .bare = true};
 	Claim		claim;
 	bool		begun = false;
 	bool		found = false;
@@ -65,7 +66,7 @@ protocol_amends(Rules *rules, Pool *pool, const Claim *claim)
 	ClaimQuery	query = {
 		.kinds = CLAIM_SET(CLAIM_PROTOCOL), .origin = claim->origin, .first = 0,
 		.last = claim->seq - 1, .about = claim->about, .subject = claim->subject,
-		.effective = true
+		.effective = true, .bare = true
 	};
 	Claim		base;
 
@@ -117,7 +118,7 @@ protocol_has_own(Rules *rules, Pool *pool, const char *origin, const uint8_t *su
 {
 	ClaimQuery	query = {
 		.kinds = CLAIM_SET(CLAIM_PROTOCOL), .origin = origin, .first = 0, .last = INT64_MAX,
-		.subject = subject, .effective = true
+		.subject = subject, .effective = true, .bare = true
 	};
 	Claim		own;
 	bool		begun = false;
@@ -231,7 +232,7 @@ protocol_judge(Rules *rules, Pool *pool, const Claim *claim, const Claim *first)
 void
 protocol_settle_rights(Rules *rules, const char *origin, const uint8_t subject[HASH_LEN])
 {
-	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_PROTOCOL), .subject = subject};
+	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_PROTOCOL), .subject = subject, .bare = true};
 	Pool	   *pool = pool_new();
 	Pool	   *inner = pool_new();
 	Claim		target;
@@ -285,7 +286,7 @@ protocol_settle_late(Rules *rules, const Claim *claim)
 	const Owner *owner = &rules->owners[hash / 2 % OWNER_SLOTS];
 	ClaimQuery	query = {
 		.kinds = CLAIM_SET(CLAIM_PROTOCOL), .origin = owner->origin, .first = owner->seq,
-		.last = owner->seq, .about = claim->about, .effective = true
+		.last = owner->seq, .about = claim->about, .effective = true, .bare = true
 	};
 	Pool	   *pool;
 	Claim		first;

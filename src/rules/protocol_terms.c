@@ -146,17 +146,17 @@ terms_newest(Rules *rules, Pool *pool, const char *about, const Claim *base,
 {
 	ClaimQuery	query = {
 		.kinds = CLAIM_SET(CLAIM_PROTOCOL) | CLAIM_SET(CLAIM_AMENDMENT), .origin = base->origin,
-		.first = base->seq, .last = INT64_MAX, .about = about, .effective = true
+		.first = base->seq, .last = INT64_MAX, .about = about, .effective = true, .bare = true
 	};
-	Claim		claim;
+	Claim		claim = {0};
 
 	*version = base->seq;
 	/* one at a time: all of them might not fit into memory */
 	rules_each(rules, &query, terms_visit_newest, version);
 	query.first = query.last = *version;
-	return *version > base->seq &&
-		rules->store->claim_next(rules->store_state, &query, NULL, pool, &claim) ?
-		claim.body : base->body;
+	query.bare = false;
+	(void) rules->store->claim_next(rules->store_state, &query, NULL, pool, &claim);
+	return claim.body;
 }
 
 /* Where a revocation stands, and since when; there is none if the place is negative. */
@@ -187,7 +187,8 @@ terms_visit_revocation(Rules *rules, const Claim *claim, void *state)
 static bool
 terms_revocation(Rules *rules, Pool *pool, const char *about, Claim *earliest)
 {
-	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_REVOCATION), .about = about, .effective = true};
+	ClaimQuery	query = {.kinds = CLAIM_SET(CLAIM_REVOCATION), .about = about, .effective = true,
+	.bare = true};
 	Revoked		revoked = {.pool = pool, .seq = -1};
 
 	rules_each(rules, &query, terms_visit_revocation, &revoked);
@@ -195,6 +196,7 @@ terms_revocation(Rules *rules, Pool *pool, const char *about, Claim *earliest)
 		return false;
 	query.origin = revoked.origin;
 	query.first = query.last = revoked.seq;
+	query.bare = false;
 	return rules->store->claim_next(rules->store_state, &query, NULL, pool, earliest);
 }
 

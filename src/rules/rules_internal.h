@@ -123,7 +123,7 @@ extern const char *protocol_terms_reason(JsonSlice terms);
 extern const char *revocation_reason(Rules *rules, Pool *pool, const Claim *claim);
 extern const char *note_reason(Rules *rules, Pool *pool, const Claim *claim);
 
-/* The protocol with that id that has effect. */
+/* The protocol with that id that has effect, but for what it says. */
 extern bool protocol_base(Rules *rules, Pool *pool, const char *about, Claim *base);
 extern void protocol_rows(Rules *rules, const char *about);
 

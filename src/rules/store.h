@@ -20,6 +20,7 @@ typedef struct ClaimQuery
 	const char *about;			/* NULL: any */
 	const uint8_t *subject;		/* NULL: any */
 	bool		effective;		/* only those */
+	bool		bare;			/* what they say is not wanted, and may be missing */
 } ClaimQuery;
 
 typedef struct RulesStore

@@ -187,6 +187,30 @@ my $many = growth();
 note("KiB for $count protocols: $many, for a quarter of them: $few");
 cmp_ok($many, '<', 1.25 * $few, 'memory does not grow with the number of protocols');
 
+# what an entry costs does not depend on how much others say about its examinee: what is long is read when it is needed
+{
+	my $long  = q{(SELECT string_agg(encode(sha256(i::text::bytea), 'hex'), ' ') FROM generate_series(1, 20000) i)};
+	my $grant = q{'[{"grantee": "ha", "operations": ["query"]}]'};
+	my $much  = $alliance->sql('en', "SELECT medchain.issue_protocol('long', $long, $grant)");
+	$alliance->sql('en', "SELECT medchain.issue_protocol('long', 'short', $grant)");
+	my $last   = q{(SELECT size - 1 FROM medchain.chain WHERE origin = 'en')};
+	my $blocks = q{SELECT 'blocks', pg_stat_get_xact_blocks_fetched(reltoastrelid) FROM pg_class WHERE oid = 'medchain.claim'::regclass};
+	my @read   = $alliance->sql('en', "BEGIN; SELECT medchain_internal.fold_forget('en', $last); $blocks;
+		SELECT medchain_internal.fold_entries('en', $last, 9223372036854775806); $blocks; COMMIT") =~ /^blocks\|([0-9]+)$/mg;
+	is($read[1], $read[0], 'a long protocol is not read for a short one about the same examinee');
+
+	# all that is said about it afterwards takes it as it is
+	my $later = $alliance->sql('en', "SELECT medchain.amend_protocol('$much', 'long', $long || ' amended', $grant)");
+	$alliance->wait_for_equal_heads;
+	$alliance->sql('ha', "SELECT medchain.log_diagnosis('$much', to_json($long))");
+	$alliance->wait_for_equal_heads;
+	is($alliance->sql('dc', "SELECT effective FROM medchain.claim WHERE kind = 'note' AND about = '$much'"), 't', 'whom it grants something writes into its log');
+	$alliance->sql('dc', "SELECT medchain.revoke_protocol('$much', 'too long')");
+	$alliance->wait_for_equal_heads;
+	is($alliance->sql('ha', "SELECT length(protocol_text) > 1000000 AND revoked IS NOT NULL FROM medchain.protocol WHERE id = '$much'"), 't', 'its terms are the newest');
+	$alliance->check_state;
+}
+
 $alliance->verify_ok;
 $alliance->check_logs;
 done_testing();
