@@ -105,7 +105,9 @@ $alliance->fails_like('dc', "SELECT medchain.add_crl('$foreign')", qr/./, 'a lis
 $alliance->fails_like('dc', q{SELECT medchain.add_crl('no list')}, qr/./, 'and what is none');
 $alliance->fails_like('en', "SELECT medchain.add_crl('$crl')", qr/for members of kind data_center/, 'the data centre puts lists on the ledger');
 $alliance->unfollow('late', qw(dc en ha));
-$alliance->sql('dc', "SELECT medchain.add_crl('$crl')");
+$alliance->sql('dc', "SELECT medchain.add_crl('> nobody''s business
+$crl')");
+is($alliance->sql('dc', q{SELECT body ->> 'crl' ~ 'business' FROM medchain.claim WHERE kind = 'crl'}), 'f', 'and nothing that stands beside them');
 $alliance->wait_for($_, q{SELECT state = 'revoked' FROM medchain.members WHERE member = 'ha'}) foreach qw(dc en ha);
 is(may(), 'f|f', 'sessions of who has a revoked certificate have no rights');
 $alliance->fails_like('dc', "SELECT medchain.add_crl('$crl')", qr/on the ledger already/, 'a list is added once');

@@ -47,7 +47,8 @@ my $solo_ends = time + 30;
 $alliance->certify('solo', 'solo', ca => 'rootca', ends => $solo_ends);
 $alliance->start('solo', cluster => $cluster, dbname => 'solo');
 my ($solo, $rootca, $nextca) = map { $alliance->certificate($_) } qw(solo rootca nextca);
-$alliance->sql('solo', "SELECT medchain.found_alliance('west', 'solo', '$solo', '> nobody''s business
+$alliance->sql('solo', "SELECT medchain.found_alliance('west', 'solo', '> nobody''s business
+$solo', '> nobody''s business
 $rootca')");
 $alliance->fails_like('solo', "SELECT medchain.renew_anchors('$solo')", qr/trust anchors are not accepted: trust anchor 1 is not a CA certificate.*HINT:/s, 'a CA has to be one');
 $alliance->fails_like('solo', q{SELECT medchain.renew_anchors('no certificate')}, qr/trust anchors are not accepted/, 'and a certificate');
@@ -55,7 +56,13 @@ $alliance->fails_like('solo', "SELECT medchain.renew_anchors('$rootca', 1000)", 
 $alliance->fails_like('solo', 'SELECT medchain.renew_anchors(NULL)', qr/must not be null/, 'none are none');
 $alliance->sql('solo', "SELECT medchain.renew_anchors('$rootca
 > nobody''s business', 0)");
-is($alliance->sql('solo', q{SELECT count(*), count(*) FILTER (WHERE body ->> 'trust_anchors' ~ 'business') FROM medchain.claim}), '2|0', 'only certificates come to the ledger, and not what was quoted beside them');
+$alliance->certify($_, $_, ca => 'rootca') foreach qw(solo2 guest);
+my ($solo2, $guest) = map { $alliance->certificate($_) } qw(solo2 guest);
+$alliance->sql('solo', "SELECT medchain.admit('guest', 'chain_node', '$guest
+> nobody''s business')");
+is($alliance->sql('solo', q{SELECT count(*), count(*) FILTER (WHERE body::text ~ 'business') FROM medchain.claim}), '3|0', 'only certificates come to the ledger, and not what was quoted beside them');
+is($alliance->sql('solo', "SELECT convert_from(medchain.rekey_envelope('solo', '$solo2
+> nobody''s business'), 'UTF8') ~ 'business'"), 'f', 'nor with a new key');
 
 # ----- an alliance one of whose roots ends soon, the data centre's
 

@@ -183,6 +183,8 @@ BEGIN
             HINT = certificate_hint(reason);
     END IF;
     PERFORM refuse_revoked(contract_terms.member, contract_terms.certificate);
+    -- and nothing that stands beside it, as the private key does in many a file
+    contract_terms.certificate := certificate_pem(convert_to(contract_terms.certificate, 'UTF8'));
     SELECT * INTO facts FROM certificate_facts(contract_terms.certificate);
     IF EXISTS (SELECT FROM member_certificate c WHERE c.fingerprint = facts.fingerprint
         AND c.member <> contract_terms.member) THEN

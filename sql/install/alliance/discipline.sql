@@ -123,6 +123,8 @@ BEGIN
         RAISE null_value_not_allowed USING MESSAGE = 'revocation list must not be null';
     END IF;
     SELECT * INTO facts FROM crl_facts(add_crl.crl, crl_issuers());
+    -- and nothing that stands beside it
+    add_crl.crl := crl_pem(convert_to(add_crl.crl, 'UTF8'));
     IF EXISTS (SELECT FROM claim c WHERE c.kind = 'crl' AND c.effective
         AND c.body ->> 'crl' = add_crl.crl) THEN
         RAISE duplicate_object USING MESSAGE = 'this revocation list is on the ledger already',

@@ -94,8 +94,8 @@ BEGIN
         FROM certificate_facts(found_alliance.certificate) f;
     founded := append_governance('genesis', jsonb_build_object(
         'alliance', found_alliance.alliance, 'member', found_alliance.node, 'kind', 'data_center',
-        'certificate', found_alliance.certificate,
-        -- and nothing that stands between them
+        -- and nothing that stands beside or between them
+        'certificate', certificate_pem(convert_to(found_alliance.certificate, 'UTF8')),
         'trust_anchors', certificate_pem(convert_to(found_alliance.trust_anchors, 'UTF8')),
         'pseudonym_check', pseudonym_check()));
     PERFORM publish_own_chain();

@@ -46,7 +46,8 @@ BEGIN
             DETAIL = 'Every member''s ledger has its own, unique key.';
     END IF;
     RETURN jsonb_strip_nulls(jsonb_build_object('alliance', n.alliance, 'member', m.name,
-        'certificate', rekey_terms.certificate,
+        -- and nothing that stands beside it
+        'certificate', certificate_pem(convert_to(rekey_terms.certificate, 'UTF8')),
         'public_key', key.public_key, 'last', rekey_terms.last,
         'previous', CASE WHEN rekey_terms.last IS NULL THEN (SELECT f.key_fingerprint
             FROM key_facts(m.ledger_key) f) END))::text FROM local_node n;
