@@ -33,6 +33,7 @@
 #include "sync/conceal.h"
 #include "sync/drop_guard.h"
 #include "sync/hold.h"
+#include "sync/log_limit.h"
 #include "sync/restore.h"
 #include "sync/witness.h"
 
@@ -79,6 +80,7 @@ _PG_init(void)
 	question_install();
 	subject_guard_install();
 	heirs_install();
+	log_limit_install();		/* before: it is to see what others have concealed */
 	conceal_init();
 	hold_install();
 	peer_settings_install();

@@ -31,7 +31,8 @@ DECLARE
                    "renew_anchors",
                    "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger",
                    "bind_role", "connect_peer",
-                   "disconnect_peer", "resync", "leave_alliance", "take_over", "detach_copy",
+                   "disconnect_peer", "resync", "announce", "follow", "follow_all", "relay",
+                   "leave_alliance", "take_over", "detach_copy",
                    "protect", "unprotect",
                    "ledger_table", "end_ledger_table", "protect_part", "protection_policies",
                    "own_policies", "drop_policies", "before_drop",
@@ -48,7 +49,7 @@ DECLARE
                    "table_and_partitions", "partition_root",
                    "row_history", "row_history_of", "row_proof", "row_proof_of",
                        "start_workers", "sealer_status", "pseudonym_status", "shortages",
-                           "lock_waits", "seal",
+                           "lock_waits", "peer_errors", "check", "seal",
                            "verify", "verify_progress", "verify_table", "explain_entry",
                    "state_hash", "disclosures", "disclosure_proof", "uncovered",
                    "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof",
@@ -64,7 +65,8 @@ DECLARE
             "row_history", "row_history_of", "row_proof", "row_proof_of",
             "verify", "verify_progress", "verify_table", "explain_entry", "state_hash",
                 "checkpoint", "export",
-                "sealer_status", "pseudonym_status", "shortages", "lock_waits", "diagnosis_log",
+                "sealer_status", "pseudonym_status", "shortages", "lock_waits", "peer_errors",
+                    "check", "diagnosis_log",
                     "data_index", "slot_name",
                    "inclusion_proof", "consistency_proof", "receipt"],
         "medchain_peer": ["peer_identity", "join_material"]}';
@@ -99,7 +101,8 @@ GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, m
             medchain.active_break_glass
     TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.alliance, medchain.members, medchain.chains, medchain.protocols,
-    medchain.rejections TO medchain_member;
+    medchain.rejections, medchain.addresses TO medchain_member;
+GRANT SELECT ON medchain.addresses TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.protocols TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.unauthorised TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.break_glasses, medchain.unjustified

@@ -148,11 +148,27 @@ COMMENT ON VIEW medchain.chains IS
     'where verify() found it in order, and when; blocked: for how many seconds the worker that '
     'moves it on has waited, and for whom, when that is longer than 5 s';
 
+CREATE FUNCTION medchain_internal.peer_errors(OUT subscription oid, OUT error text,
+    OUT at timestamptz, OUT count bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_peer_errors';
+COMMENT ON FUNCTION medchain_internal.peer_errors() IS
+    'internal: the last error of each subscription to a peer, and how many there were since the '
+    'server started';
+
 CREATE VIEW medchain.peers AS
 WITH shortage AS MATERIALIZED (SELECT * FROM medchain_internal.shortages())
-SELECT q.member, q.state, q.connected, q.received_lsn, q.last_message, q.lag_bytes,
-    q.follower_state, q.follower_lag_bytes,
-       q.follower_wal,
+SELECT q.member, q.state, q.connected, q.received_lsn, q.last_message,
+       CASE WHEN q.connected IS NOT NULL THEN coalesce(greatest(0, h.height
+           - coalesce(c.height, -1)), 0) END AS lag_blocks,
+       q.lag_bytes,
+       CASE WHEN q.connected IS NULL THEN NULL
+            WHEN q.state IN ('streaming', 'copying') THEN coalesce(greatest(0, extract(epoch
+                FROM clock_timestamp() - h.first)), 0)
+            ELSE extract(epoch FROM clock_timestamp() - coalesce((SELECT b.sealed
+                FROM medchain.block b WHERE b.origin = q.member AND b.height = c.height),
+                q.connected)) END::double precision AS lag_seconds,
+       e.error AS last_error, e.at AS last_error_time,
+       q.follower_state, q.follower_lag_bytes, q.follower_wal, q.follower_retained_bytes,
        -- a setting can be too small on both sides
        (SELECT string_agg(y.text, '; ' ORDER BY y.side DESC, y.setting) FROM (
             SELECT x.setting, max(x.side) AS side,
@@ -190,7 +206,9 @@ SELECT m.name AS member, s.oid AS subscription,
            ELSE 'away' END AS follower_state,
        pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL
            ELSE pg_catalog.pg_current_wal_lsn() END, f.confirmed_flush_lsn) AS follower_lag_bytes,
-       f.wal_status AS follower_wal
+       f.wal_status AS follower_wal,
+       pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL
+           ELSE pg_catalog.pg_current_wal_lsn() END, f.restart_lsn) AS follower_retained_bytes
 FROM medchain.local_node n
      JOIN (SELECT name FROM medchain.member UNION SELECT member FROM medchain.peer) m
          ON m.name <> n.node
@@ -202,10 +220,20 @@ FROM medchain.local_node n
          LEFT JOIN pg_catalog.pg_replication_slots f
               ON f.slot_name IN (medchain_internal.slot_name(n.alliance, m.name, n.node),
                                  medchain_internal.slot_name(n.alliance, m.name, n.node,
-                                     spare => true))) q;
+                                     spare => true))) q
+    LEFT JOIN medchain.chain c ON c.origin = q.member
+    LEFT JOIN LATERAL (SELECT max(x.height) AS height,
+            min(substring(x.note FROM E'\nsealed ([^\n]+)\n') COLLATE "C")::timestamptz AS first
+        FROM medchain.held_block x
+        WHERE x.origin = q.member AND x.height > coalesce(c.height, -1)) h ON true
+    LEFT JOIN medchain_internal.peer_errors() e ON e.subscription = q.subscription;
 COMMENT ON VIEW medchain.peers IS 'the other members: how we follow their chain, how they follow '
-    'ours, and how far each is behind; shortage: settings of this server that have no room for '
-    'that; blocked: for how many seconds what arrives has waited here, and for whom, when that is '
+    'ours, and how far each is behind; lag_blocks, lag_seconds: of its chain, what is here and not '
+    'accepted, and since when; while it is not followed, since its newest block that is here; '
+    'last_error: what ended the following last, since the server started; '
+    'follower_retained_bytes: WAL that is kept for it; shortage: settings of this server that have '
+    'no room for that; blocked: for how many seconds what arrives has waited here, and for whom, '
+    'when that is '
     'longer than 5 s; dropped: how many entries and blocks it sent that were not kept, as they '
     'were of nobody who is a member, or too many at once; missing: chains that it is asked for '
     'again, and why they have not come yet';

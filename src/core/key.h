@@ -61,6 +61,9 @@ typedef int (*KeyPassphrase) (char *buffer, int size, void *arg);
  */
 extern Key *key_load_private(const char *uri, KeyPassphrase ask, void *arg, CoreError *error);
 
+/* Is what that names a file that we may use, by the same rules, or no file at all? */
+extern bool key_private_is_readable(const char *uri, CoreError *error);
+
 /*
  * Before a process loads a private key: from then on nothing of its memory goes into a core dump,
  * and on Linux no other process of the same user can attach to it or read its memory (prctl(2),

@@ -225,6 +225,17 @@ key_load_private(const char *uri, KeyPassphrase ask, void *arg, CoreError *error
 }
 
 bool
+key_private_is_readable(const char *uri, CoreError *error)
+{
+	const char *path = key_file_of_uri(uri);
+	int			fd = path != NULL ? key_open_file(path, error) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	return path == NULL || fd >= 0;
+}
+
+bool
 key_protect_process(CoreError *error)
 {
 	/*

@@ -370,6 +370,7 @@ sealer_seal(SharedDatabase *slot, int64 *bytes, bool *more)
 		return 0;
 
 	chain_store(&node, node.node, &chain.check);
+	notify_block(node.node, (int64) chain.check.range.size);
 	if (chain.check.height == 0 && strcmp(node.node, node.data_center) == 0)
 	{
 		SPIPlanPtr	plan = NULL;

@@ -1,5 +1,6 @@
 /*
- * status.c: what the shared memory says about this database's sealer, for views and for founding.
+ * status.c: how this database's sealer is, for views and for founding: what the shared memory
+ * says, and whether its key can be read.
  */
 #include "postgres.h"
 
@@ -8,8 +9,10 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
+#include "core/key.h"
 #include "ledger/home.h"
 #include "node/demand.h"
+#include "node/settings.h"
 #include "node/shared.h"
 
 /* Milliseconds within which this share of the entries were sealed; false if none was. */
@@ -94,4 +97,30 @@ medchain_sealer_status(PG_FUNCTION_ARGS)
 	nulls[8] = nulls[7];
 	values[8] = Float8GetDatum((double) pg_atomic_read_u64(&slot->latency_max) / 1000.0);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+PG_FUNCTION_INFO_V1(medchain_is_preloaded);
+
+/* is_preloaded() -> boolean */
+Datum
+medchain_is_preloaded(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(shared_state != NULL);
+}
+
+PG_FUNCTION_INFO_V1(medchain_signing_key_status);
+
+/*
+ * signing_key_status() -> text: "fine", or why a sealer that starts now could not read its key's
+ * file.  The key itself is the sealer's alone.
+ */
+Datum
+medchain_signing_key_status(PG_FUNCTION_ARGS)
+{
+	CoreError	error = {0};
+
+	if (setting_signing_key == NULL || setting_signing_key[0] == '\0')
+		PG_RETURN_TEXT_P(cstring_to_text("medchain.signing_key is not set"));
+	PG_RETURN_TEXT_P(cstring_to_text(key_private_is_readable(setting_signing_key, &error) ?
+									 "fine" : error.message));
 }

@@ -56,10 +56,11 @@
 
 static const char *const worker_function[WORKER_KINDS] = {
 	"medchain_sealer_main", "medchain_keeper_main", "medchain_fetcher_main",
-	"medchain_auditor_main"
+	"medchain_auditor_main", "medchain_follower_main"
 };
 static const char *const worker_name[WORKER_KINDS] = {
-	"medchain sealer", "medchain keeper", "medchain fetcher", "medchain auditor"
+	"medchain sealer", "medchain keeper", "medchain fetcher", "medchain auditor",
+	"medchain follower"
 };
 
 /* Databases that were there at the start and have yet to be looked into. */
@@ -299,7 +300,7 @@ launcher_look(void)
 			wanted = OidIsValid(slot->database) && slot->wanted && slot->barred == 0 &&
 				worker->pid == 0 &&
 				(kind == WORKER_SEALER || slot->workers[WORKER_SEALER].settled) &&
-				((kind != WORKER_FETCHER && kind != WORKER_AUDITOR) ||
+				(kind <= WORKER_KEEPER ||
 				 worker->asked > worker->answered);
 			due = worker->retry;
 			LWLockRelease(shared_state->lock);

@@ -16,6 +16,7 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 
@@ -25,6 +26,7 @@
 #define NOTIFY_CHANNEL "medchain"
 #define NOTIFY_BYTES 4000		/* of a text; PostgreSQL sends no longer ones than 8000 */
 #define NOTIFY_WAITING 1000		/* texts that wait; of what comes beyond, only that it came */
+#define NOTIFY_PAUSE 100		/* milliseconds between two transactions that send */
 #define NOTIFY_AGAIN 20			/* milliseconds until the lock is tried again */
 #define NOTIFY_FULL 0.5			/* of the queue: somebody listens, and does not come to read */
 
@@ -91,6 +93,15 @@ notify_event(const char *event,...)
 	pfree(text.data);
 }
 
+void
+notify_block(const char *origin, int64 entries)
+{
+	char		number[24];
+
+	pg_lltoa(entries, number);
+	notify_event("block", "origin", origin, "entries", number, NULL);
+}
+
 /* The lock that NOTIFY takes at commit (PreCommit_Notify()), if nobody has it. */
 static bool
 notify_lock(void)
@@ -114,6 +125,9 @@ notify_try(SharedDatabase *slot)
 		ListCell   *cell;
 
 		worker_begin(slot, "notifying");
+		/* what is lost with a crash, a restart would have lost as well */
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
 		locked = notify_lock();
 		if (locked && DatumGetFloat8(OidFunctionCall0(F_PG_NOTIFICATION_QUEUE_USAGE)) < NOTIFY_FULL)
 		{
@@ -138,10 +152,16 @@ notify_try(SharedDatabase *slot)
 long
 notify_send(SharedDatabase *slot, long limit)
 {
+	static TimestampTz sent = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
 	if (waiting == NIL)
 		return limit;
+	if (!TimestampDifferenceExceeds(sent, now, NOTIFY_PAUSE))
+		return limit >= 0 ? Min(limit, NOTIFY_PAUSE) : NOTIFY_PAUSE;
 	if (!notify_try(slot))
 		return limit >= 0 ? Min(limit, NOTIFY_AGAIN) : NOTIFY_AGAIN;
+	sent = now;
 	list_free_deep(waiting);
 	waiting = NIL;
 	if (lost > 0)

@@ -22,4 +22,7 @@ extern void notify_event(const char *event,...);
  */
 extern long notify_send(SharedDatabase *slot, long limit);
 
+/* The event that a chain has grown, to so many entries. */
+extern void notify_block(const char *origin, int64 entries);
+
 #endif

@@ -28,6 +28,8 @@ int			setting_seal_timeout;
 bool		setting_wait_for_seal;
 int			setting_verify_workers;
 int			setting_max_databases;
+bool		setting_auto_follow;
+char	   *setting_peer_options;
 int			setting_crl_policy;
 int			setting_read_audit = READ_AUDIT_DEFAULT;
 int			setting_read_audit_timeout;
@@ -104,6 +106,23 @@ settings_define_audit(void)
 							"At most as long as the policy break_glass_max allows.",
 							&setting_break_glass_time, 3600, 1, 7 * 86400,
 							PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+static void
+settings_define_peers(void)
+{
+	DefineCustomBoolVariable("medchain.auto_follow",
+							 "Follows every member that takes part and has said where it is.",
+							 "As medchain.follow() does, as they come; who is expelled is let go.",
+							 &setting_auto_follow, false,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("medchain.peer_options",
+							   "How medchain.follow() logs in at other members.",
+						   "A libpq connection string: user, sslcert, sslkey, sslrootcert and so "
+							   "on; what it says counts for more than what the member says.",
+							   &setting_peer_options, "",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 }
 
 /* Half of the cores. */
@@ -189,5 +208,6 @@ settings_define(void)
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 
 	settings_define_audit();
+	settings_define_peers();
 	MarkGUCPrefixReserved("medchain");
 }

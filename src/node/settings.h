@@ -15,6 +15,8 @@ extern int	setting_seal_timeout;	/* milliseconds; 0 waits for ever */
 extern bool setting_wait_for_seal;
 extern int	setting_verify_workers;
 extern int	setting_max_databases;	/* slots of shared memory */
+extern bool setting_auto_follow;
+extern char *setting_peer_options;	/* a connection string */
 extern int	setting_crl_policy; /* a CertificateCrlPolicy */
 
 

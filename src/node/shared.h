@@ -45,6 +45,7 @@ typedef enum WorkerKind
 	WORKER_KEEPER,				/* accepts what peers sent */
 	WORKER_FETCHER,				/* asks peers for what was not kept; there when it is needed */
 	WORKER_AUDITOR,				/* writes who has read what; there once somebody has */
+	WORKER_FOLLOWER,			/* follows members as they come; there with medchain.auto_follow */
 	WORKER_KINDS
 } WorkerKind;
 

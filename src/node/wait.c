@@ -130,57 +130,102 @@ wait_watch(void)
 	MemoryContextDelete(context);
 }
 
+/*
+ * Of those that are there only while they have something to do: what is wrong if one is not; NULL:
+ * nothing.
+ */
+static const char *
+wait_absence(SharedDatabase *slot, WorkerKind kind, int failures)
+{
+	const char *absence = demand_absence(slot, kind);
+
+	if (absence == NULL && kind != WORKER_SEALER && kind != WORKER_KEEPER)
+		return failures > 0 ? "it is started again, as it did not last" : NULL;
+	return absence != NULL ? absence : "it is not running";
+}
+
+static void
+wait_put(ReturnSetInfo *result, const char *name, pid_t pid, const char *problem,
+		 TimestampTz since, const char *origin, int64 rounds, int failures)
+{
+	Datum		values[7];
+	bool		nulls[7] = {false};
+
+	values[0] = CStringGetTextDatum(name);
+	values[1] = Int32GetDatum(pid);
+	nulls[1] = pid == 0;
+	nulls[2] = problem == NULL || problem[0] == '\0';
+	values[2] = nulls[2] ? (Datum) 0 : CStringGetTextDatum(problem);
+	values[3] = TimestampTzGetDatum(since);
+	nulls[3] = nulls[2];
+	nulls[4] = origin[0] == '\0';
+	values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(origin);
+	values[5] = Int64GetDatum(rounds);
+	nulls[5] = rounds < 0;
+	values[6] = Int32GetDatum(failures);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
 static void
 wait_put_worker(ReturnSetInfo *result, SharedDatabase *slot, WorkerKind kind)
 {
-	static const char *const names[] = {"sealer", "keeper"};
+	static const char *const names[] = {"sealer", "keeper", "fetcher", "auditor", "follower"};
 	SharedWorker *worker = &slot->workers[kind];
-	const char *absence = demand_absence(slot, kind);
 	char		origin[SHARED_ORIGIN_LEN] = "";
-	char		problem[SHARED_ERROR_LEN] = "";
-	Datum		values[6];
-	bool		nulls[6] = {false};
+	char		stuck[SHARED_ERROR_LEN] = "";
+	const char *problem = NULL;
+	int			failures;
 	pid_t		pid;
 	TimestampTz since;
 
 	LWLockAcquire(shared_state->lock, LW_SHARED);
 	pid = worker->pid;
 	since = worker->gone;
+
+	/* one that has lasted for a minute has made up for those before */
+	failures = pid != 0 && TimestampDifferenceExceeds(worker->started, GetCurrentTimestamp(),
+													  WORKER_STEADY) ? 0 : worker->failures;
 	if (pid != 0 && kind == WORKER_KEEPER && slot->stuck_origin[0] != '\0')
 	{
 		strlcpy(origin, slot->stuck_origin, sizeof(origin));
-		strlcpy(problem, slot->stuck_error, sizeof(problem));
+		strlcpy(stuck, slot->stuck_error, sizeof(stuck));
+		problem = stuck;
 		since = slot->stuck_since;
 	}
 	LWLockRelease(shared_state->lock);
 	if (pid == 0)
-		strlcpy(problem, absence ? absence : "it is not running", sizeof(problem));
+		problem = wait_absence(slot, kind, failures);
+	wait_put(result, names[kind], pid, problem, since, origin, kind != WORKER_KEEPER ? -1 :
+			 (int64) pg_atomic_read_u64(&slot->keeper_rounds), failures);
+}
 
-	values[0] = CStringGetTextDatum(names[kind]);
-	values[1] = Int32GetDatum(pid);
-	nulls[1] = pid == 0;
-	values[2] = CStringGetTextDatum(problem);
-	nulls[2] = problem[0] == '\0';
-	values[3] = TimestampTzGetDatum(since);
-	nulls[3] = nulls[2];
-	values[4] = CStringGetTextDatum(origin);
-	nulls[4] = origin[0] == '\0';
-	values[5] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->keeper_rounds));
-	nulls[5] = kind != WORKER_KEEPER;
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+static void
+wait_put_launcher(ReturnSetInfo *result)
+{
+	pid_t		pid;
+	TimestampTz gone;
+
+	LWLockAcquire(shared_state->lock, LW_SHARED);
+	pid = shared_state->launcher_pid;
+	gone = shared_state->launcher_gone;
+	LWLockRelease(shared_state->lock);
+	wait_put(result, "launcher", pid, pid == 0 ? "it is not running" : NULL, gone, "", -1, 0);
 }
 
 PG_FUNCTION_INFO_V1(medchain_workers);
 
-/* workers(OUT worker, OUT pid, OUT problem, OUT since, OUT origin, OUT rounds) */
+/* workers(OUT worker, OUT pid, OUT problem, OUT since, OUT origin, OUT rounds, OUT failures) */
 Datum
 medchain_workers(PG_FUNCTION_ARGS)
 {
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	SharedDatabase *slot = shared_database();
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (slot != NULL)
-		for (int kind = 0; kind <= WORKER_KEEPER; kind++)
-			wait_put_worker((ReturnSetInfo *) fcinfo->resultinfo, slot, kind);
+	if (slot == NULL)
+		return (Datum) 0;
+	wait_put_launcher(result);
+	for (int kind = 0; kind < WORKER_KINDS; kind++)
+		wait_put_worker(result, slot, kind);
 	return (Datum) 0;
 }

@@ -34,7 +34,8 @@ static const struct
 	[CLAIM_NOTE] = {"note", NULL},
 	[CLAIM_BREAK_GLASS] = {"break_glass", NULL},
 	[CLAIM_JUSTIFICATION] = {"justification", NULL},
-	[CLAIM_BIND_ROLE] = {"bind_role", NULL}
+	[CLAIM_BIND_ROLE] = {"bind_role", NULL},
+	[CLAIM_ADDRESS] = {"address", NULL}
 };
 
 const char *
@@ -77,6 +78,7 @@ claim_about(Pool *pool, const Claim *claim)
 	switch (claim->kind)
 	{
 		case CLAIM_ACCEPTANCE:
+		case CLAIM_ADDRESS:
 			return pool_text(pool, claim->origin);
 		case CLAIM_ANCHORS:
 			return pool_text(pool, "");

@@ -431,6 +431,13 @@ static const ExplainTerm terms_bind_role[] = {
 	{NULL}
 };
 
+static const ExplainTerm terms_address[] = {
+	TERM_TAKES_PART("its author takes part there", "the author takes no part"),
+	{"it says a host, or its address, and a database, and no more than that", NULL, false,
+	{"it is no address"}},
+	{NULL}
+};
+
 static const ExplainTerm *const terms_of[CLAIM_KINDS] = {
 	[CLAIM_GENESIS] = terms_genesis,
 	[CLAIM_CONTRACT] = terms_contract,
@@ -452,7 +459,8 @@ static const ExplainTerm *const terms_of[CLAIM_KINDS] = {
 	[CLAIM_NOTE] = terms_note,
 	[CLAIM_BREAK_GLASS] = terms_break_glass,
 	[CLAIM_JUSTIFICATION] = terms_justification,
-	[CLAIM_BIND_ROLE] = terms_bind_role
+	[CLAIM_BIND_ROLE] = terms_bind_role,
+	[CLAIM_ADDRESS] = terms_address
 };
 
 /* Which one gave the reason; the number of them: none did. */

@@ -158,6 +158,10 @@ extern bool break_glass_of(Rules *rules, Pool *pool, const Claim *justification,
 extern void break_glass_settle_claim(Rules *rules, const Claim *claim);
 extern void break_glass_settle(Rules *rules, const uint8_t subject[HASH_LEN]);
 
+/* ----- addresses ----- */
+
+extern const char *address_reason(Rules *rules, Pool *pool, const Claim *claim);
+
 /* ----- roles ----- */
 
 extern void role_settle(Rules *rules, const char *origin, int64_t first, int64_t last);

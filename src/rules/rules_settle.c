@@ -135,6 +135,14 @@ rules_visit_policy(Rules *rules, const Claim *claim, void *state)
 }
 
 static void
+rules_visit_address(Rules *rules, const Claim *claim, void *state)
+{
+	(void) state;
+	(void) rules_judge(rules, claim, address_reason(rules, rules->scratch, claim));
+	pool_reset(rules->scratch);
+}
+
+static void
 rules_visit_terms(Rules *rules, const Claim *claim, void *state)
 {
 	(void) state;
@@ -245,6 +253,7 @@ rules_settle(Rules *rules, const char *origin, int64_t first, int64_t last)
 	rules_rows_now(rules);
 	rules_visits_begin(rules);
 	rules_settle_glasses(rules, &range, policies);
+	rules_each_touched(rules, &range, CLAIM_SET(CLAIM_ADDRESS), rules_visit_address, NULL);
 	role_settle(rules, origin, first, last);
 	for (size_t i = 0; i < rules->members->nparties; i++)
 		rules->members->all[i]->changed_from = INT64_MAX;
@@ -385,6 +394,7 @@ rules_forget(Rules *rules, const char *origin, int64_t first)
 		if ((CLAIM_SET(gone->kind) & CLAIM_SET_GLASS) != 0)
 			rules_gone_glass(rules, origin, gone);
 	rules_settle_glasses(rules, &none, policies);
+	rules_each_touched(rules, &none, CLAIM_SET(CLAIM_ADDRESS), rules_visit_address, NULL);
 	for (size_t i = 0; i < rules->members->nparties; i++)
 		rules->members->all[i]->changed_from = INT64_MAX;
 	pool_free(list.pool);

@@ -1,6 +1,6 @@
 /*
- * arrivals.c: telling applications at an end node of accesses to its examinees' records, so that
- * the examinees can be told (EHDS, Article 9).
+ * arrivals.c: telling applications of blocks that have come, and at an end node of accesses to its
+ * examinees' records, so that the examinees can be told (EHDS, Article 9).
  *
  * Its examinees are those about whom it has issued protocols.  Who reads records of several at a
  * time is on the ledger without their names: that, only the holder of the records can tell.
@@ -24,6 +24,7 @@ arrivals_tell(const char *origin, int64 first, int64 last)
 		CStringGetTextDatum(origin), Int64GetDatum(first), Int64GetDatum(last)
 	};
 
+	notify_block(origin, last + 1);
 	(void) trusted_execute(&plan,
 						   "SELECT e.id::text, e.actor, e.payload::jsonb #>> '{body,outcome}' "
 						   "FROM medchain.local_node n JOIN medchain.member m ON m.name = n.node "

@@ -40,7 +40,7 @@ static const char *const conceal_calls[] = {"join_alliance", "connect_peer"};
 /* "medchain" is in most texts about us, and where somebody has misspelt a function's name. */
 static const char *const conceal_names[] = {"medchain", "resync", "disconnect_peer",
 	"leave_alliance", "take_over", "subscribe_to", "remote_call", "remote_create_slot",
-"create_subscription"};
+"create_subscription", "follow", "announce"};
 
 /*
  * Words of libpq's that announce a secret ("password" is in "sslpassword", too; the others came

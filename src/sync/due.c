@@ -9,6 +9,7 @@
 #include "node/trusted.h"
 #include "sync/due.h"
 #include "sync/fetch.h"
+#include "sync/follow.h"
 
 static List *
 due_add(List *origins, MemoryContext context)
@@ -43,6 +44,7 @@ due_chains(MemoryContext context, bool changed)
 	if (!changed)
 		return origins;
 	fetch_call();
+	follow_call();
 	trusted_execute(&rekeyed,
 					"WITH contested AS (SELECT about AS member FROM medchain.claim WHERE kind = "
 					"'configure' AND NOT effective) "

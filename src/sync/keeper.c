@@ -22,6 +22,7 @@
 #include "sync/chores.h"
 #include "sync/due.h"
 #include "sync/keeper.h"
+#include "sync/trouble.h"
 
 #define KEEPER_IDLE 1000		/* milliseconds */
 #define KEEPER_TURN 10000		/* entries after which it is another chain's turn */
@@ -212,6 +213,7 @@ keeper_loop(SharedDatabase *slot)
 		bool		more = keeper_round(slot);
 
 		chores_do(slot);
+		trouble_look(slot);
 		worker_sleep(slot, notify_send(slot, more ? 0 : KEEPER_IDLE), NULL);
 	}
 }

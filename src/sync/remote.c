@@ -212,9 +212,9 @@ medchain_remote_create_slot(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_create_subscription);
 
 /*
- * create_subscription(name name, conninfo text, failover boolean) -> void: as the statement would,
- * but there is no statement: a connection string may hold a password, and statements are in logs,
- * contexts of errors and pg_stat_statements.
+ * create_subscription(name name, conninfo text, publication text, failover boolean) -> void: as the
+ * statement would, but there is no statement: a connection string may hold a password, and
+ * statements are in logs, contexts of errors and pg_stat_statements.
  */
 Datum
 medchain_create_subscription(PG_FUNCTION_ARGS)
@@ -225,13 +225,13 @@ medchain_create_subscription(PG_FUNCTION_ARGS)
 
 	create->subname = pstrdup(name);
 	create->conninfo = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	create->publication = list_make1(makeString("medchain"));
+	create->publication = list_make1(makeString(text_to_cstring(PG_GETARG_TEXT_PP(2))));
 
 	/* what a peer has not committed is nothing that we should keep for it, in files or processes */
 	create->options = list_make3(makeDefElem("create_slot", (Node *) makeBoolean(false), -1),
 								 makeDefElem("slot_name", (Node *) makeString(pstrdup(name)), -1),
 								 makeDefElem("streaming", (Node *) makeBoolean(false), -1));
-	if (PG_GETARG_BOOL(2))		/* an option since 17 */
+	if (PG_GETARG_BOOL(3))		/* an option since 17 */
 		create->options = lappend(create->options,
 								  makeDefElem("failover", (Node *) makeBoolean(true), -1));
 	statement->commandType = CMD_UTILITY;

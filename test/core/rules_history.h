@@ -809,6 +809,11 @@ do_something(History *history)
 				pool_format(history->pool, "{\"role\":\"r%d\",\"member\":%s}", dice(2),
 							once_in(3) ? "null" : "\"h1\""));
 			break;
+		case 26:
+			say(history, by, "address", once_in(4) ? "{\"host\":\"/tmp\",\"dbname\":\"x\"}" :
+				pool_format(history->pool, "{\"host\":\"h%d.example\",\"port\":\"5432\","
+							"\"dbname\":\"d\"}", dice(3)));
+			break;
 		default:
 			do_nonsense(history, by);
 			break;

@@ -154,7 +154,7 @@ COMMENT ON TABLE medchain.dropped IS
     'how much of what a peer sent was not kept: of chains of nobody who is a member (origin is '
     'empty), or beyond what is held of one source';
 
--- Written by the keeper and the fetcher alone.
+-- Written by the keeper, the fetcher and the follower alone.
 CREATE TABLE medchain.missing (
     source   text NOT NULL,
     origin   text NOT NULL,

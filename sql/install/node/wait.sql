@@ -3,12 +3,19 @@
  */
 
 CREATE FUNCTION medchain_internal.workers(OUT worker text, OUT pid int, OUT problem text,
-    OUT since timestamptz, OUT origin text, OUT rounds bigint) RETURNS SETOF record
+    OUT since timestamptz, OUT origin text, OUT rounds bigint, OUT failures int)
+    RETURNS SETOF record
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_workers';
 COMMENT ON FUNCTION medchain_internal.workers() IS
-    'internal: sealer and keeper of this database, with what keeps them from their work and since '
-    'when; origin: of the keeper, the chain that this is about; rounds: how often it has looked at '
-    'all that had arrived, since the server started';
+    'internal: the launcher and the workers of this database, with what keeps them from their work '
+    'and since when; origin: of the keeper, the chain that this is about; rounds: how often it has '
+    'looked at all that had arrived, since the server started; failures: how often in a row one '
+    'was started that did not last';
+
+CREATE FUNCTION medchain_internal.is_preloaded() RETURNS boolean
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'medchain_is_preloaded';
+COMMENT ON FUNCTION medchain_internal.is_preloaded() IS
+    'internal: was medchain loaded when the server started?';
 
 -- Processes as people know them.  PostgreSQL shows the login of each to everybody.
 CREATE FUNCTION medchain_internal.blockers_of(pid int) RETURNS text

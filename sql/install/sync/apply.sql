@@ -7,7 +7,8 @@ CREATE TABLE medchain.peer (
     conninfo     text NOT NULL,
     subscription name NOT NULL UNIQUE,
     slot         name NOT NULL,
-    connected    timestamptz NOT NULL DEFAULT now()
+    connected    timestamptz NOT NULL DEFAULT now(),
+    options      text                       -- of follow(), for this one; null: by connect_peer()
 );
 COMMENT ON TABLE medchain.peer IS 'members whose chain this database subscribes to';
 

@@ -183,6 +183,7 @@ BEGIN
     IF (SELECT count(*) FROM pg_publication_tables t
         WHERE t.pubname = 'medchain' AND t.schemaname = 'medchain') <> 2 THEN
         DROP PUBLICATION IF EXISTS medchain;
+        PERFORM drop_relays();
         PERFORM publish_own_chain();
     END IF;
     PERFORM append_raw('member.take_over', jsonb_build_object('height',
@@ -236,6 +237,7 @@ BEGIN
         PERFORM drop_subscription(subscription);
     END LOOP;
     DROP PUBLICATION IF EXISTS medchain;
+    PERFORM drop_relays();
     PERFORM empty_tables();
     IF tables IS NOT NULL THEN
         RAISE NOTICE USING

@@ -13,12 +13,12 @@ COMMENT ON FUNCTION medchain_internal.remote_create_slot(text, text, text[]) IS
     'internal: make a logical replication slot in a peer''s database; leftovers: names of ours to '
     'drop if nobody uses them';
 
-CREATE FUNCTION medchain_internal.create_subscription(name name, conninfo text, failover boolean)
-    RETURNS void
+CREATE FUNCTION medchain_internal.create_subscription(name name, conninfo text, publication text,
+    failover boolean) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_create_subscription';
-COMMENT ON FUNCTION medchain_internal.create_subscription(name, text, boolean) IS
-    'internal: CREATE SUBSCRIPTION to a peer''s publication, through the slot of the same name; '
-    'no statement has the connection string in it';
+COMMENT ON FUNCTION medchain_internal.create_subscription(name, text, text, boolean) IS
+    'internal: CREATE SUBSCRIPTION to a peer''s publication, through the slot of the same name; no '
+    'statement has the connection string in it';
 
 -- Slots share one namespace per server: the readable part is cut, the hash keeps them apart.  The
 -- spare is for resync(),
@@ -61,6 +61,56 @@ $$;
 COMMENT ON FUNCTION medchain_internal.publish_own_chain() IS
     'internal: publish this node''s chain, and nothing else, for peers to subscribe to';
 
+-- A hub's publication for one of those who follow it is called like his slot: so he finds it.
+CREATE FUNCTION medchain.relay(member text, enabled boolean DEFAULT true) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    local local_node := require_node(NULL, 'relay()');
+    publication name;
+BEGIN
+    PERFORM require_writable();
+    IF relay.member IS NULL OR relay.enabled IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'member and enabled must not be null';
+    END IF;
+    IF relay.member = local.node
+        OR NOT EXISTS (SELECT FROM member m WHERE m.name = relay.member) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('"%s" is no other member of the alliance', shown(relay.member));
+    END IF;
+    publication := slot_name(local.alliance, relay.member, local.node);
+    EXECUTE format('DROP PUBLICATION IF EXISTS %I', publication);
+    IF relay.enabled THEN
+        EXECUTE format('CREATE PUBLICATION %I FOR TABLE medchain.entry WHERE (origin <> %2$L), '
+            'medchain.block WHERE (origin <> %2$L) WITH (publish = ''insert'')', publication,
+            relay.member);
+    END IF;
+    RAISE NOTICE USING
+        MESSAGE = format('"%s" gets %s as soon as it connects, or calls medchain.resync(%L)',
+            relay.member, CASE WHEN relay.enabled THEN 'all chains but its own' ELSE
+            'the chain of this node alone' END, local.node);
+END
+$$;
+COMMENT ON FUNCTION medchain.relay(text, boolean) IS
+    'be the hub of a member that follows this node: pass on to it all chains that are here, but '
+    'its own; enabled => false: this node''s own chain alone, as before';
+
+CREATE FUNCTION medchain_internal.drop_relays() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    publication name;
+BEGIN
+    FOR publication IN SELECT p.pubname FROM pg_publication p CROSS JOIN local_node n
+            JOIN member m ON p.pubname = slot_name(n.alliance, m.name, n.node) LOOP
+        EXECUTE format('DROP PUBLICATION %I', publication);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.drop_relays() IS
+    'internal: pass nothing on any more';
+
 CREATE FUNCTION medchain.peer_identity() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
     AS $$ SELECT jsonb_build_object('alliance', n.alliance, 'node', n.node, 'height',
@@ -78,14 +128,20 @@ AS $$
 DECLARE
     -- since 17 a standby of the peer can keep the slot, and be followed when it takes over; it
     -- takes a subscriber that knows of it
+    local local_node;
     failover boolean := least(current_setting('server_version_num')::int,
         remote_call(subscribe_to.conninfo,
             'SELECT pg_catalog.current_setting(''server_version_num'')')::int) >= 170000;
     foreign_tables text;
 BEGIN
+    SELECT * INTO local FROM local_node;
     INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member,
         subscribe_to.conninfo, subscribe_to.slot, subscribe_to.slot);
-    PERFORM create_subscription(subscribe_to.slot, subscribe_to.conninfo, failover);
+    PERFORM create_subscription(subscribe_to.slot, subscribe_to.conninfo,
+        coalesce(remote_call(subscribe_to.conninfo, format(
+            'SELECT p.pubname::pg_catalog.text FROM pg_catalog.pg_publication p '
+            'WHERE p.pubname OPERATOR(pg_catalog.=) %L',
+            slot_name(local.alliance, local.node, subscribe_to.member))), 'medchain'), failover);
 
     -- the peer decides what its publication holds, and the subscription would write it with a
     -- superuser's rights
@@ -139,9 +195,8 @@ $$;
 COMMENT ON FUNCTION medchain_internal.drop_subscription(name) IS
     'internal: drop a subscription, without its slot at the peer';
 
-CREATE FUNCTION medchain.connect_peer(member text, conninfo text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-        SET search_path = medchain, medchain_internal, pg_temp
+CREATE FUNCTION medchain_internal.prepare_peer(member text, conninfo text) RETURNS name
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node := require_node(NULL, 'connect_peer()');
@@ -149,38 +204,50 @@ DECLARE
     slot name;
 BEGIN
     PERFORM require_writable();     -- before a slot is made there
-    IF connect_peer.member IS NULL OR connect_peer.conninfo IS NULL THEN
+    IF prepare_peer.member IS NULL OR prepare_peer.conninfo IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'member and conninfo must not be null';
     END IF;
-    IF connect_peer.member = local.node THEN
+    IF prepare_peer.member = local.node THEN
         RAISE invalid_parameter_value USING MESSAGE = 'a node does not connect to itself';
     END IF;
-    IF NOT name_valid(connect_peer.member) THEN
+    IF NOT name_valid(prepare_peer.member) THEN
         RAISE invalid_name USING MESSAGE = format('"%s" cannot be a member''s name',
-            shown(connect_peer.member));
+            shown(prepare_peer.member));
     END IF;
-    IF EXISTS (SELECT FROM peer p WHERE p.member = connect_peer.member) THEN
+    IF EXISTS (SELECT FROM peer p WHERE p.member = prepare_peer.member) THEN
         RAISE duplicate_object USING
-            MESSAGE = format('"%s" is connected already', connect_peer.member),
+            MESSAGE = format('"%s" is connected already', prepare_peer.member),
             HINT = 'Call medchain.disconnect_peer() first to change the connection.';
     END IF;
-    answer := remote_call(connect_peer.conninfo, 'SELECT medchain.peer_identity()')::jsonb;
+    answer := remote_call(prepare_peer.conninfo, 'SELECT medchain.peer_identity()')::jsonb;
     IF answer IS NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = 'the peer''s database is not a node of an alliance',
             HINT = 'It has to call medchain.join_alliance() first; is dbname the right one?';
     ELSIF answer ->> 'alliance' IS DISTINCT FROM local.alliance OR answer ->> 'node' IS DISTINCT
-        FROM connect_peer.member THEN
+        FROM prepare_peer.member THEN
         RAISE invalid_parameter_value USING
-            MESSAGE = format('the peer is not "%s" of alliance "%s"', connect_peer.member,
+            MESSAGE = format('the peer is not "%s" of alliance "%s"', prepare_peer.member,
                 local.alliance),
             DETAIL = format('It says that it is "%s" of alliance "%s".', shown(answer ->> 'node'),
                 shown(answer ->> 'alliance'));
     END IF;
-    slot := slot_name(local.alliance, local.node, connect_peer.member);
-    PERFORM remote_create_slot(connect_peer.conninfo, slot,
-        ARRAY[slot, slot_name(local.alliance, local.node, connect_peer.member, spare => true)]);
-    PERFORM subscribe_to(connect_peer.member, connect_peer.conninfo, slot);
+    slot := slot_name(local.alliance, local.node, prepare_peer.member);
+    PERFORM remote_create_slot(prepare_peer.conninfo, slot,
+        ARRAY[slot, slot_name(local.alliance, local.node, prepare_peer.member, spare => true)]);
+    RETURN slot;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.prepare_peer(text, text) IS
+    'internal: make sure that this is the member, and a slot there for subscribe_to()';
+
+CREATE FUNCTION medchain.connect_peer(member text, conninfo text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+BEGIN
+    PERFORM subscribe_to(connect_peer.member, connect_peer.conninfo,
+        prepare_peer(connect_peer.member, connect_peer.conninfo));
 END
 $$;
 COMMENT ON FUNCTION medchain.connect_peer(text, text) IS
@@ -257,6 +324,7 @@ BEGIN
     PERFORM remote_create_slot(p.conninfo, slot, ARRAY[slot]);
     PERFORM disconnect_peer(resync.origin);
     PERFORM subscribe_to(p.member, p.conninfo, slot);
+    UPDATE peer x SET options = p.options WHERE x.member = p.member;
 END
 $$;
 COMMENT ON FUNCTION medchain.resync(text) IS
@@ -277,6 +345,7 @@ BEGIN
         PERFORM disconnect_peer(name);
     END LOOP;
     DROP PUBLICATION IF EXISTS medchain;
+    PERFORM drop_relays();
 
     -- slots through which peers follow us; until they disconnect as well, they come back after each
     -- try to throw them out

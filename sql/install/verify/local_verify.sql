@@ -233,7 +233,9 @@ AS $$
     WHERE x.is_wrong
     UNION ALL
     SELECT format('peer: subscription %s is of no peer', s.subname)
-    FROM here s WHERE s.subname ^@ 'medchain_' AND 'medchain' = ANY (s.subpublications)
+    FROM here s WHERE s.subname ^@ 'medchain_' AND (ARRAY['medchain'] || ARRAY(
+            SELECT slot_name(n.alliance, n.node, m.name)::text FROM member m, local_node n))
+            && s.subpublications
         AND NOT EXISTS (SELECT FROM peer p WHERE p.subscription = s.subname)
 $$;
 COMMENT ON FUNCTION medchain_internal.peer_faults() IS
