@@ -173,16 +173,20 @@ COMMENT ON FUNCTION medchain_internal.may_be_followed(text) IS
 CREATE FUNCTION medchain_internal.ask_for_chains() RETURNS void
     LANGUAGE sql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
+    WITH unknown AS MATERIALIZED (
+        SELECT m.name FROM member m
+        WHERE may_be_followed(m.name) AND NOT EXISTS (SELECT FROM peer p WHERE p.member = m.name)
+            AND NOT EXISTS (SELECT FROM addresses a WHERE a.member = m.name))
     INSERT INTO missing AS f (source, origin, wanted)
-    SELECT s.member, m.name, true
-    FROM member m
+    SELECT s.member, u.name, true
+    FROM unknown u
          CROSS JOIN (SELECT p.member FROM peer p CROSS JOIN local_node n
                      ORDER BY p.member <> n.data_center, p.member COLLATE "C" LIMIT 3) s
-    WHERE may_be_followed(m.name) AND s.member <> m.name
-        AND NOT EXISTS (SELECT FROM peer p WHERE p.member = m.name)
-        AND NOT EXISTS (SELECT FROM addresses a WHERE a.member = m.name)
+    WHERE s.member <> u.name
     ON CONFLICT (source, origin) DO UPDATE SET wanted = true, next = clock_timestamp()
-    WHERE NOT f.wanted AND f.next < clock_timestamp() - interval '1 minute'
+    -- the more there are, the less often
+    WHERE NOT f.wanted AND f.next < clock_timestamp() - interval '1 s' * greatest(10,
+        (SELECT count(*) FROM unknown))
 $$;
 COMMENT ON FUNCTION medchain_internal.ask_for_chains() IS
     'internal: have up to three peers asked for the chains of members of whom it is not known '
