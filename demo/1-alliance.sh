@@ -64,9 +64,10 @@ for node in end-node hospital-a hospital-b; do
 done
 
 tell <<'TEXT'
-And everybody follows everybody: native logical replication, one call for each direction.
+The data centre and the end node have been told where the others are, and follow them:
+native logical replication, one call for each.
 TEXT
-for node in "${nodes[@]}"; do
+for node in data-centre end-node; do
 	statements=
 	for peer in "${nodes[@]}"; do
 		if [[ $peer != "$node" && $peer != data-centre ]]; then	# whom joining has connected
@@ -74,6 +75,45 @@ for node in "${nodes[@]}"; do
 		fi
 	done
 	sql "$node" <<<"${statements%$'\n'}"
+done
+for node in data-centre end-node; do
+	arrives "$node follows the three others" "$node" \
+		"SELECT count(*) FROM medchain.peers WHERE state = 'streaming'" 3
+done
+
+tell <<'TEXT'
+A hospital's chain counts only when the end node has configured it: it registers the
+unique public key which the chain's blocks are signed with. Until then peers hold the
+chain, and neither refuse nor believe it.
+TEXT
+arrives "the hospitals' contracts and countersignatures are with the end node" end-node \
+	"SELECT count(*) FROM medchain.chains WHERE state = 'held, not configured' AND held_blocks > 0" 2
+sql end-node <<'SQL'
+SELECT origin, kind, state, height, held_blocks FROM medchain.chains ORDER BY origin;
+SELECT medchain.configure_ledger('hospital-a');
+SELECT medchain.configure_ledger('hospital-b');
+SQL
+
+tell <<'TEXT'
+The hospitals know the data centre alone. So everybody says on its chain where it is,
+and never how to log in: that, each has in medchain.peer_options. A hospital asks whom it
+knows for the chains of the others, and follows them all: one call.
+TEXT
+for node in "${nodes[@]}"; do
+	sql "$node" <<-SQL
+		SELECT medchain.announce('$(announced "$node")');
+	SQL
+done
+for node in hospital-a hospital-b; do
+	ask "$node" "SELECT medchain.follow_all()" >/dev/null
+	arrives "$node has heard where everybody is" "$node" "SELECT count(*) FROM medchain.addresses" 4
+	sql "$node" <<-'SQL'
+		SELECT * FROM medchain.follow_all();
+	SQL
+done
+for node in "${nodes[@]}"; do
+	arrives "$node: all four members are active" "$node" \
+		"SELECT count(*) FROM medchain.members WHERE state = 'active'" 4
 done
 for node in "${nodes[@]}"; do
 	arrives "$node follows the three others" "$node" \
@@ -90,22 +130,6 @@ for node in "${nodes[@]}"; do
 		 FROM pg_stat_replication w JOIN pg_stat_ssl s USING (pid)" "3 of 3"
 done
 
-tell <<'TEXT'
-A hospital's chain counts only when the end node has configured it: it registers the
-unique public key which the chain's blocks are signed with. Until then peers hold the
-chain, and neither refuse nor believe it.
-TEXT
-arrives "the hospitals' contracts and countersignatures are with the end node" end-node \
-	"SELECT count(*) FROM medchain.chains WHERE state = 'held, not configured' AND held_blocks > 0" 2
-sql end-node <<'SQL'
-SELECT origin, kind, state, height, held_blocks FROM medchain.chains ORDER BY origin;
-SELECT medchain.configure_ledger('hospital-a');
-SELECT medchain.configure_ledger('hospital-b');
-SQL
-for node in "${nodes[@]}"; do
-	arrives "$node: all four members are active" "$node" \
-		"SELECT count(*) FROM medchain.members WHERE state = 'active'" 4
-done
 settled
 sql hospital-b <<'SQL'
 SELECT member, kind, state, configured_by, capabilities FROM medchain.members ORDER BY kind, member;

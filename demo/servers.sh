@@ -44,6 +44,7 @@ server_files() { # node
 		wal_retrieve_retry_interval = 500ms
 		medchain.signing_key = 'node.key'
 		medchain.pseudonym_key_file = 'pseudonym.key'
+		medchain.peer_options = 'user=alliance sslrootcert=ca.crt sslcert=tls.crt sslkey=tls.key'
 		# the data is thrown away after the story
 		fsync = off
 	CONF
@@ -97,6 +98,11 @@ servers_start() {
 address() { # node
 	printf "'%s'\n    '%s'" "host=$1 hostaddr=127.0.0.1 port=${port[$1]} dbname=$database user=alliance " \
 		"sslmode=verify-full sslrootcert=ca.crt sslcert=tls.crt sslkey=tls.key"
+}
+
+# What it says of that itself: where it is, and nothing else.
+announced() { # node
+	printf "host=%s hostaddr=127.0.0.1 port=%s dbname=%s" "$1" "${port[$1]}" "$database"
 }
 
 # Everything that everybody has sealed is with everybody.

@@ -25,6 +25,7 @@
 #include "node/wait.h"
 #include "node/worker.h"
 
+#define WAIT_MENDED 15000		/* milliseconds after which a worker is not about to fail again */
 #define WAIT_COMPLAINTS 64		/* processes whose waits are not told again and again */
 
 /* Whose wait was last said in the log. */
@@ -182,9 +183,9 @@ wait_put_worker(ReturnSetInfo *result, SharedDatabase *slot, WorkerKind kind)
 	pid = worker->pid;
 	since = worker->gone;
 
-	/* one that has lasted for a minute has made up for those before */
+	/* one that has lasted for a while has made up for those before */
 	failures = pid != 0 && TimestampDifferenceExceeds(worker->started, GetCurrentTimestamp(),
-													  WORKER_STEADY) ? 0 : worker->failures;
+													  WAIT_MENDED) ? 0 : worker->failures;
 	if (pid != 0 && kind == WORKER_KEEPER && slot->stuck_origin[0] != '\0')
 	{
 		strlcpy(origin, slot->stuck_origin, sizeof(origin));

@@ -33,6 +33,7 @@
 #include "node/trusted.h"
 #include "node/worker.h"
 
+#define WORKER_STEADY 60000		/* milliseconds after which a worker counts as one that lasts */
 #define WORKER_COMPLAINT 60000	/* milliseconds between two log lines about one fault */
 #define WORKER_MESSAGE 500		/* bytes of an error that may have somebody else's words in it */
 

@@ -8,8 +8,6 @@
 #include "postgres.h"
 #include "node/shared.h"
 
-#define WORKER_STEADY 60000		/* milliseconds after which a worker counts as one that lasts */
-
 /*
  * Claim the place of this kind of worker and connect to the database, with settings of our
  * own.  Does not return when another one has it, medchain is not installed there, or somebody

@@ -28,6 +28,7 @@
 #include "sync/hold.h"
 
 #define FOLLOW_LOOK 2000		/* milliseconds between looks for something to do */
+#define FOLLOW_STAY 60000		/* milliseconds to look for addresses after follow_all() */
 #define FOLLOW_PATIENCE 60000	/* milliseconds for one member */
 #define FOLLOW_PAUSE_FIRST 5000 /* milliseconds until it is tried again; doubles */
 #define FOLLOW_PAUSE_LAST 600000
@@ -162,18 +163,20 @@ follow_do(SharedDatabase *slot, FollowTask *task)
 static void
 follow_loop(SharedDatabase *slot)
 {
-	for (;;)
+	TimestampTz start = GetCurrentTimestamp();
+
+	/* whose chain comes may say of others that they are members, who have to be asked for then */
+	while (setting_auto_follow ||
+		   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), FOLLOW_STAY))
 	{
 		ListCell   *cell;
 
 		follow_look(slot);
-		if (!setting_auto_follow)
-			break;
 		foreach(cell, tasks)
 		{
 			FollowTask *task = lfirst(cell);
 
-			if (task->next <= GetCurrentTimestamp() && setting_auto_follow)
+			if (setting_auto_follow && task->next <= GetCurrentTimestamp())
 				follow_do(slot, task);
 			CHECK_FOR_INTERRUPTS();
 		}

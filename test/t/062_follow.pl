@@ -128,6 +128,7 @@ $alliance->verify_ok(qw(dc en));
 # ----- who listens is told of blocks, and of trouble
 
 my $listener = $alliance->cluster('en')->background_psql('postgres', on_error_stop => 0);
+$listener->set_query_timer_restart();
 $listener->query_safe('LISTEN medchain');
 sub hears
 {

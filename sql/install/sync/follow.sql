@@ -103,7 +103,8 @@ COMMENT ON FUNCTION medchain_internal.follow_conninfo(text, text) IS
 
 -- What others say of where they are may lead anywhere, to this very server too, and as a superuser
 -- of it this node has no business there.
-CREATE FUNCTION medchain_internal.prepare_follow(member text, conninfo text) RETURNS name
+CREATE FUNCTION medchain_internal.prepare_follow(member text, conninfo text,
+    used name DEFAULT NULL) RETURNS name
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
@@ -115,10 +116,10 @@ BEGIN
             HINT = 'Name one in medchain.peer_options (user=...) that has REPLICATION, is a '
                 'member of medchain_peer, and nothing else.';
     END IF;
-    RETURN prepare_peer(prepare_follow.member, prepare_follow.conninfo);
+    RETURN prepare_peer(prepare_follow.member, prepare_follow.conninfo, prepare_follow.used);
 END
 $$;
-COMMENT ON FUNCTION medchain_internal.prepare_follow(text, text) IS
+COMMENT ON FUNCTION medchain_internal.prepare_follow(text, text, name) IS
     'internal: see prepare_peer(); for an address that the member has said itself';
 
 CREATE FUNCTION medchain.follow(member text, options text DEFAULT NULL) RETURNS void
@@ -128,6 +129,7 @@ AS $$
 DECLARE
     p peer;
     conninfo text;
+    slot name;
 BEGIN
     PERFORM require_node(NULL, 'follow()'), require_writable();
     IF follow.member IS NULL THEN
@@ -146,10 +148,13 @@ BEGIN
             HINT = 'Call medchain.disconnect_peer() first to go by the member''s address.';
     ELSIF FOUND AND p.conninfo = conninfo THEN
         RETURN;
-    ELSIF FOUND THEN
+    END IF;
+    -- the old way stays until the new one is there
+    slot := prepare_follow(follow.member, conninfo, p.slot);
+    IF p.member IS NOT NULL THEN
         PERFORM disconnect_peer(follow.member);
     END IF;
-    PERFORM subscribe_to(follow.member, conninfo, prepare_follow(follow.member, conninfo));
+    PERFORM subscribe_to(follow.member, conninfo, slot);
     UPDATE peer x SET options = coalesce(follow.options, '') WHERE x.member = follow.member;
 END
 $$;

@@ -195,7 +195,8 @@ $$;
 COMMENT ON FUNCTION medchain_internal.drop_subscription(name) IS
     'internal: drop a subscription, without its slot at the peer';
 
-CREATE FUNCTION medchain_internal.prepare_peer(member text, conninfo text) RETURNS name
+CREATE FUNCTION medchain_internal.prepare_peer(member text, conninfo text, used name DEFAULT NULL)
+    RETURNS name
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
@@ -214,7 +215,8 @@ BEGIN
         RAISE invalid_name USING MESSAGE = format('"%s" cannot be a member''s name',
             shown(prepare_peer.member));
     END IF;
-    IF EXISTS (SELECT FROM peer p WHERE p.member = prepare_peer.member) THEN
+    IF prepare_peer.used IS NULL
+        AND EXISTS (SELECT FROM peer p WHERE p.member = prepare_peer.member) THEN
         RAISE duplicate_object USING
             MESSAGE = format('"%s" is connected already', prepare_peer.member),
             HINT = 'Call medchain.disconnect_peer() first to change the connection.';
@@ -232,14 +234,18 @@ BEGIN
             DETAIL = format('It says that it is "%s" of alliance "%s".', shown(answer ->> 'node'),
                 shown(answer ->> 'alliance'));
     END IF;
-    slot := slot_name(local.alliance, local.node, prepare_peer.member);
-    PERFORM remote_create_slot(prepare_peer.conninfo, slot,
-        ARRAY[slot, slot_name(local.alliance, local.node, prepare_peer.member, spare => true)]);
+    slot := slot_name(local.alliance, local.node, prepare_peer.member,
+        spare => coalesce(prepare_peer.used = slot_name(local.alliance, local.node,
+            prepare_peer.member), false));
+    PERFORM remote_create_slot(prepare_peer.conninfo, slot, CASE WHEN prepare_peer.used IS NULL
+        THEN ARRAY[slot, slot_name(local.alliance, local.node, prepare_peer.member,
+            spare => true)] ELSE ARRAY[slot] END);
     RETURN slot;
 END
 $$;
-COMMENT ON FUNCTION medchain_internal.prepare_peer(text, text) IS
-    'internal: make sure that this is the member, and a slot there for subscribe_to()';
+COMMENT ON FUNCTION medchain_internal.prepare_peer(text, text, name) IS
+    'internal: make sure that this is the member, and a slot there for subscribe_to(), beside the '
+    'one that is used';
 
 CREATE FUNCTION medchain.connect_peer(member text, conninfo text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
