@@ -27,7 +27,9 @@
 #include "sync/follow.h"
 #include "sync/hold.h"
 
-#define FOLLOW_LOOK 2000		/* milliseconds between looks for something to do */
+#define FOLLOW_LOOK 10000		/* milliseconds between looks for something to do, where the state
+								 * has not changed */
+#define FOLLOW_SLEEP 1000		/* ... whether it has */
 #define FOLLOW_STAY 60000		/* milliseconds to look for addresses after follow_all() */
 #define FOLLOW_PATIENCE 60000	/* milliseconds for one member */
 #define FOLLOW_PAUSE_FIRST 5000 /* milliseconds until it is tried again; doubles */
@@ -155,32 +157,47 @@ follow_do(SharedDatabase *slot, FollowTask *task)
 												 Min(pause, FOLLOW_PAUSE_LAST));
 	}
 	else
+	{
+		task->due = false;
 		ereport(LOG,
 				(errmsg(task->leave ? "medchain: \"%s\" is no member any more, and not followed" :
 						"medchain: \"%s\" is followed", task->member)));
+	}
 }
 
 static void
 follow_loop(SharedDatabase *slot)
 {
 	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz looked = 0;
+	uint64		seen = 0;
+	bool		reloaded = true;
 
 	/* whose chain comes may say of others that they are members, who have to be asked for then */
 	while (setting_auto_follow ||
 		   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), FOLLOW_STAY))
 	{
+		uint64		generation = pg_atomic_read_u64(&slot->grant_generation);
+		TimestampTz now = GetCurrentTimestamp();
 		ListCell   *cell;
 
-		follow_look(slot);
+		if (reloaded || generation != seen ||
+			TimestampDifferenceExceeds(looked, now, FOLLOW_LOOK))
+		{
+			follow_look(slot);
+			looked = now;
+			seen = generation;
+			reloaded = false;
+		}
 		foreach(cell, tasks)
 		{
 			FollowTask *task = lfirst(cell);
 
-			if (setting_auto_follow && task->next <= GetCurrentTimestamp())
+			if (setting_auto_follow && task->due && task->next <= GetCurrentTimestamp())
 				follow_do(slot, task);
 			CHECK_FOR_INTERRUPTS();
 		}
-		(void) worker_sleep(slot, FOLLOW_LOOK, NULL);
+		(void) worker_sleep(slot, FOLLOW_SLEEP, &reloaded);
 	}
 	worker_retire();
 }

@@ -2,10 +2,9 @@
 #
 # mesh.pl: what it takes that everybody follows everybody, with servers of their own.
 #
-# Run by test/bench/run with BENCH_SECTIONS=mesh, or by itself as the TAP tests are.  For each
-# number of members: slots and WAL senders of each, what an entry of 300 bytes is in the stream to
-# one follower, and how long it takes from the commit of one entry, and of many, at one member until
-# the last of the others has verified them.
+# Run by test/bench/run, with BENCH_SECTIONS=mesh.  For each number of members: slots and WAL senders
+# of each, what an entry of 300 bytes is in the stream to one follower, and how long it takes from
+# the commit of one entry, and of many, at one member until the last of the others has verified them.
 
 use strict;
 use warnings;
