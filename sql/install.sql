@@ -45,7 +45,8 @@ SELECT count(*) AS missing FROM unnest('{found_alliance, join_alliance, admit, c
     leaf_hash, merkle_root, verify_inclusion, verify_consistency, verify_signature,
     verify_certificate, verify_note,
     connect_peer, disconnect_peer, resync, inclusion_proof, consistency_proof, receipt,
-    ledger_table, row_history, row_proof}'::text[]) f(name)
+    ledger_table, row_history, row_proof, check, announce, follow, follow_all,
+    relay}'::text[]) f(name)
     WHERE NOT EXISTS (SELECT FROM pg_proc p WHERE p.pronamespace = 'medchain'::regnamespace
         AND p.proname = f.name);
 SELECT relname FROM pg_class WHERE relnamespace = 'medchain'::regnamespace AND relkind = 'v'

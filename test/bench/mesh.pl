@@ -61,6 +61,10 @@ foreach my $size (@sizes)
 	$alliance->wait_for('dc', q{SELECT count(*) = 0 FROM pg_stat_replication WHERE replay_lsn < pg_current_wal_lsn() - 100000::numeric});
 	my $bytes = ($alliance->sql('dc', $sent) - $before) / $entries / @followers;
 	printf $out "%8d %6d %8d %16d %14.2f %14.2f\n", $size, $slots, $senders, $bytes, (sort { $a <=> $b } @alone)[2], $many;
-	$alliance->cluster($_)->stop('immediate') foreach $alliance->members;
+	foreach my $cluster (map { $alliance->cluster($_) } $alliance->members)
+	{
+		$cluster->stop('immediate');
+		$cluster->clean_node;
+	}
 }
 done_testing();
