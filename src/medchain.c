@@ -7,6 +7,7 @@
 #include "miscadmin.h"
 
 #include "access/audit_queue.h"
+#include "access/grant_share.h"
 #include "access/binding.h"
 #include "access/heirs.h"
 #include "access/identity.h"
@@ -70,6 +71,7 @@ _PG_init(void)
 	row_roles_install();
 	reserve_install();
 	audit_queue_install();
+	grant_share_install();
 	read_audit_install();
 	read_copy_install();
 	read_fingerprint_install();

@@ -1,27 +1,33 @@
 /*
  * grant_cache.c: what the current member may do with whose records.
  *
- * The cache belongs to one session and is thrown away whenever the generation
- * of the state has moved, and that of what its member may do; this is looked at
- * once per statement, so that a revocation binds every later one, while a statement
- * of an hour does not keep reloading under a stream of unrelated changes.
+ * Two things are kept, and both are thrown away whenever the generation of what the member may do
+ * has moved; this is looked at once per statement, so that a revocation binds every later one,
+ * while a statement of an hour does not keep reloading under a stream of changes.
  *
- * After that it is filled by need.  A statement that reads a handful of subjects
- * asks for these alone (an HMAC and an index lookup each); one that goes on asking
- * soon makes loading all grants of the member the cheaper way.  By then it has
- * spent about as much on single questions as the load costs, so that we are
- * never much worse than somebody who knew beforehand.
+ * Answers: subjects that were asked for one by one (an HMAC and some lookups by index each).  They
+ * belong to the session, and there is an end to what they may take.
+ *
+ * All grants of the member: made by the session that first asks so much that loading them costs no
+ * more, and left for the others in shared memory (grant_share.c).  A session has them for a
+ * transaction.  Where they are too many to be left there, answers have to do.
+ *
+ * What others need of it is in grant_cache.h; what a grant says, and whether that is enough for a
+ * question, is in grant_table.c alone, and where it comes from in grant_load.c.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "access/grant_cache.h"
 #include "access/grant_load.h"
+#include "access/grant_share.h"
 #include "access/identity.h"
 #include "access/latest.h"
 #include "access/protection.h"
@@ -30,32 +36,43 @@
 #include "node/settings.h"
 
 /* A single question costs about as much as loading so many grants. */
-#define GRANTS_PER_QUESTION 5
+#define GRANTS_PER_QUESTION 2
 #define MIN_QUESTIONS 16
 #define MAX_QUESTIONS 20000
 
-/* The planner's estimate is counted up to here; what is beyond is "many". */
-#define ESTIMATE_COUNTED 100000
+/* So many questions of a statement cost as much as it does to have a large segment mapped. */
+#define FEW_QUESTIONS 8
 
 typedef enum Glasses
 {
 	GLASSES_UNKNOWN, GLASSES_NONE, GLASSES_SOME
 } Glasses;
 
+/* A table, and when to look again whether any of its grants has ended. */
+typedef struct Kept
+{
+	GrantTable *table;			/* NULL: none */
+	TimestampTz judged;			/* clock by which withdrawals were counted last */
+	TimestampTz horizon;		/* when to do so again; 0: not known yet */
+} Kept;
+
 typedef struct GrantCache
 {
 	bool		checked;		/* the rest means something */
 	uint64		run;			/* last statement that checked */
 	uint64		generation;		/* what is in here was read behind it */
-	uint64		identities;		/* the generation of identities, the same */
 	char	   *member;			/* NULL: nobody is acting, nothing is allowed */
 
-	GrantTable *table;			/* NULL: nothing asked yet */
-	bool		complete;		/* holds all grants of the member */
+	Kept		answers;		/* of this session */
 	int64		questions;		/* left, until all grants are loaded */
 	Glasses		glasses;		/* has the member broken any, for now? */
-	TimestampTz judged;			/* clock by which withdrawals were counted last */
-	TimestampTz horizon;		/* when to do so again */
+
+	GrantShare	share;			/* all of the member's, while there is a table in "all" */
+	Kept		all;
+	GrantTable *behind;			/* identities that were found behind pseudonyms of "all", with the
+								 * grants there; NULL: none */
+	uint64		identities;		/* the generation as of which all are that can be */
+	int64		asked;			/* questions of this statement for which answers did not do */
 
 	double		estimate;		/* subjects, -1: not known */
 	uint64		withdrawals;
@@ -64,6 +81,53 @@ typedef struct GrantCache
 } GrantCache;
 
 static GrantCache cache = {.estimate = -1};
+
+/* What is known of a subject. */
+typedef struct Answer
+{
+	const GrantTable *table;	/* NULL: nothing */
+	uint32		head;
+} Answer;
+
+/* ----- what is kept, and how long ----- */
+
+static void
+grant_cache_drop_answers(void)
+{
+	if (cache.answers.table != NULL)
+		grant_table_free(cache.answers.table);
+	cache.answers.table = NULL;
+}
+
+static void
+grant_cache_drop_all(void)
+{
+	if (cache.behind != NULL)
+		grant_table_free(cache.behind);
+	cache.behind = NULL;
+	if (cache.all.table != NULL)
+		grant_share_detach(&cache.share);
+	cache.all.table = NULL;
+}
+
+static void
+grant_cache_transaction_ended(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+		case XACT_EVENT_PREPARE:
+			/* what a session has anyway, it may have of these */
+			if (cache.all.table != NULL && cache.share.size > get_hash_memory_limit())
+				grant_cache_drop_all();
+			break;
+		default:
+			break;
+	}
+}
 
 /* Hardly anybody ever breaks the glass, so that is asked once. */
 static bool
@@ -74,13 +138,6 @@ grant_cache_has_glasses(const char *member, TimestampTz clock)
 	return cache.glasses == GLASSES_SOME;
 }
 
-static void
-grant_cache_load(GrantLoad *load, const char *member)
-{
-	load->glasses = grant_cache_has_glasses(member, load->clock);
-	grant_load_all(load, member);
-}
-
 /* Returns the head of the subject's list. */
 static uint32
 grant_cache_ask(GrantLoad *load, const char *member, const char *identity, size_t len)
@@ -89,74 +146,196 @@ grant_cache_ask(GrantLoad *load, const char *member, const char *identity, size_
 	return grant_load_one(load, member, identity, len);
 }
 
-static void
-grant_cache_counted(TupleTableSlot *slot, void *arg)
+/* ----- all of them ----- */
+
+/* Load them, and leave them to all sessions; false: they are too many. */
+static bool
+grant_cache_make_share(GrantShare *share, const char *member, TimestampTz clock)
 {
-	*(int64 *) arg = DatumGetInt64(slot->tts_values[0]);
+	GrantLoad	load = {NULL, clock, DT_NOEND};
+	GrantsAsOf	as_of = {statement_member_generation(member), statement_identity_generation()};
+	bool		left;
+
+	/* an error in between takes the table away */
+	load.table = grant_table_create(CurrentMemoryContext);
+	load.glasses = grant_cache_has_glasses(member, clock);
+	left = grant_load_all(&load, member, 2 * grant_share_room());
+	left = grant_share_leave(share, member, &as_of, left ? load.table : NULL);
+	grant_table_free(load.table);
+	return left;
 }
 
-/* Comparison of the old table with the new one, for those who watch. */
+/* All grants of a member as of a generation, or later; false: they are too many. */
+static bool
+grant_cache_share(GrantShare *share, const char *member, uint64 generation, TimestampTz clock)
+{
+	bool		found;
+
+	if (grant_share_attach(share, member, generation, SIZE_MAX))
+		return true;
+	if (grant_share_too_many(member, generation))
+		return false;
+	grant_share_lock(member);
+	/* whom we have waited for has done it */
+	found = grant_share_attach(share, member, generation, SIZE_MAX) ||
+		(!grant_share_too_many(member, generation) &&
+		 grant_cache_make_share(share, member, clock));
+	grant_share_unlock(member);
+	return found;
+}
+
+/* From here on we have them. */
+static void
+grant_cache_have_all(TimestampTz clock)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(grant_cache_transaction_ended, NULL);
+	registered = true;
+	cache.all.table = cache.share.table;
+	cache.all.judged = clock;
+	cache.all.horizon = 0;
+	cache.identities = cache.share.as_of.identities;
+	cache.estimate = (double) grant_table_identities(cache.all.table);
+}
+
+/* If another session has left them there, and this statement's questions are worth it. */
+static bool
+grant_cache_find_all(TimestampTz clock)
+{
+	int64		asked = cache.asked++;
+
+	if (cache.all.table != NULL)
+		return true;
+	if ((asked != 0 && asked != FEW_QUESTIONS) ||
+		!grant_share_attach(&cache.share, cache.member, cache.generation,
+							asked == 0 ? get_hash_memory_limit() : SIZE_MAX))
+		return false;
+	grant_cache_have_all(clock);
+	return true;
+}
+
+static bool
+grant_cache_load_all(TimestampTz clock)
+{
+	if (cache.all.table != NULL)
+		return true;
+	if (!grant_cache_share(&cache.share, cache.member, cache.generation, clock))
+		return false;
+	grant_cache_have_all(clock);
+	return true;
+}
+
+/* ----- is it still true? ----- */
+
+/* Comparison of what was with what is, for those who watch. */
 typedef struct Comparison
 {
-	GrantTable *old_table;
-	GrantLoad  *load;
+	const GrantTable *old_table;
+	GrantTable *new_table;
+	GrantLoad  *load;			/* NULL: the new table has all */
 	const char *member;
-	bool		complete;
+	TimestampTz clock;
 	bool		lost;
 } Comparison;
+
+/* The head of a subject's list, where it stands under its identity or its pseudonym. */
+static uint32
+grant_cache_head_in(GrantTable *table, const char *identity, size_t len)
+{
+	uint32	   *found = grant_table_find(table, identity, len);
+	uint8		pseudonym[HASH_LEN];
+
+	if (found == NULL && grant_table_pseudonyms(table) > 0)
+	{
+		pseudonym_of(identity, len, pseudonym);
+		found = grant_table_find_pseudonym(table, pseudonym);
+	}
+	return found ? *found : 0;
+}
 
 static void
 grant_cache_compare_subject(const char *identity, size_t len, uint32 head, void *arg)
 {
 	Comparison *comparison = (Comparison *) arg;
-	GrantTable *table = comparison->load->table;
-	uint32	   *found;
 	uint32		new_head;
 
-	if (head == 0)
+	if (head == 0 || comparison->lost)
 		return;
-	if (!comparison->complete)
+	if (comparison->load != NULL)
 	{
 		new_head = grant_cache_ask(comparison->load, comparison->member, identity, len);
-		*grant_table_enter(table, identity, len) = new_head;
+		*grant_table_enter(comparison->new_table, identity, len) = new_head;
 	}
 	else
-	{
-		found = grant_table_find(table, identity, len);
-		new_head = found ? *found : 0;
-	}
-	if (!grant_table_includes(table, new_head, comparison->old_table, head,
-							  comparison->load->clock))
+		new_head = grant_cache_head_in(comparison->new_table, identity, len);
+	if (!grant_table_includes(comparison->new_table, new_head, comparison->old_table, head,
+							  comparison->clock))
 		comparison->lost = true;
 }
 
-static void
-grant_cache_install(GrantLoad *load, bool complete)
+/* Has a grant ended since somebody looked last? */
+static bool
+grant_cache_ran_out(Kept *kept, TimestampTz clock)
 {
-	GrantTable *old = cache.table;
+	bool		ran_out = false;
 
-	grant_table_keep(load->table, TopMemoryContext);
-	cache.table = load->table;
-	cache.complete = complete;
-	cache.judged = load->clock;
-	cache.horizon = load->horizon;
-	cache.identities = load->identities;
-	if (complete)
-		cache.estimate = (double) (grant_table_identities(load->table) +
-								   grant_table_pseudonyms(load->table));
-	if (old)
-		grant_table_free(old);
+	if (kept->table == NULL)
+		return false;
+	if (kept->horizon == 0)
+		kept->horizon = grant_table_horizon(kept->table, kept->judged);
+	if (clock < kept->horizon)
+		return false;
+	ran_out = grant_table_ran_out(kept->table, kept->judged, clock);
+	kept->judged = clock;
+	kept->horizon = grant_table_horizon(kept->table, clock);
+	return ran_out;
 }
 
-static void
-grant_cache_load_all(TimestampTz clock)
+/* Answers as they are now; true: something is not allowed any more. */
+static bool
+grant_cache_renew_answers(const char *member, TimestampTz clock)
 {
-	GrantLoad	load = {NULL, clock, DT_NOEND, 0, 0};
+	GrantLoad	load = {NULL, clock, DT_NOEND};
+	Comparison	comparison = {cache.answers.table, NULL, &load, member, clock, false};
 
-	/* reparented when it is complete, so that an error in between takes it away */
+	if (cache.answers.table == NULL)
+		return false;
+	if (grant_cache_ran_out(&cache.answers, clock))
+		comparison.lost = true;
 	load.table = grant_table_create(CurrentMemoryContext);
-	grant_cache_load(&load, cache.member);
-	grant_cache_install(&load, true);
+	comparison.new_table = load.table;
+	grant_table_visit(cache.answers.table, grant_cache_compare_subject, &comparison);
+	grant_cache_drop_answers();
+	grant_table_keep(load.table, TopMemoryContext);
+	cache.answers = (Kept) {load.table, clock, load.horizon};
+	return comparison.lost;
+}
+
+/* The same of all grants; those that are too many now cannot be compared. */
+static bool
+grant_cache_renew_all(const char *member, uint64 generation, TimestampTz clock)
+{
+	GrantShare	share;
+	Comparison	comparison = {cache.all.table, NULL, NULL, member, clock, false};
+
+	if (cache.all.table == NULL)
+		return false;
+	if (!grant_cache_share(&share, member, generation, clock))
+	{
+		grant_cache_drop_all();
+		return true;
+	}
+	comparison.new_table = share.table;
+	comparison.lost = grant_cache_ran_out(&cache.all, clock);
+	grant_table_visit(cache.all.table, grant_cache_compare_subject, &comparison);
+	if (cache.behind != NULL)
+		grant_table_visit(cache.behind, grant_cache_compare_subject, &comparison);
+	grant_cache_drop_all();
+	cache.share = share;
+	grant_cache_have_all(clock);
+	return comparison.lost;
 }
 
 /* The state has changed, or who is acting: start anew. */
@@ -169,35 +348,26 @@ grant_cache_replace(const char *member, uint64 generation, TimestampTz clock)
 
 	cache.loads++;
 	cache.glasses = GLASSES_UNKNOWN;
-	if (cache.watchers > 0 && cache.table != NULL && same_member)
+	if (cache.watchers > 0 && same_member)
 	{
-		GrantLoad	load = {NULL, clock, DT_NOEND, 0, 0};
-		Comparison	comparison = {cache.table, &load, member, cache.complete, false};
+		bool		lost = grant_cache_renew_answers(member, clock);
 
-		load.table = grant_table_create(CurrentMemoryContext);
-		if (cache.complete)
-			grant_cache_load(&load, member);
-		grant_table_visit(cache.table, grant_cache_compare_subject, &comparison);
-		if (comparison.lost || grant_table_ran_out(cache.table, cache.judged, clock))
-			cache.withdrawals++;
-		grant_cache_install(&load, cache.complete);
+		lost |= grant_cache_renew_all(member, generation, clock);
+		cache.withdrawals += lost;
 		cache.generation = generation;
 		return;
 	}
 
 	name = member ? MemoryContextStrdup(TopMemoryContext, member) : NULL;
-	if (cache.table != NULL)
-	{
-		grant_table_free(cache.table);
-		cache.table = NULL;
+	if (cache.answers.table != NULL || cache.all.table != NULL)
 		cache.withdrawals++;
-	}
+	grant_cache_drop_answers();
+	grant_cache_drop_all();
 	if (cache.member)
 		pfree(cache.member);
 	if (!same_member)
 		cache.estimate = -1;
 	cache.member = name;
-	cache.complete = false;
 	cache.generation = generation;
 	cache.checked = true;
 }
@@ -215,6 +385,7 @@ grant_cache_refresh(void)
 	if (run != 0 && run <= cache.run && cache.checked)
 		return cache.member != NULL;
 
+	cache.asked = 0;
 	clock = statement_clock();
 	member = identity_member_name();
 	generation = member != NULL ? statement_member_generation(member) : 0;
@@ -222,29 +393,34 @@ grant_cache_refresh(void)
 		(member == NULL) != (cache.member == NULL) ||
 		(member != NULL && strcmp(member, cache.member) != 0))
 		grant_cache_replace(member, generation, clock);
-	else if (cache.table != NULL && clock >= cache.horizon)
+	else
 	{
-		if (grant_table_ran_out(cache.table, cache.judged, clock))
-			cache.withdrawals++;
-		cache.judged = clock;
-		cache.horizon = grant_table_horizon(cache.table, clock);
+		cache.withdrawals += grant_cache_ran_out(&cache.answers, clock);
+		/* for nobody else is it worth a look at all of them */
+		if (cache.watchers > 0)
+			cache.withdrawals += grant_cache_ran_out(&cache.all, clock);
 	}
 	if (run != 0)
 		cache.run = run;
 	return cache.member != NULL;
 }
 
+/* ----- questions ----- */
+
 /* A grant that allows it; relation NULL: with any record. */
 static const Grant *
-grant_cache_evaluate(uint32 head, uint8 operation, const char *relation, TimestampTz clock)
+grant_cache_evaluate(const Answer *answer, uint8 operation, const char *relation,
+					 TimestampTz clock)
 {
-	for (uint32 i = head; i != 0;)
+	const GrantTable *table = answer->table;
+
+	for (uint32 i = answer->head; i != 0;)
 	{
-		const Grant *grant = grant_table_grant(cache.table, i);
+		const Grant *grant = grant_table_grant(table, i);
 
 		if ((grant->operations & operation) != 0 && validity_contains(&grant->validity, clock) &&
-			grant_table_serves(cache.table, grant, setting_purpose) &&
-			grant_table_covers(cache.table, grant, relation))
+			grant_table_serves(table, grant, setting_purpose) &&
+			grant_table_covers(table, grant, relation))
 			return grant;
 		i = grant->next;
 	}
@@ -253,118 +429,168 @@ grant_cache_evaluate(uint32 head, uint8 operation, const char *relation, Timesta
 
 /* Only where a grant is restricted to some relations is the name looked up. */
 static bool
-grant_cache_allowed(uint32 head, uint8 operation, Oid relation, TimestampTz clock)
+grant_cache_allowed(const Answer *answer, uint8 operation, Oid relation, TimestampTz clock)
 {
-	const Grant *grant = grant_cache_evaluate(head, operation, NULL, clock);
+	const Grant *grant = grant_cache_evaluate(answer, operation, NULL, clock);
 	const char *name;
 
 	if (grant == NULL || grant->records == 0 || !OidIsValid(relation))
 		return grant != NULL;
 	name = protection_relation_name(relation);
-	return name != NULL && grant_cache_evaluate(head, operation, name, clock) != NULL;
+	return name != NULL && grant_cache_evaluate(answer, operation, name, clock) != NULL;
 }
 
-/* The cache does not know this subject: find out.  Returns the head of its grants. */
-static uint32
-grant_cache_miss(const char *identity, size_t len, TimestampTz clock)
+/* What is known already of a subject. */
+static Answer
+grant_cache_known(const char *identity, size_t len)
 {
-	uint32		head = 0;
+	uint32	   *found;
 
-	if (!cache.complete)
+	if (cache.all.table != NULL)
 	{
-		GrantLoad	load = {cache.table, clock, cache.horizon, 0, 0};
+		found = grant_table_find(cache.all.table, identity, len);
+		if (found == NULL && cache.behind != NULL)
+			found = grant_table_find(cache.behind, identity, len);
+		if (found != NULL)
+			return (Answer) {cache.all.table, *found};
+	}
+	else if (cache.answers.table != NULL)
+	{
+		found = grant_table_find(cache.answers.table, identity, len);
+		if (found != NULL)
+			return (Answer) {cache.answers.table, *found};
+	}
+	return (Answer) {NULL, 0};
+}
 
-		if (cache.table == NULL)
-		{
-			load.table = grant_table_create(CurrentMemoryContext);
-			load.horizon = DT_NOEND;
-			grant_cache_install(&load, false);
-			cache.questions = Min(MAX_QUESTIONS, Max(MIN_QUESTIONS,
-													 (int64) (grant_cache_estimate() /
-															  GRANTS_PER_QUESTION)));
-		}
+/* A table of the session's own takes no more than PostgreSQL gives a hash table. */
+static bool
+grant_cache_is_full(const GrantTable *table)
+{
+	return grant_table_memory(table) > get_hash_memory_limit();
+}
+
+/* Of all that is granted: is it under a pseudonym that no record here has had so far? */
+static Answer
+grant_cache_look_behind(const char *identity, size_t len)
+{
+	Answer		answer = {cache.all.table, 0};
+
+	if (grant_table_pseudonyms(cache.all.table) == 0)
+		return answer;
+	answer.head = grant_cache_head_in(cache.all.table, identity, len);
+	if (cache.behind != NULL && cache.watchers == 0 && grant_cache_is_full(cache.behind))
+	{
+		grant_table_free(cache.behind);
+		cache.behind = NULL;
+		cache.identities = cache.share.as_of.identities;
+	}
+	if (cache.behind == NULL)
+		cache.behind = grant_table_create(TopMemoryContext);
+	*grant_table_enter(cache.behind, identity, len) = answer.head;
+	return answer;
+}
+
+/* Ask for one subject, and keep the answer. */
+static Answer
+grant_cache_look_up(const char *identity, size_t len, TimestampTz clock)
+{
+	GrantLoad	load = {NULL, clock, DT_NOEND};
+	uint32		head;
+
+	if (cache.answers.table != NULL && cache.watchers == 0 &&
+		grant_cache_is_full(cache.answers.table))
+		grant_cache_drop_answers();
+	if (cache.answers.table == NULL)
+		cache.answers = (Kept) {grant_table_create(TopMemoryContext), clock, DT_NOEND};
+	load.table = cache.answers.table;
+	if (cache.answers.horizon != 0)
+		load.horizon = cache.answers.horizon;
+	head = grant_cache_ask(&load, cache.member, identity, len);
+	cache.answers.horizon = load.horizon;
+	*grant_table_enter(cache.answers.table, identity, len) = head;
+	return (Answer) {cache.answers.table, head};
+}
+
+/* How many answers cost as much as all grants of the member. */
+static int64
+grant_cache_questions(void)
+{
+	return Min(MAX_QUESTIONS, Max(MIN_QUESTIONS,
+								  (int64) (grant_cache_estimate() / GRANTS_PER_QUESTION)));
+}
+
+/* Nothing is known of this subject: find out. */
+static Answer
+grant_cache_find_out(const char *identity, size_t len, TimestampTz clock)
+{
+	if (!grant_cache_find_all(clock))
+	{
+		if (cache.answers.table == NULL)
+			cache.questions = grant_cache_questions();
 		if (cache.questions-- > 0)
+			return grant_cache_look_up(identity, len, clock);
+		if (!grant_cache_load_all(clock))
 		{
-			head = grant_cache_ask(&load, cache.member, identity, len);
-			cache.horizon = load.horizon;
-			*grant_table_enter(cache.table, identity, len) = head;
-			return head;
-		}
-		grant_cache_load_all(clock);
-		{
-			uint32	   *found = grant_table_find(cache.table, identity, len);
-
-			if (found)
-				return *found;
+			cache.questions = MAX_QUESTIONS;
+			return grant_cache_look_up(identity, len, clock);
 		}
 	}
-
-	/* granted under a pseudonym that no record here has had so far? */
-	if (grant_table_pseudonyms(cache.table) > 0)
 	{
-		uint8		pseudonym[HASH_LEN];
-		uint32	   *found;
+		Answer		answer = grant_cache_known(identity, len);
 
-		pseudonym_of(identity, len, pseudonym);
-		found = grant_table_find_pseudonym(cache.table, pseudonym);
-		if (found)
-			head = *found;
-		*grant_table_enter(cache.table, identity, len) = head;
+		return answer.table != NULL ? answer : grant_cache_look_behind(identity, len);
 	}
-	return head;
 }
 
 bool
 grant_cache_allows(const char *identity, size_t len, uint8 operation, Oid relation)
 {
 	TimestampTz clock;
-	uint32	   *found;
+	Answer		answer;
 
 	if (!grant_cache_refresh())
 		return false;
 	clock = statement_clock();
-	found = cache.table ? grant_table_find(cache.table, identity, len) : NULL;
-	return grant_cache_allowed(found ? *found : grant_cache_miss(identity, len, clock),
-							   operation, relation, clock);
+	answer = grant_cache_known(identity, len);
+	if (answer.table == NULL)
+		answer = grant_cache_find_out(identity, len, clock);
+	return grant_cache_allowed(&answer, operation, relation, clock);
 }
 
 const GrantSource *
 grant_cache_source(const char *identity, size_t len, uint8 operation, const char *relation)
 {
-	uint32	   *found = cache.member != NULL && cache.table != NULL ?
-	grant_table_find(cache.table, identity, len) : NULL;
-	const Grant *grant = found ? grant_cache_evaluate(*found, operation, relation,
-													  statement_clock()) : NULL;
+	Answer		answer = {NULL, 0};
+	const Grant *grant;
 
+	if (cache.member != NULL)
+		answer = grant_cache_known(identity, len);
+	grant = answer.table != NULL ? grant_cache_evaluate(&answer, operation, relation,
+														statement_clock()) : NULL;
 	return grant ? &grant->source : NULL;
 }
 
 double
 grant_cache_estimate(void)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1];
-	int64		count = 0;
+	double		all;
 
 	if (!grant_cache_refresh())
 		return 0;
-	if (cache.estimate >= 0)
-		return cache.estimate;
-
-	values[0] = CStringGetTextDatum(cache.member);
-	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
-				 "SELECT count(*) FROM (SELECT FROM medchain.protocol_grant WHERE grantee = $1 "
-				 "LIMIT "
-				 CppAsString2(ESTIMATE_COUNTED) ") g",
-				 1, types, values, grant_cache_counted, &count);
-	cache.estimate = (double) count;
+	if (cache.estimate < 0)
+		cache.estimate = grant_share_subjects(cache.member);
+	if (cache.estimate < 0)
+		cache.estimate = grant_load_estimate(cache.member, &all);
 	return cache.estimate;
 }
+
+/* ----- all subjects ----- */
 
 /* The subjects a call to grant_cache_subjects() collects. */
 typedef struct Collection
 {
+	const GrantTable *table;
 	uint8		operation;
 	Oid			relation;
 	TimestampTz clock;
@@ -376,8 +602,9 @@ static void
 grant_cache_collect(const char *identity, size_t len, uint32 head, void *arg)
 {
 	Collection *collection = (Collection *) arg;
+	Answer		answer = {collection->table, head};
 
-	if (grant_cache_allowed(head, collection->operation, collection->relation,
+	if (grant_cache_allowed(&answer, collection->operation, collection->relation,
 							collection->clock))
 	{
 		collection->subjects[collection->count].identity = identity;
@@ -398,8 +625,7 @@ grant_cache_compare(const void *a, const void *b)
 	return left->len < right->len ? -1 : left->len > right->len;
 }
 
-/* ----- who is behind a pseudonym ----- */
-
+/* Who is behind a pseudonym. */
 typedef struct Unknown
 {
 	Datum	   *pseudonyms;
@@ -417,15 +643,15 @@ grant_cache_unknown(const uint8 pseudonym[HASH_LEN], uint32 head, void *arg)
 	unknown->pseudonyms[unknown->count++] = PointerGetDatum(copy);
 }
 
-static void
+static bool
 grant_cache_identified(TupleTableSlot *slot, void *arg)
 {
 	const uint8 *pseudonym = (uint8 *) VARDATA_ANY(DatumGetByteaPP(slot->tts_values[0]));
 	text	   *identity = DatumGetTextPP(slot->tts_values[1]);
-	uint32		head = *grant_table_find_pseudonym(cache.table, pseudonym);
+	uint32	   *head = grant_table_find_pseudonym(cache.all.table, pseudonym);
 
-	*grant_table_enter(cache.table, VARDATA_ANY(identity), VARSIZE_ANY_EXHDR(identity)) = head;
-	grant_table_forget_pseudonym(cache.table, pseudonym);
+	*grant_table_enter(cache.behind, VARDATA_ANY(identity), VARSIZE_ANY_EXHDR(identity)) = *head;
+	return true;
 }
 
 /*
@@ -441,14 +667,16 @@ grant_cache_identify(void)
 	uint64		generation = statement_identity_generation();
 	Unknown		unknown = {NULL, 0};
 
-	if (generation == cache.identities || grant_table_pseudonyms(cache.table) == 0)
+	if (generation == cache.identities || grant_table_pseudonyms(cache.all.table) == 0)
 		return;
 	unknown.pseudonyms = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) *
-												(Size) grant_table_pseudonyms(cache.table));
-	grant_table_visit_pseudonyms(cache.table, grant_cache_unknown, &unknown);
+											(Size) grant_table_pseudonyms(cache.all.table));
+	grant_table_visit_pseudonyms(cache.all.table, grant_cache_unknown, &unknown);
 	values[0] = PointerGetDatum(construct_array(unknown.pseudonyms, unknown.count, BYTEAOID, -1,
 												false, TYPALIGN_INT));
-	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
+	if (cache.behind == NULL)
+		cache.behind = grant_table_create(TopMemoryContext);
+	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN, true,
 				 "SELECT s.pseudonym, s.identity FROM medchain.subject_identity s "
 				 "WHERE s.pseudonym = ANY ($1)",
 				 1, types, values, grant_cache_identified, NULL);
@@ -458,19 +686,38 @@ grant_cache_identify(void)
 GrantedSubject *
 grant_cache_subjects(uint8 operation, Oid relation, int64 *count)
 {
-	Collection	collection = {operation, relation};
+	Collection	collection = {NULL, operation, relation};
+	GrantTable *tables[2] = {NULL, NULL};
+	int64		most = 1;
 
 	*count = 0;
 	if (!grant_cache_refresh())
 		return NULL;
 	collection.clock = statement_clock();
-	if (cache.table == NULL || !cache.complete)
-		grant_cache_load_all(collection.clock);
-	grant_cache_identify();
-	collection.subjects = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(GrantedSubject) *
-												 (Size) Max(grant_table_identities(cache.table),
-															1));
-	grant_table_visit(cache.table, grant_cache_collect, &collection);
+	if (grant_cache_load_all(collection.clock))
+	{
+		grant_cache_identify();
+		tables[0] = cache.all.table;
+		tables[1] = cache.behind;
+		collection.table = cache.all.table;
+	}
+	else
+	{
+		/* somebody wants an array of them all, which takes as much */
+		GrantLoad	load = {NULL, collection.clock, DT_NOEND};
+
+		load.table = grant_table_create(CurrentMemoryContext);
+		load.glasses = grant_cache_has_glasses(cache.member, load.clock);
+		(void) grant_load_all(&load, cache.member, SIZE_MAX);
+		tables[0] = load.table;
+		collection.table = load.table;
+	}
+	for (int i = 0; i < 2 && tables[i] != NULL; i++)
+		most += grant_table_identities(tables[i]);
+	collection.subjects = MemoryContextAllocHuge(CurrentMemoryContext,
+												 sizeof(GrantedSubject) * (Size) most);
+	for (int i = 0; i < 2 && tables[i] != NULL; i++)
+		grant_table_visit(tables[i], grant_cache_collect, &collection);
 	qsort(collection.subjects, (size_t) collection.count, sizeof(GrantedSubject),
 		  grant_cache_compare);
 	*count = collection.count;
@@ -480,7 +727,9 @@ grant_cache_subjects(uint8 operation, Oid relation, int64 *count)
 bool
 grant_cache_needs(const char *purpose)
 {
-	return grant_cache_refresh() && cache.table != NULL && grant_table_needs(cache.table, purpose);
+	return grant_cache_refresh() &&
+		((cache.answers.table != NULL && grant_table_needs(cache.answers.table, purpose)) ||
+		 (cache.all.table != NULL && grant_table_needs(cache.all.table, purpose)));
 }
 
 uint64

@@ -15,6 +15,7 @@ extern int	setting_seal_timeout;	/* milliseconds; 0 waits for ever */
 extern bool setting_wait_for_seal;
 extern int	setting_verify_workers;
 extern int	setting_max_databases;	/* slots of shared memory */
+extern int	setting_grant_cache_size;	/* kilobytes */
 extern int	setting_crl_policy; /* a CertificateCrlPolicy */
 
 
