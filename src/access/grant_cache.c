@@ -35,13 +35,19 @@
 #include "ledger/pseudonym.h"
 #include "node/settings.h"
 
-/* A single question costs about as much as loading so many grants. */
-#define GRANTS_PER_QUESTION 2
+/*
+ * A single question costs about as much as loading a few grants; but what is loaded is there for
+ * all sessions.
+ */
+#define GRANTS_PER_QUESTION 10
 #define MIN_QUESTIONS 16
 #define MAX_QUESTIONS 20000
 
 /* So many questions of a statement cost as much as it does to have a large segment mapped. */
 #define FEW_QUESTIONS 8
+
+/* What is no larger a session has mapped from one transaction to the next. */
+#define SMALL_SHARE ((Size) 32 * 1024 * 1024)
 
 typedef enum Glasses
 {
@@ -121,7 +127,7 @@ grant_cache_transaction_ended(XactEvent event, void *arg)
 		case XACT_EVENT_PARALLEL_ABORT:
 		case XACT_EVENT_PREPARE:
 			/* what a session has anyway, it may have of these */
-			if (cache.all.table != NULL && cache.share.size > get_hash_memory_limit())
+			if (cache.all.table != NULL && cache.share.size > SMALL_SHARE)
 				grant_cache_drop_all();
 			break;
 		default:
@@ -210,7 +216,7 @@ grant_cache_find_all(TimestampTz clock)
 		return true;
 	if ((asked != 0 && asked != FEW_QUESTIONS) ||
 		!grant_share_attach(&cache.share, cache.member, cache.generation,
-							asked == 0 ? get_hash_memory_limit() : SIZE_MAX))
+							asked == 0 ? SMALL_SHARE : SIZE_MAX))
 		return false;
 	grant_cache_have_all(clock);
 	return true;

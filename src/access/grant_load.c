@@ -190,28 +190,66 @@ grant_load_operations(Datum array)
 	return operations;
 }
 
-/* Does that member take part?  Cuts the validity down to when, and the operations to its own. */
-static bool
-grant_load_member(Snapshot snapshot, Datum name, Validity *validity, uint8 *operations)
-{
-	Lookup		members;
-	bool		isnull;
-	bool		takes_part;
+#define ASK_MEMBERS 4
 
-	if (!lookup_open(&members, "member"))
-		return false;
-	members.snapshot = snapshot;
-	lookup_start(&members, NULL, 1, &name);
-	takes_part = lookup_next(&members) &&
-		DatumGetBool(lookup_value(&members, "takes_part", &isnull));
-	if (takes_part)
+/* A member, as far as its grants depend on it. */
+typedef struct AskedMember
+{
+	char	   *name;
+	bool		takes_part;
+	Validity	validity;
+	uint8		operations;
+} AskedMember;
+
+/* One question: tables that are open, and members that were looked up. */
+typedef struct Ask
+{
+	GrantLoad  *load;
+	Lookup		grants;
+	Lookup		protocols;
+	Lookup		members;
+	AskedMember known[ASK_MEMBERS];
+	int			nknown;
+} Ask;
+
+static void
+ask_open(Lookup *lookup, const char *table, Snapshot snapshot)
+{
+	if (!lookup_open(lookup, table))
+		elog(ERROR, "table medchain.%s is missing", table);
+	lookup->snapshot = snapshot;
+}
+
+static const AskedMember *
+ask_member(Ask *ask, Datum name)
+{
+	char	   *called = TextDatumGetCString(name);
+	AskedMember *member;
+	bool		isnull;
+
+	for (int i = 0; i < ask->nknown; i++)
+		if (strcmp(ask->known[i].name, called) == 0)
+			return &ask->known[i];
+	/* many have issued protocols for one subject: the last of them is forgotten */
+	ask->nknown = Min(ask->nknown + 1, ASK_MEMBERS);
+	member = &ask->known[ask->nknown - 1];
+	*member = (AskedMember) {called, false, VALIDITY_ALWAYS, 0};
+	lookup_start(&ask->members, NULL, 1, &name);
+	if (lookup_next(&ask->members))
 	{
-		validity_restrict(validity, lookup_value(&members, "valid", &isnull));
-		if (operations != NULL)
-			*operations &= grant_load_operations(lookup_value(&members, "capabilities", &isnull));
+		member->takes_part = DatumGetBool(lookup_value(&ask->members, "takes_part", &isnull));
+		validity_restrict(&member->validity, lookup_value(&ask->members, "valid", &isnull));
+		member->operations = grant_load_operations(lookup_value(&ask->members, "capabilities",
+																&isnull));
 	}
-	lookup_close(&members);
-	return takes_part;
+	return member;
+}
+
+static void
+validity_intersect(Validity *validity, const Validity *other)
+{
+	validity->from = Max(validity->from, other->from);
+	validity->to = Min(validity->to, other->to);
 }
 
 /*
@@ -219,33 +257,30 @@ grant_load_member(Snapshot snapshot, Datum name, Validity *validity, uint8 *oper
  * validity down.
  */
 static bool
-grant_load_protocol(Snapshot snapshot, GrantSource *source, Validity *validity)
+ask_protocol(Ask *ask, GrantSource *source, Validity *validity)
 {
-	Lookup		protocols;
 	Datum		id = UUIDPGetDatum(&source->id);
+	const AskedMember *issuer;
 	bool		isnull;
-	bool		counts;
 
-	if (!lookup_open(&protocols, "protocol"))
+	lookup_start(&ask->protocols, NULL, 1, &id);
+	if (!lookup_next(&ask->protocols))
 		return false;
-	protocols.snapshot = snapshot;
-	lookup_start(&protocols, NULL, 1, &id);
-	counts = lookup_next(&protocols);
-	if (counts)
-	{
-		(void) lookup_value(&protocols, "revoked", &isnull);
-		counts = isnull && grant_load_member(snapshot, lookup_value(&protocols, "issuer", &isnull),
-											 validity, NULL);
-		validity_restrict(validity, lookup_value(&protocols, "valid", &isnull));
-		source->version = DatumGetInt64(lookup_value(&protocols, "version", &isnull));
-	}
-	lookup_close(&protocols);
-	return counts;
+	(void) lookup_value(&ask->protocols, "revoked", &isnull);
+	if (!isnull)
+		return false;
+	issuer = ask_member(ask, lookup_value(&ask->protocols, "issuer", &isnull));
+	validity_intersect(validity, &issuer->validity);
+	validity_restrict(validity, lookup_value(&ask->protocols, "valid", &isnull));
+	source->version = DatumGetInt64(lookup_value(&ask->protocols, "version", &isnull));
+	return issuer->takes_part;
 }
 
+/* The grant that was found last. */
 static void
-grant_load_found_grant(GrantLoad *load, const Lookup *grants, Snapshot snapshot)
+ask_grant(Ask *ask)
 {
+	const Lookup *grants = &ask->grants;
 	bool		isnull;
 	bool		all_records;
 	bool		any_purpose;
@@ -254,13 +289,38 @@ grant_load_found_grant(GrantLoad *load, const Lookup *grants, Snapshot snapshot)
 	Validity	validity = VALIDITY_ALWAYS;
 	uint8		operations = grant_load_operations(lookup_value(grants, "operations", &isnull));
 	GrantSource source = {*DatumGetUUIDP(lookup_value(grants, "protocol", &isnull)), 0};
+	const AskedMember *grantee = ask_member(ask, lookup_value(grants, "grantee", &isnull));
 
+	if (!grantee->takes_part)
+		return;
 	validity_restrict(&validity, lookup_value(grants, "valid", &isnull));
-	if (grant_load_member(snapshot, lookup_value(grants, "grantee", &isnull), &validity,
-						  &operations) &&
-		grant_load_protocol(snapshot, &source, &validity))
-		grant_load_add(load, &load->head, &source, validity, operations,
+	validity_intersect(&validity, &grantee->validity);
+	operations &= grantee->operations;
+	if (ask_protocol(ask, &source, &validity))
+		grant_load_add(ask->load, &ask->load->head, &source, validity, operations,
 					   all_records ? (Datum) 0 : records, any_purpose ? (Datum) 0 : purpose);
+}
+
+static void
+ask_grants(GrantLoad *load, const Datum keys[2])
+{
+	Snapshot	snapshot = lookup_snapshot();
+	Ask			ask = {load};
+
+	ask_open(&ask.grants, "protocol_grant", snapshot);
+	lookup_start(&ask.grants, "protocol_grant_grantee", 2, keys);
+	if (lookup_next(&ask.grants))
+	{
+		ask_open(&ask.protocols, "protocol", snapshot);
+		ask_open(&ask.members, "member", snapshot);
+		do
+			ask_grant(&ask);
+		while (lookup_next(&ask.grants));
+		lookup_close(&ask.members);
+		lookup_close(&ask.protocols);
+	}
+	lookup_close(&ask.grants);
+	UnregisterSnapshot(snapshot);
 }
 
 uint32
@@ -269,32 +329,25 @@ grant_load_one(GrantLoad *load, const char *member, const char *identity, size_t
 	static SPIPlanPtr glasses = NULL;
 	Oid			types[2] = {TEXTOID, BYTEAOID};
 	Datum		keys[2];
-	bytea	   *pseudonym = palloc(VARHDRSZ + HASH_LEN);
-	Lookup		grants;
+	bytea	   *pseudonym;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "medchain question",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
 
+	pseudonym = palloc(VARHDRSZ + HASH_LEN);
 	SET_VARSIZE(pseudonym, VARHDRSZ + HASH_LEN);
 	pseudonym_of(identity, len, (uint8 *) VARDATA(pseudonym));
 	keys[0] = CStringGetTextDatum(member);
 	keys[1] = PointerGetDatum(pseudonym);
 	load->head = 0;
-	if (lookup_open(&grants, "protocol_grant"))
-	{
-		Snapshot	snapshot = lookup_snapshot();
-
-		grants.snapshot = snapshot;
-		lookup_start(&grants, "protocol_grant_grantee", 2, keys);
-		while (lookup_next(&grants))
-			grant_load_found_grant(load, &grants, snapshot);
-		lookup_close(&grants);
-		UnregisterSnapshot(snapshot);
-	}
+	ask_grants(load, keys);
 	if (load->glasses)
 		latest_query(&glasses, CURSOR_OPT_GENERIC_PLAN, false,
 					 "SELECT " GLASS_COLUMNS " FROM medchain.active_break_glass g "
 					 "WHERE g.grantee = $1 AND g.subject = $2",
 					 2, types, keys, grant_load_row_of_one, load);
-	pfree(DatumGetPointer(keys[0]));
-	pfree(pseudonym);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
 	return load->head;
 }
 

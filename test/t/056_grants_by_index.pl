@@ -7,7 +7,7 @@ use Medchain::Alliance;
 use Test::More;
 
 my $alliance = Medchain::Alliance->new(dc => 'data_center', en => 'end_node', ha => 'chain_node');
-my $granted = 2100;				# more than are always looked for by an index
+my $granted = 2100;
 
 $alliance->start('dc', conf => 'max_worker_processes = 9');
 $alliance->establish;
@@ -55,13 +55,18 @@ like(seen('EXPLAIN SELECT count(*) FROM visit'), qr/Index Cond.*granted_subjects
 unlike(seen('EXPLAIN SELECT count(*) FROM few'), qr/granted_subjects_as/, 'most rows are not');
 is(seen('SELECT count(*) FROM few'), int(2200 / 3), 'and are seen all the same');
 
+# what sessions share is made anew
+$alliance->cluster('dc')->restart;
 my $all = looked_up('SELECT count(*) FROM visit');
+my $shared = looked_up('SELECT count(*) FROM visit');
+$alliance->cluster('dc')->restart;
 my $one = looked_up('SELECT id FROM visit WHERE id = 3');
 my $page = looked_up('SELECT id FROM visit ORDER BY id LIMIT 10');
 my $prepared = looked_up('PREPARE p AS SELECT id FROM visit WHERE id = $1; EXPLAIN EXECUTE p (3); EXECUTE p (3)');
 note("protocols that were looked up: $all for all rows, $one for one, $page for ten, $prepared for one, prepared");
 cmp_ok($all, '>=', $granted, 'who reads all rows looks up all grants once');
 cmp_ok($all, '<=', 2 * $granted, 'and only those');
+is($shared, 0, 'who comes next none');
 cmp_ok($one, '<=', 5, 'one row is one subject');
 cmp_ok($page, '<=', 100, 'a page some subjects');
 cmp_ok($prepared, '<=', 5, 'a plan none');
