@@ -12,8 +12,8 @@ my $granted = 2100;
 $alliance->start('dc', conf => 'max_worker_processes = 9');
 $alliance->establish;
 $alliance->sql('dc', q{
-	CREATE TABLE visit (id int PRIMARY KEY, patient text NOT NULL, at int);
-	INSERT INTO visit SELECT i, 'P' || i, i FROM generate_series(1, 30000) i;
+	CREATE TABLE visit (id int PRIMARY KEY, patient text NOT NULL, at int, finding text);
+	INSERT INTO visit SELECT i, 'P' || i, i, repeat('x', 1500) FROM generate_series(1, 30000) i;
 	CREATE INDEX visit_patient ON visit (patient);
 	CREATE TABLE few (id int PRIMARY KEY, patient text NOT NULL);
 	INSERT INTO few SELECT i, 'P' || i FROM generate_series(1, 2200) i;
@@ -42,7 +42,8 @@ sub seen
 sub looked_up
 {
 	my ($query) = @_;
-	my $count = q{SELECT coalesce(sum(idx_tup_read), 0) FROM pg_stat_user_indexes WHERE indexrelname = 'protocol_pkey'};
+	my $count = q{SELECT coalesce(sum(idx_tup_read), 0) + (SELECT seq_tup_read FROM pg_stat_user_tables WHERE relid = 'medchain.protocol'::regclass)
+		FROM pg_stat_user_indexes WHERE indexrelname = 'protocol_pkey'};
 	my $before = $alliance->sql('dc', "SELECT pg_stat_force_next_flush(); $count");
 	seen($query);
 	# what a session has counted is there when it has ended
