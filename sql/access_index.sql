@@ -103,7 +103,8 @@ SELECT v FROM unnest(medchain_internal.granted_subjects_as('query', NULL, NULL::
     ORDER BY 1;
 SELECT v FROM unnest(medchain_internal.granted_subjects_as('query', NULL, NULL::uuid, 0)) v
     ORDER BY 1;
-SELECT cardinality(medchain_internal.granted_subjects_as('update', NULL, NULL::text, 0)) > 0 AS some,
+SELECT cardinality(medchain_internal.granted_subjects_as('update', NULL, NULL::text, 0)) > 0
+    AS some,
     medchain_internal.granted_subjects_as(NULL, NULL, NULL::text, 0) IS NULL AS none;
 \c - :superuser
 DO $$

@@ -28,7 +28,8 @@ extern double grant_cache_estimate(void);
 
 /*
  * The identities for which grant_cache_allows() says yes, in byte order, valid until the next call
- * that reads the cache, or as long as the current memory context.  Subjects of whom this database has no record are left out.
+ * that reads the cache, or as long as the current memory context.  Subjects of whom this database
+ * has no record are left out.
  */
 typedef struct GrantedSubject
 {

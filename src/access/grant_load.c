@@ -233,7 +233,10 @@ ask_member(Ask *ask, Datum name)
 	/* many have issued protocols for one subject: the last of them is forgotten */
 	ask->nknown = Min(ask->nknown + 1, ASK_MEMBERS);
 	member = &ask->known[ask->nknown - 1];
-	*member = (AskedMember) {called, false, VALIDITY_ALWAYS, 0};
+	*member = (AskedMember)
+	{
+		called, false, VALIDITY_ALWAYS, 0
+	};
 	lookup_start(&ask->members, NULL, 1, &name);
 	if (lookup_next(&ask->members))
 	{

@@ -54,8 +54,9 @@ extern void grant_table_write_image(const GrantTable *table, char *image);
 extern GrantTable *grant_table_view(MemoryContext parent, char *image);
 
 /*
- * Add a grant to the list that starts at head (0: a new list); returns the new
- * head, the same where another one says as much.  records: text[] of relations, or 0 for all; purpose: text, or 0 for any.
+ * Add a grant to the list that starts at head (0: a new list); returns the new head, the same where
+ * another one says as much.  records: text[] of relations, or 0 for all; purpose: text, or 0 for
+ * any.
  */
 extern uint32 grant_table_add(GrantTable *table, uint32 head, const GrantSource *source,
 							  Validity validity, uint8 operations, Datum records, Datum purpose);

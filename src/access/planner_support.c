@@ -135,7 +135,7 @@ support_granted(const char *operation, Node *relation, Oid element_type, Cost co
 													CStringGetTextDatum(operation), false, false),
 											relation, makeNullConst(element_type, -1, collation),
 											makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
-													  Int64GetDatum((int64) Min(cost, 1e15)), false,
+													Int64GetDatum((int64) Min(cost, 1e15)), false,
 													  FLOAT8PASSBYVAL)),
 								 collation, DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
 }

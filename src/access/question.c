@@ -49,6 +49,7 @@ static const struct
 	const char *visible;		/* NULL: not asked */
 	const char *allowed;
 }			commands[QUESTION_COMMANDS] =
+
 {
 	{
 		CMD_SELECT, ACL_SELECT_CHR, "medchain_select",
