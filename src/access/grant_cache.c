@@ -453,8 +453,10 @@ bool
 grant_cache_needs(const char *purpose)
 {
 	return grant_cache_refresh() &&
-		((grant_cache.answers.table != NULL && grant_table_needs(grant_cache.answers.table, purpose)) ||
-		 (grant_cache.all.table != NULL && grant_table_needs(grant_cache.all.table, purpose)));
+		((grant_cache.answers.table != NULL &&
+		  grant_table_needs(grant_cache.answers.table, purpose)) ||
+		 (grant_cache.all.table != NULL &&
+		  grant_table_needs(grant_cache.all.table, purpose)));
 }
 
 uint64

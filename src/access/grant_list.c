@@ -76,7 +76,8 @@ grant_cache_identified(TupleTableSlot *slot, void *arg)
 	text	   *identity = DatumGetTextPP(slot->tts_values[1]);
 	uint32	   *head = grant_table_find_pseudonym(grant_cache.all.table, pseudonym);
 
-	*grant_table_enter(grant_cache.behind, VARDATA_ANY(identity), VARSIZE_ANY_EXHDR(identity)) = *head;
+	*grant_table_enter(grant_cache.behind, VARDATA_ANY(identity),
+					   VARSIZE_ANY_EXHDR(identity)) = *head;
 	return true;
 }
 
@@ -91,12 +92,12 @@ grant_cache_identify(void)
 	Oid			types[1] = {BYTEAARRAYOID};
 	Datum		values[1];
 	uint64		generation = statement_identity_generation();
+	Size		count = (Size) grant_table_pseudonyms(grant_cache.all.table);
 	Unknown		unknown = {NULL, 0};
 
-	if (generation == grant_cache.identities || grant_table_pseudonyms(grant_cache.all.table) == 0)
+	if (generation == grant_cache.identities || count == 0)
 		return;
-	unknown.pseudonyms = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) *
-											(Size) grant_table_pseudonyms(grant_cache.all.table));
+	unknown.pseudonyms = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) * count);
 	grant_table_visit_pseudonyms(grant_cache.all.table, grant_cache_unknown, &unknown);
 	values[0] = PointerGetDatum(construct_array(unknown.pseudonyms, unknown.count, BYTEAOID, -1,
 												false, TYPALIGN_INT));
