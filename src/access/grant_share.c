@@ -124,7 +124,7 @@ share_key(ShareKey *key, const char *member)
 {
 	/* padding is compared, too */
 	memset(key, 0, sizeof(ShareKey));
-	if (shared == NULL || strlen(member) >= sizeof(key->member))
+	if (shared == NULL || setting_grant_cache_size == 0 || strlen(member) >= sizeof(key->member))
 		return false;
 	key->database = MyDatabaseId;
 	key->grants = get_relname_relid("protocol_grant", get_namespace_oid("medchain", false));
@@ -221,7 +221,7 @@ grant_share_too_many(const char *member, uint64 generation)
 	SharePlace *place;
 	bool		too_many;
 
-	if (!share_key(&key, member) || setting_grant_cache_size == 0)
+	if (!share_key(&key, member))
 		return true;
 	LWLockAcquire(lock, LW_SHARED);
 	place = share_find(&key);
