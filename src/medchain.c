@@ -9,6 +9,7 @@
 #include "access/audit_queue.h"
 #include "access/grant_share.h"
 #include "access/binding.h"
+#include "access/column_mask.h"
 #include "access/heirs.h"
 #include "access/identity.h"
 #include "access/question.h"
@@ -79,6 +80,7 @@ _PG_init(void)
 	gate_install();
 	utility_install();
 	question_install();
+	column_mask_install();
 	subject_guard_install();
 	heirs_install();
 	conceal_init();

@@ -25,6 +25,7 @@
 
 #include "access/grant_cache.h"
 #include "access/grant_cache_internal.h"
+#include "access/grant_part_read.h"
 #include "access/identity.h"
 #include "access/protection.h"
 #include "ledger/pseudonym.h"
@@ -291,16 +292,24 @@ grant_cache_evaluate(const Answer *answer, uint8 operation, const char *relation
 }
 
 /* Only where a grant is restricted to some relations is the name looked up. */
-bool
+GrantAnswer
 grant_cache_allowed(const Answer *answer, uint8 operation, Oid relation, TimestampTz clock)
 {
 	const Grant *grant = grant_cache_evaluate(answer, operation, NULL, clock);
+	const Protection *protection;
 	const char *name;
 
-	if (grant == NULL || grant->records == 0 || !OidIsValid(relation))
-		return grant != NULL;
+	if (grant == NULL)
+		return GRANT_NOTHING;
+	if (grant->records == 0 || !OidIsValid(relation))
+		return GRANT_WHOLE;
 	name = protection_relation_name(relation);
-	return name != NULL && grant_cache_evaluate(answer, operation, name, clock) != NULL;
+	if (name != NULL && grant_cache_evaluate(answer, operation, name, clock) != NULL)
+		return GRANT_WHOLE;
+	protection = name != NULL ? protection_of(relation) : NULL;
+	return protection != NULL && protection->ungranted != UNGRANTED_ALL &&
+		grant_cache_evaluate(answer, operation, protection->part, clock) != NULL ?
+		GRANT_PARTS : GRANT_NOTHING;
 }
 
 /* What is known already of a subject. */
@@ -407,14 +416,14 @@ grant_cache_find_out(const char *identity, size_t len, TimestampTz clock)
 	}
 }
 
-bool
+GrantAnswer
 grant_cache_allows(const char *identity, size_t len, uint8 operation, Oid relation)
 {
 	TimestampTz clock;
 	Answer		answer;
 
 	if (!grant_cache_refresh())
-		return false;
+		return GRANT_NOTHING;
 	clock = statement_clock();
 	answer = grant_cache_known(identity, len);
 	if (answer.table == NULL)
@@ -432,6 +441,9 @@ grant_cache_source(const char *identity, size_t len, uint8 operation, const char
 		answer = grant_cache_known(identity, len);
 	grant = answer.table != NULL ? grant_cache_evaluate(&answer, operation, relation,
 														statement_clock()) : NULL;
+	if (grant == NULL && answer.table != NULL && relation != NULL)
+		grant = grant_cache_evaluate(&answer, operation, grant_part_of(relation),
+									 statement_clock());
 	return grant ? &grant->source : NULL;
 }
 
@@ -447,6 +459,15 @@ grant_cache_estimate(void)
 	if (grant_cache.estimate < 0)
 		grant_cache.estimate = grant_load_estimate(grant_cache.member, &all);
 	return grant_cache.estimate;
+}
+
+const char *
+grant_cache_member(uint64 *generation)
+{
+	if (!grant_cache_refresh())
+		return NULL;
+	*generation = grant_cache.generation;
+	return grant_cache.member;
 }
 
 bool

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "access/grant_cache.h"
 #include "access/grant_load.h"
 #include "access/grant_share.h"
 
@@ -96,8 +97,8 @@ extern bool grant_cache_share(GrantShare *share, const char *member, uint64 gene
 extern void grant_cache_have_all(TimestampTz clock);
 extern bool grant_cache_load_all(TimestampTz clock);
 
-extern bool grant_cache_allowed(const Answer *answer, uint8 operation, Oid relation,
-								TimestampTz clock);
+extern GrantAnswer grant_cache_allowed(const Answer *answer, uint8 operation, Oid relation,
+									   TimestampTz clock);
 
 /* grant_renew.c */
 

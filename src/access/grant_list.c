@@ -31,7 +31,7 @@ grant_cache_collect(const char *identity, size_t len, uint32 head, void *arg)
 	Answer		answer = {collection->table, head};
 
 	if (grant_cache_allowed(&answer, collection->operation, collection->relation,
-							collection->clock))
+							collection->clock) != GRANT_NOTHING)
 	{
 		collection->subjects[collection->count].identity = identity;
 		collection->subjects[collection->count].len = len;

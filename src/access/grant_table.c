@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "access/grant_part_read.h"
 #include "access/grant_table_internal.h"
 
 #define RECORD_SETS_COMPARED 64
@@ -129,10 +130,19 @@ grant_table_records(GrantTable *table, Datum records)
 	for (int i = 0; i < count; i++)
 	{
 		char	   *name;
+		char	   *part;
 
 		if (nulls[i])
 			continue;
 		name = TextDatumGetCString(elements[i]);
+		/* besides all that it says, so that another part is another set */
+		part = name[0] == '{' ? grant_part_name(name) : NULL;
+		if (part != NULL)
+		{
+			heap_add(table, part, strlen(part) + 1);
+			set.count++;
+			pfree(part);
+		}
 		heap_add(table, name, strlen(name) + 1);
 		set.count++;
 		pfree(name);

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "access/grant_part_read.h"
 #include "access/protection.h"
 #include "node/lookup.h"
 #include "rows/row_table.h"
@@ -87,6 +88,7 @@ static Protection *
 protection_make(Relation relation, Oid root, const Lookup *row)
 {
 	char	   *column = lookup_text(row, "subject_column");
+	char	   *ungranted = lookup_text(row, "ungranted");
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain protection",
 												  ALLOCSET_SMALL_SIZES);
 	Protection *protection = MemoryContextAllocZero(context, sizeof(Protection));
@@ -95,7 +97,10 @@ protection_make(Relation relation, Oid root, const Lookup *row)
 	protection->relation = RelationGetRelid(relation);
 	protection->root = root;
 	protection->name = lookup_text(row, "ledger_name");
+	protection->part = grant_part_of(protection->name);
 	protection->reading = ++readings;
+	protection->ungranted = ungranted == NULL ? UNGRANTED_ALL :
+		strcmp(ungranted, "null") == 0 ? UNGRANTED_NULL : UNGRANTED_ABSENT;
 	if (column != NULL)
 	{
 		protection->subject = protection_column(relation, column);
@@ -154,6 +159,17 @@ protection_get(Relation relation)
 	const Protection *protection = protection_find(relation);
 
 	return protection != NULL && protection->subject != InvalidAttrNumber ? protection : NULL;
+}
+
+const Protection *
+protection_of(Oid relation)
+{
+	Relation	opened = RelationIdGetRelation(relation);
+	const Protection *protection = opened != NULL ? protection_get(opened) : NULL;
+
+	if (opened != NULL)
+		RelationClose(opened);
+	return protection;
 }
 
 const char *

@@ -9,6 +9,14 @@
 #include "access/attnum.h"
 #include "utils/relcache.h"
 
+/* What becomes of what is not granted, where grants of parts count (grant_part.h). */
+typedef enum Ungranted
+{
+	UNGRANTED_ALL,				/* they don't */
+	UNGRANTED_ABSENT,			/* no row for who asks for a column that is not granted */
+	UNGRANTED_NULL				/* such a column reads as null */
+} Ungranted;
+
 typedef struct Protection
 {
 	Oid			relation;		/* the table, or a partition of it */
@@ -16,6 +24,8 @@ typedef struct Protection
 	char	   *name;			/* as the ledger calls it */
 	AttrNumber	subject;		/* the relation's column with the examinee's identity */
 	bool		padded;			/* char(n), whose blanks at the end mean nothing */
+	Ungranted	ungranted;
+	char	   *part;			/* what parts of it are called in a set of records */
 	uint64		reading;		/* another one each time that it is read */
 } Protection;
 
@@ -24,6 +34,9 @@ typedef struct Protection
  * as well.  Valid until the transaction ends.
  */
 extern const Protection *protection_get(Relation relation);
+
+/* The same by its oid. */
+extern const Protection *protection_of(Oid relation);
 
 /*
  * What the ledger calls that table: as it was when the table came there, whatever it is called now;

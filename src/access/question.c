@@ -27,10 +27,15 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "access/column_mask.h"
 #include "access/protection.h"
 #include "access/question.h"
 
-#define QUESTION_COMMANDS 4
+/*
+ * Where examinees may grant parts, a second policy asks for the record and its columns, of which
+ * column_mask.c knows more.
+ */
+#define QUESTION_COMMANDS 8
 
 typedef struct Question
 {
@@ -40,11 +45,18 @@ typedef struct Question
 	RowSecurityPolicy *policies[QUESTION_COMMANDS]; /* made when they are asked for */
 } Question;
 
-/* As protection_policies() in protect.sql has them; %s: the subject, %u: the table. */
+#define PART_QUESTION(function, more) \
+	"medchain_internal." function "(%1$s, '%2$u'::pg_catalog.regclass, %3$s.*" more ")"
+
+/*
+ * The first as protection_policies() in protect.sql has them; %1$s: the subject, %2$u: the table,
+ * %3$s: the row.
+ */
 static const struct
 {
 	CmdType		command;
 	char		code;			/* RowSecurityPolicy.polcmd */
+	bool		parts;			/* only where these may be granted */
 	const char *name;
 	const char *visible;		/* NULL: not asked */
 	const char *allowed;
@@ -52,21 +64,39 @@ static const struct
 
 {
 	{
-		CMD_SELECT, ACL_SELECT_CHR, "medchain_select",
-		"medchain.may_query(%s, '%u'::pg_catalog.regclass)", NULL
+		CMD_SELECT, ACL_SELECT_CHR, false, "medchain_select",
+		"medchain.may_query(%1$s, '%2$u'::pg_catalog.regclass)", NULL
 	},
 	{
-		CMD_INSERT, ACL_INSERT_CHR, "medchain_insert", NULL,
-		"(medchain.own_member() OR medchain.may_update(%s, '%u'::pg_catalog.regclass))"
+		CMD_INSERT, ACL_INSERT_CHR, false, "medchain_insert", NULL,
+		"(medchain.own_member() OR medchain.may_update(%1$s, '%2$u'::pg_catalog.regclass))"
 	},
 	{
-		CMD_UPDATE, ACL_UPDATE_CHR, "medchain_update",
-		"medchain.may_update(%s, '%u'::pg_catalog.regclass)",
-		"medchain.may_update(%s, '%u'::pg_catalog.regclass)"
+		CMD_UPDATE, ACL_UPDATE_CHR, false, "medchain_update",
+		"medchain.may_update(%1$s, '%2$u'::pg_catalog.regclass)",
+		"medchain.may_update(%1$s, '%2$u'::pg_catalog.regclass)"
 	},
 	{
-		CMD_DELETE, ACL_DELETE_CHR, "medchain_delete",
-		"medchain.may_update(%s, '%u'::pg_catalog.regclass)", NULL
+		CMD_DELETE, ACL_DELETE_CHR, false, "medchain_delete",
+		"medchain.may_update(%1$s, '%2$u'::pg_catalog.regclass)", NULL
+	},
+	{
+		CMD_SELECT, ACL_SELECT_CHR, true, "medchain_select_parts",
+		PART_QUESTION("may_query_record", "") " AND " PART_QUESTION("columns_granted", ""), NULL
+	},
+	{
+		CMD_INSERT, ACL_INSERT_CHR, true, "medchain_insert_parts", NULL,
+		"medchain.own_member() OR " PART_QUESTION("may_update_record", ", true")
+	},
+	{
+		CMD_UPDATE, ACL_UPDATE_CHR, true, "medchain_update_parts",
+		PART_QUESTION("may_update_record", ", false") " AND "
+		PART_QUESTION("columns_granted", ""),
+		PART_QUESTION("may_update_record", ", false")
+	},
+	{
+		CMD_DELETE, ACL_DELETE_CHR, true, "medchain_delete_parts",
+		PART_QUESTION("may_update_record", ", true"), NULL
 	}
 };
 
@@ -125,9 +155,11 @@ question_subject(Relation relation, const Protection *table)
 static Expr *
 question_condition(Relation relation, const Protection *table, const char *format)
 {
+	const char *row = quote_identifier(RelationGetRelationName(relation));
+
 	return format == NULL ? NULL :
 		question_expression(relation, psprintf(format, question_subject(relation, table),
-											   table->root));
+											   table->root, row));
 }
 
 static RowSecurityPolicy *
@@ -182,8 +214,10 @@ question_policies(CmdType command, Relation relation)
 	question = question_of(relation, table);
 	for (int i = 0; i < QUESTION_COMMANDS; i++)
 	{
-		if (commands[i].command != command)
+		if (commands[i].command != command ||
+			(commands[i].parts && table->ungranted == UNGRANTED_ALL))
 			continue;
+		column_mask_needed |= commands[i].parts;
 		if (question->policies[i] == NULL)
 		{
 			MemoryContext old = MemoryContextSwitchTo(question->context);
