@@ -24,7 +24,7 @@ INSTALL_PARTS = roles ledger/ledger ledger/home alliance/state pure/pure ledger/
          rows/row_identity rows/ledger_table rows/row_verify rows/row_proof alliance/crl \
          alliance/rules alliance/await alliance/contract alliance/discipline \
          alliance/anchors alliance/rekey alliance/member alliance/examinee \
-         access/identity alliance/protocol access/binding access/access \
+         access/identity alliance/protocol access/binding access/access access/part \
          access/break_glass access/read_audit access/accounting ledger/export \
          access/protect rows/row_description rows/row_heirs rows/row_partition \
          rows/row_ddl rows/row_renew sync/apply sync/peer sync/follow sync/fetch \

@@ -97,14 +97,15 @@ SELECT count(*) FROM generate_series(1, 50) n, LATERAL (SELECT FROM k_texts t
     WHERE t.subject > 'many-' || n LIMIT 1) t;
 RESET ALL;
 \c - :superuser
-SELECT cardinality(medchain_internal.granted_subjects_as('query', NULL, NULL::date));
+SELECT cardinality(medchain_internal.granted_subjects_as('query', NULL, NULL::date, 0));
 \c - regress_a
-SELECT v FROM unnest(medchain_internal.granted_subjects_as('query', NULL, NULL::bigint)) v
+SELECT v FROM unnest(medchain_internal.granted_subjects_as('query', NULL, NULL::bigint, 0)) v
     ORDER BY 1;
-SELECT v FROM unnest(medchain_internal.granted_subjects_as('query', NULL, NULL::uuid)) v
+SELECT v FROM unnest(medchain_internal.granted_subjects_as('query', NULL, NULL::uuid, 0)) v
     ORDER BY 1;
-SELECT cardinality(medchain_internal.granted_subjects_as('update', NULL, NULL::text)) > 0 AS some,
-    medchain_internal.granted_subjects_as(NULL, NULL, NULL::text) IS NULL AS none;
+SELECT cardinality(medchain_internal.granted_subjects_as('update', NULL, NULL::text, 0)) > 0
+    AS some,
+    medchain_internal.granted_subjects_as(NULL, NULL, NULL::text, 0) IS NULL AS none;
 \c - :superuser
 DO $$
 DECLARE

@@ -268,7 +268,7 @@ CREATE TABLE test.samples AS SELECT * FROM (VALUES
     ('regrole', ARRAY['0', 'regress_caller']),
     ('interval', ARRAY['1 day']), ('xid', ARRAY['3']), ('tid', ARRAY['(0,1)']), ('oid', ARRAY['0']),
     ('oid[]', ARRAY['{0}']), ('regclass[]', ARRAY['{}', '{planted.plain,planted.parts}']),
-    ('pg_node_tree', ARRAY[NULL]),
+    ('pg_node_tree', ARRAY[NULL]), ('record', ARRAY[NULL]),
     ('medchain.member_kind', ARRAY['end_node']), ('medchain.member_kind[]', ARRAY['{end_node}']),
     ('medchain.row_table', ARRAY[NULL]), ('medchain.local_node', ARRAY[NULL])) s (type, samples);
 CREATE TABLE test.calls AS

@@ -67,6 +67,29 @@
 #define COMPAT_JUMBLE_STATE JumbleState
 #endif
 
+/* 19 hands the planner what EXPLAIN asks for. */
+#if PG_VERSION_NUM >= 190000
+#define COMPAT_PLANNER_PARAMETERS \
+	Query *parse, const char *query, int options, ParamListInfo params, struct ExplainState *explain
+#define COMPAT_PLANNER_ARGUMENTS parse, query, options, params, explain
+#else
+#define COMPAT_PLANNER_PARAMETERS \
+	Query *parse, const char *query, int options, ParamListInfo params
+#define COMPAT_PLANNER_ARGUMENTS parse, query, options, params
+#endif
+
+/* A column is of the row that another is of: 16 has outer joins in it, 18 old and new rows. */
+static inline void
+compat_var_like(Var *var, const Var *like)
+{
+#if PG_VERSION_NUM >= 160000
+	var->varnullingrels = bms_copy(like->varnullingrels);
+#endif
+#if PG_VERSION_NUM >= 180000
+	var->varreturningtype = like->varreturningtype;
+#endif
+}
+
 /* 16 added must_use_password, 17 the choice of a replication connection. */
 static inline WalReceiverConn *
 compat_walrcv_connect(const char *conninfo, const char *appname, char **err)

@@ -7,7 +7,9 @@
 #include "miscadmin.h"
 
 #include "access/audit_queue.h"
+#include "access/grant_share.h"
 #include "access/binding.h"
+#include "access/column_mask.h"
 #include "access/heirs.h"
 #include "access/identity.h"
 #include "access/question.h"
@@ -71,6 +73,7 @@ _PG_init(void)
 	row_roles_install();
 	reserve_install();
 	audit_queue_install();
+	grant_share_install();
 	read_audit_install();
 	read_copy_install();
 	read_fingerprint_install();
@@ -78,6 +81,7 @@ _PG_init(void)
 	gate_install();
 	utility_install();
 	question_install();
+	column_mask_install();
 	subject_guard_install();
 	heirs_install();
 	log_limit_install();		/* before: it is to see what others have concealed */

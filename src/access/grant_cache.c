@@ -1,209 +1,243 @@
 /*
  * grant_cache.c: what the current member may do with whose records.
  *
- * The cache belongs to one session and is thrown away whenever the generation
- * of the state has moved, and that of what its member may do; this is looked at
- * once per statement, so that a revocation binds every later one, while a statement
- * of an hour does not keep reloading under a stream of unrelated changes.
+ * Two things are kept, and both are thrown away whenever the generation of what the member may do
+ * has moved; this is looked at once per statement, so that a revocation binds every later one,
+ * while a statement of an hour does not keep reloading under a stream of changes.
  *
- * After that it is filled by need.  A statement that reads a handful of subjects
- * asks for these alone (an HMAC and an index lookup each); one that goes on asking
- * soon makes loading all grants of the member the cheaper way.  By then it has
- * spent about as much on single questions as the load costs, so that we are
- * never much worse than somebody who knew beforehand.
+ * Answers: subjects that were asked for one by one (an HMAC and some lookups by index each).  They
+ * belong to the session, and there is an end to what they may take.
+ *
+ * All grants of the member: made by the session that first asks so much that loading them costs no
+ * more, and left for the others in shared memory (grant_share.c).  A session has them for a
+ * transaction.  Where they are too many to be left there, answers have to do.
+ *
+ * What others need of it is in grant_cache.h, and what it shares with grant_renew.c and
+ * grant_list.c in grant_cache_internal.h.  What a grant says is in grant_table.c alone, whether it
+ * is enough for a question in grant_cache_evaluate(), and where it comes from in grant_load.c.
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
+#include "access/xact.h"
 #include "fmgr.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "access/grant_cache.h"
-#include "access/grant_load.h"
+#include "access/grant_cache_internal.h"
+#include "access/grant_part_read.h"
 #include "access/identity.h"
-#include "access/latest.h"
 #include "access/protection.h"
-#include "compat.h"
 #include "ledger/pseudonym.h"
 #include "node/settings.h"
 
-/* A single question costs about as much as loading so many grants. */
-#define GRANTS_PER_QUESTION 5
+/*
+ * A single question costs about as much as loading a few grants; but what is loaded is there for
+ * all sessions.
+ */
+#define GRANTS_PER_QUESTION 10
 #define MIN_QUESTIONS 16
 #define MAX_QUESTIONS 20000
 
-/* The planner's estimate is counted up to here; what is beyond is "many". */
-#define ESTIMATE_COUNTED 100000
+/* So many questions of a statement cost as much as it does to have a large segment mapped. */
+#define FEW_QUESTIONS 8
 
-typedef enum Glasses
+/* What is no larger a session has mapped from one transaction to the next. */
+#define SMALL_SHARE ((Size) 32 * 1024 * 1024)
+
+GrantCache	grant_cache = {.estimate = -1};
+
+/* ----- what is kept, and how long ----- */
+
+void
+grant_cache_drop_answers(void)
 {
-	GLASSES_UNKNOWN, GLASSES_NONE, GLASSES_SOME
-} Glasses;
+	if (grant_cache.answers.table != NULL)
+		grant_table_free(grant_cache.answers.table);
+	grant_cache.answers.table = NULL;
+}
 
-typedef struct GrantCache
+void
+grant_cache_drop_all(void)
 {
-	bool		checked;		/* the rest means something */
-	uint64		run;			/* last statement that checked */
-	uint64		generation;		/* what is in here was read behind it */
-	uint64		identities;		/* the generation of identities, the same */
-	char	   *member;			/* NULL: nobody is acting, nothing is allowed */
-
-	GrantTable *table;			/* NULL: nothing asked yet */
-	bool		complete;		/* holds all grants of the member */
-	int64		questions;		/* left, until all grants are loaded */
-	Glasses		glasses;		/* has the member broken any, for now? */
-	TimestampTz judged;			/* clock by which withdrawals were counted last */
-	TimestampTz horizon;		/* when to do so again */
-
-	double		estimate;		/* subjects, -1: not known */
-	uint64		withdrawals;
-	int			watchers;
-	int64		loads;			/* how often it was begun anew */
-} GrantCache;
-
-static GrantCache cache = {.estimate = -1};
-
-/* Hardly anybody ever breaks the glass, so that is asked once. */
-static bool
-grant_cache_has_glasses(const char *member, TimestampTz clock)
-{
-	if (cache.glasses == GLASSES_UNKNOWN)
-		cache.glasses = grant_load_has_glasses(member, clock) ? GLASSES_SOME : GLASSES_NONE;
-	return cache.glasses == GLASSES_SOME;
+	if (grant_cache.behind != NULL)
+		grant_table_free(grant_cache.behind);
+	grant_cache.behind = NULL;
+	if (grant_cache.all.table != NULL)
+		grant_share_detach(&grant_cache.share);
+	grant_cache.all.table = NULL;
 }
 
 static void
-grant_cache_load(GrantLoad *load, const char *member)
+grant_cache_transaction_ended(XactEvent event, void *arg)
 {
-	load->glasses = grant_cache_has_glasses(member, load->clock);
-	grant_load_all(load, member);
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+		case XACT_EVENT_PREPARE:
+			/* what a session has anyway, it may have of these */
+			if (grant_cache.all.table != NULL && grant_cache.share.size > SMALL_SHARE)
+				grant_cache_drop_all();
+			break;
+		default:
+			break;
+	}
+}
+
+/* Hardly anybody ever breaks the glass, so that is asked once. */
+bool
+grant_cache_has_glasses(const char *member, TimestampTz clock)
+{
+	if (grant_cache.glasses == GLASSES_UNKNOWN)
+		grant_cache.glasses = grant_load_has_glasses(member, clock) ? GLASSES_SOME : GLASSES_NONE;
+	return grant_cache.glasses == GLASSES_SOME;
 }
 
 /* Returns the head of the subject's list. */
-static uint32
+uint32
 grant_cache_ask(GrantLoad *load, const char *member, const char *identity, size_t len)
 {
 	load->glasses = grant_cache_has_glasses(member, load->clock);
 	return grant_load_one(load, member, identity, len);
 }
 
-static void
-grant_cache_counted(TupleTableSlot *slot, void *arg)
+/* The head of a subject's list, where it stands under its identity or its pseudonym. */
+uint32
+grant_cache_head_in(GrantTable *table, const char *identity, size_t len)
 {
-	*(int64 *) arg = DatumGetInt64(slot->tts_values[0]);
-}
+	uint32	   *found = grant_table_find(table, identity, len);
+	uint8		pseudonym[HASH_LEN];
 
-/* Comparison of the old table with the new one, for those who watch. */
-typedef struct Comparison
-{
-	GrantTable *old_table;
-	GrantLoad  *load;
-	const char *member;
-	bool		complete;
-	bool		lost;
-} Comparison;
-
-static void
-grant_cache_compare_subject(const char *identity, size_t len, uint32 head, void *arg)
-{
-	Comparison *comparison = (Comparison *) arg;
-	GrantTable *table = comparison->load->table;
-	uint32	   *found;
-	uint32		new_head;
-
-	if (head == 0)
-		return;
-	if (!comparison->complete)
+	if (found == NULL && grant_table_pseudonyms(table) > 0)
 	{
-		new_head = grant_cache_ask(comparison->load, comparison->member, identity, len);
-		*grant_table_enter(table, identity, len) = new_head;
+		pseudonym_of(identity, len, pseudonym);
+		found = grant_table_find_pseudonym(table, pseudonym);
 	}
-	else
-	{
-		found = grant_table_find(table, identity, len);
-		new_head = found ? *found : 0;
-	}
-	if (!grant_table_includes(table, new_head, comparison->old_table, head,
-							  comparison->load->clock))
-		comparison->lost = true;
+	return found ? *found : 0;
 }
 
-static void
-grant_cache_install(GrantLoad *load, bool complete)
+/* ----- all of them ----- */
+
+/* Load them, and leave them to all sessions; false: they are too many. */
+static bool
+grant_cache_make_share(GrantShare *share, const char *member, TimestampTz clock)
 {
-	GrantTable *old = cache.table;
+	GrantLoad	load = {NULL, clock, DT_NOEND};
+	GrantsAsOf	as_of = {statement_member_generation(member), statement_identity_generation()};
+	bool		left;
 
-	grant_table_keep(load->table, TopMemoryContext);
-	cache.table = load->table;
-	cache.complete = complete;
-	cache.judged = load->clock;
-	cache.horizon = load->horizon;
-	cache.identities = load->identities;
-	if (complete)
-		cache.estimate = (double) (grant_table_identities(load->table) +
-								   grant_table_pseudonyms(load->table));
-	if (old)
-		grant_table_free(old);
+	/* an error in between takes the table away */
+	load.table = grant_table_create(CurrentMemoryContext);
+	load.glasses = grant_cache_has_glasses(member, clock);
+	left = grant_load_all(&load, member, 2 * grant_share_room());
+	left = grant_share_leave(share, member, &as_of, left ? load.table : NULL);
+	grant_table_free(load.table);
+	return left;
 }
 
-static void
+/* All grants of a member as of a generation, or later; false: they are too many. */
+bool
+grant_cache_share(GrantShare *share, const char *member, uint64 generation, TimestampTz clock)
+{
+	bool		found;
+
+	if (grant_share_attach(share, member, generation, SIZE_MAX))
+		return true;
+	if (grant_share_too_many(member, generation))
+		return false;
+	grant_share_lock(member);
+	/* whom we have waited for has done it */
+	found = grant_share_attach(share, member, generation, SIZE_MAX) ||
+		(!grant_share_too_many(member, generation) &&
+		 grant_cache_make_share(share, member, clock));
+	grant_share_unlock(member);
+	return found;
+}
+
+/* From here on we have them. */
+void
+grant_cache_have_all(TimestampTz clock)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(grant_cache_transaction_ended, NULL);
+	registered = true;
+	grant_cache.all.table = grant_cache.share.table;
+	grant_cache.all.judged = clock;
+	grant_cache.all.horizon = 0;
+	grant_cache.identities = grant_cache.share.as_of.identities;
+	grant_cache.estimate = (double) grant_table_identities(grant_cache.all.table);
+}
+
+/* If another session has left them there, and this statement's questions are worth it. */
+static bool
+grant_cache_find_all(TimestampTz clock)
+{
+	int64		asked = grant_cache.asked++;
+
+	if (grant_cache.all.table != NULL)
+		return true;
+	if ((asked != 0 && asked != FEW_QUESTIONS) ||
+		!grant_share_attach(&grant_cache.share, grant_cache.member, grant_cache.generation,
+							asked == 0 ? SMALL_SHARE : SIZE_MAX))
+		return false;
+	grant_cache_have_all(clock);
+	return true;
+}
+
+bool
 grant_cache_load_all(TimestampTz clock)
 {
-	GrantLoad	load = {NULL, clock, DT_NOEND, 0, 0};
-
-	/* reparented when it is complete, so that an error in between takes it away */
-	load.table = grant_table_create(CurrentMemoryContext);
-	grant_cache_load(&load, cache.member);
-	grant_cache_install(&load, true);
+	if (grant_cache.all.table != NULL)
+		return true;
+	if (!grant_cache_share(&grant_cache.share, grant_cache.member, grant_cache.generation, clock))
+		return false;
+	grant_cache_have_all(clock);
+	return true;
 }
+
+/* ----- is it still true? ----- */
 
 /* The state has changed, or who is acting: start anew. */
 static void
 grant_cache_replace(const char *member, uint64 generation, TimestampTz clock)
 {
-	bool		same_member = (cache.checked && cache.member && member &&
-							   strcmp(cache.member, member) == 0);
+	bool		same_member = (grant_cache.checked && grant_cache.member && member &&
+							   strcmp(grant_cache.member, member) == 0);
 	char	   *name;
 
-	cache.loads++;
-	cache.glasses = GLASSES_UNKNOWN;
-	if (cache.watchers > 0 && cache.table != NULL && same_member)
+	grant_cache.loads++;
+	grant_cache.glasses = GLASSES_UNKNOWN;
+	if (grant_cache.watchers > 0 && same_member)
 	{
-		GrantLoad	load = {NULL, clock, DT_NOEND, 0, 0};
-		Comparison	comparison = {cache.table, &load, member, cache.complete, false};
+		bool		lost = grant_cache_renew_answers(member, clock);
 
-		load.table = grant_table_create(CurrentMemoryContext);
-		if (cache.complete)
-			grant_cache_load(&load, member);
-		grant_table_visit(cache.table, grant_cache_compare_subject, &comparison);
-		if (comparison.lost || grant_table_ran_out(cache.table, cache.judged, clock))
-			cache.withdrawals++;
-		grant_cache_install(&load, cache.complete);
-		cache.generation = generation;
+		lost |= grant_cache_renew_all(member, generation, clock);
+		grant_cache.withdrawals += lost;
+		grant_cache.generation = generation;
 		return;
 	}
 
 	name = member ? MemoryContextStrdup(TopMemoryContext, member) : NULL;
-	if (cache.table != NULL)
-	{
-		grant_table_free(cache.table);
-		cache.table = NULL;
-		cache.withdrawals++;
-	}
-	if (cache.member)
-		pfree(cache.member);
+	if (grant_cache.answers.table != NULL || grant_cache.all.table != NULL)
+		grant_cache.withdrawals++;
+	grant_cache_drop_answers();
+	grant_cache_drop_all();
+	if (grant_cache.member)
+		pfree(grant_cache.member);
 	if (!same_member)
-		cache.estimate = -1;
-	cache.member = name;
-	cache.complete = false;
-	cache.generation = generation;
-	cache.checked = true;
+		grant_cache.estimate = -1;
+	grant_cache.member = name;
+	grant_cache.generation = generation;
+	grant_cache.checked = true;
 }
 
 /* Once per statement: is the cache still true?  False if nobody is acting. */
-static bool
+bool
 grant_cache_refresh(void)
 {
 	uint64		run = statement_run();
@@ -212,39 +246,45 @@ grant_cache_refresh(void)
 	const char *member;
 
 	/* an outer statement that goes on was checked before the inner one that checked last */
-	if (run != 0 && run <= cache.run && cache.checked)
-		return cache.member != NULL;
+	if (run != 0 && run <= grant_cache.run && grant_cache.checked)
+		return grant_cache.member != NULL;
 
+	grant_cache.asked = 0;
 	clock = statement_clock();
 	member = identity_member_name();
 	generation = member != NULL ? statement_member_generation(member) : 0;
-	if (!cache.checked || generation != cache.generation ||
-		(member == NULL) != (cache.member == NULL) ||
-		(member != NULL && strcmp(member, cache.member) != 0))
+	if (!grant_cache.checked || generation != grant_cache.generation ||
+		(member == NULL) != (grant_cache.member == NULL) ||
+		(member != NULL && strcmp(member, grant_cache.member) != 0))
 		grant_cache_replace(member, generation, clock);
-	else if (cache.table != NULL && clock >= cache.horizon)
+	else
 	{
-		if (grant_table_ran_out(cache.table, cache.judged, clock))
-			cache.withdrawals++;
-		cache.judged = clock;
-		cache.horizon = grant_table_horizon(cache.table, clock);
+		grant_cache.withdrawals += grant_cache_ran_out(&grant_cache.answers, clock);
+		/* for nobody else is it worth a look at all of them */
+		if (grant_cache.watchers > 0)
+			grant_cache.withdrawals += grant_cache_ran_out(&grant_cache.all, clock);
 	}
 	if (run != 0)
-		cache.run = run;
-	return cache.member != NULL;
+		grant_cache.run = run;
+	return grant_cache.member != NULL;
 }
+
+/* ----- questions ----- */
 
 /* A grant that allows it; relation NULL: with any record. */
 static const Grant *
-grant_cache_evaluate(uint32 head, uint8 operation, const char *relation, TimestampTz clock)
+grant_cache_evaluate(const Answer *answer, uint8 operation, const char *relation,
+					 TimestampTz clock)
 {
-	for (uint32 i = head; i != 0;)
+	const GrantTable *table = answer->table;
+
+	for (uint32 i = answer->head; i != 0;)
 	{
-		const Grant *grant = grant_table_grant(cache.table, i);
+		const Grant *grant = grant_table_grant(table, i);
 
 		if ((grant->operations & operation) != 0 && validity_contains(&grant->validity, clock) &&
-			grant_table_serves(cache.table, grant, setting_purpose) &&
-			grant_table_covers(cache.table, grant, relation))
+			grant_table_serves(table, grant, setting_purpose) &&
+			grant_table_covers(table, grant, relation))
 			return grant;
 		i = grant->next;
 	}
@@ -252,242 +292,199 @@ grant_cache_evaluate(uint32 head, uint8 operation, const char *relation, Timesta
 }
 
 /* Only where a grant is restricted to some relations is the name looked up. */
-static bool
-grant_cache_allowed(uint32 head, uint8 operation, Oid relation, TimestampTz clock)
+GrantAnswer
+grant_cache_allowed(const Answer *answer, uint8 operation, Oid relation, TimestampTz clock)
 {
-	const Grant *grant = grant_cache_evaluate(head, operation, NULL, clock);
+	const Grant *grant = grant_cache_evaluate(answer, operation, NULL, clock);
+	const Protection *protection;
 	const char *name;
 
-	if (grant == NULL || grant->records == 0 || !OidIsValid(relation))
-		return grant != NULL;
+	if (grant == NULL)
+		return GRANT_NOTHING;
+	if (grant->records == 0 || !OidIsValid(relation))
+		return GRANT_WHOLE;
 	name = protection_relation_name(relation);
-	return name != NULL && grant_cache_evaluate(head, operation, name, clock) != NULL;
+	if (name != NULL && grant_cache_evaluate(answer, operation, name, clock) != NULL)
+		return GRANT_WHOLE;
+	protection = name != NULL ? protection_of(relation) : NULL;
+	return protection != NULL && protection->ungranted != UNGRANTED_ALL &&
+		grant_cache_evaluate(answer, operation, protection->part, clock) != NULL ?
+		GRANT_PARTS : GRANT_NOTHING;
 }
 
-/* The cache does not know this subject: find out.  Returns the head of its grants. */
-static uint32
-grant_cache_miss(const char *identity, size_t len, TimestampTz clock)
+/* What is known already of a subject. */
+static Answer
+grant_cache_known(const char *identity, size_t len)
 {
-	uint32		head = 0;
+	uint32	   *found;
 
-	if (!cache.complete)
+	if (grant_cache.all.table != NULL)
 	{
-		GrantLoad	load = {cache.table, clock, cache.horizon, 0, 0};
-
-		if (cache.table == NULL)
-		{
-			load.table = grant_table_create(CurrentMemoryContext);
-			load.horizon = DT_NOEND;
-			grant_cache_install(&load, false);
-			cache.questions = Min(MAX_QUESTIONS, Max(MIN_QUESTIONS,
-													 (int64) (grant_cache_estimate() /
-															  GRANTS_PER_QUESTION)));
-		}
-		if (cache.questions-- > 0)
-		{
-			head = grant_cache_ask(&load, cache.member, identity, len);
-			cache.horizon = load.horizon;
-			*grant_table_enter(cache.table, identity, len) = head;
-			return head;
-		}
-		grant_cache_load_all(clock);
-		{
-			uint32	   *found = grant_table_find(cache.table, identity, len);
-
-			if (found)
-				return *found;
-		}
+		found = grant_table_find(grant_cache.all.table, identity, len);
+		if (found == NULL && grant_cache.behind != NULL)
+			found = grant_table_find(grant_cache.behind, identity, len);
+		if (found != NULL)
+			return answer_of(grant_cache.all.table, *found);
 	}
-
-	/* granted under a pseudonym that no record here has had so far? */
-	if (grant_table_pseudonyms(cache.table) > 0)
+	else if (grant_cache.answers.table != NULL)
 	{
-		uint8		pseudonym[HASH_LEN];
-		uint32	   *found;
-
-		pseudonym_of(identity, len, pseudonym);
-		found = grant_table_find_pseudonym(cache.table, pseudonym);
-		if (found)
-			head = *found;
-		*grant_table_enter(cache.table, identity, len) = head;
+		found = grant_table_find(grant_cache.answers.table, identity, len);
+		if (found != NULL)
+			return answer_of(grant_cache.answers.table, *found);
 	}
-	return head;
+	return answer_of(NULL, 0);
 }
 
-bool
+/* A table of the session's own takes no more than PostgreSQL gives a hash table. */
+static bool
+grant_cache_is_full(const GrantTable *table)
+{
+	return grant_table_memory(table) > get_hash_memory_limit();
+}
+
+/* Of all that is granted: is it under a pseudonym that no record here has had so far? */
+static Answer
+grant_cache_look_behind(const char *identity, size_t len)
+{
+	Answer		answer = {grant_cache.all.table, 0};
+
+	if (grant_table_pseudonyms(grant_cache.all.table) == 0)
+		return answer;
+	answer.head = grant_cache_head_in(grant_cache.all.table, identity, len);
+	if (grant_cache.behind != NULL && grant_cache.watchers == 0 &&
+		grant_cache_is_full(grant_cache.behind))
+	{
+		grant_table_free(grant_cache.behind);
+		grant_cache.behind = NULL;
+		grant_cache.identities = grant_cache.share.as_of.identities;
+	}
+	if (grant_cache.behind == NULL)
+		grant_cache.behind = grant_table_create(TopMemoryContext);
+	*grant_table_enter(grant_cache.behind, identity, len) = answer.head;
+	return answer;
+}
+
+/* Ask for one subject, and keep the answer. */
+static Answer
+grant_cache_look_up(const char *identity, size_t len, TimestampTz clock)
+{
+	GrantLoad	load = {NULL, clock, DT_NOEND};
+	uint32		head;
+
+	if (grant_cache.answers.table != NULL && grant_cache.watchers == 0 &&
+		grant_cache_is_full(grant_cache.answers.table))
+		grant_cache_drop_answers();
+	if (grant_cache.answers.table == NULL)
+		grant_cache.answers = kept_of(grant_table_create(TopMemoryContext), clock, DT_NOEND);
+	load.table = grant_cache.answers.table;
+	if (grant_cache.answers.horizon != 0)
+		load.horizon = grant_cache.answers.horizon;
+	head = grant_cache_ask(&load, grant_cache.member, identity, len);
+	grant_cache.answers.horizon = load.horizon;
+	*grant_table_enter(grant_cache.answers.table, identity, len) = head;
+	return answer_of(grant_cache.answers.table, head);
+}
+
+/* How many answers cost as much as all grants of the member. */
+static int64
+grant_cache_questions(void)
+{
+	return Min(MAX_QUESTIONS, Max(MIN_QUESTIONS,
+								  (int64) (grant_cache_estimate() / GRANTS_PER_QUESTION)));
+}
+
+/* Nothing is known of this subject: find out. */
+static Answer
+grant_cache_find_out(const char *identity, size_t len, TimestampTz clock)
+{
+	if (!grant_cache_find_all(clock))
+	{
+		if (grant_cache.answers.table == NULL)
+			grant_cache.questions = grant_cache_questions();
+		if (grant_cache.questions-- > 0)
+			return grant_cache_look_up(identity, len, clock);
+		if (!grant_cache_load_all(clock))
+		{
+			grant_cache.questions = MAX_QUESTIONS;
+			return grant_cache_look_up(identity, len, clock);
+		}
+	}
+	{
+		Answer		answer = grant_cache_known(identity, len);
+
+		return answer.table != NULL ? answer : grant_cache_look_behind(identity, len);
+	}
+}
+
+GrantAnswer
 grant_cache_allows(const char *identity, size_t len, uint8 operation, Oid relation)
 {
 	TimestampTz clock;
-	uint32	   *found;
+	Answer		answer;
 
 	if (!grant_cache_refresh())
-		return false;
+		return GRANT_NOTHING;
 	clock = statement_clock();
-	found = cache.table ? grant_table_find(cache.table, identity, len) : NULL;
-	return grant_cache_allowed(found ? *found : grant_cache_miss(identity, len, clock),
-							   operation, relation, clock);
+	answer = grant_cache_known(identity, len);
+	if (answer.table == NULL)
+		answer = grant_cache_find_out(identity, len, clock);
+	return grant_cache_allowed(&answer, operation, relation, clock);
 }
 
 const GrantSource *
 grant_cache_source(const char *identity, size_t len, uint8 operation, const char *relation)
 {
-	uint32	   *found = cache.member != NULL && cache.table != NULL ?
-	grant_table_find(cache.table, identity, len) : NULL;
-	const Grant *grant = found ? grant_cache_evaluate(*found, operation, relation,
-													  statement_clock()) : NULL;
+	Answer		answer = {NULL, 0};
+	const Grant *grant;
 
+	if (grant_cache.member != NULL)
+		answer = grant_cache_known(identity, len);
+	grant = answer.table != NULL ? grant_cache_evaluate(&answer, operation, relation,
+														statement_clock()) : NULL;
+	if (grant == NULL && answer.table != NULL && relation != NULL)
+		grant = grant_cache_evaluate(&answer, operation, grant_part_of(relation),
+									 statement_clock());
 	return grant ? &grant->source : NULL;
 }
 
 double
 grant_cache_estimate(void)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1];
-	int64		count = 0;
+	double		all;
 
 	if (!grant_cache_refresh())
 		return 0;
-	if (cache.estimate >= 0)
-		return cache.estimate;
-
-	values[0] = CStringGetTextDatum(cache.member);
-	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
-				 "SELECT count(*) FROM (SELECT FROM medchain.protocol_grant WHERE grantee = $1 "
-				 "LIMIT "
-				 CppAsString2(ESTIMATE_COUNTED) ") g",
-				 1, types, values, grant_cache_counted, &count);
-	cache.estimate = (double) count;
-	return cache.estimate;
+	if (grant_cache.estimate < 0)
+		grant_cache.estimate = grant_share_subjects(grant_cache.member);
+	if (grant_cache.estimate < 0)
+		grant_cache.estimate = grant_load_estimate(grant_cache.member, &all);
+	return grant_cache.estimate;
 }
 
-/* The subjects a call to grant_cache_subjects() collects. */
-typedef struct Collection
+const char *
+grant_cache_member(uint64 *generation)
 {
-	uint8		operation;
-	Oid			relation;
-	TimestampTz clock;
-	GrantedSubject *subjects;
-	int64		count;
-} Collection;
-
-static void
-grant_cache_collect(const char *identity, size_t len, uint32 head, void *arg)
-{
-	Collection *collection = (Collection *) arg;
-
-	if (grant_cache_allowed(head, collection->operation, collection->relation,
-							collection->clock))
-	{
-		collection->subjects[collection->count].identity = identity;
-		collection->subjects[collection->count].len = len;
-		collection->count++;
-	}
-}
-
-static int
-grant_cache_compare(const void *a, const void *b)
-{
-	const GrantedSubject *left = (const GrantedSubject *) a;
-	const GrantedSubject *right = (const GrantedSubject *) b;
-	int			order = memcmp(left->identity, right->identity, Min(left->len, right->len));
-
-	if (order != 0)
-		return order;
-	return left->len < right->len ? -1 : left->len > right->len;
-}
-
-/* ----- who is behind a pseudonym ----- */
-
-typedef struct Unknown
-{
-	Datum	   *pseudonyms;
-	int			count;
-} Unknown;
-
-static void
-grant_cache_unknown(const uint8 pseudonym[HASH_LEN], uint32 head, void *arg)
-{
-	Unknown    *unknown = (Unknown *) arg;
-	bytea	   *copy = palloc(VARHDRSZ + HASH_LEN);
-
-	SET_VARSIZE(copy, VARHDRSZ + HASH_LEN);
-	memcpy(VARDATA(copy), pseudonym, HASH_LEN);
-	unknown->pseudonyms[unknown->count++] = PointerGetDatum(copy);
-}
-
-static void
-grant_cache_identified(TupleTableSlot *slot, void *arg)
-{
-	const uint8 *pseudonym = (uint8 *) VARDATA_ANY(DatumGetByteaPP(slot->tts_values[0]));
-	text	   *identity = DatumGetTextPP(slot->tts_values[1]);
-	uint32		head = *grant_table_find_pseudonym(cache.table, pseudonym);
-
-	*grant_table_enter(cache.table, VARDATA_ANY(identity), VARSIZE_ANY_EXHDR(identity)) = head;
-	grant_table_forget_pseudonym(cache.table, pseudonym);
-}
-
-/*
- * Identities come with records, and change no grant: whose grants were here under a pseudonym only
- * is known by now, maybe.
- */
-static void
-grant_cache_identify(void)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {BYTEAARRAYOID};
-	Datum		values[1];
-	uint64		generation = statement_identity_generation();
-	Unknown		unknown = {NULL, 0};
-
-	if (generation == cache.identities || grant_table_pseudonyms(cache.table) == 0)
-		return;
-	unknown.pseudonyms = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) *
-												(Size) grant_table_pseudonyms(cache.table));
-	grant_table_visit_pseudonyms(cache.table, grant_cache_unknown, &unknown);
-	values[0] = PointerGetDatum(construct_array(unknown.pseudonyms, unknown.count, BYTEAOID, -1,
-												false, TYPALIGN_INT));
-	latest_query(&plan, CURSOR_OPT_CUSTOM_PLAN,
-				 "SELECT s.pseudonym, s.identity FROM medchain.subject_identity s "
-				 "WHERE s.pseudonym = ANY ($1)",
-				 1, types, values, grant_cache_identified, NULL);
-	cache.identities = generation;
-}
-
-GrantedSubject *
-grant_cache_subjects(uint8 operation, Oid relation, int64 *count)
-{
-	Collection	collection = {operation, relation};
-
-	*count = 0;
 	if (!grant_cache_refresh())
 		return NULL;
-	collection.clock = statement_clock();
-	if (cache.table == NULL || !cache.complete)
-		grant_cache_load_all(collection.clock);
-	grant_cache_identify();
-	collection.subjects = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(GrantedSubject) *
-												 (Size) Max(grant_table_identities(cache.table),
-															1));
-	grant_table_visit(cache.table, grant_cache_collect, &collection);
-	qsort(collection.subjects, (size_t) collection.count, sizeof(GrantedSubject),
-		  grant_cache_compare);
-	*count = collection.count;
-	return collection.subjects;
+	*generation = grant_cache.generation;
+	return grant_cache.member;
 }
 
 bool
 grant_cache_needs(const char *purpose)
 {
-	return grant_cache_refresh() && cache.table != NULL && grant_table_needs(cache.table, purpose);
+	return grant_cache_refresh() &&
+		((grant_cache.answers.table != NULL &&
+		  grant_table_needs(grant_cache.answers.table, purpose)) ||
+		 (grant_cache.all.table != NULL &&
+		  grant_table_needs(grant_cache.all.table, purpose)));
 }
 
 uint64
 grant_cache_withdrawals(void)
 {
 	(void) grant_cache_refresh();
-	return cache.withdrawals;
+	return grant_cache.withdrawals;
 }
 
 PG_FUNCTION_INFO_V1(medchain_grant_cache_loads);
@@ -496,17 +493,17 @@ PG_FUNCTION_INFO_V1(medchain_grant_cache_loads);
 Datum
 medchain_grant_cache_loads(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(cache.loads);
+	PG_RETURN_INT64(grant_cache.loads);
 }
 
 void
 grant_cache_watch(void)
 {
-	cache.watchers++;
+	grant_cache.watchers++;
 }
 
 void
 grant_cache_unwatch(void)
 {
-	cache.watchers--;
+	grant_cache.watchers--;
 }

@@ -5,102 +5,24 @@
  * entry of the hash is 32 bytes, with the first 16 bytes of the identity inside:
  * most questions are answered out of one cache line, refusals always (the stored
  * hash tells), and grants lie in one array.
+ *
+ * Nothing in a table points: what is longer lies in one heap of bytes, and is named by its place
+ * there.  So a table that is complete can be written down as an image, which other sessions have in
+ * their memory at other addresses (grant_share.c), and look into as if it were their own.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "access/grant_table.h"
+#include "access/grant_part_read.h"
+#include "access/grant_table_internal.h"
 
-#define SUBJECT_INLINE 16
 #define RECORD_SETS_COMPARED 64
 #define PURPOSES_COMPARED 64
-
-/* The bytes of an identity or pseudonym: inside, or behind a pointer if they are more than fit. */
-typedef struct SubjectKey
-{
-	uint32		len;
-	char		bytes[SUBJECT_INLINE];
-} SubjectKey;
-
-typedef struct SubjectEntry
-{
-	uint32		hash;
-	uint32		head;			/* first grant */
-	SubjectKey	key;
-	char		status;
-} SubjectEntry;
-
-static inline const char *
-subject_bytes(const SubjectKey *key)
-{
-	const char *outside;
-
-	if (key->len <= SUBJECT_INLINE)
-		return key->bytes;
-	memcpy(&outside, key->bytes, sizeof(outside));
-	return outside;
-}
-
-static inline SubjectKey
-subject_key(const char *bytes, size_t len)
-{
-	SubjectKey	key;
-
-	key.len = (uint32) len;
-	if (len <= SUBJECT_INLINE)
-		memcpy(key.bytes, bytes, len);
-	else
-		memcpy(key.bytes, &bytes, sizeof(bytes));
-	return key;
-}
-
-static inline uint32
-subject_hash_key(const SubjectKey *key)
-{
-	return hash_bytes((const unsigned char *) subject_bytes(key), (int) key->len);
-}
-
-#define SH_PREFIX subjects
-#define SH_ELEMENT_TYPE SubjectEntry
-#define SH_KEY_TYPE SubjectKey
-#define SH_KEY key
-#define SH_HASH_KEY(tb, key) subject_hash_key(&(key))
-#define SH_EQUAL(tb, a, b) \
-	((a).len == (b).len && memcmp(subject_bytes(&(a)), subject_bytes(&(b)), (a).len) == 0)
-#define SH_STORE_HASH
-#define SH_GET_HASH(tb, a) ((a)->hash)
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
-/* The relations a grant is restricted to, as the protocol names them. */
-typedef struct RecordSet
-{
-	int			count;
-	char	  **relations;
-} RecordSet;
-
-struct GrantTable
-{
-	MemoryContext context;
-	subjects_hash *identities;
-	subjects_hash *pseudonyms;
-	Grant	   *grants;			/* [0] is not used */
-	uint32		ngrants;
-	uint32		max_grants;
-	RecordSet  *records;		/* [0] is not used */
-	uint32		nrecords;
-	uint32		max_records;
-	char	  **purposes;		/* [0] is not used */
-	uint32		npurposes;
-	uint32		max_purposes;
-};
+#define GRANTS_COMPARED 8
 
 GrantTable *
 grant_table_create(MemoryContext parent)
@@ -110,15 +32,19 @@ grant_table_create(MemoryContext parent)
 	GrantTable *table = MemoryContextAllocZero(context, sizeof(GrantTable));
 
 	table->context = context;
-	table->identities = subjects_create(context, 64, NULL);
-	table->pseudonyms = subjects_create(context, 4, NULL);
+	table->identities = subjects_create(context, 64, table);
+	table->pseudonyms = subjects_create(context, 4, table);
 	table->max_grants = 64;
-	table->grants = MemoryContextAlloc(context, table->max_grants * sizeof(Grant));
+	table->grants = MemoryContextAllocZero(context, table->max_grants * sizeof(Grant));
 	table->ngrants = 1;
 	table->max_records = 4;
-	table->records = MemoryContextAlloc(context, table->max_records * sizeof(RecordSet));
+	table->records = MemoryContextAllocZero(context, table->max_records * sizeof(RecordSet));
 	table->nrecords = 1;
+	table->max_purposes = 4;
+	table->purposes = MemoryContextAllocZero(context, table->max_purposes * sizeof(uint64));
 	table->npurposes = 1;
+	table->heap_max = 1024;
+	table->heap = MemoryContextAlloc(context, table->heap_max);
 	return table;
 }
 
@@ -134,29 +60,59 @@ grant_table_free(GrantTable *table)
 	MemoryContextDelete(table->context);
 }
 
+Size
+grant_table_memory(const GrantTable *table)
+{
+	return MemoryContextMemAllocated(table->context, false);
+}
+
+/* ----- the heap ----- */
+
+static void
+heap_reserve(GrantTable *table, uint64 len)
+{
+	if (table->heap_len + len <= table->heap_max)
+		return;
+	while (table->heap_len + len > table->heap_max)
+		table->heap_max *= 2;
+	table->heap = repalloc_huge(table->heap, table->heap_max);
+}
+
+/* Where it is now. */
+static uint64
+heap_add(GrantTable *table, const char *bytes, uint64 len)
+{
+	uint64		place = table->heap_len;
+
+	heap_reserve(table, len);
+	memcpy(table->heap + place, bytes, len);
+	table->heap_len += len;
+	return place;
+}
+
+/* ----- grants ----- */
+
 /*
  * The same relations in the same order?  (Another order is another set, which costs memory only.)
  */
 static bool
-record_set_equal(const RecordSet *a, const RecordSet *b)
+record_set_equal(const GrantTable *table, const RecordSet *set, const GrantTable *other_table,
+				 const RecordSet *other)
 {
-	if (a->count != b->count)
-		return false;
-	for (int i = 0; i < a->count; i++)
-	{
-		if (strcmp(a->relations[i], b->relations[i]) != 0)
-			return false;
-	}
-	return true;
+	return set->count == other->count && set->len == other->len &&
+		memcmp(table->heap + set->place, other_table->heap + other->place, set->len) == 0;
 }
 
 static bool
-record_set_contains(const RecordSet *set, const char *relation)
+record_set_contains(const GrantTable *table, const RecordSet *set, const char *relation)
 {
-	for (int i = 0; i < set->count; i++)
+	const char *name = table->heap + set->place;
+
+	for (uint32 i = 0; i < set->count; i++)
 	{
-		if (strcmp(set->relations[i], relation) == 0)
+		if (strcmp(name, relation) == 0)
 			return true;
+		name += strlen(name) + 1;
 	}
 	return false;
 }
@@ -164,33 +120,43 @@ record_set_contains(const RecordSet *set, const char *relation)
 static uint32
 grant_table_records(GrantTable *table, Datum records)
 {
-	RecordSet	set;
+	RecordSet	set = {0, 0, table->heap_len};
 	Datum	   *elements;
 	bool	   *nulls;
 	int			count;
-	MemoryContext old = MemoryContextSwitchTo(table->context);
 
 	deconstruct_array(DatumGetArrayTypeP(records), TEXTOID, -1, false, TYPALIGN_INT, &elements,
 					  &nulls, &count);
-	set.count = 0;
-	set.relations = palloc(Max(count, 1) * sizeof(char *));
 	for (int i = 0; i < count; i++)
 	{
-		if (!nulls[i])
-			set.relations[set.count++] = TextDatumGetCString(elements[i]);
+		char	   *name;
+		char	   *part;
+
+		if (nulls[i])
+			continue;
+		name = TextDatumGetCString(elements[i]);
+		/* besides all that it says, so that another part is another set */
+		part = name[0] == '{' ? grant_part_name(name) : NULL;
+		if (part != NULL)
+		{
+			heap_add(table, part, strlen(part) + 1);
+			set.count++;
+			pfree(part);
+		}
+		heap_add(table, name, strlen(name) + 1);
+		set.count++;
+		pfree(name);
 	}
+	set.len = (uint32) (table->heap_len - set.place);
 	pfree(elements);
 	pfree(nulls);
-	MemoryContextSwitchTo(old);
 
 	/* protocols tend to name the same few sets */
 	for (uint32 i = table->nrecords; i-- > 1 && table->nrecords - i <= RECORD_SETS_COMPARED;)
 	{
-		if (record_set_equal(&table->records[i], &set))
+		if (record_set_equal(table, &table->records[i], table, &set))
 		{
-			for (int j = 0; j < set.count; j++)
-				pfree(set.relations[j]);
-			pfree(set.relations);
+			table->heap_len = set.place;
 			return i;
 		}
 	}
@@ -204,34 +170,65 @@ grant_table_records(GrantTable *table, Datum records)
 	return table->nrecords++;
 }
 
+static const char *
+grant_table_purpose_name(const GrantTable *table, uint32 purpose)
+{
+	return table->heap + table->purposes[purpose];
+}
+
 /* Most members have grants for the same few purposes, or for none. */
 static uint32
 grant_table_purpose(GrantTable *table, const char *purpose)
 {
 	for (uint32 i = table->npurposes; i-- > 1 && table->npurposes - i <= PURPOSES_COMPARED;)
 	{
-		if (strcmp(table->purposes[i], purpose) == 0)
+		if (strcmp(grant_table_purpose_name(table, i), purpose) == 0)
 			return i;
 	}
-	if (table->npurposes >= table->max_purposes)
+	if (table->npurposes == table->max_purposes)
 	{
-		Size		size = (Size) Max(table->max_purposes * 2, 4);
-
-		table->purposes = table->purposes == NULL ?
-			MemoryContextAlloc(table->context, size * sizeof(char *)) :
-			repalloc_huge(table->purposes, size * sizeof(char *));
-		table->max_purposes = (uint32) size;
+		table->max_purposes *= 2;
+		table->purposes = repalloc_huge(table->purposes, table->max_purposes * sizeof(uint64));
 	}
-	table->purposes[table->npurposes] = MemoryContextStrdup(table->context, purpose);
+	table->purposes[table->npurposes] = heap_add(table, purpose, strlen(purpose) + 1);
 	return table->npurposes++;
+}
+
+/* Does one of the newest few in the list allow all that this one does? */
+static bool
+grant_table_has(const GrantTable *table, uint32 head, const Grant *grant)
+{
+	for (int i = 0; head != 0 && i < GRANTS_COMPARED; i++)
+	{
+		const Grant *other = &table->grants[head];
+
+		if (other->records == grant->records && other->purpose == grant->purpose &&
+			(grant->operations & ~other->operations) == 0 &&
+			other->validity.from <= grant->validity.from &&
+			other->validity.to >= grant->validity.to)
+			return true;
+		head = other->next;
+	}
+	return false;
 }
 
 uint32
 grant_table_add(GrantTable *table, uint32 head, const GrantSource *source, Validity validity,
 				uint8 operations, Datum records, Datum purpose)
 {
-	Grant	   *grant;
+	Grant		grant = {validity, 0, head, 0, operations, *source};
 
+	if (records != (Datum) 0)
+		grant.records = grant_table_records(table, records);
+	if (purpose != (Datum) 0)
+	{
+		char	   *name = TextDatumGetCString(purpose);
+
+		grant.purpose = grant_table_purpose(table, name);
+		pfree(name);
+	}
+	if (grant_table_has(table, head, &grant))
+		return head;
 	if (table->ngrants == table->max_grants)
 	{
 		if (table->max_grants > PG_UINT32_MAX / 2)
@@ -241,24 +238,16 @@ grant_table_add(GrantTable *table, uint32 head, const GrantSource *source, Valid
 		table->max_grants *= 2;
 		table->grants = repalloc_huge(table->grants, (Size) table->max_grants * sizeof(Grant));
 	}
-	grant = &table->grants[table->ngrants];
-	grant->source = *source;
-	grant->validity = validity;
-	grant->operations = operations;
-	grant->next = head;
-	grant->records = 0;
-	if (records != (Datum) 0)
-		grant->records = grant_table_records(table, records);
-	grant->purpose = 0;
-	if (purpose != (Datum) 0)
-		grant->purpose = grant_table_purpose(table, TextDatumGetCString(purpose));
+	table->grants[table->ngrants] = grant;
 	return table->ngrants++;
 }
 
+/* ----- subjects ----- */
+
 static uint32 *
-subjects_find_head(subjects_hash *hash, const char *bytes, size_t len)
+subjects_find_head(const GrantTable *table, subjects_hash *hash, const char *bytes, size_t len)
 {
-	SubjectEntry *entry = subjects_lookup(hash, subject_key(bytes, len));
+	SubjectEntry *entry = subjects_lookup(hash, subject_key(table, bytes, len));
 
 	return entry ? &entry->head : NULL;
 }
@@ -267,29 +256,20 @@ static uint32 *
 subjects_enter_head(GrantTable *table, subjects_hash *hash, const char *bytes, size_t len)
 {
 	bool		found;
-	SubjectEntry *entry = subjects_insert(hash, subject_key(bytes, len), &found);
+	SubjectEntry *entry;
 
+	/* before the entry is there, which is not to be left behind by an error */
+	if (len > SUBJECT_INLINE)
+		heap_reserve(table, len);
+	entry = subjects_insert(hash, subject_key(table, bytes, len), &found);
 	if (!found)
 	{
 		entry->head = 0;
 		if (len > SUBJECT_INLINE)
 		{
-			char	   *copy;
+			int64		distance = (int64) heap_add(table, bytes, len);
 
-			/*
-			 * until the copy is made the key points to the caller's bytes: don't leave such an
-			 * entry behind
-			 */
-			copy = MemoryContextAllocExtended(table->context, len, MCXT_ALLOC_NO_OOM);
-			if (copy == NULL)
-			{
-				subjects_delete_item(hash, entry);
-				ereport(ERROR,
-						(errcode(ERRCODE_OUT_OF_MEMORY),
-						 errmsg("out of memory")));
-			}
-			memcpy(copy, bytes, len);
-			memcpy(entry->key.bytes, &copy, sizeof(copy));
+			memcpy(entry->key.bytes, &distance, sizeof(distance));
 		}
 	}
 	return &entry->head;
@@ -298,7 +278,7 @@ subjects_enter_head(GrantTable *table, subjects_hash *hash, const char *bytes, s
 uint32 *
 grant_table_find(GrantTable *table, const char *identity, size_t len)
 {
-	return subjects_find_head(table->identities, identity, len);
+	return subjects_find_head(table, table->identities, identity, len);
 }
 
 uint32 *
@@ -310,7 +290,7 @@ grant_table_enter(GrantTable *table, const char *identity, size_t len)
 uint32 *
 grant_table_find_pseudonym(GrantTable *table, const uint8 pseudonym[HASH_LEN])
 {
-	return subjects_find_head(table->pseudonyms, (const char *) pseudonym, HASH_LEN);
+	return subjects_find_head(table, table->pseudonyms, (const char *) pseudonym, HASH_LEN);
 }
 
 uint32 *
@@ -322,7 +302,8 @@ grant_table_enter_pseudonym(GrantTable *table, const uint8 pseudonym[HASH_LEN])
 void
 grant_table_forget_pseudonym(GrantTable *table, const uint8 pseudonym[HASH_LEN])
 {
-	(void) subjects_delete(table->pseudonyms, subject_key((const char *) pseudonym, HASH_LEN));
+	(void) subjects_delete(table->pseudonyms, subject_key(table, (const char *) pseudonym,
+														  HASH_LEN));
 }
 
 const Grant *
@@ -336,14 +317,15 @@ grant_table_covers(const GrantTable *table, const Grant *grant, const char *rela
 {
 	if (grant->records == 0 || relation == NULL)
 		return true;
-	return record_set_contains(&table->records[grant->records], relation);
+	return record_set_contains(table, &table->records[grant->records], relation);
 }
 
 bool
 grant_table_serves(const GrantTable *table, const Grant *grant, const char *purpose)
 {
 	return grant->purpose == 0 ||
-		(purpose[0] != '\0' && strcmp(table->purposes[grant->purpose], purpose) == 0);
+		(purpose[0] != '\0' &&
+		 strcmp(grant_table_purpose_name(table, grant->purpose), purpose) == 0);
 }
 
 bool
@@ -351,7 +333,7 @@ grant_table_needs(const GrantTable *table, const char *purpose)
 {
 	for (uint32 i = 1; i < table->npurposes; i++)
 	{
-		if (strcmp(table->purposes[i], purpose) == 0)
+		if (strcmp(grant_table_purpose_name(table, i), purpose) == 0)
 			return true;
 	}
 	return false;
@@ -377,7 +359,7 @@ grant_table_visit(GrantTable *table, GrantVisit visit, void *arg)
 
 	subjects_start_iterate(table->identities, &iterator);
 	while ((entry = subjects_iterate(table->identities, &iterator)) != NULL)
-		visit(subject_bytes(&entry->key), entry->key.len, entry->head, arg);
+		visit(subject_bytes(table, &entry->key), entry->key.len, entry->head, arg);
 }
 
 void
@@ -388,7 +370,7 @@ grant_table_visit_pseudonyms(GrantTable *table, GrantVisitPseudonym visit, void 
 
 	subjects_start_iterate(table->pseudonyms, &iterator);
 	while ((entry = subjects_iterate(table->pseudonyms, &iterator)) != NULL)
-		visit((const uint8 *) subject_bytes(&entry->key), entry->head, arg);
+		visit((const uint8 *) subject_bytes(table, &entry->key), entry->head, arg);
 }
 
 TimestampTz
@@ -440,12 +422,12 @@ grant_table_includes(const GrantTable *other, uint32 other_head,
 				(grant->operations & ~candidate->operations) == 0 &&
 				(candidate->purpose == 0 ||
 				 (grant->purpose != 0 &&
-				  strcmp(other->purposes[candidate->purpose],
-						 table->purposes[grant->purpose]) == 0)) &&
+				  strcmp(grant_table_purpose_name(other, candidate->purpose),
+						 grant_table_purpose_name(table, grant->purpose)) == 0)) &&
 				(candidate->records == 0 ||
 				 (grant->records != 0 &&
-				  record_set_equal(&other->records[candidate->records],
-								   &table->records[grant->records])));
+				  record_set_equal(other, &other->records[candidate->records],
+								   table, &table->records[grant->records])));
 		}
 		if (!found)
 			return false;

@@ -42,9 +42,21 @@ extern GrantTable *grant_table_create(MemoryContext parent);
 extern void grant_table_keep(GrantTable *table, MemoryContext parent);
 extern void grant_table_free(GrantTable *table);
 
+/* Bytes that it takes. */
+extern Size grant_table_memory(const GrantTable *table);
+
 /*
- * Add a grant to the list that starts at head (0: a new list); returns the new
- * head.  records: text[] of relations, or 0 for all; purpose: text, or 0 for any.
+ * A table as an image that can be copied, and a table that is one: to be asked, and never added to.
+ * The image has to stay where it is.
+ */
+extern Size grant_table_image_size(const GrantTable *table);
+extern void grant_table_write_image(const GrantTable *table, char *image);
+extern GrantTable *grant_table_view(MemoryContext parent, char *image);
+
+/*
+ * Add a grant to the list that starts at head (0: a new list); returns the new head, the same where
+ * another one says as much.  records: text[] of relations, or 0 for all; purpose: text, or 0 for
+ * any.
  */
 extern uint32 grant_table_add(GrantTable *table, uint32 head, const GrantSource *source,
 							  Validity validity, uint8 operations, Datum records, Datum purpose);

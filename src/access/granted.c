@@ -118,12 +118,13 @@ granted_value(Oid type, const GrantedSubject *subject, Datum *value)
 static Datum
 granted_make(Oid type, uint8 operation, Oid relation, MemoryContext context)
 {
+	MemoryContext scratch = AllocSetContextCreate(context, "medchain granted subjects",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
 	int64		count;
 	int			values = 0;
 	GrantedSubject *subjects = grant_cache_subjects(operation, relation, &count);
-	Datum	   *elements = MemoryContextAllocHuge(CurrentMemoryContext,
-												  sizeof(Datum) * (Size) Max(count, 1));
-	MemoryContext old;
+	Datum	   *elements = MemoryContextAllocHuge(scratch, sizeof(Datum) * (Size) Max(count, 1));
 	ArrayType  *array;
 	int16		len;
 	bool		by_value;
@@ -132,10 +133,11 @@ granted_make(Oid type, uint8 operation, Oid relation, MemoryContext context)
 	get_typlenbyvalalign(type, &len, &by_value, &align);
 	for (int64 i = 0; i < count; i++)
 		values += granted_value(type, &subjects[i], &elements[values]);
-	old = MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(context);
 	array = values == 0 ? construct_empty_array(type) :
 		construct_array(elements, values, type, len, by_value, align);
 	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
 	return PointerGetDatum(array);
 }
 
@@ -185,8 +187,8 @@ medchain_granted_subjects(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_granted_subjects_as);
 
 /*
- * medchain_internal.granted_subjects_as(operation text, relation regclass, like_type anyelement) ->
- * anyarray
+ * medchain_internal.granted_subjects_as(operation text, relation regclass, like_type anyelement,
+ * cost bigint) -> anyarray; the cost is for the planner
  */
 Datum
 medchain_granted_subjects_as(PG_FUNCTION_ARGS)

@@ -21,10 +21,14 @@
 #include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "access/xlog.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/uuid.h"
 
 #ifdef USE_OPENSSL
 #include <openssl/evp.h>
@@ -32,10 +36,11 @@
 #endif
 
 #include "access/identity.h"
-#include "access/latest.h"
 #include "access/statement.h"
 #include "compat.h"
 #include "core/hash.h"
+#include "node/lookup.h"
+#include "node/trusted.h"
 
 typedef struct Identity
 {
@@ -49,7 +54,7 @@ typedef struct Identity
 
 static Identity identity;
 
-/* What a query for the member found. */
+/* Which member it is. */
 typedef struct Found
 {
 	char	   *name;			/* NULL: no member, taking part or not */
@@ -57,17 +62,43 @@ typedef struct Found
 	Validity	validity;
 } Found;
 
-static void
-identity_found(TupleTableSlot *slot, void *arg)
+/* The tables are read as catalogues are, for these are the first questions of each session. */
+static bool
+identity_open(Lookup *lookup, const char *table, Snapshot snapshot)
 {
-	Found	   *found = (Found *) arg;
+	if (!lookup_open(lookup, table))
+		return false;
+	lookup->snapshot = snapshot;
+	return true;
+}
 
-	found->name = MemoryContextStrdup(TopMemoryContext, TextDatumGetCString(slot->tts_values[0]));
-	found->active = DatumGetBool(slot->tts_values[2]);
-	if (!found->active)
-		return;
-	found->validity = VALIDITY_ALWAYS;
-	validity_restrict(&found->validity, slot->tts_values[1]);
+/*
+ * A member's row; active: it takes part, with this certificate (NULL: any).  False: there is none.
+ */
+static bool
+identity_member(Snapshot snapshot, Datum name, Datum *fingerprint, Found *found)
+{
+	Lookup		members;
+	bool		isnull;
+	bool		is_member;
+
+	if (!identity_open(&members, "member", snapshot))
+		return false;
+	lookup_start(&members, NULL, 1, &name);
+	is_member = lookup_next(&members);
+	if (is_member)
+	{
+		found->name = TextDatumGetCString(name);
+		found->active = DatumGetBool(lookup_value(&members, "takes_part", &isnull)) &&
+			(fingerprint == NULL ||
+			 DatumGetBool(DirectFunctionCall2(byteaeq, *fingerprint,
+											  lookup_value(&members, "fingerprint", &isnull))));
+		found->validity = VALIDITY_ALWAYS;
+		if (found->active)
+			validity_restrict(&found->validity, lookup_value(&members, "valid", &isnull));
+	}
+	lookup_close(&members);
+	return is_member;
 }
 
 #ifdef USE_OPENSSL
@@ -86,28 +117,42 @@ identity_fingerprint(uint8 fingerprint[HASH_LEN])
 	return true;
 }
 
+/* Of several members that have had it, one that has it now; then by their names. */
+static bool
+identity_comes_before(const Found *one, const Found *other)
+{
+	if (other->name == NULL || one->active != other->active)
+		return other->name == NULL || one->active;
+	return strcmp(one->name, other->name) < 0;
+}
+
 static void
 identity_by_certificate(Found *found)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {BYTEAOID};
-	Datum		values[1];
-	uint8		fingerprint[HASH_LEN];
-	bytea	   *argument;
+	uint8		digest[HASH_LEN];
+	Datum		fingerprint;
+	Snapshot	snapshot;
+	Lookup		certificates;
 
-	if (!identity_fingerprint(fingerprint))
+	if (!identity_fingerprint(digest))
 		return;
-	argument = palloc(VARHDRSZ + HASH_LEN);
-	SET_VARSIZE(argument, VARHDRSZ + HASH_LEN);
-	memcpy(VARDATA(argument), fingerprint, HASH_LEN);
-	values[0] = PointerGetDatum(argument);
-	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
-				 "SELECT m.name, m.valid, m.takes_part AND m.fingerprint = c.fingerprint AS active"
-				 " FROM medchain.member_certificate c JOIN medchain.member m ON m.name = c.member "
-				 "WHERE c.fingerprint = $1"
-				 " ORDER BY active DESC, m.name COLLATE \"C\" LIMIT 1",
-				 1, types, values, identity_found, found);
-	pfree(argument);
+	snapshot = lookup_snapshot();
+	if (identity_open(&certificates, "member_certificate", snapshot))
+	{
+		fingerprint = trusted_bytea(digest, HASH_LEN);
+		lookup_start(&certificates, "member_certificate_fingerprint", 1, &fingerprint);
+		while (lookup_next(&certificates))
+		{
+			Found		one = {0};
+			bool		isnull;
+
+			if (identity_member(snapshot, lookup_value(&certificates, "member", &isnull),
+								&fingerprint, &one) && identity_comes_before(&one, found))
+				*found = one;
+		}
+		lookup_close(&certificates);
+	}
+	UnregisterSnapshot(snapshot);
 }
 #endif
 
@@ -121,6 +166,38 @@ identity_certificate(uint8 fingerprint[HASH_LEN])
 #endif
 }
 
+/* Of the bindings of a role that are known as these entries, the last one that is of a member. */
+static void
+identity_by_bindings(Snapshot snapshot, ArrayType *entries, Found *found)
+{
+	Lookup		bindings;
+	Datum	   *elements;
+	int			count;
+	int64		last = -1;
+
+	if (!identity_open(&bindings, "role_binding", snapshot))
+		return;
+	deconstruct_array(entries, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &elements, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		Found		one = {0};
+		bool		isnull;
+		int64		seq;
+
+		lookup_start(&bindings, NULL, 1, &elements[i]);
+		if (!lookup_next(&bindings))
+			continue;
+		seq = DatumGetInt64(lookup_value(&bindings, "seq", &isnull));
+		if (seq > last && identity_member(snapshot, lookup_value(&bindings, "member", &isnull),
+										  NULL, &one))
+		{
+			*found = one;
+			last = seq;
+		}
+	}
+	lookup_close(&bindings);
+}
+
 /*
  * The role's number counts, and not its name: that can be given to another one.  In a copy on
  * another server, numbers mean nothing.
@@ -128,21 +205,25 @@ identity_certificate(uint8 fingerprint[HASH_LEN])
 static void
 identity_by_role(Oid user, Found *found)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {OIDOID, TEXTOID};
-	Datum		values[2];
+	Snapshot	snapshot;
+	Lookup		roles;
+	Datum		keys[2];
+	bool		isnull;
 
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(user)))
 		return;					/* dropped meanwhile */
-	values[0] = ObjectIdGetDatum(user);
-	values[1] = CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
-	latest_query(&plan, CURSOR_OPT_GENERIC_PLAN,
-				 "SELECT m.name, m.valid, m.takes_part"
-				 " FROM medchain.bound_role o"
-				 " JOIN medchain.role_binding b ON b.entry = ANY (o.entries)"
-				 " JOIN medchain.member m ON m.name = b.member"
-				 " WHERE o.role = $1 AND o.server = $2 ORDER BY b.seq DESC LIMIT 1",
-				 2, types, values, identity_found, found);
+	keys[0] = CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+	keys[1] = ObjectIdGetDatum(user);
+	snapshot = lookup_snapshot();
+	if (identity_open(&roles, "bound_role", snapshot))
+	{
+		lookup_start(&roles, NULL, 2, keys);
+		if (lookup_next(&roles))
+			identity_by_bindings(snapshot, DatumGetArrayTypeP(lookup_value(&roles, "entries",
+																		   &isnull)), found);
+		lookup_close(&roles);
+	}
+	UnregisterSnapshot(snapshot);
 }
 
 /* A role was changed or dropped. */
@@ -156,6 +237,9 @@ static void
 identity_load(uint64 generation, Oid user)
 {
 	Found		found = {0};
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "medchain identity",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
 
 	identity.known = false;
 	if (identity.bound)
@@ -170,12 +254,14 @@ identity_load(uint64 generation, Oid user)
 	if (found.name == NULL)
 		identity_by_role(user, &found);
 
-	identity.bound = found.name;
+	identity.bound = found.name ? MemoryContextStrdup(TopMemoryContext, found.name) : NULL;
 	identity.active = found.active;
 	identity.validity = found.validity;
 	identity.generation = generation;
 	identity.user = user;
 	identity.known = true;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
 }
 
 /*

@@ -29,8 +29,7 @@ latest_receive(TupleTableSlot *slot, DestReceiver *self)
 	LatestReceiver *receiver = (LatestReceiver *) self;
 
 	slot_getallattrs(slot);
-	receiver->row(slot, receiver->arg);
-	return true;
+	return receiver->row(slot, receiver->arg);
 }
 
 static void
@@ -44,8 +43,8 @@ latest_shutdown(DestReceiver *self)
 }
 
 void
-latest_query(SPIPlanPtr *plan, int options, const char *sql,
-			 int nargs, Oid *types, Datum *values, LatestRow row, void *arg)
+latest_query(SPIPlanPtr *plan, int options, bool by_index, const char *sql, int nargs,
+			 Oid *types, Datum *values, LatestRow row, void *arg)
 {
 	TrustedScope scope;
 	SPIExecuteOptions execute = {0};
@@ -55,8 +54,7 @@ latest_query(SPIPlanPtr *plan, int options, const char *sql,
 	Assert(nargs <= LATEST_MAX_ARGUMENTS);
 
 	trusted_begin(&scope);
-	/* the answer is a small part of the state, and must not cost what the state costs */
-	if (options & CURSOR_OPT_CUSTOM_PLAN)
+	if (by_index)
 		trusted_plan_by_index();
 	if (*plan == NULL)
 	{

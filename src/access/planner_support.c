@@ -5,8 +5,15 @@
  * "subject = ANY (medchain_internal.granted_subjects_as(...))" as an index condition, and says how
  * many rows will pass and what asking costs (PostgreSQL documentation, "Function Optimization
  * Information").
+ *
+ * Of an array that it does not know the planner thinks that it has ten elements.  So what a search
+ * for each of the member's subjects costs beyond that is said to be the cost of making the array,
+ * and the planner compares with its other plans: up to how many subjects the index is better
+ * depends on the table, and there is no limit of our own.
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "access/stratnum.h"
 #include "catalog/namespace.h"
@@ -18,31 +25,29 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "nodes/supportnodes.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
+#include "utils/spccache.h"
 
 #include "access/cursor.h"
 #include "access/grant_cache.h"
 #include "access/statement.h"
 #include "node/shared.h"
 
-/*
- * An index scan for each granted subject pays off up to about here, and beyond, up to many, where
- * theirs are few of the rows; otherwise one pass with a hash lookup per row does.
- */
-#define SUPPORT_SUBJECTS_ALWAYS 2000
-#define SUPPORT_SUBJECTS_MAX 20000
-#define SUPPORT_ROWS_MAX 0.1
-
 /* More than these are nothing to be gone through again for each row of an outer relation. */
 #define SUPPORT_SUBJECTS_AGAIN 100
 
-/* A lookup in the session's hash, in units of cpu_operator_cost. */
+/* A lookup in the hash of grants, and making an element of an array, by cpu_operator_cost. */
 #define SUPPORT_LOOKUP_COST 4.0
+#define SUPPORT_ELEMENT_COST 8.0
+
+/* Processing a page of an index, likewise: DEFAULT_PAGE_CPU_MULTIPLIER of selfuncs.c. */
+#define SUPPORT_PAGE_COST 50.0
 
 static double
 support_selectivity(PlannerInfo *root, List *args, int varrelid)
@@ -76,26 +81,62 @@ support_element_type(Oid type)
 	}
 }
 
+/* Of so many pages, some, in their order: cost_bitmap_heap_scan() of costsize.c. */
+static Cost
+support_pages_cost(Oid tablespace, double some, double all)
+{
+	double		random;
+	double		sequential;
+
+	all = Max(all, 1.0);
+	some = Min(some, all);
+	get_tablespace_page_costs(tablespace, &random, &sequential);
+	return some * (random - (random - sequential) * sqrt(some / all));
+}
+
 /*
- * medchain_internal.granted_subjects_as(operation, relation, null of the type).  It is volatile, or
- * the planner would evaluate it for its estimates, and have all grants loaded for a query that
- * reads one row.
+ * What it costs to ask the index for each of the member's subjects, and to fetch their rows, in the
+ * order in which they lie, as far as that is known.
+ */
+static Cost
+support_search_cost(PlannerInfo *root, IndexOptInfo *index, List *args)
+{
+	RelOptInfo *rel = index->rel;
+	double		granted = grant_cache_estimate();
+	double		rows = support_selectivity(root, args, (int) rel->relid) * rel->tuples;
+	double		pages = index_pages_fetched(rows, rel->pages, (double) index->pages, root);
+	Cost		descent = ceil(log(Max(index->tuples, 2.0)) / log(2.0)) * cpu_operator_cost +
+	(Max(index->tree_height, 0) + 1) * SUPPORT_PAGE_COST * cpu_operator_cost;
+
+	return granted * (descent + SUPPORT_ELEMENT_COST * cpu_operator_cost) +
+		support_pages_cost(index->reltablespace, granted, (double) index->pages) +
+		support_pages_cost(rel->reltablespace, pages, (double) rel->pages) +
+		rows * (cpu_index_tuple_cost + cpu_tuple_cost);
+}
+
+/*
+ * medchain_internal.granted_subjects_as(operation, relation, null of the type, cost).  It is
+ * volatile, or the planner would evaluate it for its estimates, and have all grants loaded for a
+ * query that reads one row.
  */
 static Expr *
-support_granted(const char *operation, Node *relation, Oid element_type)
+support_granted(const char *operation, Node *relation, Oid element_type, Cost cost)
 {
-	Oid			types[3] = {TEXTOID, REGCLASSOID, ANYELEMENTOID};
+	Oid			types[4] = {TEXTOID, REGCLASSOID, ANYELEMENTOID, INT8OID};
 	Oid			function = LookupFuncName(list_make2(makeString("medchain_internal"),
 													 makeString("granted_subjects_as")),
-										  3, types, true);
+										  4, types, true);
 	Oid			collation = get_typcollation(element_type);
 
 	if (!OidIsValid(function))
 		return NULL;
 	return (Expr *) makeFuncExpr(function, get_array_type(element_type),
-								 list_make3(makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+								 list_make4(makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
 													CStringGetTextDatum(operation), false, false),
-											relation, makeNullConst(element_type, -1, collation)),
+											relation, makeNullConst(element_type, -1, collation),
+											makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
+													Int64GetDatum((int64) Min(cost, 1e15)), false,
+													  FLOAT8PASSBYVAL)),
 								 collation, DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
 }
 
@@ -155,20 +196,6 @@ support_is_known(SupportRequestIndexCondition *request)
 												rel->lateral_referencers) != NIL);
 }
 
-/* Is a search for each subject better than a look at each row? */
-static bool
-support_few(SupportRequestIndexCondition *request, List *args)
-{
-	double		granted = grant_cache_estimate();
-
-	if (granted > SUPPORT_SUBJECTS_AGAIN && support_is_known(request))
-		return false;
-	return granted <= SUPPORT_SUBJECTS_ALWAYS ||
-		(granted <= SUPPORT_SUBJECTS_MAX &&
-		 support_selectivity(request->root, args, (int) request->index->rel->relid) <=
-		 SUPPORT_ROWS_MAX);
-}
-
 static List *
 support_index_condition(SupportRequestIndexCondition *request, const char *operation)
 {
@@ -192,9 +219,11 @@ support_index_condition(SupportRequestIndexCondition *request, const char *opera
 		!IsA(relation, Const))
 		return NIL;
 	operator = get_opfamily_member(request->opfamily, type, element_type, BTEqualStrategyNumber);
-	if (!OidIsValid(operator) || !support_few(request, args))
+	if (!OidIsValid(operator) ||
+		(grant_cache_estimate() > SUPPORT_SUBJECTS_AGAIN && support_is_known(request)))
 		return NIL;
-	array = support_granted(operation, relation, element_type);
+	array = support_granted(operation, relation, element_type,
+							support_search_cost(request->root, request->index, args));
 	if (array == NULL)
 		return NIL;
 	if (exprType(subject) != type)
@@ -257,4 +286,24 @@ Datum
 medchain_may_update_support(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_POINTER(support_answer((Node *) PG_GETARG_POINTER(0), "update"));
+}
+
+PG_FUNCTION_INFO_V1(medchain_granted_subjects_support);
+
+/* granted_subjects_support(internal) -> internal: its last argument is what it costs */
+Datum
+medchain_granted_subjects_support(PG_FUNCTION_ARGS)
+{
+	Node	   *raw = (Node *) PG_GETARG_POINTER(0);
+	SupportRequestCost *request = (SupportRequestCost *) raw;
+	Node	   *cost;
+
+	if (!IsA(raw, SupportRequestCost) || request->node == NULL || !is_funcclause(request->node))
+		PG_RETURN_POINTER(NULL);
+	cost = llast(((FuncExpr *) request->node)->args);
+	if (!IsA(cost, Const) || ((Const *) cost)->constisnull)
+		PG_RETURN_POINTER(NULL);
+	request->startup = (Cost) DatumGetInt64(((Const *) cost)->constvalue);
+	request->per_tuple = 0;
+	PG_RETURN_POINTER(raw);
 }

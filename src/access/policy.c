@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "access/grant_cache.h"
+#include "access/policy.h"
 #include "compat.h"
 #include "node/shared.h"
 
@@ -51,33 +52,46 @@ policy_subject_reader(FunctionCallInfo fcinfo)
 	return reader;
 }
 
-static bool
-policy_may(FunctionCallInfo fcinfo, uint8 operation)
+bool
+policy_subject(FunctionCallInfo fcinfo, PolicySubject *subject)
 {
 	SubjectReader *reader;
-	Oid			relation = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1);
 
 	if (PG_ARGISNULL(0))
 		return false;			/* a row about nobody is nobody's to see */
 	shared_require();
 	reader = policy_subject_reader(fcinfo);
+	subject->to_free = NULL;
 	if (reader->is_text)
 	{
-		text	   *subject = PG_GETARG_TEXT_PP(0);
-		int			len = VARSIZE_ANY_EXHDR(subject);
+		text	   *value = PG_GETARG_TEXT_PP(0);
+		int			len = VARSIZE_ANY_EXHDR(value);
 
-		if (reader->is_padded)
-			len = bpchartruelen(VARDATA_ANY(subject), len);
-		return grant_cache_allows(VARDATA_ANY(subject), (size_t) len, operation, relation);
+		subject->identity = VARDATA_ANY(value);
+		subject->len = (size_t) (reader->is_padded ? bpchartruelen(VARDATA_ANY(value), len) : len);
 	}
 	else
 	{
-		char	   *subject = OutputFunctionCall(&reader->output, PG_GETARG_DATUM(0));
-		bool		allowed = grant_cache_allows(subject, strlen(subject), operation, relation);
-
-		pfree(subject);
-		return allowed;
+		subject->to_free = OutputFunctionCall(&reader->output, PG_GETARG_DATUM(0));
+		subject->identity = subject->to_free;
+		subject->len = strlen(subject->to_free);
 	}
+	return true;
+}
+
+static bool
+policy_may(FunctionCallInfo fcinfo, uint8 operation)
+{
+	Oid			relation = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1);
+	PolicySubject subject;
+	GrantAnswer answer;
+
+	if (!policy_subject(fcinfo, &subject))
+		return false;
+	answer = grant_cache_allows(subject.identity, subject.len, operation, relation);
+	if (subject.to_free != NULL)
+		pfree(subject.to_free);
+	return answer != GRANT_NOTHING;
 }
 
 PG_FUNCTION_INFO_V1(medchain_may_query);

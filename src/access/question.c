@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_clause.h"
 #include "parser/parse_collate.h"
@@ -24,20 +23,82 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "access/column_mask.h"
+#include "access/protection.h"
 #include "access/question.h"
-#include "node/trusted.h"
-#include "rows/row_table.h"
+
+/*
+ * Where examinees may grant parts, a second policy asks for the record and its columns, of which
+ * column_mask.c knows more.
+ */
+#define QUESTION_COMMANDS 8
 
 typedef struct Question
 {
 	Oid			relation;		/* hash key */
-	uint64		reading;		/* of what is known of the table: RowTable */
+	uint64		reading;		/* of what is known of the table: Protection */
 	MemoryContext context;		/* of the rest; NULL: there is none */
-	List	   *policies;		/* of RowSecurityPolicy */
+	RowSecurityPolicy *policies[QUESTION_COMMANDS]; /* made when they are asked for */
 } Question;
+
+#define PART_QUESTION(function, more) \
+	"medchain_internal." function "(%1$s, '%2$u'::pg_catalog.regclass, %3$s.*" more ")"
+
+/*
+ * The first as protection_policies() in protect.sql has them; %1$s: the subject, %2$u: the table,
+ * %3$s: the row.
+ */
+static const struct
+{
+	CmdType		command;
+	char		code;			/* RowSecurityPolicy.polcmd */
+	bool		parts;			/* only where these may be granted */
+	const char *name;
+	const char *visible;		/* NULL: not asked */
+	const char *allowed;
+}			commands[QUESTION_COMMANDS] =
+
+{
+	{
+		CMD_SELECT, ACL_SELECT_CHR, false, "medchain_select",
+		"medchain.may_query(%1$s, '%2$u'::pg_catalog.regclass)", NULL
+	},
+	{
+		CMD_INSERT, ACL_INSERT_CHR, false, "medchain_insert", NULL,
+		"(medchain.own_member() OR medchain.may_update(%1$s, '%2$u'::pg_catalog.regclass))"
+	},
+	{
+		CMD_UPDATE, ACL_UPDATE_CHR, false, "medchain_update",
+		"medchain.may_update(%1$s, '%2$u'::pg_catalog.regclass)",
+		"medchain.may_update(%1$s, '%2$u'::pg_catalog.regclass)"
+	},
+	{
+		CMD_DELETE, ACL_DELETE_CHR, false, "medchain_delete",
+		"medchain.may_update(%1$s, '%2$u'::pg_catalog.regclass)", NULL
+	},
+	{
+		CMD_SELECT, ACL_SELECT_CHR, true, "medchain_select_parts",
+		PART_QUESTION("may_query_record", "") " AND " PART_QUESTION("columns_granted", ""), NULL
+	},
+	{
+		CMD_INSERT, ACL_INSERT_CHR, true, "medchain_insert_parts", NULL,
+		"medchain.own_member() OR " PART_QUESTION("may_update_record", ", true")
+	},
+	{
+		CMD_UPDATE, ACL_UPDATE_CHR, true, "medchain_update_parts",
+		PART_QUESTION("may_update_record", ", false") " AND "
+		PART_QUESTION("columns_granted", ""),
+		PART_QUESTION("may_update_record", ", false")
+	},
+	{
+		CMD_DELETE, ACL_DELETE_CHR, true, "medchain_delete_parts",
+		PART_QUESTION("may_update_record", ", true"), NULL
+	}
+};
 
 static row_security_policy_hook_type previous_hook = NULL;
 static HTAB *questions = NULL;
@@ -54,7 +115,10 @@ question_start(void)
 							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* An expression over a row of the relation, as CREATE POLICY makes it of the same text. */
+/*
+ * An expression over a row of the relation, as CREATE POLICY makes it of the same text.  All names
+ * in it are qualified.
+ */
 static Expr *
 question_expression(Relation relation, const char *text)
 {
@@ -74,60 +138,46 @@ question_expression(Relation relation, const char *text)
 	return (Expr *) expression;
 }
 
+/* What can be text is, as may_query(text) takes it. */
+static const char *
+question_subject(Relation relation, const Protection *table)
+{
+	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(relation), table->subject - 1);
+	const char *subject = quote_identifier(NameStr(column->attname));
+	char		category;
+	bool		is_preferred;
+
+	get_type_category_preferred(column->atttypid, &category, &is_preferred);
+	return category == TYPCATEGORY_STRING && column->atttypid != TEXTOID ?
+		psprintf("(%s)::pg_catalog.text", subject) : subject;
+}
+
+static Expr *
+question_condition(Relation relation, const Protection *table, const char *format)
+{
+	const char *row = quote_identifier(RelationGetRelationName(relation));
+
+	return format == NULL ? NULL :
+		question_expression(relation, psprintf(format, question_subject(relation, table),
+											   table->root, row));
+}
+
 static RowSecurityPolicy *
-question_policy(Relation relation, SPITupleTable *found, int row)
+question_policy(Relation relation, const Protection *table, int command)
 {
 	RowSecurityPolicy *policy = palloc0(sizeof(RowSecurityPolicy));
 	Datum		everybody = ObjectIdGetDatum(ACL_ID_PUBLIC);
-	char	   *command = SPI_getvalue(found->vals[row], found->tupdesc, 2);
-	char	   *visible = SPI_getvalue(found->vals[row], found->tupdesc, 3);
-	char	   *allowed = SPI_getvalue(found->vals[row], found->tupdesc, 4);
 
-	policy->policy_name = SPI_getvalue(found->vals[row], found->tupdesc, 1);
-	policy->polcmd = command[0];
+	policy->policy_name = pstrdup(commands[command].name);
+	policy->polcmd = commands[command].code;
 	policy->roles = construct_array(&everybody, 1, OIDOID, sizeof(Oid), true, TYPALIGN_INT);
-	policy->qual = visible ? question_expression(relation, visible) : NULL;
-	policy->with_check_qual = allowed ? question_expression(relation, allowed) : NULL;
+	policy->qual = question_condition(relation, table, commands[command].visible);
+	policy->with_check_qual = question_condition(relation, table, commands[command].allowed);
 	return policy;
 }
 
-/* Make the policies; in the trusted scope their names mean what they should. */
-static void
-question_read(Question *question, Relation relation, const RowTable *table)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[2] = {NAMEOID, OIDOID};
-	Datum		values[2];
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain question",
-												  ALLOCSET_SMALL_SIZES);
-	TrustedScope scope;
-	List	   *policies = NIL;
-	MemoryContext old;
-
-	values[0] = NameGetDatum(&TupleDescAttr(RelationGetDescr(relation),
-											table->subject - 1)->attname);
-	values[1] = ObjectIdGetDatum(table->root);
-	trusted_begin(&scope);
-	trusted_execute(&plan, "SELECT p.policy, CASE p.command WHEN 'SELECT' THEN 'r' WHEN 'INSERT' "
-					"THEN 'a' WHEN 'UPDATE' THEN 'w' ELSE 'd' END, p.visible, p.allowed"
-					" FROM medchain_internal.protection_policies($1, $2) p WHERE NOT p.permissive",
-					2, types, values, NULL, true);
-	old = MemoryContextSwitchTo(context);
-	for (uint64 i = 0; i < SPI_processed; i++)
-		policies = lappend(policies, question_policy(relation, SPI_tuptable, (int) i));
-	MemoryContextSwitchTo(old);
-	MemoryContextSetParent(context, TopMemoryContext);
-	trusted_end(&scope);
-
-	if (question->context != NULL)
-		MemoryContextDelete(question->context);
-	question->context = context;
-	question->policies = policies;
-	question->reading = table->reading;
-}
-
-static const Question *
-question_of(Relation relation, const RowTable *table)
+static Question *
+question_of(Relation relation, const Protection *table)
 {
 	Oid			oid = RelationGetRelid(relation);
 	Question   *question;
@@ -139,26 +189,16 @@ question_of(Relation relation, const RowTable *table)
 	if (!found)
 		question->context = NULL;
 	if (question->context == NULL || question->reading != table->reading)
-		question_read(question, relation, table);
-	return question;
-}
-
-static char
-question_command(CmdType command)
-{
-	switch (command)
 	{
-		case CMD_SELECT:
-			return ACL_SELECT_CHR;
-		case CMD_INSERT:
-			return ACL_INSERT_CHR;
-		case CMD_UPDATE:
-			return ACL_UPDATE_CHR;
-		case CMD_DELETE:
-			return ACL_DELETE_CHR;
-		default:
-			return '\0';
+		if (question->context != NULL)
+			MemoryContextDelete(question->context);
+		question->context = NULL;
+		memset(question->policies, 0, sizeof(question->policies));
+		question->context = AllocSetContextCreate(TopMemoryContext, "medchain question",
+												  ALLOCSET_SMALL_SIZES);
+		question->reading = table->reading;
 	}
+	return question;
 }
 
 /* row_security_policy_hook_restrictive */
@@ -166,17 +206,26 @@ static List *
 question_policies(CmdType command, Relation relation)
 {
 	List	   *policies = previous_hook ? previous_hook(command, relation) : NIL;
-	const RowTable *table = row_table_get(relation);
-	ListCell   *cell;
+	const Protection *table = protection_get(relation);
+	Question   *question;
 
-	if (table == NULL || table->subject == InvalidAttrNumber)
+	if (table == NULL)
 		return policies;
-	foreach(cell, question_of(relation, table)->policies)
+	question = question_of(relation, table);
+	for (int i = 0; i < QUESTION_COMMANDS; i++)
 	{
-		RowSecurityPolicy *policy = lfirst(cell);
+		if (commands[i].command != command ||
+			(commands[i].parts && table->ungranted == UNGRANTED_ALL))
+			continue;
+		column_mask_needed |= commands[i].parts;
+		if (question->policies[i] == NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(question->context);
 
-		if (policy->polcmd == question_command(command))
-			policies = lappend(policies, policy);
+			question->policies[i] = question_policy(relation, table, i);
+			MemoryContextSwitchTo(old);
+		}
+		policies = lappend(policies, question->policies[i]);
 	}
 	return policies;
 }

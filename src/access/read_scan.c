@@ -23,9 +23,9 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
+#include "access/protection.h"
 #include "access/read_scan.h"
 #include "compat.h"
-#include "rows/row_table.h"
 
 typedef struct ReadScan
 {
@@ -47,24 +47,24 @@ static bool looking = false;
 /* ----- which ones ----- */
 
 /* What is known of it, if it is protected; in a query of our own for that, nothing is. */
-static const RowTable *
+static const Protection *
 scan_table(Relation relation)
 {
-	const RowTable *volatile table = NULL;
+	const Protection *volatile table = NULL;
 
 	if (!relation->rd_rel->relrowsecurity && !relation->rd_rel->relhastriggers)
 		return NULL;
 	looking = true;
 	PG_TRY();
 	{
-		table = row_table_get(relation);
+		table = protection_get(relation);
 	}
 	PG_FINALLY();
 	{
 		looking = false;
 	}
 	PG_END_TRY();
-	return table != NULL && table->subject != InvalidAttrNumber ? table : NULL;
+	return table;
 }
 
 bool
@@ -120,7 +120,7 @@ scan_is_open(const ReadQuery *read, Oid root, Oid relation)
 }
 
 static ReadTable *
-scan_read_table(ReadQuery *read, const RowTable *known, Oid relation)
+scan_read_table(ReadQuery *read, const Protection *known, Oid relation)
 {
 	MemoryContext context = read->query->estate->es_query_cxt;
 	MemoryContext old;
@@ -219,7 +219,7 @@ static bool
 scan_returned_from(ReadScan *scan, Oid oid)
 {
 	Relation	relation;
-	const RowTable *known;
+	const Protection *known;
 
 	if (scan->relation == oid)
 		return true;
@@ -235,7 +235,7 @@ scan_returned_from(ReadScan *scan, Oid oid)
 		scan->relation = oid;
 		read_column_init(&scan->column, TupleDescAttr(RelationGetDescr(relation),
 													  known->subject - 1)->atttypid,
-						 known->subject, known->subject_padded);
+						 known->subject, known->padded);
 		MemoryContextSwitchTo(old);
 	}
 	RelationClose(relation);
@@ -311,7 +311,7 @@ static void
 scan_watch_relation(ReadQuery *read, ScanState * state)
 {
 	Relation	relation = state->ss_currentRelation;
-	const RowTable *known = relation ? scan_table(relation) : NULL;
+	const Protection *known = relation ? scan_table(relation) : NULL;
 	AttrNumber	attribute;
 	ReadScan   *scan;
 	MemoryContext old;
@@ -336,7 +336,7 @@ scan_watch_relation(ReadQuery *read, ScanState * state)
 	old = MemoryContextSwitchTo(read->query->estate->es_query_cxt);
 	read_column_init(&scan->column, TupleDescAttr(RelationGetDescr(relation),
 												  known->subject - 1)->atttypid,
-					 attribute, known->subject_padded);
+					 attribute, known->padded);
 	MemoryContextSwitchTo(old);
 }
 
@@ -349,7 +349,7 @@ scan_watch_changes(ReadQuery *read, ModifyTableState * state)
 	for (int i = 0; i < state->mt_nrels; i++)
 	{
 		Relation	relation = state->resultRelInfo[i].ri_RelationDesc;
-		const RowTable *known = scan_table(relation);
+		const Protection *known = scan_table(relation);
 		ReadTable  *table;
 
 		if (known == NULL)

@@ -28,6 +28,7 @@
 #include "core/encode.h"
 #include "ledger/pseudonym.h"
 #include "node/settings.h"
+#include "node/shared.h"
 #include "node/trusted.h"
 
 #define PSEUDONYM_KEY_MIN 16
@@ -146,6 +147,39 @@ pseudonym_check_value(const HashMac *mac, uint8_t check[HASH_LEN])
 		elog(ERROR, "could not compute HMAC-SHA-256");
 }
 
+/* Has another session found out that it is? */
+static bool
+pseudonym_fits_shared(const HashMac *mac, Oid node)
+{
+	SharedDatabase *slot = shared_database();
+	uint8_t		check[HASH_LEN];
+	bool		fits;
+
+	if (slot == NULL)
+		return false;
+	pseudonym_check_value(mac, check);
+	LWLockAcquire(shared_state->lock, LW_SHARED);
+	fits = OidIsValid(node) && slot->pseudonym_node == node &&
+		memcmp(slot->pseudonym_check, check, HASH_LEN) == 0;
+	LWLockRelease(shared_state->lock);
+	return fits;
+}
+
+static void
+pseudonym_share(const HashMac *mac, Oid node)
+{
+	SharedDatabase *slot = shared_database();
+	uint8_t		check[HASH_LEN];
+
+	if (slot == NULL)
+		return;
+	pseudonym_check_value(mac, check);
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	slot->pseudonym_node = node;
+	memcpy(slot->pseudonym_check, check, HASH_LEN);
+	LWLockRelease(shared_state->lock);
+}
+
 /*
  * Compare with what the genesis entry says. *known: it is here; older ones say nothing, and any
  * key fits. The snapshot is taken as that of a catalogue: we may be called while this process
@@ -229,6 +263,8 @@ pseudonym_mac(void)
 		key_file = name;
 		key_fits = InvalidOid;
 	}
+	if (key_fits != node && pseudonym_fits_shared(key, node))
+		key_fits = node;
 	if (key_fits != node)
 	{
 		if (!pseudonym_fits(key, &known))
@@ -240,7 +276,10 @@ pseudonym_mac(void)
 			pseudonym_error(&fault);
 		}
 		if (known)
+		{
 			key_fits = node;
+			pseudonym_share(key, node);
+		}
 	}
 	if (key_fits == node)
 		key_asked = GetCurrentStatementStartTimestamp();

@@ -13,10 +13,13 @@
 #include "access/genam.h"
 #include "access/htup.h"
 #include "utils/relcache.h"
+#include "utils/snapshot.h"
 
 typedef struct Lookup
 {
 	Relation	table;
+	Relation	index;			/* of lookup_start(); NULL: none */
+	Snapshot	snapshot;		/* by which rows are read; NULL: the newest */
 	SysScanDesc scan;			/* NULL: none under way */
 	HeapTuple	row;			/* found last; until the next call */
 } Lookup;
@@ -26,6 +29,15 @@ extern bool lookup_open(Lookup *lookup, const char *table);
 
 /* Find the row whose primary key, the first column, is that oid. */
 extern bool lookup_find(Lookup *lookup, Oid key);
+
+/*
+ * From here on lookup_next() gives the rows whose values of an index's first columns are these; of
+ * the primary key without a name.  Several tables may be read by one snapshot (lookup_snapshot()).
+ */
+extern void lookup_start(Lookup *lookup, const char *index, int nkeys, const Datum *keys);
+
+/* The newest, for Lookup.snapshot; to be unregistered. */
+extern Snapshot lookup_snapshot(void);
 
 /* One row after the other, in no order; false after the last. */
 extern bool lookup_next(Lookup *lookup);

@@ -30,6 +30,7 @@ int			setting_verify_workers;
 int			setting_max_databases;
 bool		setting_auto_follow;
 char	   *setting_peer_options;
+int			setting_grant_cache_size;
 int			setting_crl_policy;
 int			setting_read_audit = READ_AUDIT_DEFAULT;
 int			setting_read_audit_timeout;
@@ -198,6 +199,13 @@ settings_define(void)
 	/* without preloading there is no shared memory that it could be for */
 					   process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
 							0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.grant_cache_size",
+							"Shared memory for what members have been granted, of all databases.",
+							"Taken when it is needed. Of members for whom there is no room, each "
+							"subject is looked up when it is asked for. Zero: of all members.",
+							&setting_grant_cache_size, 256 * 1024, 0, MAX_KILOBYTES,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 
 	DefineCustomEnumVariable("medchain.crl_policy",
 							 "What verify_certificate() takes from revocation lists that have "

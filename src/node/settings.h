@@ -17,6 +17,7 @@ extern int	setting_verify_workers;
 extern int	setting_max_databases;	/* slots of shared memory */
 extern bool setting_auto_follow;
 extern char *setting_peer_options;	/* a connection string */
+extern int	setting_grant_cache_size;	/* kilobytes */
 extern int	setting_crl_policy; /* a CertificateCrlPolicy */
 
 

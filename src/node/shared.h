@@ -24,6 +24,7 @@
 #define SHARED_VERIFICATIONS 32 /* shown; one more runs all the same */
 #define SHARED_ERROR_LEN 256
 #define SHARED_ORIGIN_LEN 100
+#define SHARED_CHECK_LEN 32
 #define SHARED_LATENCIES 64		/* classes of latency: the first ends at 1 ms, each at 5/4 of the
 								 * one before */
 #define SHARED_LATENCY_FIRST 1000.0
@@ -135,6 +136,8 @@ typedef struct SharedDatabase
 	char		error[SHARED_ERROR_LEN];	/* why the sealer can't seal; empty if it can */
 	char		key_fingerprint[65];	/* of the signing key's public half; empty: none loaded */
 	SignRequest sign[SHARED_SIGN_REQUESTS];
+	Oid			pseudonym_node; /* medchain.local_node of the alliance whose key for pseudonyms */
+	uint8		pseudonym_check[SHARED_CHECK_LEN];	/* is known to have this check value */
 
 	pg_atomic_uint64 tickets;	/* drawn by sessions after their commit */
 	pg_atomic_uint64 sealed;	/* every ticket up to this one has been served */

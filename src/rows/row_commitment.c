@@ -404,10 +404,9 @@ row_check_length(const RowTable *table, TupleDesc desc, const Datum *values, con
 		row_too_long(table, len);
 }
 
-/* This is done for each of a million rows: everything that is needed comes out of two pieces. */
-void
-row_image_texts(const RowTable *table, TupleDesc desc, HeapTuple row, int version,
-				RowImage *image)
+/* This is done for each of a million rows: everything that is needed comes out of one piece. */
+RowText *
+row_column_texts(const RowTable *table, TupleDesc desc, HeapTuple row)
 {
 	size_t		natts = (size_t) desc->natts;
 	size_t		ncolumns = (size_t) table->ncolumns;
@@ -416,9 +415,6 @@ row_image_texts(const RowTable *table, TupleDesc desc, HeapTuple row, int versio
 	Datum	   *values = (Datum *) (texts + ncolumns);
 	char		(*digits)[ROW_DIGITS] = (char (*)[ROW_DIGITS]) (values + natts);
 	bool	   *nulls = (bool *) (digits + ncolumns);
-	size_t		room = ROW_COMMIT_ROOM + (size_t) table->id_prefix_len + 2 +
-	(table->keyless ? ROW_KEY_TEXT_ROOM : 0);
-	char	   *at;
 
 	heap_deform_tuple(row, desc, values, nulls);
 	if (HeapTupleHasExternal(row))
@@ -427,8 +423,20 @@ row_image_texts(const RowTable *table, TupleDesc desc, HeapTuple row, int versio
 		row_texts(table, values, nulls, digits, texts);
 	else
 		row_texts_by_settings(table, values, nulls, digits, texts);
+	return texts;
+}
+
+void
+row_image_texts(const RowTable *table, TupleDesc desc, HeapTuple row, int version,
+				RowImage *image)
+{
+	RowText    *texts = row_column_texts(table, desc, row);
+	size_t		room = ROW_COMMIT_ROOM + (size_t) table->id_prefix_len + 2 +
+	(table->keyless ? ROW_KEY_TEXT_ROOM : 0);
+	char	   *at;
+
 	image->identity = NULL;
-	for (size_t i = 0; i < ncolumns; i++)
+	for (int i = 0; i < table->ncolumns; i++)
 	{
 		const RowColumn *column = &table->columns[i];
 

@@ -49,6 +49,12 @@ typedef struct RowText
 extern void row_id_of_texts(const RowTable *table, const RowText *texts, uint8_t id[HASH_LEN]);
 
 /*
+ * The values of a row, one for each of the table's columns, as its content has them; data is NULL
+ * for null.  palloc'd, or part of the row.
+ */
+extern RowText *row_column_texts(const RowTable *table, TupleDesc desc, HeapTuple row);
+
+/*
  * The texts of a row, with the columns that version of the table had; palloc'd.  Before its content
  * there is room for ROW_COMMIT_ROOM bytes.
  */

@@ -284,10 +284,10 @@ row_table_read(Relation relation, Oid root, MemoryContext parent)
 }
 
 /*
- * The partitioned table at the top, or the relation itself.  get_partition_ancestors() knows
- * nothing of what is above a partition that DETACH ... CONCURRENTLY has not finished with.
+ * get_partition_ancestors() knows nothing of what is above a partition that DETACH ... CONCURRENTLY
+ * has not finished with.
  */
-static Oid
+Oid
 row_table_root(Oid relation)
 {
 	while (get_rel_relispartition(relation))

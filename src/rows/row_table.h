@@ -72,6 +72,9 @@ typedef struct RowTable
 /* A relation that a caller named by its oid; ERROR if there is none. */
 extern Relation row_table_open(Oid oid);
 
+/* The partitioned table at the top, or the relation itself. */
+extern Oid	row_table_root(Oid relation);
+
 /*
  * NULL if the relation is neither a ledger table nor a partition of one, or this database has no
  * ledger: an answer that is kept as well.  Valid until the transaction ends.

@@ -80,7 +80,7 @@ oversight_standing(const Oversight *oversight, const char *name, unsigned capabi
 
 /* ----- protocols ----- */
 
-/* Is the relation among those that a grant names, if it names any? */
+/* Is the relation among those that a grant names, or a part of it, if it names any? */
 static bool
 oversight_covers(JsonSlice records, const char *relation)
 {
@@ -90,7 +90,8 @@ oversight_covers(JsonSlice records, const char *relation)
 	if (json_slice_type(records) != JSON_SLICE_ARRAY)
 		return true;
 	while (json_slice_next(records, &step, NULL, &item))
-		if (json_slice_is(item, relation))
+		if (json_slice_is(item, relation) ||
+			json_slice_is(json_slice_get(item, "relation"), relation))
 			return true;
 	return false;
 }

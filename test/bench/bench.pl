@@ -12,6 +12,7 @@ use warnings;
 my $out;
 BEGIN { open($out, '>&', \*STDOUT) or die "stdout: $!"; }
 
+use AccessBench;
 use Instructions;
 use List::Util qw(max min sum);
 use POSIX ();
@@ -23,7 +24,7 @@ $out->autoflush(1);
 Test::More->builder->output('/dev/null');
 
 my $quick     = $ENV{BENCH_QUICK};
-my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger pgbench bulk verify growth ddl rules idle');
+my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger pgbench bulk verify growth ddl rules access idle');
 my $rounds    = $ENV{BENCH_ROUNDS}    || ($quick ? 1 : 5);
 my $seconds   = $ENV{BENCH_SECONDS}   || ($quick ? 1 : 5);
 my $sustained = $ENV{BENCH_SUSTAINED} || ($quick ? 5 : 60);
@@ -580,6 +581,18 @@ sub rules
 	return;
 }
 
+# ----- reading what was granted --------------------------------------------------
+
+sub access
+{
+	my $bench = AccessBench->new($out, $rig, $rows);
+
+	heading("Reading $rows records by grants, without the audit of reads: to a join with them, to textbook policies, and to none");
+	$bench->run($rounds);
+	$bench->stop;
+	return;
+}
+
 # ----- who does not use it ------------------------------------------------------
 
 sub idle
@@ -643,6 +656,7 @@ bulk() if $section{bulk};
 idle() if $section{idle};
 ddl() if $section{ddl};
 rules() if $section{rules};
+access() if $section{access};
 $rig->summary($out);
 $rig->stop;
 # the test modules, which start and stop the server, expect a test

@@ -94,6 +94,10 @@ is(told('en'), '', 'covers them');
 
 # ----- one that lies
 
+# and sees to it that nobody remembers what was there before
+$alliance->sql('dc', 'ALTER SYSTEM SET medchain.grant_cache_size = 0');
+$alliance->sql('dc', 'SELECT pg_reload_conf()');
+$alliance->wait_for('dc', q{SELECT setting = '0' FROM pg_settings WHERE name = 'medchain.grant_cache_size'});
 my $lie = sub { my ($lie, $role, $sql) = @_;
 	$alliance->sql('dc', "SET session_replication_role = replica; $lie");
 	# longer than the moment that it takes to know, for certain

@@ -85,9 +85,17 @@ CREATE FUNCTION medchain.granted_subjects(operation text DEFAULT 'query', relati
 COMMENT ON FUNCTION medchain.granted_subjects(text, regclass) IS
     'subjects, as they stand in protected tables, whose records the current member may query (or '
     'update) now';
+CREATE FUNCTION medchain_internal.granted_subjects_support(internal) RETURNS internal
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME',
+        'medchain_granted_subjects_support';
+COMMENT ON FUNCTION medchain_internal.granted_subjects_support(internal)
+    IS 'planner support of granted_subjects_as()';
 CREATE FUNCTION medchain_internal.granted_subjects_as(operation text, relation regclass,
-    like_type anyelement) RETURNS anyarray
-    LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'medchain_granted_subjects_as';
-COMMENT ON FUNCTION medchain_internal.granted_subjects_as(text, regclass, anyelement) IS
+    like_type anyelement, cost bigint) RETURNS anyarray
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED
+        SUPPORT medchain_internal.granted_subjects_support
+        AS 'MODULE_PATHNAME', 'medchain_granted_subjects_as';
+COMMENT ON FUNCTION medchain_internal.granted_subjects_as(text, regclass, anyelement, bigint) IS
     'internal: the same as an index is asked for them, those that are values of the type text, '
-    'bigint or uuid which like_type has';
+    'bigint or uuid which like_type has; cost: what the planner is told that this, and the search '
+    'for them, costs';

@@ -158,22 +158,58 @@ $$;
 COMMENT ON FUNCTION medchain_internal.require_subject_column(regclass, name) IS
     'internal: error unless a table has this column, of a type that identities can have';
 
-CREATE FUNCTION medchain.protect(relation regclass, subject name, key name DEFAULT NULL)
+CREATE FUNCTION medchain_internal.set_ungranted(p_relation regclass, p_ungranted text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    heir regclass;
+    name text;
+BEGIN
+    PERFORM require_table_owner(p_relation);
+    UPDATE row_table t SET ungranted = p_ungranted
+        WHERE t.relation = p_relation AND t.ungranted IS DISTINCT FROM p_ungranted
+        RETURNING t.ledger_name INTO name;
+    IF FOUND THEN
+        PERFORM append_raw('table.ungranted', jsonb_build_object('relation', name,
+            'ungranted', p_ungranted)::text, NULL, false);
+    END IF;
+    FOR heir IN SELECT t.relation FROM row_table t JOIN pg_inherits i ON i.inhrelid = t.relation
+        WHERE i.inhparent = p_relation AND t.subject_column IS NOT NULL LOOP
+        PERFORM set_ungranted(heir, p_ungranted);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.set_ungranted(regclass, text) IS
+    'internal: what becomes of columns of a protected table that are not granted, in what inherits '
+    'from it as well';
+
+CREATE FUNCTION medchain.protect(relation regclass, subject name, key name DEFAULT NULL,
+    ungranted text DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
     IF protect.relation IS NULL OR protect.subject IS NULL THEN
         RAISE null_value_not_allowed USING MESSAGE = 'relation and subject must not be null';
+    ELSIF protect.ungranted <> ALL (ARRAY['absent', 'null']) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('ungranted cannot be "%s"', shown(protect.ungranted)),
+            HINT = 'With "absent", a row is not there for a query that names a column of it that '
+                'is not granted; with "null", such a column reads as null.';
     END IF;
     PERFORM put_row_table(protect.relation, protect.subject, false, false, protect.key);
+    PERFORM set_ungranted(protect.relation, protect.ungranted);
 END
 $$;
-COMMENT ON FUNCTION medchain.protect(regclass, name, name) IS
+COMMENT ON FUNCTION medchain.protect(regclass, name, name, text) IS
     'put a table (with its partitions, and with the tables that inherit from it) under the ledger: '
     'row security by grants, every change an entry as with ledger_table(); subject: the column '
-    'with the examinee''s identity; key: as for ledger_table(). Takes over what an earlier '
-    'protection has left on the table. Needs ownership of the table';
+    'with the examinee''s identity; key: as for ledger_table(); ungranted: '
+    '"absent" or "null" to have grants of single records and columns count, and what becomes of '
+    'the columns that are not granted (by default such grants open nothing). Takes over what an '
+    'earlier protection has left on the table. Needs ownership of the table';
 
 -- Also of a table that is not known here, but has our policies: restored from a dump of another
 -- database, or detached from a protected one.

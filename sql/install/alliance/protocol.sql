@@ -79,6 +79,33 @@ $$;
 COMMENT ON FUNCTION medchain_internal.read_period(text, bigint, jsonb) IS
     'internal: a period from user''s JSON';
 
+-- CASE, as a cast of what is none must not be tried.
+CREATE FUNCTION medchain_internal.records_valid(records jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    SELECT CASE jsonb_typeof($1)
+        WHEN 'string' THEN $1 #>> '{}' ~ '.[.].'
+        WHEN 'object' THEN coalesce(jsonb_typeof($1 -> 'relation') = 'string'
+            AND $1 ->> 'relation' ~ '.[.].', false)
+            AND $1 - '{relation,key,columns,holder}'::text[] = '{}'
+            AND coalesce(jsonb_typeof($1 -> 'holder') = 'string', true)
+            AND CASE coalesce(jsonb_typeof($1 -> 'key'), '')
+                WHEN '' THEN true
+                WHEN 'object' THEN $1 -> 'key' <> '{}' AND NOT EXISTS (
+                    SELECT FROM jsonb_each($1 -> 'key') k
+                    WHERE jsonb_typeof(k.value) IN ('object', 'array', 'null'))
+                ELSE false END
+            AND CASE coalesce(jsonb_typeof($1 -> 'columns'), '')
+                WHEN '' THEN true
+                WHEN 'array' THEN $1 -> 'columns' <> '[]' AND NOT EXISTS (
+                    SELECT FROM jsonb_array_elements($1 -> 'columns') c
+                    WHERE jsonb_typeof(c) <> 'string' OR c = '""')
+                ELSE false END
+        ELSE false END
+$$;
+COMMENT ON FUNCTION medchain_internal.records_valid(jsonb) IS
+    'internal: is this a relation, or the part of one, as grants name them?';
+
 -- Grants as the ledger spells them; an error names the element that is wrong.
 CREATE FUNCTION medchain_internal.read_grants(grants jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
@@ -115,10 +142,11 @@ BEGIN
         IF coalesce(jsonb_typeof(g.value -> 'records'), 'null') <> 'null'
            AND (jsonb_typeof(g.value -> 'records') <> 'array' OR g.value -> 'records' = '[]'
                 OR EXISTS (SELECT FROM jsonb_array_elements(g.value -> 'records') r
-                    WHERE jsonb_typeof(r) <> 'string' OR r #>> '{}' !~ '.[.].')) THEN
+                    WHERE NOT records_valid(r))) THEN
             PERFORM reject_element('grants', g.ordinality,
-                '"records" must be an array of relations, as ["public.diagnosis"]; leave it out '
-                'for all records');
+                '"records" must be an array of relations, as "public.diagnosis", and of parts of '
+                'them, as {"relation": "public.diagnosis", "key": {"id": 7}, "columns": ["code"]}; '
+                'leave it out for all records');
         END IF;
         result := result || jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
             'grantee', g.value -> 'grantee', 'operations', g.value -> 'operations', 'purpose',

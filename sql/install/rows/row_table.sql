@@ -23,7 +23,10 @@ CREATE TABLE medchain.row_table (
     roles           jsonb,
     rewritten       boolean NOT NULL DEFAULT false,
     -- on the ledger because a table is that it inherits from
-    with_parent     boolean NOT NULL DEFAULT false
+    with_parent     boolean NOT NULL DEFAULT false,
+    -- of protected tables whose examinees may grant parts: what becomes of the columns that are not
+    -- granted; null: grants of parts open nothing
+    ungranted       text CHECK (ungranted IN ('absent', 'null'))
 );
 COMMENT ON TABLE medchain.row_table IS 'local: ledger tables, those under protect() included';
 
