@@ -118,6 +118,28 @@ $$;
 SELECT count(*) FROM chart WHERE pg_temp.look(secret);
 SELECT count(*) FROM chart c WHERE pg_temp.look(c::text);
 SELECT count(*) FROM chart c JOIN chart d ON pg_temp.look(c.secret || d.secret);
+-- joins by it, what is named by a join, sets of groups, lateral, outer references
+SELECT a.id FROM chart a JOIN (SELECT 'secret ' || i FROM generate_series(1, 12) i) v (secret)
+    USING (secret) ORDER BY 1;
+SELECT count(*), count(secret), max(secret) FROM chart a FULL JOIN (VALUES ('secret 5'),
+    ('secret 7')) v (secret) USING (secret);
+SELECT j.secret FROM (chart a NATURAL JOIN (SELECT id, code FROM chart) b) j ORDER BY j.id;
+SELECT secret, code, count(*) FROM chart WHERE id IN (5, 6, 7, 8)
+    GROUP BY GROUPING SETS ((secret), (code), ()) ORDER BY 1, 2, 3;
+SELECT c.id, l.s FROM chart c, LATERAL (SELECT c.secret || '/' || (c).code AS s) l
+    WHERE c.id IN (2, 5, 7) ORDER BY 1;
+SELECT v.id FROM (VALUES (5), (7)) v (id) WHERE EXISTS (SELECT FROM chart c WHERE c.id = v.id AND
+    (SELECT bool_or(d.secret = c.secret) FROM chart d WHERE d.secret LIKE '%' || v.id));
+SELECT (SELECT max(x.secret) FROM (SELECT c.secret UNION ALL SELECT d.secret FROM chart d
+    WHERE d.id = c.id + 1) x) FROM chart c WHERE c.id IN (5, 7, 8) ORDER BY c.id;
+SELECT a.id, b FROM (VALUES (5), (99)) a (id) LEFT JOIN chart b USING (id) ORDER BY 1;
+SELECT id, first_value(secret) OVER w, count(secret) OVER w FROM chart
+    WINDOW w AS (PARTITION BY patient ORDER BY secret DESC NULLS LAST) ORDER BY id LIMIT 6;
+SELECT id FROM chart ORDER BY secret NULLS FIRST, id LIMIT 4;
+WITH RECURSIVE r AS (SELECT id, secret FROM chart WHERE id = 1 UNION ALL
+    SELECT c.id, c.secret FROM chart c JOIN r ON c.id = r.id + 1) SELECT * FROM r ORDER BY id;
+SELECT id, CASE WHEN secret IS NULL THEN 'unknown' ELSE secret END FROM chart WHERE id IN (5, 7)
+    UNION ALL SELECT id, code FROM chart WHERE id = 5 ORDER BY 1, 2;
 CREATE FUNCTION pg_temp.inlined() RETURNS SETOF chart LANGUAGE sql STABLE AS $$
     SELECT * FROM public.chart $$;
 SELECT count(secret) FROM pg_temp.inlined();
@@ -161,6 +183,14 @@ UPDATE chart SET price = price + 1, secret = 'new' WHERE id = 12 RETURNING *;
 UPDATE chart SET secret = 'blind' WHERE id = 11 RETURNING secret;
 UPDATE chart SET secret = secret || '!' WHERE id = 11;
 UPDATE chart SET code = secret WHERE id = 11 RETURNING code;
+UPDATE chart c SET code = d.secret FROM chart d WHERE c.id = 11 AND d.id = 5 RETURNING c.code, d.*;
+WITH u AS (UPDATE chart SET code = 'with' WHERE id = 11 RETURNING secret, code)
+    SELECT * FROM u;
+CREATE TEMP VIEW codes AS SELECT id, code, secret FROM chart;
+UPDATE codes SET code = coalesce(secret, 'no secret') WHERE id = 11 RETURNING *;
+UPDATE codes SET secret = NULL, code = 'view' WHERE id = 11 RETURNING *;
+UPDATE chart SET (code, day) = (SELECT 'x', NULL::date) WHERE id = 11;
+UPDATE chart SET (code, doctor) = (SELECT 'multi', 'B') WHERE id = 11 RETURNING code, doctor;
 UPDATE chart SET code = 'x' WHERE id = 5;
 UPDATE chart SET id = 20 WHERE id = 12;
 DELETE FROM chart WHERE id = 11;

@@ -152,11 +152,12 @@ mask_column(const Mask *mask, Var *column)
 		mask_case(mask_question(mask, column, &name, 1), (Node *) copyObject(column));
 }
 
-/* All of the row at once: made of its columns. */
+/* All of the row at once: made of its columns, but for one that an outer join has not found. */
 static Node *
 mask_row(const Mask *mask, Var *row)
 {
 	RowExpr    *made = makeNode(RowExpr);
+	NullTest   *found = makeNode(NullTest);
 
 	for (int i = 0; i < mask->desc->natts; i++)
 	{
@@ -179,7 +180,10 @@ mask_row(const Mask *mask, Var *row)
 	made->row_typeid = row->vartype;
 	made->row_format = COERCE_IMPLICIT_CAST;
 	made->location = -1;
-	return (Node *) made;
+	found->arg = (Expr *) copyObject(row);
+	found->nulltesttype = IS_NOT_NULL;
+	found->location = -1;
+	return mask_case((Expr *) found, (Node *) made);
 }
 
 static bool
