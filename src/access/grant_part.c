@@ -257,8 +257,11 @@ part_row_open(PartRow *row)
 static bool
 part_has_row(const Part *part, PartRow *row)
 {
-	for (int i = 0; i < part->nkeys; i++)
+	ListCell   *cell;
+
+	foreach(cell, part->keys)
 	{
+		const PartKey *key = lfirst(cell);
 		bool		same = false;
 
 		if (row->texts == NULL)
@@ -267,8 +270,8 @@ part_has_row(const Part *part, PartRow *row)
 		{
 			const RowColumn *column = &row->table->columns[j];
 
-			same = strcmp(column->name, part->keys[i].column) == 0 &&
-				part_key_is(&part->keys[i],
+			same = strcmp(column->name, key->column) == 0 &&
+				part_key_is(key,
 							TupleDescAttr(RelationGetDescr(row->relation),
 										  column->attribute - 1)->atttypid, &row->texts[j]);
 		}
@@ -281,11 +284,13 @@ part_has_row(const Part *part, PartRow *row)
 static bool
 part_has_column(const Part *part, const char *column)
 {
+	ListCell   *cell;
+
 	if (part->all_columns)
 		return true;
-	for (int i = 0; i < part->ncolumns; i++)
-		if (strcmp(part->columns[i], column) == 0)
-			return true;
+	foreach(cell, part->columns)
+		if (strcmp(lfirst(cell), column) == 0)
+		return true;
 	return false;
 }
 

@@ -16,9 +16,12 @@ part_text(Pool *pool, JsonSlice value)
 		NULL;
 }
 
-static bool
-part_read_key(Pool *pool, const char *column, JsonSlice value, PartKey *key)
+/* NULL: a column has no such value. */
+static PartKey *
+part_read_key(Pool *pool, const char *column, JsonSlice value)
 {
+	PartKey    *key = palloc0(sizeof(PartKey));
+
 	switch (json_slice_type(value))
 	{
 		case JSON_SLICE_NULL:
@@ -34,11 +37,11 @@ part_read_key(Pool *pool, const char *column, JsonSlice value, PartKey *key)
 			key->kind = PART_STRING;
 			break;
 		default:
-			return false;
+			return NULL;
 	}
 	key->column = pstrdup(column);
 	key->text = key->kind == PART_NULL ? NULL : pstrdup(json_slice_text(pool, value));
-	return true;
+	return key;
 }
 
 static bool
@@ -51,13 +54,8 @@ part_read_keys(Pool *pool, JsonSlice object, Part *part)
 	if (json_slice_type(object) != JSON_SLICE_OBJECT)
 		return false;
 	while (json_slice_next(object, &step, &column, &value))
-	{
-		part->keys = part->keys == NULL ? palloc(sizeof(PartKey)) :
-			repalloc(part->keys, (Size) (part->nkeys + 1) * sizeof(PartKey));
-		if (!part_read_key(pool, column, value, &part->keys[part->nkeys++]))
-			return false;
-	}
-	return part->nkeys > 0;
+		part->keys = lappend(part->keys, part_read_key(pool, column, value));
+	return part->keys != NIL && !list_member_ptr(part->keys, NULL);
 }
 
 static bool
@@ -70,14 +68,8 @@ part_read_columns(Pool *pool, JsonSlice array, Part *part)
 		return false;
 	part->all_columns = false;
 	while (json_slice_next(array, &step, NULL, &item))
-	{
-		part->columns = part->columns == NULL ? palloc(sizeof(char *)) :
-			repalloc(part->columns, (Size) (part->ncolumns + 1) * sizeof(char *));
-		part->columns[part->ncolumns] = part_text(pool, item);
-		if (part->columns[part->ncolumns++] == NULL)
-			return false;
-	}
-	return true;
+		part->columns = lappend(part->columns, part_text(pool, item));
+	return !list_member_ptr(part->columns, NULL);
 }
 
 static bool

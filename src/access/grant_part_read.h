@@ -12,6 +12,7 @@
 #define MEDCHAIN_ACCESS_GRANT_PART_READ_H
 
 #include "postgres.h"
+#include "nodes/pg_list.h"
 
 typedef enum PartValueKind
 {
@@ -29,11 +30,9 @@ typedef struct Part
 {
 	char	   *relation;		/* as the ledger calls it */
 	char	   *holder;			/* NULL: whoever has the records */
-	PartKey    *keys;			/* all of them must hold */
-	int			nkeys;
+	List	   *keys;			/* of PartKey; all of them must hold */
 	bool		all_columns;
-	char	  **columns;
-	int			ncolumns;
+	List	   *columns;		/* of char * */
 } Part;
 
 /*
