@@ -350,7 +350,8 @@ SELECT medchain_internal.cosigned(E'markovianprotocol.com/log\n9266\n'
     || encode('\x302a300506032b6570032100' || decode('3L9yjgLUefWn4g3Amt9SWDPtbnl1JlF66wf8aFSEn8Y=',
         'base64'), 'base64') || E'\n-----END PUBLIC KEY-----\n', l.line)
     AT TIME ZONE 'UTC' AS cosigned
-    FROM (VALUES ('— witness.navigli.sunlight.geomys.org o+AP4gAAAABqwX+So8evhUsltetL+QnwUxEYMNrD25p'
-        'JYOTFHwDCopbgQMl2AEh583AxfFNMDZzE73rdjK62tUN8oUBfd9p6usq+BA=='),
-        ('— witness.navigli.sunlight.geomys.org o+AP4gAAAABqwX+To8evhUsltetL+QnwUxEYMNrD25pJYOTFHwDCo'
-         'pbgQMl2AEh583AxfFNMDZzE73rdjK62tUN8oUBfd9p6usq+BA=='), ('no line')) l (line);
+    FROM (VALUES ('— witness.navigli.sunlight.geomys.org o+AP4gAAAABqwX+So8evhUsltetL+QnwUxEYM'
+        'NrD25pJYOTFHwDCopbgQMl2AEh583AxfFNMDZzE73rdjK62tUN8oUBfd9p6usq+BA=='),
+        ('— witness.navigli.sunlight.geomys.org o+AP4gAAAABqwX+To8evhUsltetL+QnwUxEYM'
+         'NrD25pJYOTFHwDCopbgQMl2AEh583AxfFNMDZzE73rdjK62tUN8oUBfd9p6usq+BA=='),
+        ('no line')) l (line);

@@ -28,7 +28,7 @@ typedef struct Options
 	}		   *checkpoints;	/* signed notes kept elsewhere */
 	int			ncheckpoints;
 	TlogPolicy *policy;			/* whose checkpoints and cosignatures count; NULL: not given */
-	int			quorum;			/* cosignatures asked for; -1: as the policy says, if there is one */
+	int			quorum;			/* cosignatures asked for; -1: as the policy says, if any */
 	char	   *entry;			/* what a tlog-proof is about, or NULL */
 	size_t		entry_len;
 	bool		json;

@@ -1,8 +1,8 @@
 /*
  * tlog_policy.c: reading a tlog-policy, and asking it about a checkpoint.
  *
- * A name stands for a witness or for a group of names that stood before it; each can be in one group
- * only, so a checkpoint is judged in one pass over them, in their order.
+ * A name stands for a witness or for a group of names that stood before it; each can be in one
+ * group only, so a checkpoint is judged in one pass over them, in their order.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -61,8 +61,9 @@ cosign_due(const char *origin, const CosignDue *due)
 
 	if (due->height < 0)
 		return;
-	trusted_execute(&plan, "INSERT INTO medchain.witness_due AS d (origin, height, closes, earlier) "
-					"VALUES ($1, $2, $3, $4) ON CONFLICT (origin) DO UPDATE SET "
+	trusted_execute(&plan, "INSERT INTO medchain.witness_due AS d "
+					"(origin, height, closes, earlier) VALUES ($1, $2, $3, $4) "
+					"ON CONFLICT (origin) DO UPDATE SET "
 					"earlier = CASE WHEN $4 IS NOT NULL THEN $4 WHEN d.closes < EXCLUDED.closes "
 					"THEN d.height ELSE d.earlier END, "
 					"height = EXCLUDED.height, closes = EXCLUDED.closes",
@@ -198,7 +199,7 @@ cosign_heads(const Key *key)
 		HeapTuple	row = due->vals[i];
 		char	   *origin = SPI_getvalue(row, due->tupdesc, 1);
 		Datum		who[1] = {CStringGetTextDatum(origin)};
-		Oid text[	1] = {TEXTOID};
+		Oid			text[1] = {TEXTOID};
 		bool		isnull;
 		int64		height = DatumGetInt64(SPI_getbinval(row, due->tupdesc, 2, &isnull));
 

@@ -268,7 +268,8 @@ test_witness(void)
 {
 #define HASH "0000000000000000000000000000000000000000000000000000000000000000"
 	static const char *const bad[] = {
-		"{}", "[]", "1", "null", "{\"chain\":\"b\",\"entries\":1,\"height\":0,\"hash\":\"" HASH "\"}",
+		"{}", "[]", "1", "null",
+		"{\"chain\":\"b\",\"entries\":1,\"height\":0,\"hash\":\"" HASH "\"}",
 		"{\"chain\":\"a\",\"entries\":-1,\"height\":0,\"hash\":\"" HASH "\"}",
 		"{\"chain\":\"a\",\"entries\":1,\"height\":1.5,\"hash\":\"" HASH "\"}",
 		"{\"chain\":\"a\",\"entries\":1,\"height\":\"0\",\"hash\":\"" HASH "\"}",
