@@ -63,5 +63,13 @@ witness_read(const char *payload, size_t len, Witness *witness)
 bool
 witness_signature(const Witness *witness, NoteSignature *signature)
 {
-	return note_signature_read(witness->cosignature, strlen(witness->cosignature), signature);
+	char		name[NOTE_NAME_MAX + 1];
+
+	if (!note_signature_read(witness->cosignature, strlen(witness->cosignature), signature))
+		return false;
+
+	/* it is put under a note as it is: with a newline in it, that would be another note */
+	memcpy(name, signature->name, signature->namelen);
+	name[signature->namelen] = '\0';
+	return note_name_valid(name);
 }

@@ -290,6 +290,9 @@ test_witness(void)
 	   "with a signature line");
 	ok(witness_of("{\"chain\":\"a\",\"entries\":17,\"height\":3,\"hash\":\"" HASH "\"}",
 				  &witness) && !witness_signature(&witness, &signature), "or without");
+	ok(witness_of("{\"chain\":\"a\",\"entries\":17,\"height\":3,\"hash\":\"" HASH "\","
+				  "\"cosignature\":\"" DASH "x\\n\\neast/b AAAAAAAA\"}", &witness) &&
+	   !witness_signature(&witness, &signature), "a line that would be more than one is none");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(!witness_of(bad[i], &witness), bad[i]);
 }
