@@ -205,16 +205,16 @@ cosign_heads(const Key *key)
 		HeapTuple	row = due->vals[i];
 		char	   *origin = SPI_getvalue(row, due->tupdesc, 1);
 		Datum		who[1] = {CStringGetTextDatum(origin)};
-		Oid			text[1] = {TEXTOID};
+		Oid			by_name[1] = {TEXTOID};
 		bool		isnull;
 		int64		height = DatumGetInt64(SPI_getbinval(row, due->tupdesc, 2, &isnull));
 
 		if (DatumGetBool(SPI_getbinval(row, due->tupdesc, 3, &isnull)))
 			trusted_execute(&remove, "DELETE FROM medchain.witness_due WHERE origin = $1",
-							1, text, who, NULL, false);
+							1, by_name, who, NULL, false);
 		else
 			trusted_execute(&keep, "UPDATE medchain.witness_due SET earlier = NULL WHERE origin "
-							"= $1", 1, text, who, NULL, false);
+							"= $1", 1, by_name, who, NULL, false);
 		cosign_head(&node, key, origin, height);
 	}
 	SPI_freetuptable(due);
