@@ -343,7 +343,7 @@ SELECT h.chain, h.entries, h.height, encode(h.hash, 'hex') AS hash, h.cosignatur
         '"time":"2026-01-31T23:59:59.123456Z","actor":"b","body":{"chain":"a","entries":17,'
         '"height":3,"hash":"%s","cosignature":"— %s AAAAAAAA"}}', repeat('0a', 32), n.name)) h;
 -- a cosignature of a public witness (c2sp.org/tlog-witness) on a public log's checkpoint
-SELECT medchain_internal.cosigned(E'markovianprotocol.com/log\n9266\n'
+SELECT medchain_internal.cosigned_at(E'markovianprotocol.com/log\n9266\n'
     'QnwPzJywq5AyOk9k1zLqfryh6Ktw1CnaaKplELApoxw=\n\n— markovianprotocol.com/log AwLGyIvuxLXZM101'
     'mKdNCPTsl9GgtiG/wzbd8cGru0pGnWVMXI06twIsEIZho7n8id+w2EO0BZCalxuEm6BauQGNmgo=\n',
     'witness.navigli.sunlight.geomys.org', E'-----BEGIN PUBLIC KEY-----\n'

@@ -33,8 +33,8 @@ medchain_vkey_text(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_cosigned);
 
 /*
- * cosigned(note text, name text, public_key text, cosignature text) -> timestamptz: when that key
- * has cosigned it under that name by that signature line; null if it has not.
+ * cosigned_at(note text, name text, public_key text, cosignature text) -> timestamptz: when that
+ * key has cosigned it under that name by that signature line; null if it has not.
  */
 Datum
 medchain_cosigned(PG_FUNCTION_ARGS)

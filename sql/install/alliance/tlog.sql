@@ -105,7 +105,7 @@ AS $$
            CASE WHEN w.cosignature IS NOT NULL AND w.agrees THEN w.cosigned IS NOT NULL END
     FROM member m CROSS JOIN LATERAL (
         SELECT h.height, e."time", b.hash = h.hash AS agrees, h.cosignature,
-               cosigned(b.note, n.alliance || '/' || m.name, ledger_key_at(m.name,
+               cosigned_at(b.note, n.alliance || '/' || m.name, ledger_key_at(m.name,
                    (SELECT min(x.height) FROM block x WHERE x.origin = m.name
                     AND x.size > e.seq)), h.cosignature) AS cosigned
         FROM local_node n CROSS JOIN sealed e CROSS JOIN LATERAL witness_head(e.payload) h
@@ -155,7 +155,7 @@ BEGIN
     line AS (
         SELECT DISTINCT ON (c.height, h.witness) c.size, c.height, h.witness, h.cosignature
         FROM candidate c JOIN head h ON h.height = c.height CROSS JOIN local_node n
-        WHERE cosigned(c.note, n.alliance || '/' || h.witness, ledger_key_at(h.witness, NULL),
+        WHERE cosigned_at(c.note, n.alliance || '/' || h.witness, ledger_key_at(h.witness, NULL),
             h.cosignature) IS NOT NULL)
     SELECT l.size, string_agg(l.cosignature || E'\n', '' ORDER BY l.witness COLLATE "C")
         INTO chosen, lines

@@ -40,10 +40,10 @@ CREATE FUNCTION medchain_internal.vkey_text(name text, public_key text, cosigner
 COMMENT ON FUNCTION medchain_internal.vkey_text(text, text, boolean) IS
     'internal: a C2SP verifier key';
 
-CREATE FUNCTION medchain_internal.cosigned(note text, name text, public_key text,
+CREATE FUNCTION medchain_internal.cosigned_at(note text, name text, public_key text,
     cosignature text) RETURNS timestamptz
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_cosigned';
-COMMENT ON FUNCTION medchain_internal.cosigned(text, text, text, text) IS
+COMMENT ON FUNCTION medchain_internal.cosigned_at(text, text, text, text) IS
     'internal: when that key has cosigned a note by that signature line; null if it has not';
 
 -- Signature lines under the blocks of a chain that were cosigned, as far as they name its blocks.
