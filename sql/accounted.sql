@@ -87,7 +87,7 @@ CREATE VIEW test.columns AS
 CREATE TABLE test.elsewhere AS SELECT unnest('{entry, block, chain, tile, row_set, row_item,
     row_about, claim, member, contract, ledger_key, member_certificate, exclusion, examinee_key,
     protocol, protocol_grant, data_index, break_glass, role_binding, local_node, verified,
-    held_entry, held_block, dropped, missing, fact, rules_state}'::text[]) AS name;
+    held_entry, held_block, dropped, missing, fact, rules_state, witness_due}'::text[]) AS name;
 SELECT c."table", string_agg(c."column", ', ' ORDER BY c.attnum) AS columns
     FROM test.columns c JOIN test.elsewhere e ON e.name = c."table" GROUP BY 1 ORDER BY 1;
 SELECT "table", "column" AS "has a type that nobody tries" FROM test.columns WHERE other IS NULL;

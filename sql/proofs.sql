@@ -311,3 +311,47 @@ SELECT f.call, e.* FROM unnest(ARRAY['receipt', 'inclusion_proof']) f (call),
     LATERAL test.error_of(format('SELECT medchain.%s(%L)', f.call, i)) e
     ORDER BY f.call, i, e.field;
 ROLLBACK;
+
+--
+-- For outsiders: verifier keys, a policy, and a tlog-proof; nobody has cosigned anything here
+--
+SELECT vkey ~ '^[^ +]+/data-centre\+[0-9a-f]{8}\+AQ?[A-Za-z0-9+/]+$' AS own,
+    medchain.vkey('data-centre') = vkey AS by_name,
+    medchain.vkey('data-centre', cosigner => true) ~ '\+B[A-Za-z0-9+/]+$' AS as_witness
+    FROM medchain.vkey();
+SELECT medchain.vkey('nobody');
+SELECT regexp_replace(p, '\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+', '+<key>', 'g') AS policy
+    FROM medchain.tlog_policy() p;
+SELECT medchain.tlog_policy(0) ~ E'\nquorum none\n$' AS nobody_has_to;
+SELECT medchain.tlog_policy(-1);
+SELECT medchain.tlog_policy(1000);
+SELECT p ~ '^c2sp\.org/tlog-proof@v1\nindex [0-9]+\n([A-Za-z0-9+/]{43}=\n)+\n[^\n]+/data-centre\n'
+    AS head, right(p, length(c)) = c AS checkpoint
+    FROM (SELECT id FROM medchain.entry WHERE origin = 'data-centre' AND kind = 'remark'
+          ORDER BY seq LIMIT 1) e, medchain.proof(e.id, 'data-centre') p,
+        medchain.checkpoint('data-centre') c;
+SELECT medchain.proof(NULL) IS NULL AS nothing;
+SELECT medchain.proof('00000000-0000-0000-0000-000000000000');
+SELECT count(*) FROM medchain.witnessed('data-centre', 0);
+SELECT bool_and(ok) AS in_order FROM medchain.verify('data-centre', witnesses => true);
+
+-- what an entry says that nobody should be able to read amiss
+SELECT h.* FROM medchain_internal.witness_head('{}') h;
+SELECT h.chain, h.entries, h.height, encode(h.hash, 'hex') AS hash, h.cosignature
+    FROM (VALUES ('east/b'), ('east/c'), ('b')) n (name), medchain_internal.witness_head(format(
+        '{"kind":"witness","origin":"b","id":"00000000-0000-0000-0000-000000000000",'
+        '"time":"2026-01-31T23:59:59.123456Z","actor":"b","body":{"chain":"a","entries":17,'
+        '"height":3,"hash":"%s","cosignature":"— %s AAAAAAAA"}}', repeat('0a', 32), n.name)) h;
+-- a cosignature of a public witness (c2sp.org/tlog-witness) on a public log's checkpoint
+SELECT medchain_internal.cosigned_at(E'markovianprotocol.com/log\n9266\n'
+    'QnwPzJywq5AyOk9k1zLqfryh6Ktw1CnaaKplELApoxw=\n\n— markovianprotocol.com/log AwLGyIvuxLXZM101'
+    'mKdNCPTsl9GgtiG/wzbd8cGru0pGnWVMXI06twIsEIZho7n8id+w2EO0BZCalxuEm6BauQGNmgo=\n',
+    'witness.navigli.sunlight.geomys.org', E'-----BEGIN PUBLIC KEY-----\n'
+    || encode('\x302a300506032b6570032100' || decode('3L9yjgLUefWn4g3Amt9SWDPtbnl1JlF66wf8aFSEn8Y=',
+        'base64'), 'base64') || E'\n-----END PUBLIC KEY-----\n', l.line)
+    AT TIME ZONE 'UTC' AS cosigned
+    FROM (VALUES ('— witness.navigli.sunlight.geomys.org o+AP4gAAAABqwX+So8evhUsltetL+QnwUxEYM'
+        'NrD25pJYOTFHwDCopbgQMl2AEh583AxfFNMDZzE73rdjK62tUN8oUBfd9p6usq+BA=='),
+        ('— witness.navigli.sunlight.geomys.org o+AP4gAAAABqwX+To8evhUsltetL+QnwUxEYM'
+         'NrD25pJYOTFHwDCopbgQMl2AEh583AxfFNMDZzE73rdjK62tUN8oUBfd9p6usq+BA=='),
+        ('no line')) l (line);

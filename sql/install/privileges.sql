@@ -55,13 +55,15 @@ DECLARE
                            "verify", "verify_progress", "verify_table", "explain_entry",
                    "state_hash", "disclosures", "disclosure_proof", "uncovered",
                    "checkpoint", "export", "default_capabilities", "slot_name", "inclusion_proof",
-                   "consistency_proof", "receipt", "rebuild_tiles"],
+                   "consistency_proof", "receipt", "rebuild_tiles",
+                   "proof", "vkey", "tlog_policy", "witnessed"],
         "medchain_member": ["disclosures", "disclosure_proof",
                             "append", "seal", "lock_waits", "issue_protocol",
                             "amend_protocol", "revoke_protocol",
                             "protocol_envelope", "register_examinee_key", "examinee_key_envelope",
                             "log_diagnosis",
                    "data_index", "diagnosis_log", "inclusion_proof", "consistency_proof", "receipt",
+                   "proof", "vkey", "tlog_policy", "witnessed",
                    "row_history", "row_history_of", "row_proof", "row_proof_of"],
         "medchain_auditor": ["disclosures", "disclosure_proof", "uncovered",
             "row_history", "row_history_of", "row_proof", "row_proof_of",
@@ -70,7 +72,8 @@ DECLARE
                 "sealer_status", "pseudonym_status", "shortages", "lock_waits", "peer_errors",
                     "check", "diagnosis_log",
                     "data_index", "slot_name",
-                   "inclusion_proof", "consistency_proof", "receipt"],
+                   "inclusion_proof", "consistency_proof", "receipt",
+                   "proof", "vkey", "tlog_policy", "witnessed"],
         "medchain_peer": ["peer_identity", "join_material"]}';
     grantee text;
     names jsonb;

@@ -145,6 +145,32 @@ input_at_end(Input *input)
 	return input->start == input->end && !input_fill(input, &error) && error.code == CORE_OK;
 }
 
+bool
+input_begins(Input *input, const char *with)
+{
+	size_t		len = strlen(with);
+	CoreError	error = {0};
+
+	while (input->end - input->start < len && input_fill(input, &error))
+		;
+	return input->end - input->start >= len &&
+		memcmp(input->data + input->start, with, len) == 0;
+}
+
+bool
+input_all(Input *input, size_t max, const char **text, size_t *len, CoreError *error)
+{
+	while (input->end - input->start <= max && input_fill(input, error))
+		;
+	if (error->code != CORE_OK)
+		return false;
+	if (input->end - input->start > max)
+		return error_set(error, CORE_UNSUPPORTED, "the input is longer than %zu bytes", max);
+	*text = input->data + input->start;
+	*len = input->end - input->start;
+	return true;
+}
+
 json_t *
 input_next(Input *input, CoreError *error)
 {

@@ -36,6 +36,10 @@ typedef struct Input
  */
 extern json_t *input_next(Input *input, CoreError *error);
 extern bool input_at_end(Input *input);
+
+/* Before the first line was read: what it begins with; and all of it, if that is not too long. */
+extern bool input_begins(Input *input, const char *with);
+extern bool input_all(Input *input, size_t max, const char **text, size_t *len, CoreError *error);
 extern void input_free(Input *input);
 
 /* Fields of an object; false, with an error, if missing or of another type. */

@@ -14,6 +14,8 @@
 
 #include "report.h"
 
+#define ENTRY_FILE_MAX (JSON_TEXT_MAX + 1)	/* an entry, and a newline behind it */
+
 static const char help[] =
 "medchain-verify checks what a medchain ledger exported, without trusting the database it came "
 "from.\n"
@@ -23,7 +25,8 @@ static const char help[] =
 "\n"
 "FILE is the output of medchain.export(), or of medchain.receipt() and medchain.row_proof(), one "
 "receipt a line;\n"
-"standard input without it.\n"
+"or a C2SP tlog-proof, of medchain.proof() or of any other log, or a checkpoint; standard input "
+"without it.\n"
 "\n"
 "Options:\n"
 "  -a, --anchors=FILE      trust anchors (PEM) that the members' certificates must lead to; for an "
@@ -32,6 +35,15 @@ static const char help[] =
 "  -c, --checkpoint=FILE   a checkpoint of one of the chains that was kept elsewhere: the export "
 "must contain it,\n"
 "                          a receipt be of it; may be given more than once\n"
+"  -p, --policy=FILE       a C2SP tlog-policy: the logs whose tlog-proofs and checkpoints are "
+"believed, and the\n"
+"                          witnesses that must have cosigned them\n"
+"  -k, --vkey=KEY          instead of a policy, the verifier key of a log or of a witness; may be "
+"given more than once\n"
+"  -Q, --quorum=NUMBER     so many witnesses must have cosigned, whatever the policy says; of an "
+"export, a block of\n"
+"                          each chain\n"
+"  -e, --entry=FILE        the entry that a tlog-proof is about: its payload, byte by byte\n"
 "  -j, --json              write the result as one JSON object (see the manual, "
 "medchain-verify(1))\n"
 "  -s, --state             of an export, show the state that follows from it: members, contracts, "
@@ -56,18 +68,18 @@ static const char help[] =
 
 /* A whole file, terminated; exits with 2 if it can't be read. */
 static char *
-main_read_file(const char *path, size_t *len)
+main_read_file(const char *path, size_t max, size_t *len)
 {
 	FILE	   *file = fopen(path, "rb");
-	char	   *data = malloc(CERTIFICATE_MAX + 2);
+	char	   *data = malloc(max + 2);
 
 	if (file == NULL || data == NULL)
 	{
 		fprintf(stderr, "medchain-verify: could not open \"%s\": %s\n", path, strerror(errno));
 		exit(UNUSABLE);
 	}
-	*len = fread(data, 1, CERTIFICATE_MAX + 1, file);
-	if (ferror(file) || *len > CERTIFICATE_MAX)
+	*len = fread(data, 1, max + 1, file);
+	if (ferror(file) || *len > max)
 	{
 		fprintf(stderr, "medchain-verify: could not read \"%s\", or it is too long\n", path);
 		exit(UNUSABLE);
@@ -85,7 +97,7 @@ static char *
 main_read_anchors(const char *path)
 {
 	size_t		len;
-	char	   *anchors = main_read_file(path, &len);
+	char	   *anchors = main_read_file(path, CERTIFICATE_MAX, &len);
 	CertificateInfo first;
 	CoreError	error = {0};
 	char		problem[CORE_TEXT_LEN];
@@ -103,7 +115,7 @@ static void
 main_add_checkpoint(Options *options, const char *path)
 {
 	size_t		len;
-	char	   *note = main_read_file(path, &len);
+	char	   *note = main_read_file(path, CERTIFICATE_MAX, &len);
 
 	/* psql ends what it prints with a newline of its own */
 	while (len > 1 && note[len - 2] == '\n' && note[len - 1] == '\n')
@@ -117,6 +129,65 @@ main_add_checkpoint(Options *options, const char *path)
 	}
 	options->checkpoints[options->ncheckpoints].note = note;
 	options->checkpoints[options->ncheckpoints++].len = len;
+}
+
+/* Exits with 2, and what is wrong with it. */
+static void
+main_refuse(const char *what, const CoreError *error)
+{
+	char		problem[CORE_TEXT_LEN];
+
+	error_text(error, problem);
+	fprintf(stderr, "medchain-verify: %s: %s\n", what, problem);
+	exit(UNUSABLE);
+}
+
+static TlogPolicy *
+main_read_policy(const char *path)
+{
+	size_t		len;
+	char	   *text = main_read_file(path, TLOG_POLICY_MAX, &len);
+	CoreError	error = {0};
+	TlogPolicy *policy = tlog_policy_read(text, len, &error);
+
+	if (policy == NULL)
+		main_refuse(path, &error);
+	free(text);
+	return policy;
+}
+
+/* A log's verifier key, or a witness'; all of these have to have cosigned, unless it is said. */
+static void
+main_add_vkey(Options *options, const char *text, int *witnesses)
+{
+	CoreError	error = {0};
+	Vkey		vkey;
+
+	if (options->policy == NULL)
+		options->policy = tlog_policy_new();
+	if (options->policy == NULL || !vkey_read(text, strlen(text), &vkey, &error))
+		main_refuse("verifier key", &error);
+	key_free(vkey.key);
+	*witnesses += vkey.type == COSIGNATURE_TYPE;
+	if (vkey.type == COSIGNATURE_TYPE ?
+		!tlog_policy_add_witness(options->policy, vkey.name, strlen(vkey.name), text,
+								 strlen(text), &error) :
+		!tlog_policy_add_log(options->policy, text, strlen(text), &error))
+		main_refuse("verifier key", &error);
+}
+
+static int
+main_quorum(const char *text)
+{
+	char	   *end;
+	long		number = strtol(text, &end, 10);
+
+	if (end == text || *end != '\0' || number < 0 || number > TLOG_POLICY_NAMES_MAX)
+	{
+		fprintf(stderr, "medchain-verify: \"%s\" is no number of witnesses\n", text);
+		exit(UNUSABLE);
+	}
+	return (int) number;
 }
 
 /*
@@ -183,6 +254,10 @@ main(int argc, char **argv)
 	static const struct option long_options[] = {
 		{"anchors", required_argument, NULL, 'a'},
 		{"checkpoint", required_argument, NULL, 'c'},
+		{"policy", required_argument, NULL, 'p'},
+		{"vkey", required_argument, NULL, 'k'},
+		{"quorum", required_argument, NULL, 'Q'},
+		{"entry", required_argument, NULL, 'e'},
 		{"json", no_argument, NULL, 'j'},
 		{"state", no_argument, NULL, 's'},
 		{"rejections", no_argument, NULL, 'r'},
@@ -194,7 +269,9 @@ main(int argc, char **argv)
 		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0}
 	};
-	Options		options = {.progress = isatty(STDERR_FILENO)};
+	Options		options = {.progress = isatty(STDERR_FILENO), .quorum = -1};
+	bool		has_vkeys = false;
+	int			witnesses = 0;	/* whose verifier keys are given */
 	Derived		derived = {.as_of = INT64_MIN};
 	Authorised	authorised = {0};
 	Input		input = {.file = stdin};
@@ -203,7 +280,7 @@ main(int argc, char **argv)
 	int			option;
 	Verdict		verdict;
 
-	while ((option = getopt_long(argc, argv, "a:c:jsrAt:n:qhV", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "a:c:p:k:Q:e:jsrAt:n:qhV", long_options, NULL)) != -1)
 		switch (option)
 		{
 			case 'a':
@@ -211,6 +288,30 @@ main(int argc, char **argv)
 				break;
 			case 'c':
 				main_add_checkpoint(&options, optarg);
+				break;
+			case 'p':
+				if (options.policy != NULL)
+				{
+					fputs("medchain-verify: one policy, or verifier keys\n", stderr);
+					return UNUSABLE;
+				}
+				options.policy = main_read_policy(optarg);
+				break;
+			case 'k':
+				if (options.policy != NULL && !has_vkeys)
+				{
+					fputs("medchain-verify: one policy, or verifier keys\n", stderr);
+					return UNUSABLE;
+				}
+				has_vkeys = true;
+				main_add_vkey(&options, optarg, &witnesses);
+				break;
+			case 'Q':
+				options.quorum = main_quorum(optarg);
+				break;
+			case 'e':
+				free(options.entry);
+				options.entry = main_read_file(optarg, ENTRY_FILE_MAX, &options.entry_len);
 				break;
 			case 'j':
 				options.json = true;
@@ -256,6 +357,8 @@ main(int argc, char **argv)
 				strerror(errno));
 		return UNUSABLE;
 	}
+	if (has_vkeys && options.quorum < 0)
+		options.quorum = witnesses;
 	derived.state = derived.state || derived.node != NULL ||
 		(derived.as_of_given && !derived.rejections && derived.authorised == NULL);
 	if (derived.authorised != NULL)
@@ -272,6 +375,8 @@ main(int argc, char **argv)
 	input_free(&input);
 	json_decref(result);
 	free(options.anchors);
+	free(options.entry);
+	tlog_policy_free(options.policy);
 	for (int i = 0; i < options.ncheckpoints; i++)
 		free(options.checkpoints[i].note);
 	free(options.checkpoints);

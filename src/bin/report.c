@@ -29,6 +29,31 @@ report_number(json_t *object, const char *field)
 	return (long long) json_integer_value(json_object_get(object, field));
 }
 
+/* A tlog-proof, or a checkpoint: what of which log, and who has cosigned it. */
+static void
+report_write_log(json_t *result)
+{
+	size_t		i;
+	json_t	   *cosignature;
+
+	if (json_object_get(result, "index") != NULL)
+		printf("entry %lld of \"%s\" is in the tree of %lld entries\n",
+			   report_number(result, "index"), report_text(result, "log"),
+			   report_number(result, "tree_size"));
+	else
+		printf("\"%s\" has a tree of %lld entries\n", report_text(result, "log"),
+			   report_number(result, "tree_size"));
+	if (json_object_get(result, "sealed") != NULL)
+		printf("sealed %s\n", report_text(result, "sealed"));
+	if (json_object_get(result, "entry") != NULL)
+		printf("the entry is one of kind \"%s\", of %s\n",
+			   report_text(json_object_get(result, "entry"), "kind"),
+			   report_text(json_object_get(result, "entry"), "time"));
+	json_array_foreach(json_object_get(result, "cosignatures"), i, cosignature)
+		printf("cosigned by \"%s\" at %s\n", report_text(cosignature, "witness"),
+			   report_text(cosignature, "time"));
+}
+
 /* What an export, or one receipt, holds; without the verdict. */
 static void
 report_write_found(json_t *result)
@@ -46,8 +71,14 @@ report_write_found(json_t *result)
 		printf("%s: %lld blocks, %lld entries, head %s\n", report_text(chain, "origin"),
 			   report_number(chain, "blocks"), report_number(chain, "entries"),
 			   report_text(chain, "head"));
+		if (json_object_get(chain, "cosigned") != NULL)
+			printf("    cosigned up to block %lld by %lld members\n",
+				   report_number(json_object_get(chain, "cosigned"), "height"),
+				   report_number(json_object_get(chain, "cosigned"), "members"));
 	}
-	if (verified && json_object_get(result, "index") != NULL)
+	if (json_object_get(result, "log") != NULL)
+		report_write_log(result);
+	else if (verified && json_object_get(result, "index") != NULL)
 		printf("entry %lld of \"%s\" is in the tree of %lld entries that was sealed %s\n",
 			   report_number(result, "index"), report_text(result, "origin"),
 			   report_number(result, "tree_size"), report_text(result, "sealed"));
@@ -205,10 +236,13 @@ report_receipts(Input *input, json_t *first, const Options *options, json_t *res
 Verdict
 report_verify(Input *input, const Options *options, json_t *result, CoreError *error)
 {
-	json_t	   *first = input_next(input, error);
+	json_t	   *first;
 	const char *type;
 	Verdict		verdict = UNUSABLE;
 
+	if (verify_tlog_begins(input, options))
+		return verify_tlog(input, options, result, error);
+	first = input_next(input, error);
 	if (first == NULL)
 	{
 		if (error->code == CORE_OK)
@@ -225,7 +259,7 @@ report_verify(Input *input, const Options *options, json_t *result, CoreError *e
 		verdict = report_receipts(input, first, options, result, error);
 	else
 		error_set(error, CORE_MALFORMED,
-				  "the input is neither an export, a receipt nor a row proof");
+				  "the input is neither an export, a receipt, a row proof nor a tlog-proof");
 	json_decref(first);
 	return verdict;
 }

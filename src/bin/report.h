@@ -6,6 +6,7 @@
 
 #include "core/certificate.h"
 #include "core/chain_check.h"
+#include "core/tlog_policy.h"
 #include "derived.h"
 #include "input.h"
 
@@ -26,6 +27,10 @@ typedef struct Options
 		size_t		len;
 	}		   *checkpoints;	/* signed notes kept elsewhere */
 	int			ncheckpoints;
+	TlogPolicy *policy;			/* whose checkpoints and cosignatures count; NULL: not given */
+	int			quorum;			/* cosignatures asked for; -1: as the policy says, if any */
+	char	   *entry;			/* what a tlog-proof is about, or NULL */
+	size_t		entry_len;
 	bool		json;
 	bool		progress;
 	Derived    *derived;		/* what is asked of the state; NULL: nothing */
@@ -47,6 +52,11 @@ extern void report_write(Verdict verdict, json_t *result, const CoreError *error
  */
 extern Verdict verify_export(Input *input, json_t *first, const Options *options, json_t *result,
 							 CoreError *error);
+
+/* Is this a tlog-proof or, where there is a policy, a checkpoint?  And to verify it. */
+extern bool verify_tlog_begins(Input *input, const Options *options);
+extern Verdict verify_tlog(Input *input, const Options *options, json_t *result,
+						   CoreError *error);
 
 /*
  * The row that a row proof opens: salt and content give the commitment in the payload.  Adds

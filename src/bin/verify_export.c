@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/encode.h"
+#include "cosigned.h"
 #include "derived.h"
 #include "export_set.h"
 #include "kept.h"
@@ -51,6 +52,7 @@ typedef struct Walk
 	uint64_t	chains;
 	ExportSet	set;			/* of the entry that came last */
 	Kept	   *kept;			/* checkpoints that were kept elsewhere */
+	Cosigned   *cosigned;		/* cosignatures, if they are asked for */
 	json_t	   *result;
 } Walk;
 
@@ -347,6 +349,7 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	if (fault != CHAIN_FINE || !kept_compare(walk->kept, &block, walk->check.head, key, error) ||
 		!walk_learn(walk, &block, error))
 		return walk_fail(walk, NOT_VERIFIED, where, error);
+	cosigned_block(walk->cosigned, walk->origin, height, note, len);
 	if (!walk->has_genesis)
 	{
 		memcpy(walk->genesis, walk->check.head, HASH_LEN);
@@ -383,6 +386,7 @@ walk_end(Walk *walk, json_t *line, CoreError *error)
 	uint64_t	chains;
 	uint64_t	entries;
 	uint64_t	blocks;
+	const char *culprit;
 	Verdict		verdict;
 
 	if (!input_fields(line, fields, error) || !input_number(line, "chains", &chains, error) ||
@@ -403,6 +407,13 @@ walk_end(Walk *walk, json_t *line, CoreError *error)
 	if (!export_set_entry(&walk->set, "", 0, NULL, 0, error) ||
 		!signers_end(walk->signers, error))
 		return walk_fail(walk, NOT_VERIFIED, "end of export", error);
+	if (!cosigned_end(walk->cosigned, walk->signers, json_object_get(walk->result, "chains"),
+					  &culprit, error))
+	{
+		json_object_set_new(walk->result, "chain", json_string(culprit));
+		json_object_set_new(walk->result, "where", json_string("cosignatures"));
+		return NOT_VERIFIED;
+	}
 	if (kept_missing(walk->kept) >= 0)
 	{
 		walk_missing_checkpoint(walk, error);
@@ -428,6 +439,7 @@ walk_start(Walk *walk, json_t *first, CoreError *error)
 	walk->signers = signers_new(alliance, center, walk->options->anchors, walk->facts);
 	if (walk->options->derived != NULL)
 		derived_begin(walk->options->derived, alliance, center, walk->facts);
+	walk->cosigned = cosigned_new(walk->options, alliance);
 	walk->kept = kept_load(walk->options, error);
 	return walk->kept != NULL ? VERIFIED : UNUSABLE;
 }
@@ -494,5 +506,6 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 	free(walk.data_center);
 	free(walk.origin);
 	kept_free(walk.kept);
+	cosigned_free(walk.cosigned);
 	return verdict;
 }

@@ -146,18 +146,43 @@ key_id_hash(const char *name, uint8_t type, const char *type_name, const uint8_t
 }
 
 bool
+key_ed25519(const Key *key, uint8_t bytes[KEY_ED25519_BYTES])
+{
+	size_t		len = KEY_ED25519_BYTES;
+
+	return key->algorithm == KEY_ED25519 &&
+		EVP_PKEY_get_raw_public_key(key->pkey, bytes, &len) == 1;
+}
+
+size_t
+key_to_der(const Key *key, uint8_t *out, size_t size)
+{
+	int			len = i2d_PUBKEY(key->pkey, NULL);
+
+	if (len > 0 && (size_t) len <= size)
+		return i2d_PUBKEY(key->pkey, &out) == len ? (size_t) len : 0;
+	ERR_clear_error();
+	return 0;
+}
+
+bool
+key_note_id_of(const Key *key, const char *name, uint8_t type, uint8_t out[4])
+{
+	uint8_t		raw[KEY_ED25519_BYTES];
+
+	return key_ed25519(key, raw) && key_id_hash(name, type, "", raw, sizeof(raw), out);
+}
+
+bool
 key_note_id(const Key *key, const char *name, uint8_t out[4])
 {
 	unsigned char *der = NULL;
-	uint8_t		raw[32];
-	size_t		rawlen = sizeof(raw);
 	uint8_t		digest[HASH_LEN];
 	int			len;
 	bool		fine;
 
 	if (key->algorithm == KEY_ED25519)
-		return EVP_PKEY_get_raw_public_key(key->pkey, raw, &rawlen) == 1 &&
-			key_id_hash(name, 0x01, "", raw, rawlen, out);
+		return key_note_id_of(key, name, 0x01, out);
 
 	len = i2d_PUBKEY(key->pkey, &der);
 	if (len <= 0)

@@ -85,6 +85,17 @@ extern bool key_fingerprint(const Key *key, char out[65]);
 /* The C2SP signed-note key id of this key under that key name: signed-note.md, "Signatures". */
 extern bool key_note_id(const Key *key, const char *name, uint8_t out[4]);
 
+/* The same for another use of an Ed25519 key, by its type; false if it is no such key. */
+extern bool key_note_id_of(const Key *key, const char *name, uint8_t type, uint8_t out[4]);
+
+/* What keys are in the standards' own forms: the 32 bytes of Ed25519's, DER of others'. */
+#define KEY_ED25519_BYTES 32
+extern Key *key_from_ed25519(const uint8_t bytes[KEY_ED25519_BYTES], CoreError *error);
+extern bool key_ed25519(const Key *key, uint8_t bytes[KEY_ED25519_BYTES]);
+
+/* SubjectPublicKeyInfo; its length, 0 if it cannot be had, or is longer than size. */
+extern size_t key_to_der(const Key *key, uint8_t *out, size_t size);
+
 /*
  * sig: KEY_SIGNATURE_MAX bytes.  One signature has one encoding: ECDSA and SM2 are strict DER
  * (X.690), Ed25519 is 64 bytes with S < L, RSA as long as the modulus and less than it.  (For

@@ -120,6 +120,25 @@ key_wrap(EVP_PKEY *pkey, CoreError *error)
 	return key;
 }
 
+Key *
+key_from_ed25519(const uint8_t bytes[KEY_ED25519_BYTES], CoreError *error)
+{
+	EVP_PKEY   *pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, bytes,
+													  KEY_ED25519_BYTES);
+	Key		   *key = NULL;
+
+	if (pkey == NULL)
+		error_set_openssl(error, CORE_INTERNAL, "could not read an Ed25519 key");
+	else
+		key = key_wrap(pkey, error);
+	if (key != NULL && !key_check_public(key, error))
+	{
+		key_free(key);
+		key = NULL;
+	}
+	return key;
+}
+
 /* The same of an elliptic curve. */
 static bool
 key_curve_taken(int type, const void *curve, CoreError *error)

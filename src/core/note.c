@@ -160,24 +160,51 @@ note_value(const char *keyword, const char **line, size_t *len)
 	return true;
 }
 
+/* The lines that every checkpoint has; what is behind them. */
+static bool
+note_parse_lines(const char **text, const char *end, NoteCheckpoint *checkpoint, CoreError *error)
+{
+	const char *line;
+	size_t		len;
+
+	memset(checkpoint, 0, sizeof(*checkpoint));
+	if (!note_line(text, end, &line, &len) || len > NOTE_NAME_MAX ||
+		memchr(line, '\0', len) != NULL)
+		return error_set(error, CORE_MALFORMED, "block header has no valid name in its first line");
+	memcpy(checkpoint->origin, line, len);
+	if (!note_name_valid(checkpoint->origin))
+		return error_set(error, CORE_MALFORMED, "block header has no valid name in its first line");
+	if (!note_line(text, end, &line, &len) || !note_number(line, len, &checkpoint->size))
+		return error_set(error, CORE_MALFORMED, "block header has no tree size in its second line");
+	if (!note_line(text, end, &line, &len) || !note_hash(line, len, checkpoint->root))
+		return error_set(error, CORE_MALFORMED, "block header has no root hash in its third line");
+	return true;
+}
+
+bool
+note_parse_checkpoint(const char *note, size_t len, NoteCheckpoint *checkpoint, CoreError *error)
+{
+	const char *text = note;
+	size_t		textlen;
+
+	return note_text_length(note, len, &textlen, error) &&
+		note_parse_lines(&text, note + textlen, checkpoint, error);
+}
+
 static bool
 note_parse_text(const char *text, size_t textlen, NoteBlock *block, CoreError *error)
 {
 	const char *end = text + textlen;
 	const char *line;
 	size_t		len;
+	NoteCheckpoint checkpoint;
 
 	memset(block, 0, sizeof(*block));
-	if (!note_line(&text, end, &line, &len) || len > NOTE_NAME_MAX ||
-		memchr(line, '\0', len) != NULL)
-		return error_set(error, CORE_MALFORMED, "block header has no valid name in its first line");
-	memcpy(block->name, line, len);
-	if (!note_name_valid(block->name))
-		return error_set(error, CORE_MALFORMED, "block header has no valid name in its first line");
-	if (!note_line(&text, end, &line, &len) || !note_number(line, len, &block->size))
-		return error_set(error, CORE_MALFORMED, "block header has no tree size in its second line");
-	if (!note_line(&text, end, &line, &len) || !note_hash(line, len, block->root))
-		return error_set(error, CORE_MALFORMED, "block header has no root hash in its third line");
+	if (!note_parse_lines(&text, end, &checkpoint, error))
+		return false;
+	memcpy(block->name, checkpoint.origin, sizeof(block->name));
+	block->size = checkpoint.size;
+	memcpy(block->root, checkpoint.root, HASH_LEN);
 	if (!note_line(&text, end, &line, &len) || !note_value("height ", &line, &len) ||
 		!note_number(line, len, &block->height))
 		return error_set(error, CORE_MALFORMED, "block header has no height in its fourth line");

@@ -13,6 +13,9 @@
 #define NOTE_MAX 65536			/* a note longer than this is malformed */
 #define NOTE_SEALED_LEN 24		/* 2026-01-31T23:59:59.123Z */
 #define NOTE_TEXT_MAX 640		/* upper bound of a block header's text, terminator included */
+#define NOTE_KEY_ID_LEN 4
+#define NOTE_SIGNATURE_MAX 5120 /* key id and signature of a line: post-quantum ones are long */
+#define NOTE_SIGNATURES_MAX 64	/* lines looked at: a hostile note must not cost more */
 #define NOTE_SIGNED_MAX (NOTE_TEXT_MAX + NOTE_NAME_MAX + 8 + 4 * (KEY_SIGNATURE_MAX + 4) / 3 + 8)
 
 typedef struct NoteBlock
@@ -54,6 +57,41 @@ extern bool note_parse_block(const char *note, size_t len, NoteBlock *block, Cor
  */
 extern size_t note_sign(const char *text, size_t textlen, const char *name, const Key *key,
 						char *out, CoreError *error);
+
+/* One signature line: whose, and the key id with the signature behind it. */
+typedef struct NoteSignature
+{
+	const char *name;			/* not terminated */
+	size_t		namelen;
+	uint8_t		bytes[NOTE_SIGNATURE_MAX + 4];
+	size_t		len;			/* more than NOTE_KEY_ID_LEN */
+} NoteSignature;
+
+/* Read a signature line, without its newline; and write one, with it.  0: there is no room. */
+extern bool note_signature_read(const char *line, size_t len, NoteSignature *signature);
+extern bool note_signature_is_of(const NoteSignature *signature, const char *name);
+extern size_t note_signature_write(const char *name, const uint8_t *bytes, size_t len, char *out,
+								   size_t size);
+
+/*
+ * Going through the signature lines: *at is NULL at first, and NULL again behind the last one.
+ * False: there is no further one, or *error says what is wrong with it.
+ */
+extern bool note_signature_next(const char *note, size_t len, const char **at,
+								NoteSignature *signature, CoreError *error);
+
+/*
+ * What every tlog-checkpoint says, whoever wrote it: the first three lines of the text of a note.
+ */
+typedef struct NoteCheckpoint
+{
+	char		origin[NOTE_NAME_MAX + 1];
+	uint64_t	size;
+	uint8_t		root[HASH_LEN];
+} NoteCheckpoint;
+
+extern bool note_parse_checkpoint(const char *note, size_t len, NoteCheckpoint *checkpoint,
+								  CoreError *error);
 
 /*
  * Does the note carry a valid signature of this key under this name?

@@ -11,16 +11,19 @@
 
 #define NOTE_DASH "\xe2\x80\x94 "	/* U+2014, space */
 #define NOTE_DASH_LEN 4
-#define NOTE_SIGNATURES_MAX 64	/* lines looked at: a hostile note must not cost more */
-#define NOTE_KEY_ID_LEN 4
 
-typedef struct NoteSignature
+size_t
+note_signature_write(const char *name, const uint8_t *bytes, size_t len, char *out, size_t size)
 {
-	const char *name;
-	size_t		namelen;
-	uint8_t		bytes[NOTE_KEY_ID_LEN + KEY_SIGNATURE_MAX + 4];
-	size_t		len;
-} NoteSignature;
+	char		encoded[ENCODE_BASE64_SIZE(NOTE_SIGNATURE_MAX)];
+	int			written;
+
+	if (len > NOTE_SIGNATURE_MAX)
+		return 0;
+	encode_base64(bytes, len, encoded);
+	written = snprintf(out, size, NOTE_DASH "%s %s\n", name, encoded);
+	return written > 0 && (size_t) written < size ? (size_t) written : 0;
+}
 
 size_t
 note_sign(const char *text, size_t textlen, const char *name, const Key *key, char *out,
@@ -28,8 +31,7 @@ note_sign(const char *text, size_t textlen, const char *name, const Key *key, ch
 {
 	uint8_t		bytes[NOTE_KEY_ID_LEN + KEY_SIGNATURE_MAX];
 	size_t		siglen;
-	char		encoded[ENCODE_BASE64_SIZE(sizeof(bytes))];
-	int			len;
+	size_t		len;
 
 	if (textlen >= NOTE_TEXT_MAX || textlen == 0 || text[textlen - 1] != '\n' ||
 		!note_name_valid(name))
@@ -44,21 +46,20 @@ note_sign(const char *text, size_t textlen, const char *name, const Key *key, ch
 	}
 	if (!key_sign(key, text, textlen, bytes + NOTE_KEY_ID_LEN, &siglen, error))
 		return 0;
-	encode_base64(bytes, NOTE_KEY_ID_LEN + siglen, encoded);
 	memcpy(out, text, textlen);
-	len = snprintf(out + textlen, NOTE_SIGNED_MAX - textlen, "\n" NOTE_DASH "%s %s\n", name,
-				   encoded);
-	if (len < 0 || (size_t) len >= NOTE_SIGNED_MAX - textlen)
+	out[textlen] = '\n';
+	len = note_signature_write(name, bytes, NOTE_KEY_ID_LEN + siglen, out + textlen + 1,
+							   NOTE_SIGNED_MAX - textlen - 1);
+	if (len == 0)
 	{
 		error_set(error, CORE_INTERNAL, "signed note is too long");
 		return 0;
 	}
-	return textlen + (size_t) len;
+	return textlen + 1 + len;
 }
 
-/* One signature line, without its newline. */
-static bool
-note_signature_line(const char *line, size_t len, NoteSignature *signature)
+bool
+note_signature_read(const char *line, size_t len, NoteSignature *signature)
 {
 	const char *space;
 	size_t		encoded;
@@ -73,10 +74,41 @@ note_signature_line(const char *line, size_t len, NoteSignature *signature)
 	signature->name = line;
 	signature->namelen = (size_t) (space - line);
 	encoded = len - signature->namelen - 1;
-	if (encoded > ENCODE_BASE64_SIZE(NOTE_KEY_ID_LEN + KEY_SIGNATURE_MAX) - 1)
+	if (encoded > ENCODE_BASE64_SIZE(NOTE_SIGNATURE_MAX) - 1)
 		return false;
 	return decode_base64(space + 1, encoded, signature->bytes, &signature->len) &&
 		signature->len > NOTE_KEY_ID_LEN;
+}
+
+bool
+note_signature_is_of(const NoteSignature *signature, const char *name)
+{
+	return signature->namelen == strlen(name) &&
+		memcmp(signature->name, name, signature->namelen) == 0;
+}
+
+bool
+note_signature_next(const char *note, size_t len, const char **at, NoteSignature *signature,
+					CoreError *error)
+{
+	size_t		textlen;
+	const char *end;
+	const char *line = *at;
+
+	if (line == NULL)
+	{
+		if (!note_text_length(note, len, &textlen, error))
+			return false;
+		line = note + textlen + 1;
+	}
+	*at = NULL;
+	if (line >= note + len)
+		return false;
+	end = memchr(line, '\n', (size_t) (note + len - line));
+	if (!note_signature_read(line, (size_t) (end - line), signature))
+		return error_set(error, CORE_MALFORMED, "a line after the blank line is not a signature");
+	*at = end + 1;
+	return true;
 }
 
 /*
@@ -87,32 +119,26 @@ KeyVerdict
 note_verify(const char *note, size_t len, const char *name, const Key *key, CoreError *error)
 {
 	size_t		textlen;
-	const char *line;
+	const char *at = NULL;
 	uint8_t		id[NOTE_KEY_ID_LEN];
 	char		line_name[NOTE_NAME_MAX + 1];
+	CoreError	reason = {0};
+	NoteSignature signature;
 	bool		valid = false;
 	bool		refused = false;
 	int			lines = 0;
 
 	if (!note_text_length(note, len, &textlen, error))
 		return KEY_ERROR;
-	for (line = note + textlen + 1; line < note + len;)
+	while (note_signature_next(note, len, &at, &signature, &reason))
 	{
-		const char *end = memchr(line, '\n', (size_t) (note + len - line));
-		NoteSignature signature;
-
-		if (++lines > NOTE_SIGNATURES_MAX ||
-			!note_signature_line(line, (size_t) (end - line), &signature))
+		if (++lines > NOTE_SIGNATURES_MAX)
 		{
-			error_set(error, CORE_MALFORMED, lines > NOTE_SIGNATURES_MAX ?
-					  "signed note has more than %d signatures" :
-					  "line %d after the blank line is not a signature",
-					  lines > NOTE_SIGNATURES_MAX ? NOTE_SIGNATURES_MAX : lines);
+			error_set(error, CORE_MALFORMED, "signed note has more than %d signatures",
+					  NOTE_SIGNATURES_MAX);
 			return KEY_ERROR;
 		}
-		line = end + 1;
-		if (key == NULL || (name != NULL && (signature.namelen != strlen(name) ||
-										   memcmp(signature.name, name, signature.namelen) != 0)))
+		if (key == NULL || (name != NULL && !note_signature_is_of(&signature, name)))
 			continue;			/* somebody else's: a witness, for one */
 		memcpy(line_name, signature.name, signature.namelen);
 		line_name[signature.namelen] = '\0';
@@ -136,6 +162,12 @@ note_verify(const char *note, size_t len, const char *name, const Key *key, Core
 			case KEY_ERROR:
 				return KEY_ERROR;
 		}
+	}
+	if (reason.code != CORE_OK)
+	{
+		error_set(error, CORE_MALFORMED, "line %d after the blank line is not a signature",
+				  lines + 1);
+		return KEY_ERROR;
 	}
 	return valid && !refused ? KEY_VALID : KEY_INVALID;
 }

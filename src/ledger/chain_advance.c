@@ -52,6 +52,7 @@ typedef struct Candidate
 	MemoryContext context;		/* of these */
 	int64		newest;			/* id of the newest of its held entries */
 	bool		governance;		/* some of its entries are */
+	bool		news;			/* ... and some are more than what others have witnessed */
 	const char *reason;			/* why it is refused, and what there is to say of that, or NULL */
 	const char *detail;
 } Candidate;
@@ -140,6 +141,7 @@ chain_check_entry(const char *origin, int64 seq, const char *payload, void *arg,
 	tile_batch_add(&candidate->tiles, &candidate->after.range);
 	MemoryContextSwitchTo(context);
 	candidate->governance |= ledger_hooks.is_governance(fields.kind);
+	candidate->news |= strcmp(fields.kind, "witness") != 0;
 	return true;
 }
 
@@ -324,6 +326,8 @@ chain_accept(ChainAdvance *chain, Candidate *candidate)
 	PG_END_TRY();
 	chain->check = candidate->after;
 	chain_store(chain->node, chain->origin, &chain->check);
+	if (candidate->news)
+		cosign_note_block(&chain->due, chain->check.height, chain_sealed_time(&candidate->block));
 	if (candidate->governance)
 	{
 		ledger_hooks.fold(chain->origin, first, size - 1);
@@ -384,7 +388,7 @@ chain_advance(const char *origin, int64 enough)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	LocalNode	node;
-	ChainAdvance chain = {.node = &node, .origin = origin};
+	ChainAdvance chain = {.node = &node, .origin = origin, .due = COSIGN_NOTHING};
 	uint64		start;
 	bool		more = true;
 	bool		again = false;
@@ -415,6 +419,7 @@ chain_advance(const char *origin, int64 enough)
 	}
 	if (chain.check.range.size > start)
 		ledger_hooks.arrived(origin, (int64) start, (int64) chain.check.range.size - 1);
+	cosign_due(origin, &chain.due);
 	if (chain.folded)
 		ledger_hooks.witness(origin, (int64) chain.check.range.size, chain.check.height,
 							 chain.check.head);

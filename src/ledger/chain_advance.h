@@ -11,6 +11,7 @@
 
 #include "ledger/chain.h"
 #include "ledger/chain_terms.h"
+#include "ledger/cosign.h"
 #include "ledger/local_node.h"
 
 /* A chain that is moved forward, or back: what those who do it hand around. */
@@ -21,6 +22,7 @@ typedef struct ChainAdvance
 	ChainTerms	terms;
 	ChainCheck	check;			/* its frontier */
 	bool		folded;			/* the state depends on what has been accepted */
+	CosignDue	due;			/* what of it is worth a cosignature */
 } ChainAdvance;
 
 /*

@@ -29,6 +29,7 @@
 #include "ledger/chain.h"
 #include "ledger/chain_advance.h"
 #include "ledger/chain_terms.h"
+#include "ledger/cosign.h"
 #include "ledger/home.h"
 #include "ledger/hooks.h"
 #include "ledger/local_node.h"
@@ -516,6 +517,7 @@ sealer_loop(SharedDatabase *slot)
 	for (;;)
 	{
 		long		timeout;
+		long		witness;
 
 		sealer_leave_unneeded(slot, called);
 		if (reloaded || (signing_key == NULL && !asked_in_vain))
@@ -529,6 +531,7 @@ sealer_loop(SharedDatabase *slot)
 			continue;
 		}
 		signer_serve(slot, signing_key);
+		witness = cosign_round(slot, signing_key);
 		timeout = sealer_due(slot, &first_dirty);
 		if (timeout == 0)
 		{
@@ -539,7 +542,7 @@ sealer_loop(SharedDatabase *slot)
 			if (timeout == 0)
 				continue;
 		}
-		called = worker_sleep(slot, notify_send(slot, timeout), &reloaded);
+		called = worker_sleep(slot, notify_send(slot, Min(timeout, witness)), &reloaded);
 		if (timeout >= SEALER_IDLE || max_prepared_xacts > 0)
 			pg_atomic_write_u32(&slot->dirty, 1);
 	}

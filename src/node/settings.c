@@ -26,6 +26,7 @@ int			setting_seal_interval;
 int			setting_block_max_entries;
 int			setting_seal_timeout;
 bool		setting_wait_for_seal;
+int			setting_witness_interval;
 int			setting_verify_workers;
 int			setting_max_databases;
 bool		setting_auto_follow;
@@ -182,6 +183,13 @@ settings_define(void)
 							 "Entries of governance always wait.",
 							 &setting_wait_for_seal, false,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.witness_interval",
+							"Shortest time between two cosignatures of the same chain's blocks.",
+						  "On average a member cosigns ten blocks in that time at most. Zero: it "
+							"cosigns none.",
+							&setting_witness_interval, 10000, 0, 24 * 3600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("medchain.verify_workers",
 							"Background workers that medchain.verify() takes for the walk through "

@@ -42,6 +42,7 @@ typedef struct VerifyRequest
 	int64		since;			/* otherwise, first height to look at */
 	int			max_faults;
 	List	   *checkpoints;	/* of Checkpoint */
+	bool		witnesses;		/* with what others have verified */
 } VerifyRequest;
 
 /* The differences between the state and what the ledger says. */
@@ -52,6 +53,41 @@ verify_fold(void)
 				"COLLATE \"C\", "
 				"detail COLLATE \"C\"", true, 0);
 	return SPI_tuptable;
+}
+
+/*
+ * What others have verified of these chains and is not here, or not the same; those who are asked
+ * now may take their time.
+ */
+static SPITupleTable *
+verify_witnesses(const VerifyRequest *request)
+{
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {request->only ? CStringGetTextDatum(request->only) : (Datum) 0};
+	char		nulls[1] = {request->only ? ' ' : 'n'};
+
+	if (!request->witnesses)
+		return NULL;
+	SPI_execute_with_args("SELECT origin, height, fault, detail FROM "
+						  "medchain_internal.witness_faults($1) ORDER BY origin COLLATE \"C\", "
+						  "height, detail COLLATE \"C\"", 1, types, values, nulls, false, 0);
+	return SPI_tuptable;
+}
+
+static void
+verify_witnessed(VerifyJob *job, int number, SPITupleTable *faults)
+{
+	for (uint64 i = 0; faults != NULL && i < faults->numvals; i++)
+	{
+		HeapTuple	row = faults->vals[i];
+		TupleDesc	desc = faults->tupdesc;
+		bool		isnull;
+		int64		height = DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull));
+
+		if (strcmp(SPI_getvalue(row, desc, 1), verify_job_origin(job, number)->origin) == 0)
+			verify_job_report(job, number, height, PG_INT64_MAX, SPI_getvalue(row, desc, 3), "%s",
+							  SPI_getvalue(row, desc, 4));
+	}
 }
 
 static void
@@ -146,7 +182,7 @@ verify_genesis(VerifyJob *job, int number, const LocalNode *node)
 static void
 verify_compare(VerifyJob *job, int number, const LocalNode *node, const VerifyChain *chain,
 			   const VerifyRequest *request,
-			   SPITupleTable *state_faults)
+			   SPITupleTable *state_faults, SPITupleTable *witness_faults)
 {
 	VerifyOrigin *origin = verify_job_origin(job, number);
 	const char *surplus;
@@ -157,6 +193,7 @@ verify_compare(VerifyJob *job, int number, const LocalNode *node, const VerifyCh
 	checkpoint_compare_remembered(job, number, chain);
 	checkpoint_compare_named(job, number, chain);
 	verify_state(job, number, state_faults);
+	verify_witnessed(job, number, witness_faults);
 	verify_stray_rows(job, number);
 	if (node->at_home && strcmp(chain->origin, node->node) == 0)
 		verify_local_rows(job, number, chain->start.height < 0);
@@ -326,6 +363,7 @@ static void
 verify_all(ReturnSetInfo *result, const VerifyRequest *request, const LocalNode *node, int progress)
 {
 	SPITupleTable *state_faults = verify_fold();
+	SPITupleTable *witness_faults = verify_witnesses(request);
 	List	   *origins = verify_origins(request);
 	VerifyChain *chains = palloc0(sizeof(VerifyChain) * (Size) Max(list_length(origins), 1));
 	const char **key_errors = palloc0(sizeof(char *) * (Size) Max(list_length(origins), 1));
@@ -365,7 +403,8 @@ verify_all(ReturnSetInfo *result, const VerifyRequest *request, const LocalNode 
 			verify_job_report(job, i, -1, 0, "bad key", "ledger key is unusable: %s",
 							  key_errors[i]);
 		if (!verify_job_full(job))
-			verify_compare(job, i, node, &chains[i], request, state_faults);
+			verify_compare(job, i, node, &chains[i], request, state_faults,
+						   witness_faults);
 	}
 	verify_rows(result, job, node, chains);
 }
@@ -373,7 +412,7 @@ verify_all(ReturnSetInfo *result, const VerifyRequest *request, const LocalNode 
 PG_FUNCTION_INFO_V1(medchain_verify);
 
 /*
- * verify(origin text, since_height bigint, checkpoints text[], max_faults int)
+ * verify(origin text, since_height bigint, checkpoints text[], max_faults int, witnesses boolean)
  * -> setof (origin, blocks, entries, ok, height, fault, detail)
  */
 Datum
@@ -389,6 +428,7 @@ medchain_verify(PG_FUNCTION_ARGS)
 	request.since_verified = PG_ARGISNULL(1);
 	request.since = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1);
 	request.max_faults = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
+	request.witnesses = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
 	if (request.since < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

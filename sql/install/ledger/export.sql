@@ -28,6 +28,7 @@ AS $$
         -- an error, if there is no such chain: the others would not be what was asked for
         AND ($1 IS NULL OR checkpoint($1) IS NOT NULL)
         AND ($1 IS NULL OR c.origin = $1 OR c.origin = n.data_center OR m.kind = 'end_node')),
+    cosigned AS MATERIALIZED (SELECT * FROM cosignatures($1)),
     line AS (
         SELECT c.rank, e.origin, e.seq AS position, 0::bigint AS part,
                jsonb_build_object('type', 'entry', 'origin', e.origin, 'seq', e.seq,
@@ -46,9 +47,10 @@ AS $$
         UNION ALL
         SELECT c.rank, b.origin, b.size - 1, 1000000000,
                jsonb_build_object('type', 'block', 'origin', b.origin, 'height', b.height, 'note',
-                   b.note)::text
+                   concat(b.note, w.lines))::text
         FROM chosen c JOIN block b ON b.origin = c.origin AND b.height >= 0
             AND b.height <= c.height
+            LEFT JOIN cosigned w ON w.origin = b.origin AND w.height = b.height
         UNION ALL
         SELECT -1, '', 0, 0, jsonb_build_object('type', 'export', 'alliance', n.alliance,
             'data_center', n.data_center)::text FROM local_node n

@@ -4,18 +4,19 @@
 
 CREATE FUNCTION medchain.verify(origin text DEFAULT NULL, since_height bigint DEFAULT 0,
     checkpoints text[] DEFAULT NULL,
-                                max_faults int DEFAULT 100,
+                                max_faults int DEFAULT 100, witnesses boolean DEFAULT false,
                                 OUT origin text, OUT blocks bigint, OUT entries bigint,
                                     OUT ok boolean,
                                 OUT height bigint, OUT fault text, OUT detail text)
     RETURNS SETOF record
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'medchain_verify';
-COMMENT ON FUNCTION medchain.verify(text, bigint, text[], int) IS
+COMMENT ON FUNCTION medchain.verify(text, bigint, text[], int, boolean) IS
     'recompute leaf hashes, index columns, tree, tiles, links, signatures, sets and state of one '
     'chain or all: a row for each fault (up to max_faults), or one for a chain without, with the '
     'blocks and entries that were checked. since_height: first block to look at; null: the '
     'first after what was verified before. checkpoints: signed notes kept elsewhere, which the '
-    'chains must contain';
+    'chains must contain. witnesses: compared also with what other members have verified of them, '
+    'and with what the peers answer that they hold now';
 
 CREATE FUNCTION medchain.verify_progress(OUT pid int, OUT started timestamptz, OUT phase text,
     OUT workers int, OUT chains int,

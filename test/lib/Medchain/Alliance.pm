@@ -43,6 +43,8 @@ max_logical_replication_workers = 12
 max_wal_senders = 20
 max_replication_slots = 20
 wal_retrieve_retry_interval = 500ms
+# chains grow when the test says so; 063 has witnesses
+medchain.witness_interval = 0
 };
 
 # A cluster with medchain's settings, not started.
