@@ -127,6 +127,15 @@ SELECT what, t.* FROM (VALUES
     ('previous', 'UPDATE medchain.block SET previous = sha256(previous) WHERE ' || :'block',
         :height),
     ('hash', 'UPDATE medchain.block SET hash = sha256(hash) WHERE ' || :'block', :height),
+    ('leaves', 'UPDATE medchain.block SET leaves = sha256(leaves) || substr(leaves, 33) WHERE '
+        || :'block', :height),
+    ('fewer leaves', 'UPDATE medchain.block SET leaves = substr(leaves, 33) WHERE ' || :'block',
+        :height),
+    ('no leaves', 'UPDATE medchain.block SET leaves = NULL WHERE ' || :'block', :height),
+    ('kinds', 'UPDATE medchain.block SET kinds = replace(kinds, '': '', '': 1'') WHERE '
+        || :'block', :height),
+    ('kinds_note', 'UPDATE medchain.block SET kinds_note = note WHERE ' || :'block', :height),
+    ('no kinds_note', 'UPDATE medchain.block SET kinds_note = NULL WHERE ' || :'block', :height),
     ('sealed', 'UPDATE medchain.block SET sealed = sealed + interval ''1 ms'' WHERE ' || :'block',
         :height),
     ('removed', 'DELETE FROM medchain.block WHERE ' || :'block', :height),
@@ -150,6 +159,7 @@ SELECT what, t.* FROM (VALUES
     ('tree',
         'UPDATE medchain.chain SET frontier = overlay(frontier PLACING sha256(''x'') FROM '
         'length(frontier) - 31) WHERE origin = ''data-centre''', :head),
+    ('absent', 'UPDATE medchain.chain SET absent = 1 WHERE origin = ''data-centre''', :head),
     ('size', 'UPDATE medchain.chain SET height = height - 1 WHERE origin = ''data-centre''', :head),
     ('forward', 'UPDATE medchain.chain SET height = height + 1 WHERE origin = ''data-centre''',
         :head + 1),
@@ -429,7 +439,7 @@ SELECT * FROM medchain.verify_progress;
 
 -- a table that was altered is told apart from one that is empty
 BEGIN;
-ALTER TABLE medchain.block ALTER note TYPE varchar;
+ALTER TABLE medchain.block ALTER leaves TYPE text USING encode(leaves, 'hex');
 SELECT * FROM medchain.verify();
 ROLLBACK;
 BEGIN;

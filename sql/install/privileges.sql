@@ -33,7 +33,8 @@ DECLARE
                    "renew_anchors",
                    "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger",
                    "bind_role", "connect_peer",
-                   "disconnect_peer", "resync", "announce", "follow", "follow_all", "relay",
+                   "disconnect_peer", "resync", "fetch_payloads",
+                   "announce", "follow", "follow_all", "relay",
                    "leave_alliance", "take_over", "detach_copy",
                    "protect", "unprotect", "set_ungranted",
                    "ledger_table", "end_ledger_table", "protect_part", "protection_policies",
@@ -74,7 +75,7 @@ DECLARE
                     "data_index", "slot_name",
                    "inclusion_proof", "consistency_proof", "receipt",
                    "proof", "vkey", "tlog_policy", "witnessed"],
-        "medchain_peer": ["peer_identity", "join_material"]}';
+        "medchain_peer": ["peer_identity", "join_material", "offer_payloads"]}';
     grantee text;
     names jsonb;
 BEGIN

@@ -120,7 +120,7 @@ SELECT o.origin, m.kind,
        CASE WHEN o.origin = n.node THEN (SELECT count(*) FROM medchain.pending)
            ELSE coalesce(h.entries, 0) END AS waiting_entries,
        coalesce(h.blocks, 0) AS held_blocks, coalesce(q.blocks, 0) AS quarantined,
-       v.height AS verified_height, v.verified,
+       v.height AS verified_height, v.verified, coalesce(c.absent, 0) AS absent,
        (SELECT string_agg(w.worker || ' ' || w.blocked, '; ' ORDER BY w.worker)
            FROM waiting w
            WHERE w.worker = CASE WHEN o.origin = n.node THEN 'sealer'
@@ -145,7 +145,8 @@ FROM medchain.local_node n
 COMMENT ON VIEW medchain.chains IS
     'every chain as far as it is verified here: last block, entries, head (SHA-256 of the last '
     'block''s note text), state; lag: since when something of it waits; verified_height: up to '
-    'where verify() found it in order, and when; blocked: for how many seconds the worker that '
+    'where verify() found it in order, and when; absent: entries whose payloads are not here, see '
+    'connect_peer(); blocked: for how many seconds the worker that '
     'moves it on has waited, and for whom, when that is longer than 5 s';
 
 CREATE FUNCTION medchain_internal.peer_errors(OUT subscription oid, OUT error text,
@@ -157,7 +158,7 @@ COMMENT ON FUNCTION medchain_internal.peer_errors() IS
 
 CREATE VIEW medchain.peers AS
 WITH shortage AS MATERIALIZED (SELECT * FROM medchain_internal.shortages())
-SELECT q.member, q.state, q.connected, q.received_lsn, q.last_message,
+SELECT q.member, q.state, q.connected, q.payloads, q.received_lsn, q.last_message,
        CASE WHEN q.connected IS NOT NULL THEN coalesce(greatest(0, h.height
            - coalesce(c.height, -1)), 0) END AS lag_blocks,
        q.lag_bytes,
@@ -200,7 +201,7 @@ SELECT m.name AS member, s.oid AS subscription,
             WHEN EXISTS (SELECT FROM pg_catalog.pg_subscription_rel r WHERE r.srsubid = s.oid
                 AND r.srsubstate NOT IN ('r', 's')) THEN 'copying'
             ELSE 'streaming' END AS state,
-       p.connected, w.received_lsn, w.last_msg_receipt_time AS last_message,
+       p.connected, p.payloads, w.received_lsn, w.last_msg_receipt_time AS last_message,
        greatest(0, pg_catalog.pg_wal_lsn_diff(w.received_lsn, w.latest_end_lsn)) AS lag_bytes,
        CASE WHEN f.slot_name IS NULL THEN 'not following us' WHEN f.active THEN 'following us'
            ELSE 'away' END AS follower_state,
@@ -230,6 +231,7 @@ FROM medchain.local_node n
 COMMENT ON VIEW medchain.peers IS 'the other members: how we follow their chain, how they follow '
     'ours, and how far each is behind; lag_blocks, lag_seconds: of its chain, what is here and not '
     'accepted, and since when; while it is not followed, since its newest block that is here; '
+    'payloads: which are taken; '
     'last_error: what ended the following last, since the server started; '
     'follower_retained_bytes: WAL that is kept for it; shortage: settings of this server that have '
     'no room for that; blocked: for how many seconds what arrives has waited here, and for whom, '

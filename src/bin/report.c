@@ -99,6 +99,11 @@ report_write_found(json_t *result)
 		printf("signed with the certificate of %s, issued by %s, SHA-256 %s\n",
 			   report_text(signer, "subject"),
 			   report_text(signer, "issuer"), report_text(signer, "fingerprint"));
+	json_array_foreach(chains, i, chain)
+		if (json_object_get(chain, "absent") != NULL)
+		printf("%s: %lld entries are here as leaf hashes alone: they are part of the chain, and "
+			   "what they say is not known\n", report_text(chain, "origin"),
+			   report_number(chain, "absent"));
 	json_array_foreach(json_object_get(result, "unreadable"), i, chain)
 		printf("%s: entry %lld says nothing, as not everybody could read it: %s\n",
 			   report_text(chain, "chain"), report_number(chain, "entry"),

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "absent.h"
 #include "core/encode.h"
 #include "cosigned.h"
 #include "derived.h"
@@ -48,9 +49,11 @@ typedef struct Walk
 	size_t		waiting_bytes;
 	uint64_t	chain_entries;
 	uint64_t	entries;
+	uint64_t	missing;		/* beside these, without their payloads */
 	uint64_t	blocks;
 	uint64_t	chains;
 	ExportSet	set;			/* of the entry that came last */
+	Absent		absent;			/* payloads that are not here */
 	Kept	   *kept;			/* checkpoints that were kept elsewhere */
 	Cosigned   *cosigned;		/* cosignatures, if they are asked for */
 	json_t	   *result;
@@ -75,7 +78,7 @@ walk_end_chain(Walk *walk, CoreError *error)
 	if (walk->origin == NULL)
 		return VERIFIED;
 	if (walk->nwaiting > 0 || walk->chain_entries != walk->check.range.size ||
-		walk->check.height < 0)
+		walk->check.height < 0 || walk->absent.leaves != NULL)
 	{
 		error_set(error, CORE_MALFORMED, "the chain does not end with a block");
 		return walk_fail(walk, NOT_VERIFIED, "end of chain", error);
@@ -86,6 +89,11 @@ walk_end_chain(Walk *walk, CoreError *error)
 											"entries", (json_int_t) walk->check.range.size, "head",
 											head));
 	walk->chains++;
+	if (walk->absent.missing > 0)
+		json_object_set_new(json_array_get(chains, json_array_size(chains) - 1), "absent",
+							json_integer((json_int_t) walk->absent.missing));
+	walk->missing += walk->absent.missing;
+	walk->absent.missing = 0;
 	return VERIFIED;
 }
 
@@ -182,20 +190,26 @@ walk_authorised(const Walk *walk)
 	return walk->options->derived != NULL ? walk->options->derived->authorised : NULL;
 }
 
+/* Something of that chain: of the one that is walked, or the first of the next. */
+static Verdict
+walk_enter(Walk *walk, const char *origin, CoreError *error)
+{
+	return walk->origin == NULL || strcmp(origin, walk->origin) != 0 ?
+		walk_start_chain(walk, origin, error) : VERIFIED;
+}
+
 static Verdict
 walk_payload(Walk *walk, const char *origin, uint64_t seq, Payload *payload, CoreError *error)
 {
 	uint8_t		leaf[HASH_LEN];
 	char		where[64];
+	Verdict		verdict = walk_enter(walk, origin, error);
 
-	if (walk->origin == NULL || strcmp(origin, walk->origin) != 0)
-	{
-		Verdict		verdict = walk_start_chain(walk, origin, error);
-
-		if (verdict != VERIFIED)
-			return verdict;
-	}
+	if (verdict != VERIFIED)
+		return verdict;
 	snprintf(where, sizeof(where), "entry %llu", (unsigned long long) seq);
+	if (seq > walk->chain_entries && absent_fill(&walk->absent, &walk->check, seq))
+		walk->chain_entries = seq;
 	if (seq != walk->chain_entries)
 	{
 		error_set(error, CORE_MALFORMED, "entry %llu was expected here",
@@ -214,6 +228,7 @@ walk_payload(Walk *walk, const char *origin, uint64_t seq, Payload *payload, Cor
 		error_set(error, CORE_INTERNAL, "could not compute SHA-256");
 		return UNUSABLE;
 	}
+	absent_entry(&walk->absent, payload->entry.kind);
 	if (!walk_keep(walk, payload, seq, error))
 		return walk_fail(walk, UNUSABLE, where, error);
 	if (!export_set_entry(&walk->set, payload->entry.kind, seq, payload->text, payload->len, error))
@@ -242,6 +257,22 @@ walk_entry(Walk *walk, json_t *line, CoreError *error)
 		verdict = walk_payload(walk, origin, seq, &payload, error);
 	payload_free(&payload);
 	return verdict;
+}
+
+static Verdict
+walk_absent(Walk *walk, json_t *line, CoreError *error)
+{
+	const char *origin;
+	char		where[64];
+	Verdict		verdict;
+
+	if (!input_string(line, "origin", &origin, NULL, error))
+		return UNUSABLE;
+	verdict = walk_enter(walk, origin, error);
+	if (verdict != VERIFIED || absent_line(&walk->absent, line, walk->chain_entries, error))
+		return verdict;
+	snprintf(where, sizeof(where), "entry %llu", (unsigned long long) walk->chain_entries);
+	return walk_fail(walk, NOT_VERIFIED, where, error);
 }
 
 static Verdict
@@ -343,10 +374,14 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 	key = walk_key(walk, (int64_t) height, error);
 	if (key == NULL)
 		return walk_fail(walk, NOT_VERIFIED, where, error);
+	if (walk->absent.leaves != NULL &&
+		absent_fill(&walk->absent, &walk->check, walk->absent.first + walk->absent.count))
+		walk->chain_entries = walk->check.range.size;
 	fault = chain_check_block(&walk->check, note, len, key, &block, error);
 	if (fault == CHAIN_FAILED)
 		return UNUSABLE;
-	if (fault != CHAIN_FINE || !kept_compare(walk->kept, &block, walk->check.head, key, error) ||
+	if (fault != CHAIN_FINE || !absent_block(&walk->absent, &walk->check, key, error) ||
+		!kept_compare(walk->kept, &block, walk->check.head, key, error) ||
 		!walk_learn(walk, &block, error))
 		return walk_fail(walk, NOT_VERIFIED, where, error);
 	cosigned_block(walk->cosigned, walk->origin, height, note, len);
@@ -382,7 +417,10 @@ walk_missing_checkpoint(const Walk *walk, CoreError *error)
 static Verdict
 walk_end(Walk *walk, json_t *line, CoreError *error)
 {
-	static const char *const fields[] = {"type", "blocks", "chains", "entries", NULL};
+	static const char *const complete[] = {"type", "blocks", "chains", "entries", NULL};
+	static const char *const light[] = {"type", "absent", "blocks", "chains", "entries", NULL};
+	const char *const *fields = json_object_get(line, "absent") == NULL ? complete : light;
+	uint64_t	missing = 0;
 	uint64_t	chains;
 	uint64_t	entries;
 	uint64_t	blocks;
@@ -391,12 +429,14 @@ walk_end(Walk *walk, json_t *line, CoreError *error)
 
 	if (!input_fields(line, fields, error) || !input_number(line, "chains", &chains, error) ||
 		!input_number(line, "entries", &entries, error) ||
-		!input_number(line, "blocks", &blocks, error))
+		!input_number(line, "blocks", &blocks, error) ||
+		(fields == light && !input_number(line, "absent", &missing, error)))
 		return UNUSABLE;
 	verdict = walk_end_chain(walk, error);
 	if (verdict != VERIFIED)
 		return verdict;
-	if (chains != walk->chains || entries != walk->entries || blocks != walk->blocks)
+	if (chains != walk->chains || entries != walk->entries || blocks != walk->blocks ||
+		missing != walk->missing)
 	{
 		error_set(error, CORE_MALFORMED,
 				  "the export says it has %llu chains, %llu entries and %llu blocks",
@@ -462,6 +502,8 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 			verdict = UNUSABLE;
 		else if (strcmp(type, "entry") == 0)
 			verdict = walk_entry(&walk, line, error);
+		else if (strcmp(type, "absent") == 0)
+			verdict = walk_absent(&walk, line, error);
 		else if (strcmp(type, "set") == 0)
 			verdict = walk_set(&walk, line, error);
 		else if (strcmp(type, "block") == 0)
@@ -502,6 +544,7 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 	facts_free(walk.facts);
 	pool_free(walk.block_pool);
 	pool_free(walk.set.pool);
+	absent_free(&walk.absent);
 	free(walk.alliance);
 	free(walk.data_center);
 	free(walk.origin);

@@ -30,14 +30,15 @@ block_sealed_text(TimestampTz sealed, char text[NOTE_SEALED_LEN + 1])
 
 void
 block_insert(const char *origin, const NoteBlock *block, const uint8_t head[HASH_LEN],
-			 const char *note)
+			 const char *note, const BlockCarried *carried)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[8] = {
-		TEXTOID, INT8OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, TEXTOID,
-		TEXTOID
+	Oid			types[11] = {
+		TEXTOID, INT8OID, INT8OID, BYTEAOID, BYTEAOID, BYTEAOID, TEXTOID, TEXTOID, BYTEAOID,
+		TEXTOID, TEXTOID
 	};
-	Datum		values[8];
+	Datum		values[11];
+	char		nulls[12] = "           ";
 
 	values[0] = CStringGetTextDatum(origin);
 	values[1] = Int64GetDatum((int64) block->height);
@@ -47,9 +48,15 @@ block_insert(const char *origin, const NoteBlock *block, const uint8_t head[HASH
 	values[5] = trusted_bytea(head, HASH_LEN);
 	values[6] = CStringGetTextDatum(block->sealed);
 	values[7] = CStringGetTextDatum(note);
+	values[8] = PointerGetDatum(carried->leaves);
+	values[9] = CStringGetTextDatum(carried->kinds);
+	if (carried->kinds_note != NULL)
+		values[10] = CStringGetTextDatum(carried->kinds_note);
+	else
+		nulls[10] = 'n';
 	trusted_execute(&plan,
 					"INSERT INTO medchain.block (origin, height, size, root, previous, hash, "
-					"sealed, note) "
-					"VALUES ($1, $2, $3, $4, $5, $6, $7::timestamptz, $8)",
-					8, types, values, NULL, false);
+					"sealed, note, leaves, kinds, kinds_note) "
+					"VALUES ($1, $2, $3, $4, $5, $6, $7::timestamptz, $8, $9, $10, $11)",
+					11, types, values, nulls, false);
 }

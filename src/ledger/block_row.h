@@ -20,9 +20,17 @@ extern bool ledger_writing;
  */
 extern bool block_sealed_text(TimestampTz sealed, char text[NOTE_SEALED_LEN + 1]);
 
+/* What a block carries beside its header; see block_leaves.h and core/kinds_note.h. */
+typedef struct BlockCarried
+{
+	bytea	   *leaves;
+	const char *kinds;
+	const char *kinds_note;		/* NULL: its author's is not here */
+} BlockCarried;
+
 /* Write a verified block; ledger_writing must be set. */
 extern void block_insert(const char *origin, const NoteBlock *block,
-						 const uint8_t head[HASH_LEN],
-						 const char *note);
+						 const uint8_t head[HASH_LEN], const char *note,
+						 const BlockCarried *carried);
 
 #endif

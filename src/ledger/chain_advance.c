@@ -17,10 +17,14 @@
 
 #include "core/block.h"
 #include "core/keycache.h"
+#include "ledger/block_leaves.h"
 #include "ledger/block_row.h"
 #include "ledger/chain.h"
 #include "ledger/chain_advance.h"
+#include "ledger/chain_entry.h"
+#include "ledger/chain_light.h"
 #include "ledger/chain_terms.h"
+#include "ledger/entry_writer.h"
 #include "ledger/held.h"
 #include "ledger/hooks.h"
 #include "ledger/local_node.h"
@@ -31,7 +35,8 @@
 #include "node/shared.h"
 #include "node/trusted.h"
 
-#define CHAIN_FETCH 1000		/* entries read from a cursor at once */
+#define CHAIN_KEEP (32 * 1024 * 1024)	/* bytes of payloads that are kept at hand */
+#define CHAIN_ABSENT 1000		/* leaf hashes between looks whether we are to stop */
 
 typedef enum ChainTrial
 {
@@ -42,104 +47,105 @@ typedef enum ChainTrial
 	TRIAL_REFUSED				/* provably wrong */
 } ChainTrial;
 
+/* An entry that was checked. */
+typedef struct KeptEntry
+{
+	int64		seq;
+	PayloadFields fields;
+	char	   *payload;
+	uint8_t		leaf[HASH_LEN];
+} KeptEntry;
+
 /* A held block that may be the next one, and what its trial has found. */
 typedef struct Candidate
 {
 	const HeldBlock *held;
 	NoteBlock	block;
+	const Key  *key;			/* that has signed it */
+	ChainLight	light;			/* what came beside its header */
 	ChainCheck	after;			/* the frontier behind it */
 	TileBatch	tiles;
+	BlockLeaves leaves;			/* of the entries that are here */
 	MemoryContext context;		/* of these */
 	int64		newest;			/* id of the newest of its held entries */
+	int64		first;			/* of its entries */
+	int64		present;		/* of them, with their payload */
+	KeptEntry  *kept;			/* these; NULL: they are too large to be kept at hand */
 	bool		governance;		/* some of its entries are */
 	bool		news;			/* ... and some are more than what others have witnessed */
 	const char *reason;			/* why it is refused, and what there is to say of that, or NULL */
 	const char *detail;
 } Candidate;
 
-/* What is done with each held entry of a block; false, and a reason: it is none of this chain. */
-typedef bool (*EntryVisit) (const char *origin, int64 seq, const char *payload, void *arg,
-							const char **reason);
-
-/*
- * Walk the held entries first .. last - 1 in order, each in a context of its own.  False: visit
- * said so, and *detail is why.
- */
-static bool
-chain_walk_entries(const char *source, const char *origin, int64 first, int64 last,
-				   EntryVisit visit, void *arg, const char **detail)
+/* Add the next leaf, and collect the tile hashes that this completes. */
+static void
+chain_add_leaf(Candidate *candidate, const uint8_t leaf[HASH_LEN])
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain entries",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = CurrentMemoryContext;
-	Portal		cursor = held_entries(source, origin, first, last);
-	bool		fine = true;
+	MemoryContext context = MemoryContextSwitchTo(candidate->context);
 
-	for (;;)
-	{
-		SPITupleTable *batch;
-		uint64		rows;
-
-		SPI_cursor_fetch(cursor, true, CHAIN_FETCH);
-		batch = SPI_tuptable;
-		rows = SPI_processed;
-		for (uint64 i = 0; i < rows && fine; i++)
-		{
-			HeapTuple	row = batch->vals[i];
-			const char *reason = NULL;
-			bool		isnull;
-			int64		seq = DatumGetInt64(SPI_getbinval(row, batch->tupdesc, 1, &isnull));
-
-			CHECK_FOR_INTERRUPTS();
-			MemoryContextReset(context);
-			MemoryContextSwitchTo(context);
-			fine = visit(origin, seq,
-						 TextDatumGetCString(SPI_getbinval(row, batch->tupdesc, 2, &isnull)),
-						 arg, &reason);
-			MemoryContextSwitchTo(caller);
-			if (!fine)
-				*detail = psprintf("entry %lld: %s", (long long) seq, reason);
-		}
-		SPI_freetuptable(batch);
-		if (rows < CHAIN_FETCH || !fine)
-			break;
-	}
-	SPI_cursor_close(cursor);
-	MemoryContextDelete(context);
-	return fine;
-}
-
-/* An entry as its payload says; its leaf hash. */
-static bool
-chain_read_entry(const char *origin, const char *payload, PayloadFields *fields,
-				 uint8_t leaf[HASH_LEN], const char **reason)
-{
-	if (!hash_leaf(payload, strlen(payload), leaf))
+	if (!chain_check_leaf(&candidate->after, leaf))
 		elog(ERROR, "could not compute SHA-256");
-	if (!payload_parse(payload, strlen(payload), fields, reason))
-		return false;
-	if (strcmp(fields->origin, origin) != 0)
-		*reason = "payload is of another origin";
-	return strcmp(fields->origin, origin) == 0;
+	tile_batch_add(&candidate->tiles, &candidate->after.range);
+	MemoryContextSwitchTo(context);
 }
 
-/* Add its leaf, and collect the tile hashes that this completes.  The batch is of the caller. */
+/* ... of the entries up to seq whose payloads are not here. */
+static void
+chain_add_absent(Candidate *candidate, int64 seq)
+{
+	while ((int64) candidate->after.range.size < seq)
+	{
+		int64		at = (int64) candidate->after.range.size - candidate->first;
+
+		if (at % CHAIN_ABSENT == 0)
+			CHECK_FOR_INTERRUPTS();
+		chain_add_leaf(candidate, candidate->light.hashes + at * HASH_LEN);
+	}
+}
+
+/* Have it at hand when the block is accepted; there is a place for each that was counted. */
+static void
+chain_keep_entry(Candidate *candidate, int64 seq, const PayloadFields *fields, const char *payload,
+				 const uint8_t leaf[HASH_LEN])
+{
+	MemoryContext old = MemoryContextSwitchTo(candidate->context);
+	KeptEntry  *kept = &candidate->kept[candidate->present];
+
+	kept->seq = seq;
+	kept->payload = pstrdup(payload);
+	memcpy(kept->leaf, leaf, HASH_LEN);
+	kept->fields = *fields;
+	kept->fields.kind = pstrdup(fields->kind);
+	kept->fields.actor = pstrdup(fields->actor);
+	kept->fields.origin = NULL; /* the chain's */
+	MemoryContextSwitchTo(old);
+}
+
 static bool
 chain_check_entry(const char *origin, int64 seq, const char *payload, void *arg,
 				  const char **reason)
 {
 	Candidate  *candidate = arg;
-	MemoryContext context;
+	const uint8_t *hashes = candidate->light.hashes;
 	PayloadFields fields;
 	uint8_t		leaf[HASH_LEN];
 
-	if (!chain_read_entry(origin, payload, &fields, leaf, reason))
+	if (!chain_entry_read(origin, payload, &fields, leaf, reason))
 		return false;
-	if (!chain_check_leaf(&candidate->after, leaf))
-		elog(ERROR, "could not compute SHA-256");
-	context = MemoryContextSwitchTo(candidate->context);
-	tile_batch_add(&candidate->tiles, &candidate->after.range);
-	MemoryContextSwitchTo(context);
+	if (hashes != NULL)
+	{
+		chain_add_absent(candidate, seq);
+		if (!hash_equal(hashes + (seq - candidate->first) * HASH_LEN, leaf))
+		{
+			*reason = "payload has another leaf hash than the block carries";
+			return false;
+		}
+	}
+	chain_add_leaf(candidate, leaf);
+	block_leaves_add(&candidate->leaves, leaf, fields.kind);
+	if (candidate->kept != NULL)
+		chain_keep_entry(candidate, seq, &fields, payload, leaf);
+	candidate->present++;
 	candidate->governance |= ledger_hooks.is_governance(fields.kind);
 	candidate->news |= strcmp(fields.kind, "witness") != 0;
 	return true;
@@ -150,36 +156,38 @@ static bool
 chain_insert_entry(const char *origin, int64 seq, const char *payload, void *arg,
 				   const char **reason)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[9] = {
-		TEXTOID, INT8OID, UUIDOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, BYTEAOID,
-		TEXTOID, BYTEAOID
-	};
-	Datum		values[9];
-	char		nulls[9];
 	PayloadFields fields;
 	uint8_t		leaf[HASH_LEN];
 
-	if (!chain_read_entry(origin, payload, &fields, leaf, reason))
+	if (!chain_entry_read(origin, payload, &fields, leaf, reason))
 		return false;
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = CStringGetTextDatum(origin);
-	values[1] = Int64GetDatum(seq);
-	values[2] = UUIDPGetDatum(&fields.id);
-	values[3] = CStringGetTextDatum(fields.kind);
-	values[4] = TimestampTzGetDatum(fields.time);
-	values[5] = CStringGetTextDatum(fields.actor);
-	values[6] = trusted_bytea(fields.subject, HASH_LEN);
-	if (!fields.has_subject)
-		nulls[6] = 'n';
-	values[7] = CStringGetTextDatum(payload);
-	values[8] = trusted_bytea(leaf, HASH_LEN);
-	trusted_execute(&plan,
-					"INSERT INTO medchain.entry (origin, seq, id, kind, \"time\", actor, subject, "
-					"payload, leaf_hash) "
-					"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-					9, types, values, nulls, false);
+	entry_writer_put(arg, origin, seq, &fields, payload, leaf);
 	return true;
+}
+
+/* The entries of a block that is accepted: as they were kept, or read once more. */
+static void
+chain_insert_entries(const ChainAdvance *chain, Candidate *candidate)
+{
+	int64		size = (int64) candidate->block.size;
+	EntryWriter writer;
+
+	entry_writer_begin(&writer);
+	if (candidate->kept == NULL)
+	{
+		if (!chain_entries_walk(candidate->held->source, chain->origin, candidate->first, size,
+								chain_insert_entry, &writer, &candidate->detail))
+			elog(ERROR, "a checked entry changed: %s", candidate->detail);
+	}
+	else
+		for (int64 i = 0; i < candidate->present; i++)
+		{
+			const KeptEntry *kept = &candidate->kept[i];
+
+			entry_writer_put(&writer, chain->origin, kept->seq, &kept->fields, kept->payload,
+							 kept->leaf);
+		}
+	entry_writer_end(&writer);
 }
 
 static TimestampTz
@@ -211,6 +219,7 @@ chain_try_header(const ChainAdvance *chain, Candidate *candidate, CoreError *err
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("ledger key of \"%s\" is unusable: %s", chain->origin, error->message)));
+	candidate->key = key;
 	if (!note_parse_block(note, strlen(note), &candidate->block, error))
 		return CHAIN_BAD_NOTE;
 	if (note_verify(note, strlen(note), chain->check.name, key, error) != KEY_VALID)
@@ -244,6 +253,52 @@ chain_fault(Candidate *candidate, ChainFault fault, const CoreError *error)
 	return chain_refuse(candidate, chain_fault_name(fault), pstrdup(error->message));
 }
 
+/* Are as many of its entries here as there have to be?  *there: so many, with so many bytes. */
+static bool
+chain_has_entries(const ChainAdvance *chain, Candidate *candidate, int64 *there, int64 *bytes)
+{
+	const HeldBlock *held = candidate->held;
+	int64		first = (int64) chain->check.range.size;
+	int64		size = (int64) candidate->block.size;
+	uint8_t		hash[HASH_LEN];
+	size_t		len;
+
+	*there = held_count(held->source, chain->origin, first, size, bytes, &candidate->newest);
+	/* what cannot be taken lightly comes when the source is asked for it, or never */
+	if (*there < size - first && held->kinds == NULL)
+		return false;
+	if (!note_text_length(held->note, strlen(held->note), &len, NULL) ||
+		!hash_sha256(held->note, len, hash))
+		elog(ERROR, "could not compute SHA-256");
+	chain_light_read(&chain->check, chain->origin, held, size - first, hash, candidate->key,
+					 &candidate->light);
+	if (*there >= size - first)
+		candidate->light.hashes = NULL;
+	return *there >= size - first ||
+		(candidate->light.hashes != NULL && *there >= candidate->light.wanted);
+}
+
+/* What is kept beside its header: of entries that are all here, what they give themselves. */
+static const BlockCarried *
+chain_carried(Candidate *candidate)
+{
+	BlockCarried *carried = &candidate->light.carried;
+
+	if (candidate->light.hashes != NULL)
+		return carried;
+	carried->leaves = block_leaves_bytes(&candidate->leaves);
+	if (carried->kinds != NULL &&
+		strcmp(carried->kinds, block_leaves_kinds(&candidate->leaves)) == 0)
+		return carried;
+	if (carried->kinds != NULL)
+		ereport(LOG,
+			  (errmsg("medchain: block %lld of \"%s\" has other kinds of entries than its author "
+					  "says", (long long) candidate->block.height, candidate->block.name)));
+	carried->kinds = block_leaves_kinds(&candidate->leaves);
+	carried->kinds_note = NULL;
+	return carried;
+}
+
 /* One held block against the frontier. */
 static ChainTrial
 chain_try(const ChainAdvance *chain, Candidate *candidate)
@@ -254,6 +309,7 @@ chain_try(const ChainAdvance *chain, Candidate *candidate)
 	int64		first = (int64) chain->check.range.size;
 	bool		is_center = strcmp(chain->origin, node->data_center) == 0;
 	int64		size;
+	int64		there;
 	int64		bytes;
 	CoreError	error = {0};
 	ChainFault	fault;
@@ -270,19 +326,28 @@ chain_try(const ChainAdvance *chain, Candidate *candidate)
 		return TRIAL_INCOMPLETE;	/* without all of its entries being read again, and again */
 
 	size = (int64) candidate->block.size;
-	if (held_count(held->source, chain->origin, first, size, &bytes, &candidate->newest) <
-		size - first)
+	if (!chain_has_entries(chain, candidate, &there, &bytes))
 		return TRIAL_INCOMPLETE;
 	if (bytes > BLOCK_BYTES_MAX)
 		return chain_refuse(candidate, chain_fault_name(CHAIN_BAD_SIZE),
 							psprintf("entries of the block have more than %d bytes",
 									 BLOCK_BYTES_MAX));
 	candidate->after = chain->check;
+	candidate->first = first;
 	candidate->context = CurrentMemoryContext;
 	tile_batch_init(&candidate->tiles);
-	if (!chain_walk_entries(held->source, chain->origin, first, size, chain_check_entry, candidate,
+	block_leaves_init(&candidate->leaves);
+	if (bytes <= CHAIN_KEEP)
+		candidate->kept = palloc_extended((Size) Max(1, there) * sizeof(KeptEntry),
+										  MCXT_ALLOC_HUGE);
+	if (!chain_entries_walk(held->source, chain->origin, first, size, chain_check_entry, candidate,
 							&candidate->detail))
 		return chain_refuse(candidate, "bad entry", candidate->detail);
+	if (candidate->light.hashes != NULL)
+	{
+		chain_add_absent(candidate, size);
+		candidate->news |= candidate->present < size - first;
+	}
 	fault = chain_check_block(&candidate->after, held->note, strlen(held->note), NULL,
 							  &candidate->block, &error);
 	if (fault != CHAIN_FINE)
@@ -313,11 +378,10 @@ chain_accept(ChainAdvance *chain, Candidate *candidate)
 	ledger_writing = true;
 	PG_TRY();
 	{
-		if (!chain_walk_entries(held->source, chain->origin, first, size, chain_insert_entry, NULL,
-								&candidate->detail))
-			elog(ERROR, "a checked entry changed: %s", candidate->detail);
+		chain_insert_entries(chain, candidate);
 		tile_batch_write(&candidate->tiles, chain->origin);
-		block_insert(chain->origin, &candidate->block, candidate->after.head, held->note);
+		block_insert(chain->origin, &candidate->block, candidate->after.head, held->note,
+					 chain_carried(candidate));
 	}
 	PG_FINALLY();
 	{
@@ -326,6 +390,7 @@ chain_accept(ChainAdvance *chain, Candidate *candidate)
 	PG_END_TRY();
 	chain->check = candidate->after;
 	chain_store(chain->node, chain->origin, &chain->check);
+	chain_light_count(chain->origin, size - first - candidate->present);
 	if (candidate->news)
 		cosign_note_block(&chain->due, chain->check.height, chain_sealed_time(&candidate->block));
 	if (candidate->governance)

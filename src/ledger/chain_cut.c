@@ -84,12 +84,17 @@ cut_execute(SPIPlanPtr *plan, const char *sql, const char *origin, int64 number)
 static void
 cut_entries(const LocalNode *node, const char *origin, int64 size)
 {
+	static SPIPlanPtr absent = NULL;
 	static SPIPlanPtr again = NULL;
 	static SPIPlanPtr hold = NULL;
 	static SPIPlanPtr remove = NULL;
 	static SPIPlanPtr tiles = NULL;
 	static SPIPlanPtr last = NULL;
 
+	/* of those that were not here, the block that counts brings the leaf hashes, or its entries */
+	cut_execute(&absent, "UPDATE medchain.chain c SET absent = c.absent - (c.size - $2 - "
+				"(SELECT count(*) FROM medchain.entry e WHERE e.origin = $1 AND e.seq >= $2)) "
+				"WHERE c.origin = $1 AND c.absent > 0", origin, size);
 	if (strcmp(origin, node->node) == 0)
 		cut_execute(&again, "INSERT INTO medchain.pending (payload) SELECT payload FROM "
 					"medchain.entry "

@@ -91,8 +91,11 @@ held_candidates(const char *origin, int64 height, HeldBlock **blocks)
 
 	/* as their entries are read: with a newer snapshot, a block would be judged by those before */
 	trusted_plan_anew(&plan,
-					  "SELECT source, note, id, waits FROM medchain.held_block WHERE origin = $1 "
-					  "AND height = $2 ORDER BY source, id DESC", 2, height_types);
+					  "SELECT b.source, b.note, b.id, b.waits, "
+					  "CASE WHEN p.payloads <> '{all}' THEN p.payloads END "
+					"FROM medchain.held_block b LEFT JOIN medchain.peer p ON p.member = b.source "
+					  "WHERE b.origin = $1 AND b.height = $2 ORDER BY b.source, b.id DESC", 2,
+					  height_types);
 	trusted_read(&plan, NULL, 2, height_types, values);
 	count = (int) SPI_processed;
 	*blocks = palloc(sizeof(HeldBlock) * (Size) Max(count, 1));
@@ -101,15 +104,58 @@ held_candidates(const char *origin, int64 height, HeldBlock **blocks)
 		HeapTuple	row = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		HeldBlock  *block = &(*blocks)[i];
+		Datum		kinds;
 		bool		isnull;
 
 		block->source = SPI_getvalue(row, desc, 1);
 		block->note = SPI_getvalue(row, desc, 2);
 		block->id = DatumGetInt64(SPI_getbinval(row, desc, 3, &isnull));
 		block->waits = DatumGetBool(SPI_getbinval(row, desc, 4, &isnull));
+		kinds = SPI_getbinval(row, desc, 5, &isnull);
+		block->kinds = isnull ? NULL : DatumGetArrayTypePCopy(kinds);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return count;
+}
+
+void
+held_carried(const char *origin, int64 height, int64 id, BlockCarried *carried)
+{
+	static SPIPlanPtr plan = NULL;
+	Datum		values[3];
+
+	memset(carried, 0, sizeof(*carried));
+	values[0] = CStringGetTextDatum(origin);
+	values[1] = Int64GetDatum(height);
+	values[2] = Int64GetDatum(id);
+	trusted_read(&plan, "SELECT leaves, kinds, kinds_note FROM medchain.held_block "
+				 "WHERE origin = $1 AND height = $2 AND id = $3", 3, height_types, values);
+	if (SPI_processed > 0)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Datum		leaves = SPI_getbinval(row, desc, 1, &isnull);
+
+		if (!isnull)
+			carried->leaves = DatumGetByteaPCopy(leaves);
+		carried->kinds = SPI_getvalue(row, desc, 2);
+		carried->kinds_note = SPI_getvalue(row, desc, 3);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+void
+held_ask_again(const char *source, const char *origin)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2] = {CStringGetTextDatum(source), CStringGetTextDatum(origin)};
+
+	trusted_execute(&plan, "INSERT INTO medchain.missing AS f (source, origin, wanted) "
+					"SELECT p.member, $2, true FROM medchain.peer p WHERE p.member = $1 "
+					"ON CONFLICT (source, origin) DO UPDATE SET wanted = true "
+					"WHERE NOT f.wanted", 2, types, values, NULL, false);
 }
 
 void

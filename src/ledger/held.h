@@ -9,8 +9,10 @@
 #define MEDCHAIN_LEDGER_HELD_H
 
 #include "postgres.h"
+#include "utils/array.h"
 #include "utils/portal.h"
 
+#include "ledger/block_row.h"
 #include "ledger/chain.h"
 #include "ledger/local_node.h"
 
@@ -29,6 +31,7 @@ typedef struct HeldBlock
 {
 	char	   *source;
 	char	   *note;
+	ArrayType  *kinds;			/* beside governance, that are taken from this source; NULL: all */
 	int64		id;
 	bool		waits;			/* for its author's certificate, when it was judged last: nothing
 								 * else was wrong with it */
@@ -38,6 +41,12 @@ typedef struct HeldBlock
 extern int	held_candidates(const char *origin, int64 height, HeldBlock **blocks);
 
 /* See waits. */
+/* What the source sent with that block; NULL what it did not. */
+extern void held_carried(const char *origin, int64 height, int64 id, BlockCarried *carried);
+
+/* Have the source asked for that chain, as what it sent is not enough. */
+extern void held_ask_again(const char *source, const char *origin);
+
 extern void held_let_wait(const char *origin, int64 height, int64 id);
 
 extern void held_drop_block(const char *origin, int64 height, int64 id);

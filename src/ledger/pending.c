@@ -1,10 +1,7 @@
 /*
- * pending.c: moving committed entries from medchain.pending to medchain.entry, many rows to a WAL
- * record.
+ * pending.c: moving committed entries from medchain.pending to medchain.entry.
  *
- * This is what keeps up with everybody's inserts, on one core: by SQL (DELETE ... RETURNING into
- * INSERT) it took twice as long.  Triggers of both tables are passed by: they are there to keep out
- * everybody but the sealer.
+ * Triggers of both tables are passed by: they are there to keep out everybody but the sealer.
  */
 #include "postgres.h"
 
@@ -28,10 +25,10 @@
 #include "compat.h"
 #include "core/hash.h"
 #include "ledger/commit.h"
+#include "ledger/entry_writer.h"
 #include "ledger/pending.h"
 #include "node/trusted.h"
 
-#define PENDING_BATCH 1000		/* rows inserted at once */
 #define PENDING_FEW 32			/* blocks that are looked through whatever we were told */
 
 /* Columns of medchain.pending; medchain.entry has the same behind its origin. */
@@ -48,25 +45,20 @@ typedef struct PendingRow
 	ItemPointerData tid;
 } PendingRow;
 
-/* Both tables open, and what inserting into one of them takes. */
+/* Both tables open. */
 typedef struct Mover
 {
 	Relation	pending;
-	Relation	entry;
+	EntryWriter writer;
 	Snapshot	snapshot;
-	EState	   *estate;
-	ResultRelInfo *target;
-	BulkInsertState bulk;
 	TupleTableSlot *source;
-	TupleTableSlot *slots[PENDING_BATCH];
-	MemoryContext context;		/* of one batch */
 	MemoryContext caller;
 } Mover;
 
 static Relation
-pending_open(const char *name, LOCKMODE lock)
+pending_open(LOCKMODE lock)
 {
-	return table_open(get_relname_relid(name, trusted_schema(false)), lock);
+	return table_open(get_relname_relid("pending", trusted_schema(false)), lock);
 }
 
 /*
@@ -76,7 +68,7 @@ static void
 pending_check_columns(const Mover *mover)
 {
 	TupleDesc	from = RelationGetDescr(mover->pending);
-	TupleDesc	to = RelationGetDescr(mover->entry);
+	TupleDesc	to = RelationGetDescr(mover->writer.entry);
 	bool		same = from->natts == PENDING_COLUMNS && to->natts == PENDING_COLUMNS + 1;
 
 	for (int i = 0; i < from->natts && same; i++)
@@ -86,8 +78,7 @@ pending_check_columns(const Mover *mover)
 	if (!same)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("columns of medchain.pending or medchain.entry are not as medchain made "
-						"them")));
+				 errmsg("columns of medchain.pending are not as medchain made them")));
 }
 
 static int
@@ -156,12 +147,13 @@ pending_collect(const Mover *mover, uint64 where, int64 limit, int64 *count)
  * it was.
  */
 static void
-pending_take(Mover *mover, PendingRow *row, Datum origin, int64 seq, TupleTableSlot *out)
+pending_take(Mover *mover, PendingRow *row, Datum origin, int64 seq)
 {
+	TupleTableSlot *out = entry_writer_slot(&mover->writer);
+
 	if (!table_tuple_fetch_row_version(mover->pending, &row->tid, mover->snapshot, mover->source))
 		elog(ERROR, "row of medchain.pending has vanished");
 	slot_getallattrs(mover->source);
-	ExecClearTuple(out);
 	out->tts_values[0] = origin;
 	out->tts_isnull[0] = false;
 	for (int i = 0; i < PENDING_COLUMNS; i++)
@@ -170,22 +162,8 @@ pending_take(Mover *mover, PendingRow *row, Datum origin, int64 seq, TupleTableS
 		out->tts_isnull[i + 1] = mover->source->tts_isnull[i];
 	}
 	out->tts_values[PENDING_SEQ] = Int64GetDatum(seq);
-	ExecStoreVirtualTuple(out);
-	ExecMaterializeSlot(out);
+	entry_writer_add(&mover->writer);
 	simple_heap_delete(mover->pending, &row->tid);
-}
-
-static void
-pending_insert(Mover *mover, int count)
-{
-	table_multi_insert(mover->entry, mover->slots, count, GetCurrentCommandId(true), 0,
-					   mover->bulk);
-	for (int i = 0; i < count; i++)
-	{
-		list_free(compat_insert_index_tuples(mover->target, mover->slots[i], mover->estate));
-		ResetPerTupleExprContext(mover->estate);
-	}
-	CommandCounterIncrement();
 }
 
 /* Of the payload, in a slot for medchain.entry. */
@@ -201,7 +179,7 @@ pending_bytes(TupleTableSlot *row)
 static void
 pending_tell(Mover *mover, int slot, bool last, PendingMoved moved, void *state)
 {
-	TupleTableSlot *row = mover->slots[slot];
+	TupleTableSlot *row = mover->writer.slots[slot];
 	bool		isnull;
 	bytea	   *leaf = DatumGetByteaPP(slot_getattr(row, PENDING_LEAF + 1, &isnull));
 	PendingEntry entry = {.last = last};
@@ -213,62 +191,27 @@ pending_tell(Mover *mover, int slot, bool last, PendingMoved moved, void *state)
 	entry.payload_length = pending_bytes(row);
 	MemoryContextSwitchTo(mover->caller);
 	moved(state, &entry);
-	MemoryContextSwitchTo(mover->context);
+	MemoryContextSwitchTo(mover->writer.batch);
 }
 
 static void
 pending_begin(Mover *mover)
 {
 	memset(mover, 0, sizeof(*mover));
-	mover->pending = pending_open("pending", RowExclusiveLock);
-	mover->entry = pending_open("entry", RowExclusiveLock);
+	mover->pending = pending_open(RowExclusiveLock);
+	entry_writer_begin(&mover->writer);
 	pending_check_columns(mover);
 	mover->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	mover->source = table_slot_create(mover->pending, NULL);
 	mover->caller = CurrentMemoryContext;
-	mover->context = AllocSetContextCreate(CurrentMemoryContext, "medchain pending",
-										   ALLOCSET_DEFAULT_SIZES);
-}
-
-/* Only when there is something to move: most rounds of an idle node end before. */
-static void
-pending_begin_insert(Mover *mover)
-{
-	mover->estate = CreateExecutorState();
-	mover->target = compat_result_relation(mover->estate, mover->entry);
-	ExecOpenIndices(mover->target, false);
-	mover->bulk = GetBulkInsertState();
-}
-
-/* Slots are made as they are needed: most rounds have few entries. */
-static TupleTableSlot *
-pending_slot(Mover *mover, int i)
-{
-	if (mover->slots[i] == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(mover->caller);
-
-		mover->slots[i] = table_slot_create(mover->entry, NULL);
-		MemoryContextSwitchTo(old);
-	}
-	return mover->slots[i];
 }
 
 static void
 pending_end(Mover *mover)
 {
-	if (mover->estate != NULL)
-	{
-		for (int i = 0; i < PENDING_BATCH && mover->slots[i] != NULL; i++)
-			ExecDropSingleTupleTableSlot(mover->slots[i]);
-		FreeBulkInsertState(mover->bulk);
-		ExecCloseIndices(mover->target);
-		FreeExecutorState(mover->estate);
-	}
 	ExecDropSingleTupleTableSlot(mover->source);
 	UnregisterSnapshot(mover->snapshot);
-	MemoryContextDelete(mover->context);
-	table_close(mover->entry, NoLock);
+	entry_writer_end(&mover->writer);
 	table_close(mover->pending, NoLock);
 }
 
@@ -286,33 +229,29 @@ pending_move(const char *origin, int64 first_seq, int64 limit, int64 limit_bytes
 	pending_begin(&mover);
 	rows = pending_collect(&mover, where, limit, &count);
 	more = count == limit;
-	if (count > 0)
-		pending_begin_insert(&mover);
 	for (int64 at = 0; at < count;)
 	{
-		int			most = (int) Min(Min(PENDING_BATCH, count - at), block - at % block);
+		int			most = (int) Min(Min(ENTRY_WRITER_BATCH, count - at), block - at % block);
 		int			batch = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		MemoryContextSwitchTo(mover.context);
+		MemoryContextSwitchTo(mover.writer.batch);
 		for (; batch < most && bytes < limit_bytes; batch++)
 		{
-			TupleTableSlot *slot = pending_slot(&mover, batch);
-
-			pending_take(&mover, &rows[at + batch], name, first_seq + at + batch, slot);
-			bytes += pending_bytes(slot);
+			pending_take(&mover, &rows[at + batch], name, first_seq + at + batch);
+			bytes += pending_bytes(mover.writer.slots[batch]);
 		}
 		if (bytes >= limit_bytes && at + batch < count)
 		{
 			count = at + batch;
 			more = true;
 		}
-		pending_insert(&mover, batch);
+		entry_writer_insert(&mover.writer);
 		for (int i = 0; i < batch; i++)
 			pending_tell(&mover, i, at + i + 1 == count, moved, state);
 		at += batch;
 		MemoryContextSwitchTo(mover.caller);
-		MemoryContextReset(mover.context);
+		entry_writer_clear(&mover.writer);
 	}
 	pfree(rows);
 	pending_end(&mover);
@@ -322,7 +261,7 @@ pending_move(const char *origin, int64 first_seq, int64 limit, int64 limit_bytes
 Oid
 pending_file(void)
 {
-	Relation	pending = pending_open("pending", AccessShareLock);
+	Relation	pending = pending_open(AccessShareLock);
 	Oid			file = pending->rd_rel->relfilenode;
 
 	table_close(pending, NoLock);

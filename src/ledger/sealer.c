@@ -25,6 +25,8 @@
 #include "core/block.h"
 #include "core/chain_check.h"
 #include "core/keycache.h"
+#include "core/kinds_note.h"
+#include "ledger/block_leaves.h"
 #include "ledger/block_row.h"
 #include "ledger/chain.h"
 #include "ledger/chain_advance.h"
@@ -228,15 +230,41 @@ sealer_may_seal(SharedDatabase *slot, const LocalNode *node, int64 first)
 	return false;
 }
 
+/* What the block carries that check stands at. */
+static void
+sealer_carry(const ChainCheck *check, const BlockLeaves *leaves, BlockCarried *carried,
+			 char note[NOTE_SIGNED_MAX + 1])
+{
+	char text[	KINDS_NOTE_TEXT_MAX];
+	CoreError	error = {0};
+	size_t		len;
+
+	carried->leaves = block_leaves_bytes(leaves);
+	carried->kinds = block_leaves_kinds(leaves);
+	len = kinds_note_text(check->name, check->height, check->head, carried->kinds,
+						  strlen(carried->kinds), text);
+	if (len > 0)
+		len = note_sign(text, len, check->name, signing_key, note, &error);
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not sign what block %lld has: %s", (long long) check->height,
+						error.message)));
+	note[len] = '\0';
+	carried->kinds_note = note;
+}
+
 /* Sign and write the block that closes over the leaves just added. */
 static void
-sealer_write_block(const LocalNode *node, ChainCheck *check)
+sealer_write_block(const LocalNode *node, ChainCheck *check, BlockLeaves *leaves)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	NoteBlock	block = {0};
 	NoteBlock	written;
 	char text[	NOTE_TEXT_MAX];
 	char		note[NOTE_SIGNED_MAX + 1];
+	char		kinds_note[NOTE_SIGNED_MAX + 1];
+	BlockCarried carried;
 	size_t		len;
 	CoreError	error = {0};
 
@@ -264,7 +292,9 @@ sealer_write_block(const LocalNode *node, ChainCheck *check)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("block %llu does not verify: %s", (unsigned long long) block.height,
 						error.message)));
-	block_insert(node->node, &written, check->head, note);
+	sealer_carry(check, leaves, &carried, kinds_note);
+	block_insert(node->node, &written, check->head, note, &carried);
+	block_leaves_reset(leaves);
 }
 
 /* What becomes of the entries of one round. */
@@ -273,6 +303,7 @@ typedef struct SealerRound
 	const LocalNode *node;
 	ChainCheck *check;
 	TileBatch	tiles;
+	BlockLeaves leaves;			/* of the block that is being filled */
 	int64		entries;
 	int64		bytes;			/* of their payloads */
 	bool		governance;		/* the state depends on one of them */
@@ -290,12 +321,13 @@ sealer_entry(void *state, const PendingEntry *entry)
 	if (!chain_check_leaf(round->check, entry->leaf))
 		elog(ERROR, "could not compute SHA-256");
 	tile_batch_add(&round->tiles, &round->check->range);
+	block_leaves_add(&round->leaves, entry->leaf, entry->kind);
 	round->entries++;
 	round->bytes += entry->payload_length;
 	round->governance = round->governance || ledger_hooks.is_governance(entry->kind);
 	round->key_change = round->key_change || ledger_hooks.changes_key(entry->kind);
 	if ((round->entries % setting_block_max_entries == 0 && !round->key_change) || entry->last)
-		sealer_write_block(round->node, round->check);
+		sealer_write_block(round->node, round->check, &round->leaves);
 }
 
 /*
@@ -319,6 +351,7 @@ sealer_move(SealerRound *round)
 	PG_TRY();
 	{
 		tile_batch_init(&round->tiles);
+		block_leaves_init(&round->leaves);
 		round->more = pending_move(round->node->node, (int64) round->check->range.size,
 								   sealer_round_entries(), SEALER_ROUND_BYTES,
 								   setting_block_max_entries, pending_blocks, sealer_entry, round);

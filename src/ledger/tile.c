@@ -14,6 +14,7 @@
 
 #include "compat.h"
 #include "core/proof.h"
+#include "ledger/block_leaves.h"
 #include "ledger/block_row.h"
 #include "ledger/chain.h"
 #include "ledger/home.h"
@@ -22,8 +23,6 @@
 #include "ledger/tile.h"
 #include "node/shown.h"
 #include "node/trusted.h"
-
-#define TILE_FETCH 1000			/* leaf hashes read from a cursor at once */
 
 static void
 tile_damaged(const char *origin, int level, uint64 index, const char *how)
@@ -185,16 +184,29 @@ tile_read_leaves(TileReader *reader, Tile *tile)
 	int64		first = (int64) tile->index * TREE_TILE_WIDTH;
 	int			wanted = (int) Min(TREE_TILE_WIDTH, reader->size - (uint64) first);
 	const char *problem = NULL;
+	bool		ready = false;
+	int64		seq = 0;
 
 	tile->hashes = MemoryContextAlloc(reader->context, (size_t) wanted * HASH_LEN);
 	scan_begin(&scan, "entry", columns, lengthof(columns), reader->origin, "seq", first,
 			   first + wanted);
 	while (tile->count < wanted && problem == NULL)
 	{
+		int64		next = first + tile->count;
 		bytea	   *leaf;
 
-		if (!scan_next(&scan) || DatumGetInt64(scan.values[0]) != first + tile->count)
-			problem = "is missing";
+		if (!ready)
+			seq = scan_next(&scan) ? DatumGetInt64(scan.values[0]) : first + wanted;
+		ready = seq > next;
+		if (ready)
+		{
+			/* its payload was not taken, or is lost: what the block carries */
+			int			read = block_leaves_read(reader->origin, next, (int) (seq - next),
+												 tile->hashes + (size_t) tile->count * HASH_LEN);
+
+			tile->count += read;
+			problem = read > 0 ? NULL : "is missing";
+		}
 		else if (scan.nulls[1] || (leaf = DatumGetByteaPP(scan.values[1]),
 								   VARSIZE_ANY_EXHDR(leaf) != HASH_LEN))
 			problem = "has a damaged leaf hash";
@@ -378,7 +390,9 @@ tile_rebuild(const char *origin, const ChainCheck *frontier)
 		CStringGetTextDatum(origin),
 		Int64GetDatum((int64) frontier->range.size)
 	};
-	Portal		cursor;
+	TileReader *reader = tile_reader(origin, frontier->range.size);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain leaves",
+												  ALLOCSET_DEFAULT_SIZES);
 	TreeRange	range;
 	TileBatch	batch;
 	int64		count;
@@ -388,44 +402,24 @@ tile_rebuild(const char *origin, const ChainCheck *frontier)
 
 	tree_range_init(&range);
 	tile_batch_init(&batch);
-	cursor = SPI_cursor_open_with_args(NULL,
-									   "SELECT seq, leaf_hash FROM medchain.entry WHERE origin = "
-									   "$1 AND seq >= 0 AND seq < $2 ORDER BY seq",
-									   2, types, values, NULL, false, CURSOR_OPT_NO_SCROLL);
-	for (;;)
+	reader->context = context;
+	while (range.size < frontier->range.size)
 	{
-		SPITupleTable *rows;
-		uint64		n;
+		Tile		leaves = {.index = range.size / TREE_TILE_WIDTH};
 
-		SPI_cursor_fetch(cursor, true, TILE_FETCH);
-		rows = SPI_tuptable;
-		n = SPI_processed;
-		for (uint64 i = 0; i < n; i++)
+		CHECK_FOR_INTERRUPTS();
+		tile_read_leaves(reader, &leaves);
+		for (int i = 0; i < leaves.count; i++)
 		{
-			int64		seq = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1,
-														  &isnull));
-			bytea	   *leaf = DatumGetByteaPP(SPI_getbinval(rows->vals[i], rows->tupdesc, 2,
-															 &isnull));
-
-			CHECK_FOR_INTERRUPTS();
-			if (seq != (int64) range.size || VARSIZE_ANY_EXHDR(leaf) != HASH_LEN)
-				ereport(ERROR,
-						(errcode(ERRCODE_DATA_CORRUPTED),
-						 errmsg("entry %llu of chain \"%s\" is missing or damaged",
-								(unsigned long long) range.size, origin),
-						 errhint("Run medchain.verify() to see what else is.")));
-			if (!tree_range_append(&range, (uint8_t *) VARDATA_ANY(leaf)))
+			if (!tree_range_append(&range, leaves.hashes + (size_t) i * HASH_LEN))
 				elog(ERROR, "could not compute SHA-256");
 			tile_batch_add(&batch, &range);
 		}
-		SPI_freetuptable(rows);
-		if (n == 0)
-			break;
+		MemoryContextReset(context);
 	}
-	SPI_cursor_close(cursor);
 	if (!tree_range_root(&range, root) || !tree_range_root(&frontier->range, expected))
 		elog(ERROR, "could not compute SHA-256");
-	if (range.size != frontier->range.size || !hash_equal(root, expected))
+	if (!hash_equal(root, expected))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("entries of chain \"%s\" do not hash to its root", origin),

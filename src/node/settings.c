@@ -31,6 +31,7 @@ int			setting_verify_workers;
 int			setting_max_databases;
 bool		setting_auto_follow;
 char	   *setting_peer_options;
+char	   *setting_payloads;
 int			setting_grant_cache_size;
 int			setting_crl_policy;
 int			setting_read_audit = READ_AUDIT_DEFAULT;
@@ -125,6 +126,13 @@ settings_define_peers(void)
 							   "on; what it says counts for more than what the member says.",
 							   &setting_peer_options, "",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("medchain.payloads",
+							   "Entries that medchain.follow() takes with their payloads.",
+							 "\"all\"; \"governance\"; or kinds of entries, separated by commas, "
+							   "beside governance.",
+							   &setting_payloads, "all",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
 /* Half of the cores. */

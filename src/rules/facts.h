@@ -9,6 +9,7 @@
 #ifndef MEDCHAIN_RULES_FACTS_H
 #define MEDCHAIN_RULES_FACTS_H
 
+#include "rules/claim.h"
 #include "rules/fact.h"
 #include "rules/map.h"
 #include "rules/store.h"
@@ -48,16 +49,16 @@ extern const RevocationFact *facts_revocation(Facts *facts, const char *crl,
 											  const char *anchors);
 
 /*
- * Has that key signed the envelope of the entry with this leaf hash?  NULL if so, or the reason.
+ * Has that key signed the envelope of the entry that this claim is of?  NULL if so, or the reason.
  * load is called for the envelope, if need be.
  */
 typedef const SignedText *(*FactsEnvelope) (void *state);
 
-extern const char *facts_signed(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
+extern const char *facts_signed(Facts *facts, const Claim *claim, const KeyFact *key,
 								FactsEnvelope load, void *state);
 
 /* Find it out of an entry that is new, so that the store need not be asked. */
-extern void facts_sign_fresh(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
+extern void facts_sign_fresh(Facts *facts, const Claim *claim, const KeyFact *key,
 							 FactsEnvelope load, void *state);
 
 #endif

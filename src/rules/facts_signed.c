@@ -7,6 +7,7 @@
 
 #define FACTS_SIGNED 16384		/* signatures that are remembered, */
 #define FACTS_SIGNED_WAYS 4		/* each in one of so many places, the newest first */
+#define FACTS_PLACE 8			/* bytes of a question that are the entry's place */
 
 static const char *const reason_unsigned = "no valid signature by the required key";
 
@@ -18,16 +19,29 @@ typedef struct SignedSlot
 	const char *reason;
 } SignedSlot;
 
+/*
+ * Beside each other for entries that follow each other: of millions, questions at random places
+ * would touch, and log, another page of the store's index with each new entry.
+ */
+static void
+facts_signed_question(const Claim *claim, const KeyFact *key, uint8_t question[HASH_LEN])
+{
+	const uint8_t *digests[] = {claim->leaf, key->digest};
+
+	facts_question("signed", digests, 2, claim->seq, question);
+	for (int i = 0; i < FACTS_PLACE; i++)
+		question[i] = (uint8_t) ((uint64_t) claim->seq >> (8 * (FACTS_PLACE - 1 - i)));
+}
+
 static const char *
-facts_signed_find(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, bool fresh,
+facts_signed_find(Facts *facts, const Claim *claim, const KeyFact *key, bool fresh,
 				  FactsEnvelope load, void *state)
 {
-	const uint8_t *digests[] = {leaf, key->digest};
 	uint8_t		question[HASH_LEN];
 	char	   *answer;
 	const char *reason;
 
-	facts_question("signed", digests, 2, 0, question);
+	facts_signed_question(claim, key, question);
 	answer = fresh ? NULL : facts_ask_store(facts, question);
 	if (answer != NULL)
 		reason = answer[0] != '\0' ? facts_keep(facts, answer) : NULL;
@@ -68,32 +82,31 @@ facts_signed_slot(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key
 }
 
 static const char *
-facts_signed_by(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, bool fresh,
+facts_signed_by(Facts *facts, const Claim *claim, const KeyFact *key, bool fresh,
 				FactsEnvelope load, void *state)
 {
 	bool		found;
-	SignedSlot *slot = facts_signed_slot(facts, leaf, key, &found);
+	SignedSlot *slot = facts_signed_slot(facts, claim->leaf, key, &found);
 
 	if (!found)
 	{
-		slot->reason = facts_signed_find(facts, leaf, key, fresh, load, state);
+		slot->reason = facts_signed_find(facts, claim, key, fresh, load, state);
 		slot->used = true;
-		memcpy(slot->leaf, leaf, HASH_LEN);
+		memcpy(slot->leaf, claim->leaf, HASH_LEN);
 		memcpy(slot->key, key->digest, HASH_LEN);
 	}
 	return slot->reason;
 }
 
 const char *
-facts_signed(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key, FactsEnvelope load,
-			 void *state)
+facts_signed(Facts *facts, const Claim *claim, const KeyFact *key, FactsEnvelope load, void *state)
 {
-	return facts_signed_by(facts, leaf, key, false, load, state);
+	return facts_signed_by(facts, claim, key, false, load, state);
 }
 
 void
-facts_sign_fresh(Facts *facts, const uint8_t leaf[HASH_LEN], const KeyFact *key,
-				 FactsEnvelope load, void *state)
+facts_sign_fresh(Facts *facts, const Claim *claim, const KeyFact *key, FactsEnvelope load,
+				 void *state)
 {
-	(void) facts_signed_by(facts, leaf, key, true, load, state);
+	(void) facts_signed_by(facts, claim, key, true, load, state);
 }

@@ -131,7 +131,7 @@ rules_signed(Rules *rules, Pool *pool, const Claim *claim, const KeyFact *key)
 {
 	RulesEnvelope wanted = {.rules = rules, .pool = pool, .claim = claim};
 
-	return facts_signed(rules->facts, claim->leaf, key, rules_envelope, &wanted);
+	return facts_signed(rules->facts, claim, key, rules_envelope, &wanted);
 }
 
 const char *
@@ -189,7 +189,7 @@ rules_sign_early(Rules *rules, const Claim *claim, SignedText *envelope)
 	for (size_t i = now != NULL ? now->nkeys : 0; i > 0; i--)
 		if (now->keys[i - 1].from_height <= claim->height)
 		{
-			facts_sign_fresh(rules->facts, claim->leaf, now->keys[i - 1].key,
+			facts_sign_fresh(rules->facts, claim, now->keys[i - 1].key,
 							 rules_envelope_read, envelope);
 			return;
 		}

@@ -179,7 +179,7 @@ statement_signed(Facts *facts, Statement *said, const KeyFact *key)
 	for (unsigned i = 0; i < said->nsignatures && i < STATEMENT_SIGNATURES; i++)
 		if (said->signatures[i].key == key)
 			return said->signatures[i].reason;
-	reason = facts_signed(facts, said->claim.leaf, key, statement_envelope, said);
+	reason = facts_signed(facts, &said->claim, key, statement_envelope, said);
 	place = said->nsignatures++ % STATEMENT_SIGNATURES;
 	said->signatures[place].key = key;
 	said->signatures[place].reason = reason;

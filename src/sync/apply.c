@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "commands/trigger.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -23,6 +24,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "core/block.h"
 #include "core/encode.h"
 #include "ledger/block_row.h"
 #include "ledger/home.h"
@@ -30,6 +32,7 @@
 #include "ledger/quarantine.h"
 #include "ledger/screen.h"
 #include "node/trusted.h"
+#include "rules/block_kinds.h"
 #include "sync/apply.h"
 #include "sync/hold.h"
 
@@ -183,7 +186,7 @@ apply_known_block(const LocalNode *node, const HoldChain *chain, int64 height, c
 }
 
 void
-apply_block(const LocalNode *node, const char *origin, int64 height, const char *note)
+apply_block(const LocalNode *node, const char *origin, const ArrivedBlock *block)
 {
 	const HoldChain *chain = hold_chain(origin);
 	const char *reason;
@@ -194,16 +197,16 @@ apply_block(const LocalNode *node, const char *origin, int64 height, const char 
 		hold_drop(chain, 0, 1);
 		return;
 	}
-	if (apply_known_block(node, chain, height, note))
+	if (apply_known_block(node, chain, block->height, block->note))
 		return;
-	reason = screen_block(node, origin, height, note, &detail);
+	reason = screen_block(node, origin, block->height, block->note, &detail);
 	if (reason != NULL)
-		apply_refuse(origin, height, reason, detail, note, false);
+		apply_refuse(origin, block->height, reason, detail, block->note, false);
 	else
-		hold_block(chain, height, note);
+		hold_block(chain, block);
 }
 
-/* A column of the arriving row that must not be missing. */
+/* A column of the arriving row; complete, unless that is missing. */
 static Datum
 apply_column(TriggerData *trigger, const char *column, bool *complete)
 {
@@ -214,6 +217,33 @@ apply_column(TriggerData *trigger, const char *column, bool *complete)
 
 	*complete = *complete && !isnull;
 	return isnull ? (Datum) 0 : value;
+}
+
+/* The same, if it is there and has at most so many bytes. */
+static bool
+apply_optional(TriggerData *trigger, const char *column, Size max, Datum *value)
+{
+	bool		there = true;
+
+	*value = apply_column(trigger, column, &there);
+	return there && toast_raw_datum_size(*value) - VARHDRSZ <= max;
+}
+
+/* What a block carries, as far as the peer sends that and it can be a block's. */
+static void
+apply_carried(TriggerData *trigger, BlockCarried *carried)
+{
+	Datum		leaves;
+	Datum		kinds;
+	Datum		note;
+
+	if (apply_optional(trigger, "leaves", BLOCK_ENTRIES_MAX * HASH_LEN, &leaves))
+		carried->leaves = DatumGetByteaPP(leaves);
+	if (!apply_optional(trigger, "kinds", BLOCK_KINDS_MAX, &kinds) ||
+		!apply_optional(trigger, "kinds_note", NOTE_MAX, &note))
+		return;
+	carried->kinds = TextDatumGetCString(kinds);
+	carried->kinds_note = TextDatumGetCString(note);
 }
 
 /* True: the row is a peer's, and is not to be inserted as it is.  In a trusted scope. */
@@ -288,11 +318,16 @@ medchain_arrive_block(PG_FUNCTION_ARGS)
 		Datum		height = apply_column(trigger, "height", &complete);
 		Datum		note = apply_column(trigger, "note", &complete);
 
-		/* one byte more than a note may have is enough to see that it is none */
 		if (node != NULL && complete && DatumGetInt64(height) >= 0)
-			apply_block(node, apply_origin(origin), DatumGetInt64(height),
-						TextDatumGetCString(PointerGetDatum(DatumGetTextPSlice(note, 0,
-																			   NOTE_MAX + 1))));
+		{
+			ArrivedBlock block = {.height = DatumGetInt64(height)};
+
+			/* one byte more than a note may have is enough to see that it is none */
+			block.note = TextDatumGetCString(PointerGetDatum(DatumGetTextPSlice(note, 0,
+																				NOTE_MAX + 1)));
+			apply_carried(trigger, &block.carried);
+			apply_block(node, apply_origin(origin), &block);
+		}
 		else if (node != NULL)
 			apply_refuse("", -1, "bad note", "origin, height or note is missing", NULL, false);
 	}

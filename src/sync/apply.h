@@ -7,13 +7,14 @@
 #include "postgres.h"
 
 #include "ledger/local_node.h"
+#include "sync/hold.h"
 
 /*
  * An entry, or a block, that a peer sent: known, held, dropped or refused.  payload: a text.  In a
  * trusted scope.
  */
 extern void apply_entry(const LocalNode *node, const char *origin, int64 seq, Datum payload);
-extern void apply_block(const LocalNode *node, const char *origin, int64 height, const char *note);
+extern void apply_block(const LocalNode *node, const char *origin, const ArrivedBlock *block);
 
 /* At load time: both ends of subscriptions to peers fix their settings (peer_settings.c). */
 extern void peer_settings_install(void);

@@ -19,47 +19,23 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-#include "core/block.h"
 #include "core/encode.h"
-#include "core/note.h"
 #include "ledger/local_node.h"
 #include "node/shared.h"
 #include "node/trusted.h"
 #include "node/worker.h"
-#include "sync/apply.h"
 #include "sync/fetch.h"
 #include "sync/fetch_copy.h"
+#include "sync/fetch_step.h"
 #include "sync/hold.h"
 #include "sync/remote.h"
+#include "sync/stuck.h"
 
-#define FETCH_BLOCKS 1000		/* asked for at once */
-#define FETCH_ENTRIES 10000		/* ... or as many as the first of them has */
-#define FETCH_STEP 120000		/* milliseconds for all of an answer */
 #define FETCH_SLICE 50			/* ... between looks whether the keeper has accepted it */
 #define FETCH_STUCK 2000		/* ... after which it will not */
 #define FETCH_TURN 10000		/* ... after which it is another chain's turn */
 #define FETCH_GAPS 10000		/* ... between looks for chains that miss a block */
 #define FETCH_PAUSE_LAST 60		/* seconds until who was of no use is asked again, at most */
-
-/* What to ask for, and where. */
-typedef struct FetchTask
-{
-	char	   *source;
-	char	   *origin;
-	char	   *conninfo;
-	int64		dropped;		/* of it, so far */
-	char	   *error;			/* of the last time, or NULL */
-} FetchTask;
-
-/* What became of one step. */
-typedef struct FetchStep
-{
-	const FetchTask *task;
-	int64		height;			/* of the chain, before */
-	int64		size;
-	int64		last_height;	/* up to which all was asked for */
-	int64		last_size;
-} FetchStep;
 
 /* ... and of a task. */
 typedef enum FetchResult
@@ -68,149 +44,6 @@ typedef enum FetchResult
 	FETCH_MORE,					/* there may be more: its turn is over */
 	FETCH_FAILED
 } FetchResult;
-
-/* Only what was asked for. */
-static void
-fetch_require(bool asked_for)
-{
-	if (!asked_for)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROTOCOL_VIOLATION),
-				 errmsg("the peer sent something else than was asked for")));
-}
-
-/* A row at a time in a scope of its own, which takes its memory with it. */
-static void
-fetch_take_block(void *state, int64 height, char *note)
-{
-	FetchStep  *step = state;
-	TrustedScope scope;
-	NoteBlock	block;
-
-	fetch_require(height > step->height);
-	trusted_begin(&scope);
-	apply_block(hold_node(), step->task->origin, height, note);
-	trusted_end(&scope);
-
-	/* as far as they follow each other, and their entries are not too many at once */
-	if (height == step->last_height + 1 && note_parse_block(note, strlen(note), &block, NULL) &&
-		(int64) block.size >= step->last_size &&
-		(int64) block.size - step->size <= (height == step->height + 1 ? BLOCK_ENTRIES_MAX :
-											FETCH_ENTRIES))
-	{
-		step->last_height = height;
-		step->last_size = (int64) block.size;
-	}
-	else if (height == step->height + 1)
-		step->last_height = height; /* the keeper will say what is wrong with it */
-}
-
-static void
-fetch_take_entry(void *state, int64 seq, char *payload)
-{
-	FetchStep  *step = state;
-	TrustedScope scope;
-
-	fetch_require(seq >= step->size && seq < step->last_size);
-	trusted_begin(&scope);
-	apply_entry(hold_node(), step->task->origin, seq, CStringGetTextDatum(payload));
-	trusted_end(&scope);
-}
-
-/* A transaction of this task. */
-static void
-fetch_begin(SharedDatabase *slot, const FetchTask *task, TrustedScope *scope, const char *activity)
-{
-	worker_begin(slot, activity);
-	trusted_begin(scope);
-	if (hold_node() == NULL || !hold_node()->at_home)
-		worker_retire();
-	hold_set_source(task->source);
-}
-
-static void
-fetch_commit(TrustedScope *scope, MemoryContext lasting)
-{
-	trusted_end(scope);
-	worker_commit();
-	MemoryContextSwitchTo(lasting);
-}
-
-/*
- * What was held so far of that chain has not helped: it comes again, in order.  If that is still
- * not room enough, so it is with other chains that this peer passes on.  In a transaction of its
- * own, as the keeper may want to remove the same rows, and must not wait for a peer's answer.
- */
-static void
-fetch_make_room(SharedDatabase *slot, const FetchTask *task)
-{
-	static SPIPlanPtr own[2] = {NULL, NULL};
-	static SPIPlanPtr others[3] = {NULL, NULL, NULL};
-	MemoryContext lasting = CurrentMemoryContext;
-	Oid			types[2] = {TEXTOID, TEXTOID};
-	Datum		values[2];
-	TrustedScope scope;
-	const HoldChain *chain;
-
-	fetch_begin(slot, task, &scope, "making room for what was not kept");
-	values[0] = CStringGetTextDatum(task->source);
-	values[1] = CStringGetTextDatum(task->origin);
-	trusted_execute(&own[0], "DELETE FROM medchain.held_entry WHERE source = $1 AND origin = $2",
-					2, types, values, NULL, false);
-	trusted_execute(&own[1], "DELETE FROM medchain.held_block WHERE source = $1 AND origin = $2",
-					2, types, values, NULL, false);
-	chain = hold_chain(task->origin);
-	if (!hold_recount(chain))
-	{
-		trusted_execute(&others[0],
-						"INSERT INTO medchain.missing AS f (source, origin, wanted) "
-					  "SELECT DISTINCT h.source, h.origin, true FROM (SELECT source, origin FROM "
-						"medchain.held_block UNION ALL SELECT source, origin FROM "
-						"medchain.held_entry) h "
-						"WHERE h.source = $1 AND h.origin <> $1 AND h.origin <> $2 "
-						"ON CONFLICT (source, origin) DO UPDATE SET wanted = true",
-						2, types, values, NULL, false);
-		trusted_execute(&others[1], "DELETE FROM medchain.held_entry WHERE source = $1 AND origin "
-						"<> $1 AND origin <> $2", 2, types, values, NULL, false);
-		trusted_execute(&others[2], "DELETE FROM medchain.held_block WHERE source = $1 AND origin "
-						"<> $1 AND origin <> $2", 2, types, values, NULL, false);
-		(void) hold_recount(chain);
-	}
-	fetch_commit(&scope, lasting);
-}
-
-/* Ask for the next blocks of the chain and their entries. */
-static void
-fetch_step(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask *task,
-		   FetchStep *step)
-{
-	MemoryContext lasting = CurrentMemoryContext;
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FETCH_STEP);
-	char	   *origin = quote_literal_cstr(task->origin);
-	TrustedScope scope;
-	const HoldChain *chain;
-
-	fetch_make_room(slot, task);
-	fetch_begin(slot, task, &scope, "asking a peer for what was not kept");
-	chain = hold_chain(task->origin);
-	step->task = task;
-	step->height = step->last_height = chain->height;
-	step->size = step->last_size = chain->size;
-	fetch_copy(connection,
-			   psprintf("COPY (SELECT height, note FROM medchain.block WHERE origin "
-						"OPERATOR(pg_catalog.=) %s AND height OPERATOR(pg_catalog.>) "
-						INT64_FORMAT " ORDER BY height LIMIT %d) TO STDOUT",
-						origin, step->height, FETCH_BLOCKS),
-			   FETCH_BLOCKS, until, fetch_take_block, step);
-	if (step->last_size > step->size)
-		fetch_copy(connection,
-				   psprintf("COPY (SELECT seq, payload FROM medchain.entry WHERE origin "
-							"OPERATOR(pg_catalog.=) %s AND seq OPERATOR(pg_catalog.>=) "
-							INT64_FORMAT " AND seq OPERATOR(pg_catalog.<) " INT64_FORMAT
-							" ORDER BY seq) TO STDOUT", origin, step->size, step->last_size),
-				   step->last_size - step->size, until, fetch_take_entry, step);
-	fetch_commit(&scope, lasting);
-}
 
 /* Where the chain stands; the keeper moves it. */
 static int64
@@ -311,7 +144,7 @@ fetch_choose(SharedDatabase *slot, MemoryContext context, FetchTask *task)
 
 	worker_begin(slot, "looking for what was not kept");
 	trusted_begin(&scope);
-	trusted_execute(&plan, "SELECT source, origin, conninfo, error, dropped FROM "
+	trusted_execute(&plan, "SELECT source, origin, conninfo, error, dropped, kinds FROM "
 					"medchain.to_fetch ORDER BY failures, next, source COLLATE \"C\", "
 					"origin COLLATE \"C\" LIMIT 1", 0, NULL, NULL, NULL, false);
 	found = SPI_processed > 0;
@@ -320,12 +153,15 @@ fetch_choose(SharedDatabase *slot, MemoryContext context, FetchTask *task)
 		HeapTuple	row = SPI_tuptable->vals[0];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		char	   *error = SPI_getvalue(row, desc, 4);
+		char	   *kinds;
 
 		task->source = MemoryContextStrdup(context, SPI_getvalue(row, desc, 1));
 		task->origin = MemoryContextStrdup(context, SPI_getvalue(row, desc, 2));
 		task->conninfo = MemoryContextStrdup(context, SPI_getvalue(row, desc, 3));
 		task->error = error ? MemoryContextStrdup(context, error) : NULL;
 		task->dropped = DatumGetInt64(SPI_getbinval(row, desc, 5, &isnull));
+		kinds = SPI_getvalue(row, desc, 6);
+		task->kinds = kinds ? MemoryContextStrdup(context, kinds) : NULL;
 	}
 	trusted_end(&scope);
 	worker_commit();
@@ -464,6 +300,7 @@ fetch_look(void)
 					  "ON CONFLICT (source, origin) DO UPDATE SET wanted = true "
 					  "WHERE NOT f.wanted", 0, NULL);
 	trusted_execute(&gaps, NULL, 0, NULL, NULL, NULL, false);
+	stuck_look();
 }
 
 void

@@ -192,6 +192,12 @@ hold_class(const HoldChain *chain)
 	return strcmp(chain->origin, hold_source()) == 0 ? HOLD_OWN : HOLD_RELAYED;
 }
 
+#define HOLD_COUNTS(chains) \
+	"SELECT count(*), (coalesce(sum(e.bytes), 0) + (SELECT coalesce(sum(coalesce(" \
+	"octet_length(b.leaves), 0) + coalesce(octet_length(b.kinds), 0)), 0) " \
+	"FROM medchain.held_block b WHERE b.source = $1 AND " chains "))::bigint, " \
+	"(SELECT count(*) FROM medchain.held_block b WHERE b.source = $1 AND " chains ") "
+
 static void
 hold_count(HoldClass class)
 {
@@ -203,14 +209,12 @@ hold_count(HoldClass class)
 
 	if (class == HOLD_OWN)
 		trusted_plan_anew(&plan[class],
-						  "SELECT count(*), coalesce(sum(e.bytes), 0)::bigint, (SELECT count(*) "
-						  "FROM medchain.held_block b WHERE b.source = $1 AND b.origin = $1) "
+						  HOLD_COUNTS("b.origin = $1")
 						  "FROM medchain.held_entry e WHERE e.origin = $1 AND e.source = $1",
 						  1, types);
 	else
 		trusted_plan_anew(&plan[class],
-						  "SELECT count(*), coalesce(sum(e.bytes), 0)::bigint, (SELECT count(*) "
-						  "FROM medchain.held_block b WHERE b.source = $1 AND b.origin <> $1) "
+						  HOLD_COUNTS("b.origin <> $1")
 						"FROM medchain.held_entry e WHERE e.source = $1 AND e.source <> e.origin",
 						  1, types);
 	trusted_execute(&plan[class], NULL, 1, types, values, NULL, false);
@@ -271,6 +275,13 @@ hold_wait(HoldClass class, const HoldChain *chain)
 	}
 }
 
+static bool
+hold_takes(const HoldCount *count, int64 bytes, bool is_block)
+{
+	return (is_block ? count->blocks < HOLD_BLOCKS : count->entries < HOLD_ENTRIES) &&
+		count->bytes + bytes <= HOLD_BYTES;
+}
+
 /* Is there room for one more, of so many bytes? */
 static bool
 hold_has_room(const HoldChain *chain, int64 bytes, bool is_block)
@@ -285,16 +296,14 @@ hold_has_room(const HoldChain *chain, int64 bytes, bool is_block)
 		hold_count(class);
 		hold_wait(class, chain);
 	}
-	if (is_block ? count->blocks < HOLD_BLOCKS :
-		count->entries < HOLD_ENTRIES && count->bytes + bytes <= HOLD_BYTES)
+	if (hold_takes(count, bytes, is_block))
 		return true;
 	if (hold.recounted[class])
 		return false;
 	hold.recounted[class] = true;
 
 	hold_count(class);
-	return is_block ? count->blocks < HOLD_BLOCKS :
-		count->entries < HOLD_ENTRIES && count->bytes + bytes <= HOLD_BYTES;
+	return hold_takes(count, bytes, is_block);
 }
 
 bool
@@ -386,15 +395,22 @@ hold_is_new_version(const HoldChain *chain, int64 height, const char *note, bool
 }
 
 void
-hold_block(const HoldChain *chain, int64 height, const char *note)
+hold_block(const HoldChain *chain, const ArrivedBlock *block)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[4] = {TEXTOID, TEXTOID, INT8OID, TEXTOID};
-	Datum		values[4];
+	Oid			types[7] = {TEXTOID, TEXTOID, INT8OID, TEXTOID, BYTEAOID, TEXTOID, TEXTOID};
+	Datum		values[7];
+	char		nulls[7] = {' ', ' ', ' ', ' ', 'n', 'n', 'n'};
+	const BlockCarried *carried = &block->carried;
 	bool		there = false;
+	int64		bytes = 0;
 
-	if (height > chain->height + HOLD_BLOCKS || !hold_has_room(chain, 0, true) ||
-		!hold_is_new_version(chain, height, note, &there))
+	if (carried->leaves != NULL)
+		bytes += (int64) VARSIZE_ANY_EXHDR(carried->leaves);
+	if (carried->kinds != NULL)
+		bytes += (int64) strlen(carried->kinds);
+	if (block->height > chain->height + HOLD_BLOCKS || !hold_has_room(chain, bytes, true) ||
+		!hold_is_new_version(chain, block->height, block->note, &there))
 	{
 		if (!there)
 			hold_drop(chain, 0, 1);
@@ -402,12 +418,25 @@ hold_block(const HoldChain *chain, int64 height, const char *note)
 	}
 	values[0] = CStringGetTextDatum(hold_source());
 	values[1] = CStringGetTextDatum(chain->origin);
-	values[2] = Int64GetDatum(height);
-	values[3] = CStringGetTextDatum(note);
+	values[2] = Int64GetDatum(block->height);
+	values[3] = CStringGetTextDatum(block->note);
+	if (carried->leaves != NULL)
+	{
+		values[4] = PointerGetDatum(carried->leaves);
+		nulls[4] = ' ';
+	}
+	if (carried->kinds != NULL)
+	{
+		values[5] = CStringGetTextDatum(carried->kinds);
+		values[6] = CStringGetTextDatum(carried->kinds_note);
+		nulls[5] = nulls[6] = ' ';
+	}
 	trusted_execute(&plan,
-					"INSERT INTO medchain.held_block (source, origin, height, note) "
-					"VALUES ($1, $2, $3, $4)", 4, types, values, NULL, false);
+				  "INSERT INTO medchain.held_block (source, origin, height, note, leaves, kinds, "
+					"kinds_note) VALUES ($1, $2, $3, $4, $5, $6, $7)", 7, types, values, nulls,
+					false);
 	counts[hold_class(chain)].blocks++;
+	counts[hold_class(chain)].bytes += bytes;
 	hold.arrived = true;
 }
 

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "core/note.h"
+#include "ledger/block_row.h"
 #include "ledger/local_node.h"
 
 /* A chain as it stands here. */
@@ -24,6 +25,14 @@ typedef struct HoldChain
 	int64		height;			/* of its last block; -1: none yet */
 	int64		size;			/* entries */
 } HoldChain;
+
+/* A block as a peer sends it. */
+typedef struct ArrivedBlock
+{
+	int64		height;
+	const char *note;
+	BlockCarried carried;		/* NULL: the peer did not send that */
+} ArrivedBlock;
 
 /* From _PG_init: what was dropped in a transaction is counted when it commits. */
 extern void hold_install(void);
@@ -43,7 +52,7 @@ extern const HoldChain *hold_chain(const char *origin);
 
 /* payload: a text */
 extern void hold_entry(const HoldChain *chain, int64 seq, Datum payload);
-extern void hold_block(const HoldChain *chain, int64 height, const char *note);
+extern void hold_block(const HoldChain *chain, const ArrivedBlock *block);
 
 /* Count what is not held: entries and blocks of that chain. */
 extern void hold_drop(const HoldChain *chain, int entries, int blocks);

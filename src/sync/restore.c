@@ -47,7 +47,7 @@
 #include "sync/restore.h"
 
 #define RESTORE_PREFIX "medchain_"	/* of our subscriptions and slots: slot_name(), in peer.sql */
-#define RESTORE_PUBLICATION "medchain"
+#define RESTORE_PUBLICATION "medchain"	/* and what those of parts, and of relays, begin with */
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 
@@ -191,7 +191,8 @@ restore_is_dumped(const CreateSubscriptionStmt *create)
 	ListCell   *cell;
 
 	if (list_length(create->publication) != 1 ||
-		strcmp(strVal(linitial(create->publication)), RESTORE_PUBLICATION) != 0)
+		strncmp(strVal(linitial(create->publication)), RESTORE_PUBLICATION,
+				strlen(RESTORE_PUBLICATION)) != 0)
 		return false;
 	foreach(cell, create->options)
 	{

@@ -23,6 +23,7 @@
 #include "compat.h"
 #include "core/keycache.h"
 #include "ledger/chain.h"
+#include "ledger/chain_light.h"
 #include "ledger/chain_terms.h"
 #include "ledger/local_node.h"
 #include "node/shown.h"
@@ -103,11 +104,11 @@ verify_state(VerifyJob *job, int number, SPITupleTable *faults)
 	}
 }
 
-/* medchain.chain must stand exactly where the walk ended. */
+/* medchain.chain must stand exactly where the walk ended; whole: it began at the first block. */
 static void
-verify_frontier(VerifyJob *job, int number, const LocalNode *node)
+verify_frontier(VerifyJob *job, int number, const LocalNode *node, bool whole)
 {
-	const VerifyOrigin *origin = verify_job_origin(job, number);
+	VerifyOrigin *origin = verify_job_origin(job, number);
 	const ChainCheck *end = &origin->end;
 	ChainCheck	stored;
 
@@ -127,6 +128,12 @@ verify_frontier(VerifyJob *job, int number, const LocalNode *node)
 	else if (!hash_equal(stored.head, end->head))
 		verify_job_report(job, number, end->height, PG_INT64_MAX, "bad frontier",
 						  "head in medchain.chain is not that of the last block");
+	else if (whole && !origin->adrift &&
+			 (int64) pg_atomic_read_u64(&origin->absent) != origin->absent_known)
+		verify_job_report(job, number, end->height, PG_INT64_MAX, "missing entry",
+						  "payloads of %lld entries are not here, those of %lld were not taken",
+						  (long long) pg_atomic_read_u64(&origin->absent),
+						  (long long) origin->absent_known);
 	else if (!origin->adrift &&
 			 (stored.range.size != end->range.size ||
 			  memcmp(stored.range.hashes, end->range.hashes,
@@ -188,7 +195,7 @@ verify_compare(VerifyJob *job, int number, const LocalNode *node, const VerifyCh
 	const char *surplus;
 
 	verify_genesis(job, number, node);
-	verify_frontier(job, number, node);
+	verify_frontier(job, number, node, chain->start.height < 0);
 	checkpoint_compare(job, number, chain, request->checkpoints);
 	checkpoint_compare_remembered(job, number, chain);
 	checkpoint_compare_named(job, number, chain);
@@ -263,6 +270,7 @@ verify_start(const LocalNode *node, VerifyChain *chain, const VerifyRequest *req
 
 	height = Min(height, head);
 	key = chain_terms_key(&chain->terms, height);
+	chain->absent = chain_light_absent(chain->origin);
 	if (height >= 0 &&
 		verify_stand_at(node, chain->origin, height,
 						key ? keycache_get(key->pem, strlen(key->pem), &error) :
@@ -355,6 +363,11 @@ verify_rows(ReturnSetInfo *result, VerifyJob *job, const LocalNode *node,
 				   psprintf("entries that say nothing, as not everybody could read them: %llu; "
 							"medchain.entry_fault() tells why",
 							(unsigned long long) pg_atomic_read_u64(&origin->unreadable)) :
+				   pg_atomic_read_u64(&origin->absent) > 0 ?
+				   psprintf("payloads of %llu more entries are not here: their places in the tree "
+							"were checked, and nothing of what they say; see "
+							"medchain.fetch_payloads()",
+							(unsigned long long) pg_atomic_read_u64(&origin->absent)) :
 				   NULL);
 	}
 }

@@ -29,6 +29,8 @@ typedef struct VerifyOrigin
 	pg_atomic_uint64 blocks;	/* checked so far */
 	pg_atomic_uint64 entries;
 	pg_atomic_uint64 unreadable;	/* of them, would not be accepted today */
+	pg_atomic_uint64 absent;	/* beside them, whose payloads were not taken */
+	int64		absent_known;	/* of the whole chain, as medchain.chain says */
 	ChainCheck	end;			/* where the last segment ended */
 	bool		adrift;			/* there, end.range is not the tree's: too much was wrong */
 } VerifyOrigin;
@@ -113,6 +115,7 @@ typedef struct VerifyChain
 	const char *origin;
 	ChainTerms	terms;			/* no keys: not configured */
 	ChainCheck	start;
+	int64		absent;			/* entries whose payloads are not here, as medchain.chain says */
 } VerifyChain;
 
 /*

@@ -214,6 +214,8 @@ verify_job_fill(VerifyJob *job, const VerifyJob *plan, const LocalNode *node,
 		pg_atomic_init_u64(&origin->blocks, 0);
 		pg_atomic_init_u64(&origin->entries, 0);
 		pg_atomic_init_u64(&origin->unreadable, 0);
+		pg_atomic_init_u64(&origin->absent, 0);
+		origin->absent_known = chains[n].absent;
 	}
 	foreach(cell, segments)
 		* verify_job_segment(job, i++) = *(VerifySegment *) lfirst(cell);

@@ -18,12 +18,14 @@
 
 #include "compat.h"
 #include "core/keycache.h"
+#include "ledger/block_leaves.h"
 #include "ledger/block_row.h"
 #include "ledger/payload_index.h"
 #include "ledger/scan.h"
 #include "ledger/tile.h"
 #include "node/shared.h"
 #include "verify/tile_audit.h"
+#include "verify/verify_carried.h"
 #include "verify/verify_job.h"
 #include "verify/verify_set.h"
 
@@ -42,13 +44,14 @@ static const ScanColumn entry_columns[ENTRY_COLUMNS] = {
 enum
 {
 	BLOCK_HEIGHT, BLOCK_SIZE, BLOCK_ROOT, BLOCK_PREVIOUS, BLOCK_HASH, BLOCK_SEALED, BLOCK_NOTE,
-	BLOCK_COLUMNS
+	BLOCK_LEAVES, BLOCK_KINDS, BLOCK_KINDS_NOTE, BLOCK_COLUMNS
 };
 
 static const ScanColumn block_columns[BLOCK_COLUMNS] = {
 	{"height", INT8OID}, {"size", INT8OID}, {"root", BYTEAOID}, {"previous", BYTEAOID},
 	{"hash", BYTEAOID},
-	{"sealed", TIMESTAMPTZOID}, {"note", TEXTOID}
+	{"sealed", TIMESTAMPTZOID}, {"note", TEXTOID}, {"leaves", BYTEAOID}, {"kinds", TEXTOID},
+	{"kinds_note", TEXTOID}
 };
 
 typedef struct Walk
@@ -63,17 +66,43 @@ typedef struct Walk
 	int64		next_seq;		/* check.range.size, unless adrift */
 	bool		adrift;			/* check.range is not the tree any more */
 	bool		explained;		/* a wrong root of this block would be no news */
+	bool		faulty;			/* something of it is wrong */
+	int64		first;			/* entry of the block that is walked */
+	const uint8_t *leaves;		/* that it carries; NULL: not as many as it has entries */
+	BlockLeaves found;			/* those of its entries that are here */
+	int64		absent;			/* entries of it that are not */
 	MemoryContext scratch;		/* of one entry */
 	void	   *kept;			/* by verify_set() */
 } Walk;
 
 #define walk_report(walk, height, position, ...) \
-	verify_job_report((walk)->job, (walk)->number, height, position, __VA_ARGS__)
+	((walk)->faulty = true, \
+	 verify_job_report((walk)->job, (walk)->number, height, position, __VA_ARGS__))
+
+/* The leaf hashes that the block carries stand for entries whose payloads were not taken. */
+static void
+walk_absent(Walk *walk, int64 first, int64 last)
+{
+	for (int64 seq = first; seq <= last && !walk->adrift; seq++)
+	{
+		if (seq % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (!chain_check_leaf(&walk->check, walk->leaves + (seq - walk->first) * HASH_LEN))
+			elog(ERROR, "could not compute SHA-256");
+		tile_audit_leaf(&walk->tiles, &walk->check.range);
+	}
+	walk->absent += last - first + 1;
+}
 
 /* "entry 5 is missing", "entries 5 to 7 are missing" */
 static void
 walk_report_missing(Walk *walk, int64 height, int64 first, int64 last)
 {
+	if (walk->origin->absent_known > 0 && walk->leaves != NULL)
+	{
+		walk_absent(walk, first, last);
+		return;
+	}
 	if (first == last)
 		walk_report(walk, height, first, "missing entry", "entry %lld is missing",
 					(long long) first);
@@ -177,6 +206,8 @@ walk_entry(Walk *walk, int64 height, int64 seq)
 	}
 	if (!have_leaf)
 		walk->adrift = true;
+	else if (!row->nulls[ENTRY_KIND])
+		block_leaves_add(&walk->found, leaf, TextDatumGetCString(row->values[ENTRY_KIND]));
 	if (!walk->adrift)
 	{
 		if (!chain_check_leaf(&walk->check, leaf))
@@ -400,11 +431,52 @@ walk_block_index(Walk *walk, int64 height, const ChainScan *row, const NoteBlock
 					(long long) height, wrong[i]);
 }
 
+/* As many leaf hashes as the block should have entries, if it has; in the context of the block. */
+static void
+walk_block_leaves(Walk *walk, const ChainScan *row, int64 size)
+{
+	bytea	   *leaves = row->nulls[BLOCK_LEAVES] ? NULL :
+	DatumGetByteaPP(row->values[BLOCK_LEAVES]);
+
+	walk->first = walk->next_seq;
+	walk->absent = 0;
+	walk->leaves = leaves != NULL && size >= walk->first &&
+		VARSIZE_ANY_EXHDR(leaves) == (Size) (size - walk->first) * HASH_LEN ?
+		(const uint8_t *) VARDATA_ANY(leaves) : NULL;
+	block_leaves_init(&walk->found);
+}
+
+/* Where nothing else is wrong with the block. */
+static void
+walk_block_carried(Walk *walk, int64 height, const ChainScan *row)
+{
+	CarriedBlock block = {
+		.check = &walk->check, .own = walk->origin->own, .leaves = walk->leaves,
+		.found = &walk->found, .absent = walk->absent
+	};
+	const char *wrong;
+
+	pg_atomic_fetch_add_u64(&walk->origin->absent, (uint64) walk->absent);
+	if (walk->faulty || walk->adrift)
+		return;
+	if (!row->nulls[BLOCK_KINDS])
+		block.kinds = TextDatumGetCString(row->values[BLOCK_KINDS]);
+	if (!row->nulls[BLOCK_KINDS_NOTE])
+		block.kinds_note = TextDatumGetCString(row->values[BLOCK_KINDS_NOTE]);
+	if (walk->absent > 0)
+		block.key = walk_key(walk, height);
+	wrong = verify_carried(&block);
+	if (wrong != NULL)
+		walk_report(walk, height, PG_INT64_MAX, "bad index column",
+					"block %lld: column %s differs from the entries", (long long) height, wrong);
+}
+
 static void
 walk_block(Walk *walk, const ChainScan *row)
 {
 	int64		height = DatumGetInt64(row->values[BLOCK_HEIGHT]);
 	int64		first = walk->next_seq;
+	int64		size = first;
 	text	   *stored;
 	const char *note = "";
 	size_t		len = 0;
@@ -429,11 +501,14 @@ walk_block(Walk *walk, const ChainScan *row)
 	readable = note_parse_block(note, len, &block, &error) && block.height == (uint64) height &&
 		strcmp(block.name, walk->check.name) == 0;
 	walk->explained = false;
+	walk->faulty = after_gap;
 	walk->tiles.nfaults = 0;
 	if (readable)
-		walk_entries(walk, height, (int64) block.size);
+		size = (int64) block.size;
 	else if (!row->nulls[BLOCK_SIZE])
-		walk_entries(walk, height, DatumGetInt64(row->values[BLOCK_SIZE]));
+		size = DatumGetInt64(row->values[BLOCK_SIZE]);
+	walk_block_leaves(walk, row, size);
+	walk_entries(walk, height, size);
 	if (verify_job_full(walk->job))
 		return;
 	walk_header(walk, height, note, len, first, after_gap);
@@ -448,6 +523,7 @@ walk_block(Walk *walk, const ChainScan *row)
 			memcpy(walk->check.head, VARDATA_ANY(hash), HASH_LEN);
 	}
 	walk->check.height = height;
+	walk_block_carried(walk, height, row);
 	pg_atomic_fetch_add_u64(&walk->origin->blocks, 1);
 	if (walk->job->progress >= 0)
 		pg_atomic_fetch_add_u64(&shared_state->verifications[walk->job->progress].blocks, 1);

@@ -58,6 +58,7 @@ CREATE FUNCTION medchain.disclosures(subject text, since timestamptz DEFAULT NUL
     RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
+    SELECT warn_of_absent();
     WITH line AS (
         SELECT d."time", d.origin AS holder, d.actor AS member, d.role, d.body ->> 'end_user'
                    AS end_user, d.body ->> 'address' AS address,

@@ -84,6 +84,7 @@ CREATE FUNCTION medchain.join_alliance(node text, certificate text, data_center 
         SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
+    payloads text[] := check_payloads(NULL);
     material jsonb;
     genesis jsonb;
     terms record;
@@ -156,6 +157,7 @@ BEGIN
 
     -- before anything is written: see subscribe_to()
     slot := slot_name(material ->> 'alliance', join_alliance.node, material ->> 'data_center');
+    PERFORM offered_publication(join_alliance.data_center, join_alliance.node, payloads);
     PERFORM remote_create_slot(join_alliance.data_center, slot,
         ARRAY[slot, slot_name(material ->> 'alliance', join_alliance.node,
             material ->> 'data_center', spare => true)]);
@@ -171,7 +173,7 @@ BEGIN
         'envelope', seal_contract(terms.payload, join_alliance.signature,
             join_alliance.certificate)));
     PERFORM publish_own_chain();
-    PERFORM subscribe_to(material ->> 'data_center', join_alliance.data_center, slot);
+    PERFORM subscribe_to(material ->> 'data_center', join_alliance.data_center, slot, payloads);
     RETURN accepted;
 END
 $$;

@@ -527,12 +527,35 @@ COMMENT ON FUNCTION medchain.data_index(text, boolean) IS
     'has no index. active: the protocol is neither revoked nor out of its period. A member sees '
     'what it has, or had, a part in; auditors and the end node everything';
 
+-- What is not here is not left out in silence.
+CREATE FUNCTION medchain_internal.warn_of_absent() RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    chains text;
+    absent bigint;
+BEGIN
+    SELECT string_agg(format('"%s"', c.origin), ', ' ORDER BY c.origin COLLATE "C"), sum(c.absent)
+        INTO chains, absent FROM chain c WHERE c.absent > 0;
+    IF absent > 0 THEN
+        RAISE WARNING USING
+            MESSAGE = format('payloads of %s entries are not here', absent),
+            DETAIL = format('They are on chains %s; what they say of this examinee is not shown.',
+                chains),
+            HINT = 'medchain.fetch_payloads() gets them.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.warn_of_absent() IS
+    'internal: warn that payloads of entries were not taken, see connect_peer()';
+
 CREATE FUNCTION medchain.diagnosis_log(subject text, OUT "time" timestamptz, OUT origin text,
     OUT actor text, OUT kind text,
                                        OUT protocol uuid, OUT detail jsonb, OUT entry uuid)
     RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
+    SELECT warn_of_absent();
     SELECT x."time", x.origin, x.actor, x.kind, x.protocol, x.detail, x.entry FROM (
     SELECT e."time", e.origin, e.actor, e.kind,
            CASE WHEN c.kind IN ('protocol', 'amendment', 'revocation', 'note')

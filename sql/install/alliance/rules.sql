@@ -9,7 +9,8 @@ CREATE FUNCTION medchain_internal.fold_kinds() RETURNS text[]
         'revocation', 'note', 'bind_role',
                       'suspend', 'reinstate', 'expel', 'ending', 'rekey', 'crl',
                           'anchors', 'policy',
-                          'examinee_key', 'examinee_withdrawal', 'break_glass', 'justification'];
+                          'examinee_key', 'examinee_withdrawal', 'break_glass', 'justification',
+                          'address'];
 COMMENT ON FUNCTION medchain_internal.fold_kinds() IS 'kinds of entries that the state depends on';
 
 -- They are few among many: to fold anew must not cost a look at each entry.  A constant, as whoever

@@ -21,13 +21,25 @@ AS $$
                least(c.height, m.last_height) AS height,
                CASE WHEN c.height > m.last_height THEN coalesce((SELECT b.size FROM block b
                    WHERE b.origin = c.origin AND b.height = m.last_height), 0)
-                       ELSE c.size END AS size
+                       ELSE c.size END AS size, c.absent > 0 AS light
         FROM local_node n CROSS JOIN chain c LEFT JOIN member m ON m.name = c.origin
         WHERE least(c.height, m.last_height) >= 0 AND (m.ledger_key IS NOT NULL
             OR c.origin = n.data_center)
         -- an error, if there is no such chain: the others would not be what was asked for
         AND ($1 IS NULL OR checkpoint($1) IS NOT NULL)
         AND ($1 IS NULL OR c.origin = $1 OR c.origin = n.data_center OR m.kind = 'end_node')),
+    -- how many entries of each block are here, of chains whose payloads are not all taken
+    part AS MATERIALIZED (
+        SELECT c.rank, b.origin, b.height, f.first, b.size - f.first - n.here AS absent, b.leaves,
+               b.kinds, b.kinds_note
+        FROM chosen c JOIN block b ON b.origin = c.origin AND b.height >= 0
+            AND b.height <= c.height
+            CROSS JOIN LATERAL (SELECT coalesce((SELECT p.size FROM block p
+                WHERE p.origin = b.origin AND p.height = b.height - 1), 0)) f(first)
+            CROSS JOIN LATERAL (SELECT count(*) FROM entry e WHERE e.origin = b.origin
+                AND e.seq >= f.first AND e.seq < b.size) n(here)
+        WHERE c.light AND n.here < b.size - f.first),
+    missing AS MATERIALIZED (SELECT coalesce(sum(p.absent), 0) AS entries FROM part p),
     cosigned AS MATERIALIZED (SELECT * FROM cosignatures($1)),
     line AS (
         SELECT c.rank, e.origin, e.seq AS position, 0::bigint AS part,
@@ -36,6 +48,11 @@ AS $$
                    coalesce(x.base64, e.payload))::text AS content
         FROM chosen c JOIN entry e ON e.origin = c.origin AND e.seq >= 0 AND e.seq < c.size
             CROSS JOIN LATERAL text_base64(e.payload) x(base64)
+        UNION ALL
+        SELECT p.rank, p.origin, p.first, -1::bigint,
+               jsonb_build_object('type', 'absent', 'origin', p.origin, 'first', p.first, 'leaves',
+                   encode(p.leaves, 'hex'), 'kinds', p.kinds, 'kinds_note', p.kinds_note)::text
+        FROM part p
         UNION ALL
         -- of this node's accesses: whose records they read
         SELECT c.rank, e.origin, e.seq, 1 + s.first,
@@ -55,12 +72,15 @@ AS $$
         SELECT -1, '', 0, 0, jsonb_build_object('type', 'export', 'alliance', n.alliance,
             'data_center', n.data_center)::text FROM local_node n
         UNION ALL
-        SELECT 1000001, '', 0, 0, jsonb_build_object('type', 'end', 'chains', count(*), 'entries',
-            coalesce(sum(c.size), 0), 'blocks', coalesce(sum(c.height + 1), 0))::text
+        SELECT 1000001, '', 0, 0, (jsonb_build_object('type', 'end', 'chains', count(*), 'entries',
+            coalesce(sum(c.size), 0) - (SELECT m.entries FROM missing m), 'blocks',
+            coalesce(sum(c.height + 1), 0)) || (SELECT CASE WHEN m.entries > 0
+                THEN jsonb_build_object('absent', m.entries) ELSE '{}' END FROM missing m))::text
         FROM chosen c)
     SELECT content FROM line ORDER BY rank, origin COLLATE "C", position, part
 $$;
 COMMENT ON FUNCTION medchain.export(text, boolean) IS
     'all chains (or one, with those of the data centre and the end nodes, which name its key) as '
     'JSON lines for medchain-verify; empty while this database is no node. sets: with the sets of '
-    'examinees whose records this node''s accesses have read, which are not for everybody''s eyes';
+    'examinees whose records this node''s accesses have read, which are not for everybody''s eyes. '
+    'Of payloads that are not here it has the leaf hashes';

@@ -58,20 +58,27 @@ CREATE TABLE medchain.block (
     hash     bytea NOT NULL,
     sealed   timestamptz NOT NULL,
     note     text NOT NULL,
+    leaves   bytea,     -- leaf hashes of its entries, in order
+    kinds    text,      -- {"kind": number of entries, ...}
+    kinds_note text,    -- which the author has signed: src/core/kinds_note.h
     PRIMARY KEY (origin, height)
 );
+ALTER TABLE medchain.block ALTER leaves SET STORAGE EXTERNAL;   -- hashes do not compress
 -- the block with a given tree size
 CREATE INDEX block_size ON medchain.block (origin, size, height);
 COMMENT ON TABLE medchain.block IS
     'block headers of every chain; note is a C2SP signed note (tlog-checkpoint), the other columns '
-    'are an index over it';
+    'are an index over it, but for leaves, the leaf hashes of its entries (32 bytes each), and '
+    'kinds, how many entries of each kind there are, with kinds_note, a note of the author''s '
+    'about that: what followers get who do not take them all';
 
 CREATE TABLE medchain.chain (
     origin   text PRIMARY KEY,
     height   bigint NOT NULL,
     size     bigint NOT NULL,
     head     bytea NOT NULL,
-    frontier bytea NOT NULL
+    frontier bytea NOT NULL,
+    absent   bigint NOT NULL DEFAULT 0      -- entries whose payload is not here
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE medchain.chain IS
     'verified end of each chain: last height, tree size, SHA-256 of the last block''s note text, '
@@ -132,8 +139,12 @@ CREATE TABLE medchain.held_block (
     origin text NOT NULL,
     height bigint NOT NULL,
     note   text NOT NULL,
-    waits  boolean NOT NULL DEFAULT false
+    waits  boolean NOT NULL DEFAULT false,
+    leaves bytea,
+    kinds  text,
+    kinds_note text
 );
+ALTER TABLE medchain.held_block ALTER leaves SET STORAGE EXTERNAL;
 CREATE INDEX held_block_next ON medchain.held_block (origin, height, source, id DESC);
 CREATE INDEX held_block_source ON medchain.held_block (source, origin);
 COMMENT ON TABLE medchain.held_block IS

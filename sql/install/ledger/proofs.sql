@@ -18,14 +18,17 @@ COMMENT ON FUNCTION medchain.consistency_proof(text, bigint, bigint) IS
     'RFC 6962 proof that the chain''s tree of size2 continues its tree of size1';
 
 CREATE FUNCTION medchain.receipt(entry uuid, origin text DEFAULT NULL) RETURNS jsonb
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
-    proof jsonb := inclusion_proof(receipt.entry, NULL, receipt.origin);
+    proof jsonb;
     text_of_entry text;
     base64 text;
     holder record;
 BEGIN
+    PERFORM fetch_entry(receipt.entry);
+    proof := inclusion_proof(receipt.entry, NULL, receipt.origin);
     IF proof IS NULL THEN
         RETURN NULL;
     END IF;
@@ -62,7 +65,7 @@ $$;
 COMMENT ON FUNCTION medchain.receipt(uuid, text) IS
     'all that is needed to check one entry alone: {type, origin, index, tree_size, payload (exact '
     'text), hashes[] in hex, checkpoint, certificate, ledger_key}; the last two null while the '
-    'ledger is not configured';
+    'ledger is not configured. A payload that is not here is asked for at the peers';
 
 CREATE FUNCTION medchain.rebuild_tiles(origin text) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_rebuild_tiles';

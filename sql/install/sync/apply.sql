@@ -8,7 +8,9 @@ CREATE TABLE medchain.peer (
     subscription name NOT NULL UNIQUE,
     slot         name NOT NULL,
     connected    timestamptz NOT NULL DEFAULT now(),
-    options      text                       -- of follow(), for this one; null: by connect_peer()
+    options      text,                      -- of follow(), for this one; null: by connect_peer()
+    -- that are taken: {all}, or {governance} and other kinds
+    payloads     text[] NOT NULL DEFAULT '{all}'
 );
 COMMENT ON TABLE medchain.peer IS 'members whose chain this database subscribes to';
 

@@ -24,7 +24,8 @@ WITH wanted AS (
     WHERE d.origin = '' AND NOT EXISTS (SELECT FROM medchain.peer p WHERE p.member = m.name)
     AND NOT EXISTS (SELECT FROM medchain.missing f WHERE f.source = d.source AND f.origin = m.name))
 SELECT w.source, w.origin, p.conninfo, coalesce(d.entries + d.blocks, 0) AS dropped,
-       coalesce(f.failures, 0) AS failures, coalesce(f.next, '-infinity') AS next, f.error
+       coalesce(f.failures, 0) AS failures, coalesce(f.next, '-infinity') AS next, f.error,
+       medchain_internal.payload_kinds(p.payloads) AS kinds
 FROM wanted w
      JOIN medchain.peer p ON p.member = w.source
      CROSS JOIN medchain.local_node n

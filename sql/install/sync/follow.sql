@@ -103,8 +103,8 @@ COMMENT ON FUNCTION medchain_internal.follow_conninfo(text, text) IS
 
 -- What others say of where they are may lead anywhere, to this very server too, and as a superuser
 -- of it this node has no business there.
-CREATE FUNCTION medchain_internal.prepare_follow(member text, conninfo text,
-    used name DEFAULT NULL) RETURNS name
+CREATE FUNCTION medchain_internal.prepare_follow(member text, conninfo text, used name,
+    payloads text[]) RETURNS name
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
@@ -116,13 +116,15 @@ BEGIN
             HINT = 'Name one in medchain.peer_options (user=...) that has REPLICATION, is a '
                 'member of medchain_peer, and nothing else.';
     END IF;
-    RETURN prepare_peer(prepare_follow.member, prepare_follow.conninfo, prepare_follow.used);
+    RETURN prepare_peer(prepare_follow.member, prepare_follow.conninfo, prepare_follow.used,
+        prepare_follow.payloads);
 END
 $$;
-COMMENT ON FUNCTION medchain_internal.prepare_follow(text, text, name) IS
+COMMENT ON FUNCTION medchain_internal.prepare_follow(text, text, name, text[]) IS
     'internal: see prepare_peer(); for an address that the member has said itself';
 
-CREATE FUNCTION medchain.follow(member text, options text DEFAULT NULL) RETURNS void
+CREATE FUNCTION medchain.follow(member text, payloads text[] DEFAULT NULL,
+    options text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
         SET search_path = medchain, medchain_internal, pg_temp
 AS $$
@@ -130,6 +132,7 @@ DECLARE
     p peer;
     conninfo text;
     slot name;
+    chosen text[] := check_payloads(follow.payloads);
 BEGIN
     PERFORM require_node(NULL, 'follow()'), require_writable();
     IF follow.member IS NULL THEN
@@ -146,22 +149,22 @@ BEGIN
         RAISE duplicate_object USING
             MESSAGE = format('"%s" is connected already, by connect_peer()', follow.member),
             HINT = 'Call medchain.disconnect_peer() first to go by the member''s address.';
-    ELSIF FOUND AND p.conninfo = conninfo THEN
+    ELSIF FOUND AND p.conninfo = conninfo AND p.payloads = chosen THEN
         RETURN;
     END IF;
     -- the old way stays until the new one is there
-    slot := prepare_follow(follow.member, conninfo, p.slot);
+    slot := prepare_follow(follow.member, conninfo, p.slot, chosen);
     IF p.member IS NOT NULL THEN
         PERFORM disconnect_peer(follow.member);
     END IF;
-    PERFORM subscribe_to(follow.member, conninfo, slot);
+    PERFORM subscribe_to(follow.member, conninfo, slot, chosen);
     UPDATE peer x SET options = coalesce(follow.options, '') WHERE x.member = follow.member;
 END
 $$;
-COMMENT ON FUNCTION medchain.follow(text, text) IS
-    'follow a member''s chain, at the address that it has said last; options: a libpq connection '
-    'string with what is another there than medchain.peer_options says. Called again, it takes up '
-    'what has changed of these';
+COMMENT ON FUNCTION medchain.follow(text, text[], text) IS
+    'follow a member''s chain, at the address that it has said last; payloads: see connect_peer(), '
+    'null: as medchain.payloads says; options: a libpq connection string with what is another '
+    'there than medchain.peer_options says. Called again, it takes up what has changed of these';
 
 CREATE FUNCTION medchain_internal.may_be_followed(member text) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
@@ -211,6 +214,7 @@ DECLARE
     places text[] := '{}';
     slots name[] := '{}';
     conninfo text;
+    chosen text[] := check_payloads(NULL);
 BEGIN
     PERFORM require_node(NULL, 'follow_all()'), require_writable();
     FOR member, conninfo IN SELECT m.name, follow_conninfo(m.name, NULL) FROM member m
@@ -224,7 +228,7 @@ BEGIN
             CONTINUE;
         END IF;
         BEGIN
-            slots := slots || prepare_follow(member, conninfo);
+            slots := slots || prepare_follow(member, conninfo, NULL, chosen);
             names := names || member;
             places := places || conninfo;
         EXCEPTION WHEN OTHERS THEN
@@ -235,7 +239,7 @@ BEGIN
     FOR i IN 1 .. cardinality(names) LOOP
         member := names[i];
         BEGIN
-            PERFORM subscribe_to(member, places[i], slots[i]);
+            PERFORM subscribe_to(member, places[i], slots[i], chosen);
             UPDATE peer p SET options = '' WHERE p.member = names[i];
             result := 'followed';
         EXCEPTION WHEN OTHERS THEN
@@ -276,8 +280,8 @@ BEGIN
     IF follow_one.leave THEN
         PERFORM disconnect_peer(follow_one.member);
     ELSE
-        PERFORM follow(follow_one.member, (SELECT p.options FROM peer p
-                                           WHERE p.member = follow_one.member));
+        PERFORM follow(follow_one.member, p.payloads, p.options)
+            FROM (SELECT follow_one.member) x(name) LEFT JOIN peer p ON p.member = x.name;
     END IF;
 END
 $$;

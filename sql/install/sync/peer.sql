@@ -20,6 +20,14 @@ COMMENT ON FUNCTION medchain_internal.create_subscription(name, text, text, bool
     'internal: CREATE SUBSCRIPTION to a peer''s publication, through the slot of the same name; no '
     'statement has the connection string in it';
 
+CREATE FUNCTION medchain_internal.payload_kinds(payloads text[]) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN payloads <> '{all}'
+        THEN array_remove(medchain_internal.fold_kinds() || 'witness'::text || payloads,
+            'governance') END;
+COMMENT ON FUNCTION medchain_internal.payload_kinds(text[]) IS
+    'internal: kinds of entries whose payloads are taken; null: of all';
+
 -- Slots share one namespace per server: the readable part is cut, the hash keeps them apart.  The
 -- spare is for resync(),
 -- which needs the new one before the old one is gone.
@@ -38,6 +46,41 @@ $$;
 COMMENT ON FUNCTION medchain_internal.slot_name(text, text, text, boolean) IS
     'internal: name of the slot through which one member follows another''s chain';
 
+-- Who takes all payloads computes the leaf hashes; with some of them alone they come with the
+-- blocks.
+CREATE FUNCTION medchain_internal.drop_publications(base name) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    publication name;
+BEGIN
+    FOR publication IN SELECT p.pubname FROM pg_publication p
+            WHERE p.pubname = drop_publications.base
+                OR p.pubname ~ ('^' || left(drop_publications.base, 54) || '_[0-9a-f]{8}$') LOOP
+        EXECUTE format('DROP PUBLICATION %I', publication);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.drop_publications(name) IS
+    'internal: drop this publication, and those of parts of it';
+
+CREATE FUNCTION medchain_internal.publish_chains(publication name, chains text, kinds text[])
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('CREATE PUBLICATION %I FOR TABLE medchain.entry WHERE (%s), '
+        'medchain.block (origin, height, size, root, previous, hash, sealed, note, kinds, '
+        'kinds_note%s) WHERE (%s) WITH (publish = ''insert'')', publish_chains.publication,
+        concat_ws(' AND ', publish_chains.chains,
+            'kind = ANY (' || quote_literal(publish_chains.kinds) || '::text[])'),
+        CASE WHEN publish_chains.kinds IS NULL THEN '' ELSE ', leaves' END, publish_chains.chains);
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.publish_chains(name, text, text[]) IS
+    'internal: a publication of the chains that this condition chooses, with the payloads of these '
+    'kinds, or (null) all';
+
 CREATE FUNCTION medchain_internal.publish_own_chain() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
@@ -54,8 +97,7 @@ BEGIN
                AND NOT EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid)) THEN
         DROP PUBLICATION medchain;
     END IF;
-    EXECUTE format('CREATE PUBLICATION medchain FOR TABLE medchain.entry WHERE (origin = %1$L), '
-        'medchain.block WHERE (origin = %1$L) WITH (publish = ''insert'')', self);
+    PERFORM publish_chains('medchain', format('origin = %L', self), NULL);
 END
 $$;
 COMMENT ON FUNCTION medchain_internal.publish_own_chain() IS
@@ -80,11 +122,9 @@ BEGIN
             MESSAGE = format('"%s" is no other member of the alliance', shown(relay.member));
     END IF;
     publication := slot_name(local.alliance, relay.member, local.node);
-    EXECUTE format('DROP PUBLICATION IF EXISTS %I', publication);
+    PERFORM drop_publications(publication);
     IF relay.enabled THEN
-        EXECUTE format('CREATE PUBLICATION %I FOR TABLE medchain.entry WHERE (origin <> %2$L), '
-            'medchain.block WHERE (origin <> %2$L) WITH (publish = ''insert'')', publication,
-            relay.member);
+        PERFORM publish_chains(publication, format('origin <> %L', relay.member), NULL);
     END IF;
     RAISE NOTICE USING
         MESSAGE = format('"%s" gets %s as soon as it connects, or calls medchain.resync(%L)',
@@ -104,12 +144,59 @@ DECLARE
 BEGIN
     FOR publication IN SELECT p.pubname FROM pg_publication p CROSS JOIN local_node n
             JOIN member m ON p.pubname = slot_name(n.alliance, m.name, n.node) LOOP
-        EXECUTE format('DROP PUBLICATION %I', publication);
+        PERFORM drop_publications(publication);
     END LOOP;
+    PERFORM drop_publications('medchain');
 END
 $$;
 COMMENT ON FUNCTION medchain_internal.drop_relays() IS
-    'internal: pass nothing on any more';
+    'internal: pass nothing on any more, and offer no part of this node''s own chain';
+
+-- Called by followers, before they make their slots: what is decoded from a slot on needs the
+-- publication to have been there.
+CREATE FUNCTION medchain.offer_payloads(member text, kinds text[]) RETURNS name
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    local local_node := require_node(NULL, 'offer_payloads()');
+    most CONSTANT int := 100;
+    relayed name := slot_name(local.alliance, offer_payloads.member, local.node);
+    is_relayed boolean := EXISTS (SELECT FROM pg_publication p WHERE p.pubname = relayed);
+    base name := CASE WHEN is_relayed THEN relayed ELSE 'medchain' END;
+    chosen text[] := ARRAY(SELECT DISTINCT k COLLATE "C" FROM unnest(offer_payloads.kinds) k
+        WHERE k IS NOT NULL ORDER BY 1);
+    publication name;
+BEGIN
+    IF offer_payloads.kinds IS NULL THEN
+        RETURN base;
+    END IF;
+    IF cardinality(chosen) > 200 OR EXISTS (SELECT FROM unnest(chosen) k WHERE k !~
+            '^[a-z][a-z0-9_.-]{0,62}$') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'these are not kinds of entries',
+            HINT = 'At most 200, each of up to 63 lower-case letters, digits, "_", "." and "-".';
+    END IF;
+    -- names are cut at 63 bytes
+    publication := left(base, 54) || '_' || left(encode(sha256(convert_to(
+        array_to_string(chosen, ',') || base, 'UTF8')), 'hex'), 8);
+    IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publication) THEN
+        PERFORM require_writable();
+        IF (SELECT count(*) FROM pg_publication p WHERE p.pubname ^@ 'medchain') >= most THEN
+            RAISE configuration_limit_exceeded USING
+                MESSAGE = format('there are %s publications of the ledger already', most),
+                HINT = 'Drop those called medchain_... that nobody subscribes to.';
+        END IF;
+        PERFORM publish_chains(publication, format(CASE WHEN is_relayed THEN 'origin <> %L'
+            ELSE 'origin = %L' END, CASE WHEN is_relayed THEN offer_payloads.member
+            ELSE local.node END), chosen);
+    END IF;
+    RETURN publication;
+END
+$$;
+COMMENT ON FUNCTION medchain.offer_payloads(text, text[]) IS
+    'for peers: the publication by which a follower gets the chain with its leaf hashes, and the '
+    'payloads of these kinds of entries alone; null: all';
 
 CREATE FUNCTION medchain.peer_identity() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
@@ -119,29 +206,70 @@ CREATE FUNCTION medchain.peer_identity() RETURNS text
 COMMENT ON FUNCTION medchain.peer_identity() IS 'for peers: which node this is, and the height '
     'of its newest block';
 
+CREATE FUNCTION medchain_internal.offered_publication(conninfo text, node text, payloads text[])
+    RETURNS name
+    LANGUAGE sql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    SELECT remote_call(offered_publication.conninfo, format(
+        'SELECT medchain.offer_payloads(%L, %L)::pg_catalog.text', offered_publication.node,
+        payload_kinds(offered_publication.payloads)))::name
+$$;
+COMMENT ON FUNCTION medchain_internal.offered_publication(text, text, text[]) IS
+    'internal: have a peer publish what is to be taken of its chain';
+
+-- What is taken of a chain: everything, or governance and, by their kinds, other entries.
+CREATE FUNCTION medchain_internal.check_payloads(payloads text[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    chosen text[] := ARRAY(SELECT DISTINCT k COLLATE "C" FROM unnest(coalesce(
+        check_payloads.payloads, string_to_array(translate(
+            current_setting('medchain.payloads'), E' \t\n', ''), ','))) k
+        WHERE k IS DISTINCT FROM '' ORDER BY 1);
+BEGIN
+    IF chosen = '{all}' THEN
+        RETURN chosen;
+    END IF;
+    IF cardinality(chosen) = 0 OR 'all' = ANY (chosen) OR cardinality(chosen) > 100
+        OR EXISTS (SELECT FROM unnest(chosen) k WHERE k IS NULL
+            OR k !~ '^[a-z][a-z0-9_.-]{0,62}$') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'payloads must be {all}, {governance}, or kinds of entries',
+            DETAIL = format('It is %s.', shown(chosen::text)),
+            HINT = 'For example {access,row.set}; those of governance are taken in any case.';
+    END IF;
+    RETURN ARRAY['governance'] || array_remove(chosen, 'governance');
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.check_payloads(text[]) IS
+    'internal: what payloads are to be taken, in one spelling; null: as medchain.payloads says';
+
 -- Subscribe to a member's chain; it was checked before that this is the member.  Its slot is there
 -- already: the caller makes it before he writes anything, as a slot waits for the transactions
 -- under way on its server, and a server can hold several nodes.
-CREATE FUNCTION medchain_internal.subscribe_to(member text, conninfo text, slot name) RETURNS void
+CREATE FUNCTION medchain_internal.subscribe_to(member text, conninfo text, slot name,
+    payloads text[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     -- since 17 a standby of the peer can keep the slot, and be followed when it takes over; it
     -- takes a subscriber that knows of it
-    local local_node;
+    publication name;
     failover boolean := least(current_setting('server_version_num')::int,
         remote_call(subscribe_to.conninfo,
             'SELECT pg_catalog.current_setting(''server_version_num'')')::int) >= 170000;
     foreign_tables text;
 BEGIN
-    SELECT * INTO local FROM local_node;
-    INSERT INTO peer (member, conninfo, subscription, slot) VALUES (subscribe_to.member,
-        subscribe_to.conninfo, subscribe_to.slot, subscribe_to.slot);
-    PERFORM create_subscription(subscribe_to.slot, subscribe_to.conninfo,
-        coalesce(remote_call(subscribe_to.conninfo, format(
-            'SELECT p.pubname::pg_catalog.text FROM pg_catalog.pg_publication p '
-            'WHERE p.pubname OPERATOR(pg_catalog.=) %L',
-            slot_name(local.alliance, local.node, subscribe_to.member))), 'medchain'), failover);
+    INSERT INTO peer (member, conninfo, subscription, slot, payloads) VALUES (subscribe_to.member,
+        subscribe_to.conninfo, subscribe_to.slot, subscribe_to.slot, subscribe_to.payloads);
+    publication := offered_publication(subscribe_to.conninfo, (SELECT node FROM local_node),
+        subscribe_to.payloads);
+    IF publication IS NULL OR publication !~ '^medchain' THEN
+        RAISE protocol_violation USING
+            MESSAGE = format('"%s" offers no publication of its chain', subscribe_to.member);
+    END IF;
+    PERFORM create_subscription(subscribe_to.slot, subscribe_to.conninfo, publication::text,
+        failover);
 
     -- the peer decides what its publication holds, and the subscription would write it with a
     -- superuser's rights
@@ -158,7 +286,7 @@ BEGIN
     PERFORM warn_of_shortages();
 END
 $$;
-COMMENT ON FUNCTION medchain_internal.subscribe_to(text, text, name) IS
+COMMENT ON FUNCTION medchain_internal.subscribe_to(text, text, name, text[]) IS
     'internal: subscription and peer for a member''s chain';
 
 -- For the subscription of a slot that is not ours any more.  While DROP SUBSCRIPTION waits, who
@@ -195,8 +323,8 @@ $$;
 COMMENT ON FUNCTION medchain_internal.drop_subscription(name) IS
     'internal: drop a subscription, without its slot at the peer';
 
-CREATE FUNCTION medchain_internal.prepare_peer(member text, conninfo text, used name DEFAULT NULL)
-    RETURNS name
+CREATE FUNCTION medchain_internal.prepare_peer(member text, conninfo text, used name,
+    payloads text[]) RETURNS name
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
@@ -237,28 +365,34 @@ BEGIN
     slot := slot_name(local.alliance, local.node, prepare_peer.member,
         spare => coalesce(prepare_peer.used = slot_name(local.alliance, local.node,
             prepare_peer.member), false));
+    PERFORM offered_publication(prepare_peer.conninfo, local.node, prepare_peer.payloads);
     PERFORM remote_create_slot(prepare_peer.conninfo, slot, CASE WHEN prepare_peer.used IS NULL
         THEN ARRAY[slot, slot_name(local.alliance, local.node, prepare_peer.member,
             spare => true)] ELSE ARRAY[slot] END);
     RETURN slot;
 END
 $$;
-COMMENT ON FUNCTION medchain_internal.prepare_peer(text, text, name) IS
+COMMENT ON FUNCTION medchain_internal.prepare_peer(text, text, name, text[]) IS
     'internal: make sure that this is the member, and a slot there for subscribe_to(), beside the '
     'one that is used';
 
-CREATE FUNCTION medchain.connect_peer(member text, conninfo text) RETURNS void
+CREATE FUNCTION medchain.connect_peer(member text, conninfo text,
+    payloads text[] DEFAULT '{all}') RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
         SET search_path = medchain, medchain_internal, pg_temp
 AS $$
+DECLARE
+    chosen text[] := check_payloads(connect_peer.payloads);
 BEGIN
     PERFORM subscribe_to(connect_peer.member, connect_peer.conninfo,
-        prepare_peer(connect_peer.member, connect_peer.conninfo));
+        prepare_peer(connect_peer.member, connect_peer.conninfo, NULL, chosen), chosen);
 END
 $$;
-COMMENT ON FUNCTION medchain.connect_peer(text, text) IS
+COMMENT ON FUNCTION medchain.connect_peer(text, text, text[]) IS
     'follow a member''s chain from now on; conninfo: a libpq connection string to its database, as '
-    'a login with REPLICATION in medchain_peer; use sslmode=verify-full';
+    'a login with REPLICATION in medchain_peer; use sslmode=verify-full. payloads: {all}, '
+    '{governance} (what the state depends on), or that and the kinds of entries named; of the '
+    'others the leaf hashes come, with which all of the chain is verified';
 
 -- The subscription goes at once; the slot at the peer when it can be reached.
 CREATE FUNCTION medchain.disconnect_peer(member text) RETURNS void
@@ -327,9 +461,10 @@ BEGIN
     IF p.slot = slot THEN
         slot := slot_name(local.alliance, local.node, p.member, spare => true);
     END IF;
+    PERFORM offered_publication(p.conninfo, local.node, p.payloads);
     PERFORM remote_create_slot(p.conninfo, slot, ARRAY[slot]);
     PERFORM disconnect_peer(resync.origin);
-    PERFORM subscribe_to(p.member, p.conninfo, slot);
+    PERFORM subscribe_to(p.member, p.conninfo, slot, p.payloads);
     UPDATE peer x SET options = p.options WHERE x.member = p.member;
 END
 $$;
@@ -350,7 +485,6 @@ BEGIN
     FOR name IN SELECT member FROM peer LOOP
         PERFORM disconnect_peer(name);
     END LOOP;
-    DROP PUBLICATION IF EXISTS medchain;
     PERFORM drop_relays();
 
     -- slots through which peers follow us; until they disconnect as well, they come back after each
