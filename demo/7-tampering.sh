@@ -108,6 +108,21 @@ rewrite_chain() {
 			        || E'\n'
 			WHERE origin = 'data-centre' AND height = :at;
 		SQL
+		# what the block carries beside its header
+		ask data-centre "
+			SELECT format(E'medchain kinds v1\neast/data-centre\n%s\n%s\n%s', b.height, encode(b.hash, 'base64'),
+				encode(sha256(convert_to(b.kinds, 'UTF8')), 'base64'))
+			FROM medchain.block b WHERE b.origin = 'data-centre' AND b.height = $at" >"$note"
+		openssl pkeyutl -sign -rawin -inkey "$work/servers/data-centre/node.key" -in "$note" -out "$note.sig" || return
+		client data-centre -q -v text="$(cat "$note")" -v sig="$(od -An -v -tx1 "$note.sig" | tr -d ' \n')" -v at="$at" <<-'SQL' || return
+			UPDATE medchain.block b SET
+			    kinds_note = :'text' || E'\n\n— east/data-centre '
+			        || translate(encode(substr(decode(substring(note FROM '— \S+ (\S+)\n'), 'base64'), 1, 4) || decode(:'sig', 'hex'), 'base64'), E'\n', '')
+			        || E'\n',
+			    leaves = (SELECT string_agg(e.leaf_hash, '' ORDER BY e.seq) FROM medchain.entry e WHERE e.origin = b.origin
+			              AND e.seq < b.size AND e.seq >= (SELECT p.size FROM medchain.block p WHERE p.origin = b.origin AND p.height = b.height - 1))
+			WHERE origin = 'data-centre' AND height = :at;
+		SQL
 	done
 	chain_end
 }
@@ -189,7 +204,8 @@ restore_chain() {
 		CREATE TEMP TABLE copied_entry (LIKE medchain.entry);
 		\\copy copied_block FROM '$work/tmp/blocks'
 		\\copy copied_entry FROM '$work/tmp/entries'
-		UPDATE medchain.block b SET root = c.root, previous = c.previous, hash = c.hash, note = c.note
+		UPDATE medchain.block b SET root = c.root, previous = c.previous, hash = c.hash, note = c.note, leaves = c.leaves,
+		    kinds_note = c.kinds_note
 		FROM copied_block c WHERE b.origin = c.origin AND b.height = c.height AND b.note <> c.note;
 		UPDATE medchain.entry e SET payload = c.payload, actor = c.actor, leaf_hash = c.leaf_hash
 		FROM copied_entry c WHERE e.origin = c.origin AND e.seq = c.seq AND e.payload <> c.payload;

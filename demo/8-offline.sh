@@ -53,6 +53,34 @@ at_home 0 "and no access to a record on it was without a protocol" '^Accesses an
 	"medchain-verify --anchors ca.crt --authorised export"
 
 tell <<'TEXT'
+Members cosign each other's blocks, each after having verified them (here this begins with
+this chapter). So the protocol can be shown in the standard's form as well, a .tlog-proof,
+which programs read that do not know of medchain: whose log, and which two of its witnesses,
+the policy says.
+TEXT
+for node in "${nodes[@]}"; do
+	ask "$node" "ALTER SYSTEM SET medchain.witness_interval = '1s'" >/dev/null
+	ask "$node" "SELECT pg_reload_conf()" >/dev/null
+done
+ask end-node "SELECT medchain.append('visit', '{}')" >/dev/null
+protocol=$(ask end-node "SELECT entry FROM medchain.diagnosis_log('P0021') WHERE kind = 'protocol' ORDER BY time LIMIT 1")
+arrives "two members have cosigned the block of the protocol, or a later one" end-node \
+	"SELECT medchain.proof('$protocol') ~ '(\n— [^\n]+){3}\n\$'" t
+sql end-node <<SQL
+\\set entry $protocol
+\\t on
+\\a
+\\o $home/entry
+SELECT payload FROM medchain.entry WHERE id = :'entry';
+\\o $home/protocol.tlog-proof
+SELECT medchain.proof(:'entry');
+\\o $home/policy
+SELECT medchain.tlog_policy(2);
+SQL
+at_home 0 "two witnesses stand for the log that the protocol is in" '^verified$' \
+	"tail -n 6 protocol.tlog-proof && medchain-verify --policy policy --entry entry protocol.tlog-proof"
+
+tell <<'TEXT'
 One byte changed, in either:
 TEXT
 at_home 1 "the receipt is worth nothing" '^not verified$' \
@@ -79,3 +107,25 @@ TEXT
 at_home 0 "alone, it verifies" '^verified$' "medchain-verify --anchors ca.crt forged-export"
 at_home 1 "with a checkpoint from another member it does not" 'the chain was (rewritten|cut off)' \
 	"medchain-verify --anchors ca.crt --checkpoint kept.note forged-export"
+
+tell <<'TEXT'
+Not everybody needs everything. From now on hospital-b takes of hospital-a's chain what the
+state of the alliance depends on, and of all other entries the leaf hashes: 32 bytes each,
+with which it verifies the chain as before.
+TEXT
+sql hospital-b <<'SQL'
+SELECT medchain.follow('hospital-a', '{governance}');
+SQL
+arrives "hospital-b follows it again" hospital-b \
+	"SELECT state FROM medchain.peers WHERE member = 'hospital-a'" streaming
+sql hospital-a <<'SQL'
+SELECT count(medchain.append('ward.note', json_build_object('bed', i))) FROM generate_series(1, 1000) i;
+SQL
+arrives "a thousand entries have come without what they say" hospital-b \
+	"SELECT absent FROM medchain.chains WHERE origin = 'hospital-a'" 1000
+sql hospital-b <<'SQL'
+SELECT ok, detail FROM medchain.verify('hospital-a');
+SELECT medchain.fetch_payloads('hospital-a');
+SQL
+expect "and is there when somebody wants it" hospital-b \
+	"SELECT absent FROM medchain.chains WHERE origin = 'hospital-a'" 0

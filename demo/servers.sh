@@ -44,6 +44,7 @@ server_files() { # node
 		wal_retrieve_retry_interval = 500ms
 		medchain.signing_key = 'node.key'
 		medchain.pseudonym_key_file = 'pseudonym.key'
+		medchain.witness_interval = 0
 		medchain.peer_options = 'user=alliance sslrootcert=ca.crt sslcert=tls.crt sslkey=tls.key'
 		# the data is thrown away after the story
 		fsync = off

@@ -1,8 +1,8 @@
 /*
  * cosigned.c: cosignatures of the blocks of an export.
  *
- * Whose keys they are follows from chains that may still be to come.  So of each chain a few of the
- * newest blocks are kept that have as many lines as it takes, and looked at in the end.
+ * Whose keys they are follows from chains that may still be to come.  So these blocks are kept, of
+ * which there are a few of each chain, and looked at in the end.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,8 +22,9 @@ typedef struct CosignedChain
 		size_t		len;
 		uint64_t	height;
 	}			kept[COSIGNED_KEPT];
-	int			next;			/* where the next one goes */
-	bool		begun;			/* one of them has as many lines; else it is the newest of all */
+	int			count;			/* of those with cosignatures; without any, the newest of all is
+								 * kept */
+	bool		surplus;		/* there were more */
 } CosignedChain;
 
 struct Cosigned
@@ -37,11 +38,8 @@ struct Cosigned
 Cosigned *
 cosigned_new(const Options *options, const char *alliance)
 {
-	Cosigned   *cosigned;
+	Cosigned   *cosigned = calloc(1, sizeof(Cosigned));
 
-	if (options->quorum < 0 && options->policy == NULL)
-		return NULL;
-	cosigned = calloc(1, sizeof(Cosigned));
 	if (cosigned == NULL)
 		pool_fail();
 	cosigned->options = options;
@@ -99,24 +97,23 @@ void
 cosigned_block(Cosigned *cosigned, const char *origin, uint64_t height, const char *note,
 			   size_t len)
 {
-	CosignedChain *chain;
-	int			needed;
-	bool		enough;
+	CosignedChain *chain = cosigned_chain(cosigned, origin);
+	bool		is_cosigned = cosigned_lines(note, len) > 1;
+	int			at = chain->count;
 
-	if (cosigned == NULL)
+	if (!is_cosigned && chain->count > 0)
 		return;
-	chain = cosigned_chain(cosigned, origin);
-	needed = cosigned->options->quorum >= 0 ? cosigned->options->quorum : 1;
-	enough = cosigned_lines(note, len) >= 1 + needed;
-	if (!enough && chain->begun)
+	if (chain->count == COSIGNED_KEPT)
+	{
+		chain->surplus = true;
 		return;
-	free(chain->kept[chain->next].note);
-	chain->kept[chain->next].note = strndup(note, len);
-	chain->kept[chain->next].len = len;
-	chain->kept[chain->next].height = height;
-	chain->begun = chain->begun || enough;
-	if (enough)
-		chain->next = (chain->next + 1) % COSIGNED_KEPT;
+	}
+	free(chain->kept[at].note);
+	chain->kept[at].note = strndup(note, len);
+	chain->kept[at].len = len;
+	chain->kept[at].height = height;
+	if (is_cosigned)
+		chain->count++;
 }
 
 /* How many members have cosigned it, with the keys that follow from the export. */
@@ -176,10 +173,8 @@ static bool
 cosigned_newest(const Cosigned *cosigned, const Signers *signers, const CosignedChain *chain,
 				uint64_t *height, int *members)
 {
-	for (int i = chain->begun ? 1 : 0; i <= COSIGNED_KEPT; i++)
+	for (int at = COSIGNED_KEPT - 1; at >= 0; at--)
 	{
-		int			at = (chain->next + COSIGNED_KEPT - i) % COSIGNED_KEPT;
-
 		if (chain->kept[at].note == NULL)
 			continue;
 		*members = cosigned_enough(cosigned, signers, chain->kept[at].note, chain->kept[at].len);
@@ -190,12 +185,85 @@ cosigned_newest(const Cosigned *cosigned, const Signers *signers, const Cosigned
 	return false;
 }
 
+/* Is that member's chain in the export, so that all of its keys are known? */
+static bool
+cosigned_has_chain(const Cosigned *cosigned, const char *origin)
+{
+	for (size_t i = 0; i < cosigned->nchains; i++)
+		if (strcmp(cosigned->chains[i].origin, origin) == 0)
+			return true;
+	return false;
+}
+
+/* By a member, with a key that he has, or had; one of his may not be here if his chain is not. */
+static bool
+cosigned_line_is_true(const Cosigned *cosigned, const Signers *signers, const char *note,
+					  size_t textlen, const char *name, const NoteSignature *signature)
+{
+	size_t		prefix = strlen(cosigned->alliance);
+	const char *member = name + prefix + 1;
+	int64_t		height = INT64_MAX;
+	const char *pem;
+
+	if (strncmp(name, cosigned->alliance, prefix) != 0 || name[prefix] != '/' ||
+		signers_key_of(signers, member, INT64_MAX) == NULL)
+		return false;
+	while ((pem = signers_key_until(signers, member, &height)) != NULL)
+	{
+		const Key  *key = keycache_get(pem, strlen(pem), NULL);
+		int64_t		time;
+		bool		is_theirs = false;
+
+		if (key != NULL && cosignature_verify(note, textlen, name, key, signature, &time,
+											  &is_theirs, NULL) == KEY_VALID)
+			return true;
+		if (is_theirs)
+			return false;
+	}
+	return !cosigned_has_chain(cosigned, member);
+}
+
+/* Is each line behind the first one a cosignature? */
+static bool
+cosigned_is_true(const Cosigned *cosigned, const Signers *signers, const char *note, size_t len,
+				 CoreError *error)
+{
+	size_t		textlen;
+	const char *at = NULL;
+	NoteSignature signature;
+
+	if (!note_text_length(note, len, &textlen, error) ||
+		!note_signature_next(note, len, &at, &signature, NULL))
+		return false;
+	while (note_signature_next(note, len, &at, &signature, NULL))
+	{
+		char		name[NOTE_NAME_MAX + 1];
+
+		memcpy(name, signature.name, signature.namelen);
+		name[signature.namelen] = '\0';
+		if (!cosigned_line_is_true(cosigned, signers, note, textlen, name, &signature))
+			return error_set(error, CORE_MALFORMED, "\"%s\" has not cosigned it", name);
+	}
+	return true;
+}
+
+/* None that is there is false, whether anybody asks for them or not. */
+static bool
+cosigned_are_true(const Cosigned *cosigned, const Signers *signers, const CosignedChain *chain,
+				  CoreError *error)
+{
+	if (chain->surplus)
+		return error_set(error, CORE_MALFORMED, "more blocks have cosignatures than in an export");
+	for (int i = 0; i < chain->count; i++)
+		if (!cosigned_is_true(cosigned, signers, chain->kept[i].note, chain->kept[i].len, error))
+			return false;
+	return true;
+}
+
 bool
 cosigned_end(Cosigned *cosigned, const Signers *signers, json_t *chains, const char **culprit,
 			 CoreError *error)
 {
-	if (cosigned == NULL)
-		return true;
 	for (size_t i = 0; i < cosigned->nchains; i++)
 	{
 		const CosignedChain *chain = &cosigned->chains[i];
@@ -203,6 +271,10 @@ cosigned_end(Cosigned *cosigned, const Signers *signers, json_t *chains, const c
 		int			members;
 
 		*culprit = chain->origin;
+		if (!cosigned_are_true(cosigned, signers, chain, error))
+			return false;
+		if (cosigned->options->quorum < 0 && cosigned->options->policy == NULL)
+			continue;
 		if (!cosigned_newest(cosigned, signers, chain, &height, &members))
 			return error_set(error, CORE_MALFORMED, "none of its newest blocks with cosignatures "
 							 "has as many as are asked for");

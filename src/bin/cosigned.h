@@ -1,5 +1,6 @@
 /*
- * cosigned.h: which blocks of an export so many members have cosigned.
+ * cosigned.h: cosignatures of the blocks of an export: none is false, and are there as many as are
+ * asked for?
  */
 #ifndef MEDCHAIN_BIN_COSIGNED_H
 #define MEDCHAIN_BIN_COSIGNED_H
@@ -9,7 +10,6 @@
 
 typedef struct Cosigned Cosigned;
 
-/* NULL where the options ask for no cosignatures. */
 extern Cosigned *cosigned_new(const Options *options, const char *alliance);
 extern void cosigned_free(Cosigned *cosigned);
 
@@ -18,9 +18,9 @@ extern void cosigned_block(Cosigned *cosigned, const char *origin, uint64_t heig
 						   const char *note, size_t len);
 
 /*
- * All chains (of the result, by their names) have come: has each a block that enough have cosigned?
- * By the policy's keys or, without one, by those that follow from the export.  False, with the
- * chain where there is none.
+ * All chains (of the result, by their names) have come: are all cosignatures true, by the keys that
+ * follow from the export; and, if it is asked for, has each chain a block that enough have
+ * cosigned, by the policy's keys or those?  False, with the chain where not.
  */
 extern bool cosigned_end(Cosigned *cosigned, const Signers *signers, json_t *chains,
 						 const char **culprit, CoreError *error);

@@ -108,6 +108,17 @@ signers_follows(const char *origin, const KeyRow *row)
 }
 
 const char *
+signers_key_until(const Signers *signers, const char *origin, int64_t *height)
+{
+	const KeyRow *row = signers_row(signers_standing(signers, origin), *height);
+
+	if (row == NULL)
+		return NULL;
+	*height = row->from_height - 1;
+	return row->key->pem;
+}
+
+const char *
 signers_key_of(const Signers *signers, const char *origin, int64_t height)
 {
 	const KeyRow *row = signers_row(signers_standing(signers, origin), height);

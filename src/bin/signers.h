@@ -42,6 +42,9 @@ extern bool signers_block(Signers *signers, int64_t height, const uint8_t head[H
 /* All chains have come: is what they were verified with what follows from all of them? */
 extern bool signers_end(Signers *signers, CoreError *error);
 
+/* The same as below, with *height below where that key begins: for the one before it. */
+extern const char *signers_key_until(const Signers *signers, const char *origin, int64_t *height);
+
 /* The key (PEM) of a height of any chain; NULL: none. */
 extern const char *signers_key_of(const Signers *signers, const char *origin, int64_t height);
 

@@ -58,14 +58,14 @@ $alliance->wait_for('dc', q{SELECT host FROM medchain.addresses WHERE member = '
 is($alliance->sql('dc', "SELECT bool_and(holds), count(*) > 2 FROM medchain.explain_entry('$entry')"), 't|t', 'explain_entry() of an address');
 $alliance->fails_like('dc', q{SELECT medchain.follow('ha')}, qr/"ha" is connected already, by connect_peer\(\)/, 'what was connected by hand stays so');
 $alliance->sql('dc', q{SELECT medchain.disconnect_peer('ha')});
-$alliance->fails_like('dc', q{SELECT medchain.follow('ha', 'user=postgres')}, qr/the login at the peer is a superuser there/, 'not as a superuser, whoever calls');
-$alliance->fails_like('dc', q{SELECT medchain.follow('ha', 'port=1')}, qr/could not connect to the peer/, 'options go before the address');
+$alliance->fails_like('dc', q{SELECT medchain.follow('ha', options => 'user=postgres')}, qr/the login at the peer is a superuser there/, 'not as a superuser, whoever calls');
+$alliance->fails_like('dc', q{SELECT medchain.follow('ha', options => 'port=1')}, qr/could not connect to the peer/, 'options go before the address');
 $alliance->sql('dc', q{SELECT medchain.follow('ha')});
 like($alliance->sql('dc', q{SELECT conninfo FROM medchain.peer WHERE member = 'ha'}), qr/sslmode='verify-full'/, 'TLS is insisted on unless somebody says otherwise');
 $alliance->wait_for('dc', q{SELECT state FROM medchain.peers WHERE member = 'ha'}, 'streaming');
 $alliance->sql('dc', q{SELECT medchain.follow('ha')});
 is($alliance->sql('dc', q{SELECT count(*) FROM medchain.peer}), '2', 'called again it does nothing');
-$alliance->sql('dc', q{SELECT medchain.follow('ha', 'application_name=x')});
+$alliance->sql('dc', q{SELECT medchain.follow('ha', options => 'application_name=x')});
 is($alliance->sql('dc', q{SELECT options, conninfo ~ 'application_name=''x''' FROM medchain.peer WHERE member = 'ha'}), 'application_name=x|t', 'or takes up what has changed');
 $alliance->sql('dc', q{SELECT medchain.resync('ha')});
 is($alliance->sql('dc', q{SELECT options FROM medchain.peer WHERE member = 'ha'}), 'application_name=x', 'resync() keeps it');

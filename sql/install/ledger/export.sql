@@ -40,7 +40,15 @@ AS $$
                 AND e.seq >= f.first AND e.seq < b.size) n(here)
         WHERE c.light AND n.here < b.size - f.first),
     missing AS MATERIALIZED (SELECT coalesce(sum(p.absent), 0) AS entries FROM part p),
-    cosigned AS MATERIALIZED (SELECT * FROM cosignatures($1)),
+    -- who cosigns a block stands for all before it: of each chain the newest such block, and those
+    -- that most have cosigned
+    cosigned AS MATERIALIZED (
+        SELECT x.origin, x.height, x.lines FROM (
+            SELECT s.*, row_number() OVER (PARTITION BY s.origin ORDER BY s.height DESC) AS newest,
+                   row_number() OVER (PARTITION BY s.origin ORDER BY length(s.lines)
+                       - length(replace(s.lines, E'\n', '')) DESC, s.height DESC) AS most
+            FROM cosignatures($1) s) x
+        WHERE x.newest = 1 OR x.most <= 3),
     line AS (
         SELECT c.rank, e.origin, e.seq AS position, 0::bigint AS part,
                jsonb_build_object('type', 'entry', 'origin', e.origin, 'seq', e.seq,
