@@ -2,7 +2,8 @@
 use strict;
 use warnings;
 
-use Digest::SHA qw(sha256_hex);
+use MIME::Base64 qw(encode_base64);
+use Digest::SHA qw(sha256 sha256_hex);
 use IPC::Run;
 use Medchain::Alliance;
 use PostgreSQL::Test::Utils;
@@ -204,8 +205,10 @@ $text =~ s/^(sealed .*?)\d\dZ$/$1 . '00Z'/me;
 $text =~ s/^(sealed .*?)\d\dZ$/$1 . '01Z'/me if $note =~ /\A\Q$text\E/;
 my $again = $alliance->sign_note('ha', $text, 'east/ha');
 my $last = (split / /, $alliance->head('ha', 'ha'))[0];
+my $kinds = $alliance->sql('ha', "SELECT kinds FROM medchain.block WHERE origin = 'ha' AND height = $height");
+my $carried = $alliance->sign_note('ha', join("\n", 'medchain kinds v1', 'east/ha', $height, encode_base64(sha256($text), ''), encode_base64(sha256($kinds), ''), ''), 'east/ha');
 my $rewrite = ($last > $height ? cut('ha', $height) . ';' : '') . qq{
-	UPDATE medchain.block SET note = \$note\$$again\$note\$, hash = '\\x${\ sha256_hex($text) }', sealed = substring(\$note\$$again\$note\$ FROM E'sealed (\\\\S+)')::timestamptz
+	UPDATE medchain.block SET note = \$note\$$again\$note\$, kinds_note = \$note\$$carried\$note\$, hash = '\\x${\ sha256_hex($text) }', sealed = substring(\$note\$$again\$note\$ FROM E'sealed (\\\\S+)')::timestamptz
 		WHERE origin = 'ha' AND height = $height;
 	UPDATE medchain.chain SET head = '\\x${\ sha256_hex($text) }' WHERE origin = 'ha';
 	DELETE FROM medchain.verified};
