@@ -61,8 +61,16 @@ sub kill_instance
 	my ($name) = @_;
 	my $cluster = $alliance->cluster($name);
 	my $pid = (split /\n/, slurp_file($cluster->data_dir . '/postmaster.pid'))[0];
-	my @children = map { /^\s*(\d+)\s+(\d+)/ && $2 == $pid ? $1 : () } `ps -eo pid,ppid`;
+	my @children;
 
+	# it makes no others while it stands still; one that was left would wait for ever for what a dead one holds
+	kill 'STOP', $pid;
+	foreach my $i (1 .. 1000)
+	{
+		last if slurp_file("/proc/$pid/stat") =~ /\) T /;
+		select(undef, undef, undef, 0.01);
+	}
+	@children = map { /^\s*(\d+)\s+(\d+)/ && $2 == $pid ? $1 : () } `ps -eo pid,ppid`;
 	kill 'KILL', $pid, @children;
 	# its shared memory is in use as long as one of them is there
 	foreach my $i (1 .. 1000)
@@ -74,19 +82,6 @@ sub kill_instance
 	# nobody may be there who takes note of its end, and then it still counts as running
 	unlink $cluster->data_dir . '/postmaster.pid', sprintf('%s/.s.PGSQL.%d.lock', $cluster->host, $cluster->port);
 	return;
-}
-
-# A process that was made in the last moment may be there still, and holds the shared memory.
-sub start_again
-{
-	my ($name) = @_;
-
-	foreach my $try (1 .. 50)
-	{
-		return if $alliance->cluster($name)->start(fail_ok => 1);
-		select(undef, undef, undef, 0.2);
-	}
-	die "$name does not start";
 }
 
 sub progress
@@ -107,7 +102,7 @@ foreach my $n (1 .. $kills)
 	select(undef, undef, undef, rand 1.5) if rand() < 0.8;
 	kill_instance($name);
 	stop_load($name);
-	start_again($name);
+	$alliance->cluster($name)->start;
 	start_load($name);
 	progress($names[ rand @names ]) if rand() < 0.3;
 	diag(sprintf('%d kills, %d s', $n, time - $start)) if $n % 50 == 0;
