@@ -22,6 +22,7 @@
 #include "node/gate.h"
 #include "node/launcher.h"
 #include "node/reserve.h"
+#include "node/restored.h"
 #include "node/settings.h"
 #include "node/shared.h"
 #include "node/yield.h"
@@ -33,9 +34,11 @@
 #include "sync/apply.h"
 #include "sync/arrivals.h"
 #include "sync/conceal.h"
+#include "sync/copy.h"
 #include "sync/drop_guard.h"
 #include "sync/hold.h"
 #include "sync/log_limit.h"
+#include "sync/recovery.h"
 #include "sync/restore.h"
 #include "sync/witness.h"
 
@@ -57,6 +60,7 @@ _PG_init(void)
 	ledger_hooks.changes_key = fold_changes_key;
 	ledger_hooks.ledger_terms = fold_ledger_terms;
 	ledger_hooks.may_seal = fold_may_seal;
+	ledger_hooks.recovered = recovery_over;
 	ledger_hooks.roles_due = binding_due;
 	ledger_hooks.settle_roles = binding_settle;
 	ledger_hooks.session_member = identity_session_member;
@@ -65,6 +69,7 @@ _PG_init(void)
 
 	if (!process_shared_preload_libraries_in_progress)
 		return;					/* only the pure functions will work, and the others say why */
+	restored_look();
 	shared_install_hooks();
 	launcher_install();
 	yield_install();
@@ -88,4 +93,5 @@ _PG_init(void)
 	conceal_init();
 	hold_install();
 	peer_settings_install();
+	copy_install();
 }

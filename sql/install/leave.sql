@@ -31,11 +31,11 @@ AS $$
                             WHERE t.relation = partition_root(l.relation))
         UNION ALL
         -- in a copy nothing else can be called before
-        SELECT 0, format('tables of node "%s"', n.node), 'medchain.detach_copy()', 0
-            FROM local_node n
+        SELECT 0, format('tables of node "%s"', n.node),
+            'medchain.detach_copy(keep_ledger => false)', 0 FROM local_node n
             WHERE is_copy() AND EXISTS (SELECT FROM row_table)
         UNION ALL
-        SELECT 2, w.what, CASE WHEN is_copy() THEN 'medchain.detach_copy()'
+        SELECT 2, w.what, CASE WHEN is_copy() THEN 'medchain.detach_copy(keep_ledger => false)'
                                ELSE 'medchain.leave_alliance()' END, 0 FROM (
             -- a dump brings the peers, and not their subscriptions
             SELECT format('subscription "%s"', p.subscription) FROM peer p JOIN pg_subscription s

@@ -279,7 +279,10 @@ audit_find(const QueryDesc *query)
 	return read;
 }
 
-/* A copy of the database has no ledger that it could go on: nor can it be asked for there. */
+/*
+ * A copy of the database has no ledger that it could go on: nor can it be asked for there.  Whom
+ * somebody lets read his private copy, is his business.
+ */
 static bool
 audit_is_wanted(void)
 {
@@ -288,7 +291,8 @@ audit_is_wanted(void)
 	if (!read_audit_is_on())
 		return false;
 	home = home_status();
-	return home != HOME_NONE && !(home == HOME_COPY && setting_read_audit == READ_AUDIT_OFF);
+	return home != HOME_NONE &&
+		!(home == HOME_COPY && (setting_read_audit == READ_AUDIT_OFF || home_is_private()));
 }
 
 static void

@@ -367,6 +367,19 @@ chain_try(const ChainAdvance *chain, Candidate *candidate)
 	return TRIAL_ACCEPTED;
 }
 
+/* What had been sealed, as it turns out, is not sealed again. */
+static void
+chain_settle_pending(const char *origin, int64 first)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[2] = {TEXTOID, INT8OID};
+	Datum		values[2] = {CStringGetTextDatum(origin), Int64GetDatum(first)};
+
+	trusted_execute(&plan, "DELETE FROM medchain.pending p USING medchain.entry e WHERE "
+					"e.origin = $1 AND e.seq >= $2 AND e.id = p.id AND e.leaf_hash = p.leaf_hash",
+					2, types, values, NULL, false);
+}
+
 /* Put a verified block and its entries into the ledger, and fold them. */
 static void
 chain_accept(ChainAdvance *chain, Candidate *candidate)
@@ -382,6 +395,8 @@ chain_accept(ChainAdvance *chain, Candidate *candidate)
 		tile_batch_write(&candidate->tiles, chain->origin);
 		block_insert(chain->origin, &candidate->block, candidate->after.head, held->note,
 					 chain_carried(candidate));
+		if (chain->own)
+			chain_settle_pending(chain->origin, first);
 	}
 	PG_FINALLY();
 	{
@@ -391,7 +406,7 @@ chain_accept(ChainAdvance *chain, Candidate *candidate)
 	chain->check = candidate->after;
 	chain_store(chain->node, chain->origin, &chain->check);
 	chain_light_count(chain->origin, size - first - candidate->present);
-	if (candidate->news)
+	if (candidate->news && !chain->own)
 		cosign_note_block(&chain->due, chain->check.height, chain_sealed_time(&candidate->block));
 	if (candidate->governance)
 	{
@@ -458,7 +473,10 @@ chain_advance(const char *origin, int64 enough)
 	bool		more = true;
 	bool		again = false;
 
-	if (!local_node_read(&node) || !node.at_home || strcmp(origin, node.node) == 0)
+	if (!local_node_read(&node) || !node.at_home)
+		return false;
+	chain.own = strcmp(origin, node.node) == 0;
+	if (chain.own && pg_atomic_read_u32(&shared_database()->recovered) != 0)
 		return false;
 	if (!node.has_genesis && strcmp(origin, node.data_center) != 0)
 		return false;
@@ -482,6 +500,8 @@ chain_advance(const char *origin, int64 enough)
 		MemoryContextSwitchTo(caller);
 		MemoryContextDelete(round);
 	}
+	if (chain.own)
+		return more || again;
 	if (chain.check.range.size > start)
 		ledger_hooks.arrived(origin, (int64) start, (int64) chain.check.range.size - 1);
 	cosign_due(origin, &chain.due);

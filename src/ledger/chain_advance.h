@@ -21,6 +21,7 @@ typedef struct ChainAdvance
 	const char *origin;
 	ChainTerms	terms;
 	ChainCheck	check;			/* its frontier */
+	bool		own;			/* this node's: what it has lost comes back, see recovery.h */
 	bool		folded;			/* the state depends on what has been accepted */
 	CosignDue	due;			/* what of it is worth a cosignature */
 } ChainAdvance;

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/latch.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -28,6 +29,24 @@ static uint64 own_blocks = SHARED_NO_BLOCKS;	/* of medchain.pending that we put 
 static bool callback_registered = false;
 
 /*
+ * For a while, or until somebody tells; true: the postmaster has ended.  ConditionVariableSleep()
+ * would end the process then, which here is a PANIC.
+ */
+static bool
+commit_sleep(void)
+{
+	int			events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH,
+								   COMMIT_WAIT_SLICE, compat_wait_event("MedchainSeal"));
+
+	ResetLatch(MyLatch);
+	if ((events & WL_POSTMASTER_DEATH) == 0)
+		return false;
+	ProcDiePending = true;		/* as soon as the transaction is over */
+	InterruptPending = true;
+	return true;
+}
+
+/*
  * After our commit is visible: wait until the sealer has served our ticket.
  *
  * Locks are still held, interrupts are held off, and an error would be a PANIC, just as in
@@ -41,9 +60,11 @@ commit_wait(SharedDatabase *slot, uint64 ticket, uint64 number)
 	const char *problem = NULL;
 	const char *hint = "The entries are sealed as soon as the sealer runs; see medchain.stat.";
 
-	ConditionVariablePrepareToSleep(&slot->changed);
-	while (pg_atomic_read_u64(&slot->sealed) < ticket)
+	for (;;)
 	{
+		ConditionVariablePrepareToSleep(&slot->changed);
+		if (pg_atomic_read_u64(&slot->sealed) >= ticket)
+			break;
 		if (ProcDiePending || QueryCancelPending)
 		{
 			problem = "the wait was canceled";
@@ -63,8 +84,11 @@ commit_wait(SharedDatabase *slot, uint64 ticket, uint64 number)
 			hint = trouble.hint;
 			break;
 		}
-		ConditionVariableTimedSleep(&slot->changed, COMMIT_WAIT_SLICE,
-									compat_wait_event("MedchainSeal"));
+		if (commit_sleep())
+		{
+			problem = "the server is gone";
+			break;
+		}
 	}
 	ConditionVariableCancelSleep();
 

@@ -19,9 +19,11 @@
 #include "ledger/block_row.h"
 #include "ledger/home.h"
 #include "node/lookup.h"
+#include "node/restored.h"
 #include "node/trusted.h"
 
 #define HOME_LEN 64
+#define HOME_PRIVATE "private"	/* where a copy is at home that detach_copy() has made one */
 
 /* What medchain.local_node said when it was read last. */
 static bool known = false;
@@ -36,8 +38,8 @@ home_here(void)
 {
 	static char here[HOME_LEN];
 
-	snprintf(here, sizeof(here), UINT64_FORMAT "/%u/%d", GetSystemIdentifier(), MyDatabaseId,
-			 PG_VERSION_NUM / 10000);
+	snprintf(here, sizeof(here), UINT64_FORMAT "/%u/%d%s%s", GetSystemIdentifier(), MyDatabaseId,
+			 PG_VERSION_NUM / 10000, restored_id()[0] == '\0' ? "" : "/", restored_id());
 	return here;
 }
 
@@ -96,9 +98,17 @@ home_status_now(void)
 	return home_status();
 }
 
+bool
+home_is_private(void)
+{
+	return home_status() == HOME_COPY && strcmp(known_home, HOME_PRIVATE) == 0;
+}
+
 char *
 home_copy_message(void)
 {
+	if (strcmp(known_home, HOME_PRIVATE) == 0)
+		return psprintf("this database is a private copy of node \"%s\"", known_node);
 	return psprintf("this database is a copy of node \"%s\"; "
 					"medchain.take_over() makes it the node", known_node);
 }
@@ -116,6 +126,14 @@ home_require(void)
 							 "first.")));
 			break;
 		case HOME_COPY:
+			if (home_is_private())
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("this database is a private copy of node \"%s\", and does not "
+								"write on its chain", known_node),
+						 errhint("It can be read and verified. To use its tables for something "
+								 "else, call medchain.detach_copy(keep_ledger => false), which "
+								 "removes the ledger.")));
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("this database is a copy of node \"%s\", and does not write on its "

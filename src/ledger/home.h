@@ -1,11 +1,11 @@
 /*
  * home.h: is this database the one that its node is at home in, or a copy of it?
  *
- * A dump, CREATE DATABASE ... TEMPLATE and pg_upgrade all carry the ledger and the name of the node
- * to another place.  If both places went on, two different blocks of one height would be signed
- * with one key, and everybody else would keep the proof.  So medchain.local_node says where the
- * node is at home, and anywhere else nothing is written or signed before somebody says that the
- * node has moved (medchain.take_over()).
+ * A dump, CREATE DATABASE ... TEMPLATE, pg_basebackup and pg_upgrade all carry the ledger and the
+ * name of the node to another place.  If both places went on, two different blocks of one height
+ * would be signed with one key, and everybody else would keep the proof.  So medchain.local_node
+ * says where the node is at home, and anywhere else nothing is written or signed before somebody
+ * says that the node has moved (medchain.take_over()).
  */
 #ifndef MEDCHAIN_LEDGER_HOME_H
 #define MEDCHAIN_LEDGER_HOME_H
@@ -22,9 +22,10 @@ typedef enum HomeStatus
 } HomeStatus;
 
 /*
- * This place, "<system identifier>/<database oid>/<major version>": another one in every cluster
- * that initdb makes, pg_upgrade's included, and in every database of one.  A standby, a
- * pg_basebackup and a copy of the files cannot be told from their origin by it.
+ * This place, "<system identifier>/<database oid>/<major version>", and "/<number>" where the
+ * server was restored from a base backup (node/restored.h): another one in every cluster that
+ * initdb makes, pg_upgrade's included, and in every database of one.  A standby is where its
+ * primary is; and a copy of the files, or a snapshot of the disk, cannot be told from its origin.
  */
 extern const char *home_here(void);
 
@@ -46,6 +47,9 @@ extern const char *home_require(void);
  * fill it; begins: not even then.  In a database that is no node, or a copy.
  */
 extern void home_require_empty(Relation relation, bool begins);
+
+/* A copy, and meant to be one (medchain.detach_copy()): it will never be the node. */
+extern bool home_is_private(void);
 
 /* What the sealer says in a copy; palloc'd. */
 extern char *home_copy_message(void);

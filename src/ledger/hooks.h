@@ -13,6 +13,8 @@
 #include "port/atomics.h"
 #include "utils/uuid.h"
 
+#include "node/shared.h"
+
 struct ChainTerms;
 
 /* Something is wrong with what is stored; in words that can follow "its ...". */
@@ -56,6 +58,12 @@ typedef struct LedgerHooks
 	 * wait.
 	 */
 	bool		(*may_seal) (const char *origin, int64 first, TimestampTz sealed);
+
+	/*
+	 * May this node's own chain go on, as peers have no more of it than is here?  Outside of a
+	 * transaction.  False: soon, or *why, which takes an administrator, is not empty.
+	 */
+	bool		(*recovered) (SharedDatabase *slot, char why[SHARED_ERROR_LEN]);
 
 	/*
 	 * Has the keeper something to say of roles that act for members?  changed: the state may have

@@ -49,6 +49,7 @@
 
 #define SEALER_IDLE 10000		/* milliseconds between looks when nobody calls */
 #define SEALER_RETRY 1000		/* milliseconds between tries while the key is missing or wrong */
+#define SEALER_BEGIN 200		/* milliseconds between looks whether the chain may go on */
 #define SEALER_UNNEEDED 60000	/* milliseconds without a call after which a database that is no
 								 * node is left */
 #define SEALER_BLOCKS_PER_ROUND 16
@@ -539,6 +540,26 @@ sealer_due(SharedDatabase *slot, TimestampTz *first_dirty)
 	return waited >= setting_seal_interval ? 0 : setting_seal_interval - waited;
 }
 
+/* What a restored node has lost of its chain comes back before anything is added to it. */
+static bool
+sealer_may_begin(SharedDatabase *slot)
+{
+	static bool refused = false;
+	char		why[SHARED_ERROR_LEN] = "";
+
+	if (!ledger_hooks.recovered(slot, why))
+	{
+		refused = refused || why[0] != '\0';
+		if (why[0] != '\0')
+			sealer_report(slot, SEALER_FAILED, why);
+		return false;
+	}
+	if (refused)
+		sealer_report(slot, SEALER_RUNNING, "");
+	refused = false;
+	return true;
+}
+
 static void
 sealer_loop(SharedDatabase *slot)
 {
@@ -564,6 +585,11 @@ sealer_loop(SharedDatabase *slot)
 			continue;
 		}
 		signer_serve(slot, signing_key);
+		if (!sealer_may_begin(slot))
+		{
+			called = worker_sleep(slot, SEALER_BEGIN, &reloaded);
+			continue;
+		}
 		witness = cosign_round(slot, signing_key);
 		timeout = sealer_due(slot, &first_dirty);
 		if (timeout == 0)

@@ -30,6 +30,7 @@ int			setting_witness_interval;
 int			setting_verify_workers;
 int			setting_max_databases;
 bool		setting_auto_follow;
+int			setting_recovery_timeout;
 char	   *setting_peer_options;
 char	   *setting_payloads;
 int			setting_grant_cache_size;
@@ -119,6 +120,15 @@ settings_define_peers(void)
 							 "As medchain.follow() does, as they come; who is expelled is let go.",
 							 &setting_auto_follow, false,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.recovery_timeout",
+							"Longest time for which a node that starts seals nothing, as peers "
+							"cannot be asked whether they have more of its chain than it has.",
+							"-1: until all of them can be asked. Where more is known to be "
+							"missing, or can be, at least one has to answer, however long it "
+							"takes.",
+							&setting_recovery_timeout, 10000, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 
 	DefineCustomStringVariable("medchain.peer_options",
 							   "How medchain.follow() logs in at other members.",

@@ -17,6 +17,7 @@ extern int	setting_witness_interval;	/* milliseconds; 0: never */
 extern int	setting_verify_workers;
 extern int	setting_max_databases;	/* slots of shared memory */
 extern bool setting_auto_follow;
+extern int	setting_recovery_timeout;	/* milliseconds; -1: no limit */
 extern char *setting_peer_options;	/* a connection string */
 extern int	setting_grant_cache_size;	/* kilobytes */
 extern int	setting_crl_policy; /* a CertificateCrlPolicy */

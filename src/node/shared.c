@@ -65,6 +65,7 @@ shared_reset_slot(SharedDatabase *slot, Oid database)
 	for (int i = 0; i < SHARED_MEMBERS; i++)
 		pg_atomic_init_u64(&slot->member_generations[i], 1);
 	pg_atomic_init_u64(&slot->keeper_rounds, 0);
+	pg_atomic_init_u32(&slot->recovered, 0);
 	pg_atomic_init_u64(&slot->blocks, 0);
 	pg_atomic_init_u64(&slot->entries, 0);
 	pg_atomic_init_u64(&slot->dirty_since, 0);

@@ -136,6 +136,11 @@ typedef struct SharedDatabase
 	char		error[SHARED_ERROR_LEN];	/* why the sealer can't seal; empty if it can */
 	char		key_fingerprint[65];	/* of the signing key's public half; empty: none loaded */
 	SignRequest sign[SHARED_SIGN_REQUESTS];
+	pg_atomic_uint32 recovered; /* peers have no more of this node's own chain than is here, or are
+								 * not to be asked; nothing is sealed before: recovery.h */
+	TimestampTz recovery_since; /* when that was first to be found out; 0: not yet */
+	bool		recovery_behind;	/* they have, as their blocks prove */
+	char		recovery_error[SHARED_ERROR_LEN];	/* why it takes an administrator, or empty */
 	Oid			pseudonym_node; /* medchain.local_node of the alliance whose key for pseudonyms */
 	uint8		pseudonym_check[SHARED_CHECK_LEN];	/* is known to have this check value */
 

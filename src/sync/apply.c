@@ -56,7 +56,7 @@ apply_require_restore(const char *relation)
 
 /*
  * The node that something arrives for, or NULL.  In a copy, an error keeps what the peer has to say
- * in its slot, for the day when the copy is the node; after pg_upgrade that is soon.
+ * in its slot; workers that find one when they start do not even connect (copy.h).
  */
 static const LocalNode *
 apply_local_node(void)

@@ -19,4 +19,10 @@ extern void apply_block(const LocalNode *node, const char *origin, const Arrived
 /* At load time: both ends of subscriptions to peers fix their settings (peer_settings.c). */
 extern void peer_settings_install(void);
 
+/*
+ * Does that subscription bring blocks?  Others of this database are none of our business.  In a
+ * transaction.
+ */
+extern bool peer_settings_concern(Oid subscription);
+
 #endif

@@ -10,6 +10,7 @@
 #include "sync/due.h"
 #include "sync/fetch.h"
 #include "sync/follow.h"
+#include "sync/heal.h"
 
 static List *
 due_add(List *origins, MemoryContext context)
@@ -35,7 +36,8 @@ due_chains(MemoryContext context, bool changed)
 	List	   *origins;
 
 	trusted_execute(&arrived,
-					"SELECT k.name FROM medchain.known k CROSS JOIN medchain.local_node n "
+					"SELECT k.name FROM (SELECT name FROM medchain.known UNION SELECT node FROM "
+					"medchain.local_node) k CROSS JOIN medchain.local_node n "
 					"LEFT JOIN medchain.chain c ON c.origin = k.name "
 					"WHERE EXISTS (SELECT FROM medchain.held_block h WHERE "
 					"h.origin = k.name AND h.height <= coalesce(c.height, -1) + 1) "
@@ -44,6 +46,7 @@ due_chains(MemoryContext context, bool changed)
 	if (!changed)
 		return origins;
 	fetch_call();
+	heal_call();
 	follow_call();
 	trusted_execute(&rekeyed,
 					"WITH contested AS (SELECT about AS member FROM medchain.claim WHERE kind = "

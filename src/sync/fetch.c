@@ -1,5 +1,5 @@
 /*
- * fetch.c: the worker that asks a peer again for what was not kept when it came.
+ * fetch.c: asking a peer again for what was not kept when it came, in a worker (fetcher.c).
  *
  * Replication brings everything once.  What did not fit (hold.c), or was of somebody who was no
  * member then, is still in the peer's tables: of such a chain the worker asks for a few blocks and
@@ -36,14 +36,6 @@
 #define FETCH_TURN 10000		/* ... after which it is another chain's turn */
 #define FETCH_GAPS 10000		/* ... between looks for chains that miss a block */
 #define FETCH_PAUSE_LAST 60		/* seconds until who was of no use is asked again, at most */
-
-/* ... and of a task. */
-typedef enum FetchResult
-{
-	FETCH_DONE,					/* all that the peer has is here */
-	FETCH_MORE,					/* there may be more: its turn is over */
-	FETCH_FAILED
-} FetchResult;
 
 /* Where the chain stands; the keeper moves it. */
 static int64
@@ -92,14 +84,14 @@ fetch_wait(SharedDatabase *slot, const FetchTask *task, const FetchStep *step)
 	}
 }
 
-static WalReceiverConn *
-fetch_connect(SharedDatabase *slot, const FetchTask *task)
+WalReceiverConn *
+fetch_connect(SharedDatabase *slot, const FetchTask *task, int patience)
 {
 	MemoryContext lasting = CurrentMemoryContext;
 	WalReceiverConn *connection;
 
 	worker_begin(slot, "connecting to a peer");
-	enable_timeout_after(STATEMENT_TIMEOUT, FETCH_COPY_ANSWER);
+	enable_timeout_after(STATEMENT_TIMEOUT, patience);
 	MemoryContextSwitchTo(lasting);
 	connection = remote_connect(task->conninfo);
 	disable_timeout(STATEMENT_TIMEOUT, false);
@@ -108,8 +100,7 @@ fetch_connect(SharedDatabase *slot, const FetchTask *task)
 	return connection;
 }
 
-/* What there is, step by step, until it is another's turn; ERROR if the peer is of no use. */
-static FetchResult
+FetchResult
 fetch_turn(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask *task)
 {
 	TimestampTz start = GetCurrentTimestamp();
@@ -225,7 +216,7 @@ fetch_task(SharedDatabase *slot, MemoryContext context, const FetchTask *task)
 		(void) worker_complaint_is_due(&complaint, task->error);
 	PG_TRY();
 	{
-		connection = fetch_connect(slot, task);
+		connection = fetch_connect(slot, task, FETCH_COPY_ANSWER);
 		result = fetch_turn(slot, connection, task);
 	}
 	PG_CATCH();
@@ -244,25 +235,15 @@ fetch_task(SharedDatabase *slot, MemoryContext context, const FetchTask *task)
 			   TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()));
 }
 
-static void
-fetch_loop(SharedDatabase *slot)
+bool
+fetch_next(SharedDatabase *slot, MemoryContext context)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain fetch task",
-												  ALLOCSET_DEFAULT_SIZES);
 	FetchTask	task;
 
-	while (fetch_choose(slot, context, &task))
-	{
-		fetch_task(slot, context, &task);
-		MemoryContextReset(context);
-	}
-	worker_retire();
-}
-
-void
-medchain_fetcher_main(Datum database)
-{
-	worker_run(worker_start(database, WORKER_FETCHER, "medchain fetcher"), fetch_loop, NULL);
+	if (!fetch_choose(slot, context, &task))
+		return false;
+	fetch_task(slot, context, &task);
+	return true;
 }
 
 /*

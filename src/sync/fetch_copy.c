@@ -89,7 +89,9 @@ fetch_copy(WalReceiverConn *connection, const char *query, int64 limit, Timestam
 	char	   *row;
 	int			len;
 
-	enable_timeout_after(STATEMENT_TIMEOUT, FETCH_COPY_ANSWER);
+	enable_timeout_after(STATEMENT_TIMEOUT,
+						 (int) Max(1, Min(FETCH_COPY_ANSWER, TimestampDifferenceMilliseconds(
+																 GetCurrentTimestamp(), until))));
 	result = walrcv_exec(connection, query, 0, NULL);
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	if (result->status != WALRCV_OK_COPY_OUT)

@@ -119,6 +119,13 @@ fetch_follow(FetchStep *step, const ArrivedBlock *arrived)
 		step->last_height = arrived->height;	/* the keeper will say what is wrong with it */
 }
 
+/* Of our own chain?  That is asked for when some of it was lost, and held like any other. */
+static bool
+fetch_own(const FetchStep *step)
+{
+	return strcmp(step->task->origin, hold_node()->node) == 0;
+}
+
 /* A row at a time in a scope of its own, which takes its memory with it. */
 static void
 fetch_take_block(void *state, int64 height, char *text)
@@ -130,7 +137,10 @@ fetch_take_block(void *state, int64 height, char *text)
 	fetch_require(height > step->height);
 	fetch_split_block(text, &arrived);
 	trusted_begin(&scope);
-	apply_block(hold_node(), step->task->origin, &arrived);
+	if (fetch_own(step))
+		hold_block(hold_chain(step->task->origin), &arrived);
+	else
+		apply_block(hold_node(), step->task->origin, &arrived);
 	trusted_end(&scope);
 	fetch_follow(step, &arrived);
 }
@@ -143,7 +153,10 @@ fetch_take_entry(void *state, int64 seq, char *payload)
 
 	fetch_require(seq >= step->size && seq < step->last_size);
 	trusted_begin(&scope);
-	apply_entry(hold_node(), step->task->origin, seq, CStringGetTextDatum(payload));
+	if (fetch_own(step))
+		hold_entry(hold_chain(step->task->origin), seq, CStringGetTextDatum(payload));
+	else
+		apply_entry(hold_node(), step->task->origin, seq, CStringGetTextDatum(payload));
 	trusted_end(&scope);
 }
 

@@ -22,8 +22,7 @@
 #include "node/trusted.h"
 #include "sync/apply.h"
 
-/* Does it bring blocks?  Other subscriptions of this database are none of our business. */
-static bool
+bool
 peer_settings_concern(Oid subscription)
 {
 	Oid			schema = trusted_schema(true);

@@ -87,6 +87,20 @@ is($alliance->sql('dc', 'SELECT medchain.take_over()'), '', 'and has nothing to 
 
 # for something else: as if no node had been founded, and nothing of the node's touched
 $cluster->safe_psql('staging', 'SELECT medchain.detach_copy()');
+is($cluster->safe_psql('staging', 'SELECT medchain.is_copy()'), 't', 'private: it is a copy still');
+is($cluster->safe_psql('staging', $verifies), '2|2', 'private: it can be verified');
+isnt($cluster->safe_psql('staging', 'SELECT count(*) FROM medchain.export()'), '0', 'private: and exported');
+is($cluster->safe_psql('staging', 'SELECT count(*) FROM diagnosis'), '20', 'private: read by who is above row security');
+is($cluster->safe_psql('staging', 'SET ROLE app_a; SELECT count(*) FROM diagnosis'), '0', 'private: and by others as far as they may');
+is($cluster->safe_psql('staging', q{SELECT severity FROM medchain.check() WHERE finding ~ 'private copy of node "dc"'}), 'notice', 'private: check() has nothing against it');
+foreach my $sql (q{SELECT medchain.append('visit', '{}')}, q{DELETE FROM diagnosis WHERE case_no = 1}, q{SELECT medchain.resync('en')})
+{
+	($rc, undef, $err) = $cluster->psql('staging', $sql);
+	like($err, qr/private copy of node "dc".*HINT/s, "private: $sql");
+}
+($rc, undef, $err) = $cluster->psql('staging', 'SELECT medchain.take_over()');
+like($err, qr/private copy of node "dc".*HINT:  Restore the backup anew/s, 'private: nor does it become the node');
+$cluster->safe_psql('staging', 'SELECT medchain.detach_copy(keep_ledger => false)');
 is($cluster->safe_psql('staging', 'SELECT medchain.is_copy(), count(*) FROM medchain.entry'), 'f|0', 'detached: no copy any more');
 is($cluster->safe_psql('staging', q{SELECT count(*) FROM pg_publication}), '0', 'detached: nor a publication');
 is($cluster->safe_psql('staging', 'SET ROLE app_a; SELECT count(*) FROM diagnosis'), '0', 'detached: protected tables stay closed');
@@ -137,9 +151,11 @@ foreach my $name (qw(old new))
 }
 $second->safe_psql('postgres', 'GRANT medchain_peer TO sync');
 is($slots->('en') =~ /\|f/ ? 'away' : $slots->('en'), 'away', 'restoring follows nobody');
+$alliance->cluster('en')->stop;
 ($rc, undef, $err) = $second->psql('old', 'SELECT medchain.take_over()');
-like($err, qr/this copy is older than the node "dc" itself was.*"en" has its block \d+.*HINT:  Restore a newer backup/s, 'the older one does not take over: a peer knows better');
+like($err, qr/no peer can be asked what it has of the chain of "dc".*HINT:  [^\n]*without_peers => true/s, 'the older one does not take over while nobody can say what it lacks');
 is($second->safe_psql('old', 'SELECT medchain.is_copy()'), 't', 'and is the copy that it was');
+$alliance->cluster('en')->start;
 
 # half of a restore is no node either
 $second->safe_psql('postgres', 'CREATE DATABASE half TEMPLATE new');
@@ -192,8 +208,15 @@ $second->restart;
 my ($stdout, $stderr);
 IPC::Run::run([ 'pg_restore', '-d', $second->connstr('new'), "$dir/own" ], '>', \$stdout, '2>', \$stderr);
 is($second->safe_psql('new', 'SELECT medchain.is_copy()'), 't', 'restored where it was at home, it is a copy all the same');
-($rc, undef, $err) = $second->psql('new', 'SELECT medchain.take_over()');
-like($err, qr/this copy is older than the node "dc" itself was/, 'which does not take over while a peer knows more');
+($rc, undef, $err) = $second->psql('new', 'SELECT medchain.take_over(); SELECT medchain.seal()');
+is($rc, 0, 'it takes over') or diag $err;
+like($err, qr/NOTICE:  this copy, with blocks up to \d+, is older than the node "dc" itself was.*"en" \(up to \d+\)/s, 'and says what it lacks');
+is($alliance->sql('dc', q{SELECT string_agg(coalesce(payload::jsonb #>> '{body,n}', 'move'), ',' ORDER BY seq) FROM medchain.entry WHERE origin = 'dc' AND kind IN ('visit', 'member.take_over')}),
+	'1,2,move,3,move', 'what was sealed behind the dump is back, before anything new');
+$alliance->sql('dc', q{SELECT medchain.resync('en')});
+$alliance->wait_for_equal_heads;
+$alliance->equal_ok;
+is($alliance->sql('en', 'SELECT count(*) FROM medchain.quarantine'), '0', 'and nobody finds anything to say against it');
 
 # a standby is the node's own; promoted, it is the node
 my $primary = $alliance->cluster('en');

@@ -26,7 +26,13 @@ AS $$
            format('this database is a copy of node "%s": it seals nothing and follows nobody',
                   n.node),
            'medchain.take_over() makes it the node, medchain.detach_copy() something else.'
-    FROM local_node n WHERE is_copy()
+    FROM local_node n WHERE is_copy() AND n.home IS DISTINCT FROM 'private'
+    UNION ALL
+    SELECT current_database(), 'notice',
+           format('this database is a private copy of node "%s": it seals nothing and follows '
+                  'nobody', n.node), 'medchain.detach_copy(keep_ledger => false) removes the '
+           'ledger in it.'
+    FROM local_node n WHERE is_copy() AND n.home = 'private'
     UNION ALL
     SELECT current_database(), 'notice', 'this server is a standby: workers, slots and '
            'subscriptions are at its primary, and were not looked at',
@@ -206,6 +212,8 @@ AS $$
         AND (w.problem IS NOT NULL OR w.failures > 1)
     UNION ALL
     SELECT 'sealer', 'error', s.error, 'Entries wait in medchain.pending until it is mended.'
+        || CASE WHEN recovering() THEN ' Where it is certain that nobody has more of this node''s '
+            'chain than is here: SELECT medchain.take_over(without_peers => true);' ELSE '' END
     FROM sealer_status() s
     WHERE at_home() AND NOT pg_is_in_recovery() AND s.state = 'failed'
         AND s.error !~ 'signing_key'

@@ -13,7 +13,8 @@ CREATE TABLE medchain.local_node (
     data_center  text NOT NULL,
     genesis_key  text NOT NULL,
     genesis_hash bytea CHECK (length(genesis_hash) = 32),
-    home         text                       -- see copy.sql; null: nowhere yet
+    home         text,                      -- see copy.sql; null: nowhere yet
+    timeline     bigint                     -- of the WAL, when peers were asked: see recovery.sql
 );
 COMMENT ON TABLE medchain.local_node IS
     'this database as a node of its alliance, with the pinned genesis block';

@@ -29,8 +29,9 @@ CREATE FUNCTION medchain_internal.empty_tables() RETURNS void
 COMMENT ON FUNCTION medchain_internal.empty_tables() IS
     'internal: remove all that the ledger says here, as if no node had been founded';
 
--- Error where it can be seen that this is not the newest state of the node, or not the only one.
-CREATE FUNCTION medchain_internal.check_take_over(local medchain.local_node) RETURNS void
+-- Error where it can be seen that this is not all of the node, or not the only one.
+CREATE FUNCTION medchain_internal.check_take_over(local medchain.local_node,
+    without_peers boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
@@ -40,7 +41,11 @@ DECLARE
     own block;
     p peer;
     theirs jsonb;
-    here_hash text;
+    here_height bigint;
+    here_hash bytea;
+    asked int := 0;
+    behind text;
+    problem text;
 BEGIN
     -- what a restore that failed half-way leaves
     SELECT o.origin, c.height, c.size, b.height AS blocks, e.entries INTO broken
@@ -70,41 +75,62 @@ BEGIN
             HINT = 'Drop that database first.';
     END IF;
 
-    -- every peer has our chain: more of it than is here, or another one, must not be forked
-    FOR p IN SELECT * FROM peer ORDER BY member COLLATE "C" LOOP
-        BEGIN
-            theirs := remote_call(p.conninfo, format(
-                'SELECT pg_catalog.jsonb_build_object(''height'', b.height,
-                            ''hash'', pg_catalog.encode(b.hash, ''hex''))::pg_catalog.text
-                 FROM medchain.block b WHERE b.origin OPERATOR(pg_catalog.=) %L
-                 ORDER BY b.height DESC LIMIT 1', local.node))::jsonb;
-        EXCEPTION WHEN connection_exception THEN
-            RAISE WARNING USING
-                MESSAGE = format('"%s" could not be asked what it has of the chain of "%s": %s',
-                                 p.member, local.node, SQLERRM),
-                DETAIL = 'Should it have blocks that are not here, what is sealed from now on '
-                         'contradicts them.';
-            CONTINUE;
-        END;
-        SELECT encode(b.hash, 'hex') INTO here_hash FROM block b
-            WHERE b.origin = local.node AND b.height = (theirs ->> 'height')::bigint;
-        IF theirs ->> 'hash' IS DISTINCT FROM here_hash AND theirs IS NOT NULL THEN
+    -- what peers have more comes back before anything is sealed; but who has nothing to go by
+    -- could seal what contradicts them
+    <<peers>>
+    BEGIN
+        EXIT peers WHEN without_peers OR NOT EXISTS (SELECT FROM peer);
+        SELECT b.height, b.hash INTO here_height, here_hash FROM block b
+            WHERE b.origin = local.node ORDER BY b.height DESC LIMIT 1;
+        FOR p IN SELECT * FROM peer ORDER BY member COLLATE "C" LOOP
+            BEGIN
+                theirs := ask_for_own_chain(p.conninfo, local.node, coalesce(here_height, -1));
+                asked := asked + 1;
+            EXCEPTION WHEN connection_exception THEN
+                problem := format('"%s" could not be asked what it has of the chain of "%s": %s',
+                    p.member, local.node, SQLERRM);
+                RAISE WARNING '%', problem;
+                CONTINUE;
+            END;
+            IF sha256(convert_to(split_part(theirs ->> 'note', E'\n\n', 1) || E'\n', 'UTF8'))
+                <> here_hash AND note_is_of(theirs ->> 'note', local.node, here_height) THEN
+                RAISE object_not_in_prerequisite_state USING
+                    MESSAGE = format('"%s" has another chain of the node "%s" than this copy',
+                                     p.member, local.node),
+                    DETAIL = format('Its block %s is another one, and signed with the same key.',
+                                    here_height),
+                    HINT = 'The data centre has to say which one counts, and to give the chain a '
+                           'new key from there on: see medchain.rekey() (last_height).';
+            END IF;
+            IF (theirs ->> 'height')::bigint > coalesce(here_height, -1) THEN
+                behind := concat_ws(', ', behind, format('"%s" (up to %s)', p.member,
+                                                         theirs ->> 'height'));
+            END IF;
+        END LOOP;
+        IF asked = 0 THEN
             RAISE object_not_in_prerequisite_state USING
-                MESSAGE = format('this copy is older than the node "%s" itself was', local.node),
-                DETAIL = format('"%s" has its block %s, which is not here: the chain ends with '
-                                'block %s.', p.member, theirs ->> 'height',
-                                (SELECT coalesce(max(c.height), -1) FROM chain c
-                                 WHERE c.origin = local.node)),
-                HINT = 'Restore a newer backup. If there is none, the data centre has to call '
-                       'medchain.rekey() for this node, with the last block that is here as '
-                       'last_height.';
+                MESSAGE = format('no peer can be asked what it has of the chain of "%s"',
+                                 local.node),
+                DETAIL = problem || E'\nShould one have blocks that are not here, what is sealed '
+                         'from now on would contradict them.',
+                HINT = 'Try again when one of them can be reached. If it is certain that nobody '
+                       'has more than is here: medchain.take_over(without_peers => true).';
         END IF;
-    END LOOP;
+        IF behind IS NOT NULL THEN
+            RAISE NOTICE USING
+                MESSAGE = format('this copy, with blocks up to %s, is older than the node "%s" '
+                                 'itself was', coalesce(here_height, -1), local.node),
+                DETAIL = format('These have more: %s. It is taken back before anything is sealed.',
+                                behind),
+                HINT = 'Rows of tables that those blocks tell of are not in them: see '
+                       'medchain.verify_table().';
+        END IF;
+    END;
 END
 $$;
-COMMENT ON FUNCTION medchain_internal.check_take_over(medchain.local_node) IS
-    'internal: error where it can be seen that this copy is incomplete, or older than its node, or '
-    'that the node is still there';
+COMMENT ON FUNCTION medchain_internal.check_take_over(medchain.local_node, boolean) IS
+    'internal: error where it can be seen that this copy is incomplete, that the node is still '
+    'there, or that its peers know better and cannot say what; without_peers: they are not asked';
 
 -- The ledger tables, as the node knew them, and as they are here.
 CREATE FUNCTION medchain_internal.take_over_tables(other_version boolean) RETURNS void
@@ -149,7 +175,7 @@ COMMENT ON FUNCTION medchain_internal.take_over_tables(boolean) IS
     'internal: put on the ledger what became of ledger tables on the way into this database; '
     'other_version: of PostgreSQL';
 
-CREATE FUNCTION medchain.take_over() RETURNS void
+CREATE FUNCTION medchain.take_over(without_peers boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
         SET search_path = medchain, medchain_internal, pg_temp
 AS $$
@@ -163,11 +189,26 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM require_home();
     ELSIF at_home() THEN
-        RAISE NOTICE 'this database is node "%" already', local.node;
+        IF take_over.without_peers AND recovering() THEN
+            PERFORM begin_recovery(without_peers => true);
+            UPDATE local_node SET timeline = timeline();
+            PERFORM append_raw('member.take_over', jsonb_build_object('height',
+                (SELECT c.height FROM chain c WHERE c.origin = local.node),
+                'without_peers', true)::text, NULL, true);
+        ELSE
+            RAISE NOTICE 'this database is node "%" already', local.node;
+        END IF;
         RETURN;
+    ELSIF local.home = 'private' THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('this database is a private copy of node "%s"', local.node),
+            DETAIL = 'What was read in it is on no ledger.',
+            HINT = 'Restore the backup anew, and call medchain.take_over() there.';
     END IF;
-    PERFORM check_take_over(local);
-    UPDATE local_node SET home = here();
+    PERFORM check_take_over(local, coalesce(take_over.without_peers, false));
+    PERFORM begin_recovery(coalesce(take_over.without_peers, false));
+    UPDATE local_node SET home = here(),
+        timeline = CASE WHEN take_over.without_peers THEN timeline() END;
 
     -- numbers of what came with a dump are not given again
     FOR sequence IN SELECT d.objid::regclass AS name, d.refobjid::regclass AS relation, a.attname
@@ -186,8 +227,9 @@ BEGIN
         PERFORM drop_relays();
         PERFORM publish_own_chain();
     END IF;
-    PERFORM append_raw('member.take_over', jsonb_build_object('height',
-        (SELECT c.height FROM chain c WHERE c.origin = local.node))::text, NULL, true);
+    PERFORM append_raw('member.take_over', jsonb_strip_nulls(jsonb_build_object('height',
+        (SELECT c.height FROM chain c WHERE c.origin = local.node),
+        'without_peers', nullif(take_over.without_peers, false)))::text, NULL, true);
     PERFORM take_over_roles();
     PERFORM take_over_tables(
         split_part(local.home, '/', 3) IS DISTINCT FROM split_part(here(), '/', 3));
@@ -205,18 +247,38 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.take_over() IS
+COMMENT ON FUNCTION medchain.take_over(boolean) IS
     'this database, a copy of a node, is the node from now on: after a restore, once the old one '
-    'is gone, and after pg_upgrade. Refused where peers, or this server, show that it is older '
-    'than the node was or that the node is still there';
+    'is gone, and after pg_upgrade. What peers have more of its chain is taken back before '
+    'anything is sealed. Refused where the node is still there, or no peer can be asked; '
+    'without_peers => true: they are not, also where a node waits for them after a start';
 
-CREATE FUNCTION medchain.detach_copy() RETURNS void
+CREATE FUNCTION medchain_internal.drop_subscriptions() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    subscription name;
+BEGIN
+    FOR subscription IN SELECT s.subname FROM pg_subscription s
+             JOIN peer p ON p.subscription = s.subname
+             WHERE s.subdbid = (SELECT d.oid FROM pg_database d
+                                WHERE d.datname = current_database()) LOOP
+        -- its slot is the node's
+        PERFORM drop_subscription(subscription);
+        RAISE LOG 'medchain: subscription "%" of the node that this is a copy of is removed',
+            subscription;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.drop_subscriptions() IS
+    'internal: in a copy: drop the subscriptions of the node, without their slots';
+
+CREATE FUNCTION medchain.detach_copy(keep_ledger boolean DEFAULT true) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
         SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     local local_node;
-    subscription name;
     tables text := (SELECT string_agg(t.relation::text, ', ' ORDER BY t.ledger_name COLLATE "C")
                     FROM row_table t);
 BEGIN
@@ -229,15 +291,13 @@ BEGIN
             MESSAGE = format('this database is node "%s" itself', local.node),
             HINT = 'Call medchain.leave_alliance(), if it is to be one no more.';
     END IF;
-    FOR subscription IN SELECT s.subname FROM pg_subscription s
-             JOIN peer p ON p.subscription = s.subname
-             WHERE s.subdbid = (SELECT d.oid FROM pg_database d
-                                WHERE d.datname = current_database()) LOOP
-        -- its slot is the node's
-        PERFORM drop_subscription(subscription);
-    END LOOP;
+    PERFORM drop_subscriptions();
     DROP PUBLICATION IF EXISTS medchain;
     PERFORM drop_relays();
+    IF coalesce(detach_copy.keep_ledger, true) THEN
+        UPDATE local_node SET home = 'private';
+        RETURN;
+    END IF;
     PERFORM empty_tables();
     IF tables IS NOT NULL THEN
         RAISE NOTICE USING
@@ -247,6 +307,9 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION medchain.detach_copy() IS
-    'this database, a copy of a node, is for something else: the ledger in it is removed, the node '
-    'and its slots at its peers are left alone. Protected tables stay closed until unprotect()';
+COMMENT ON FUNCTION medchain.detach_copy(boolean) IS
+    'this database, a copy of a node, is a private one from now on: it can be read, verified and '
+    'exported, protected tables under row-level security, and never becomes the node; '
+    'keep_ledger => false: it is for something else, and the ledger in it is removed. The node and '
+    'its slots at its peers are left alone either way. Protected tables stay closed until '
+    'unprotect()';

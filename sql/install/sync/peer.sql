@@ -472,23 +472,13 @@ COMMENT ON FUNCTION medchain.resync(text) IS
     'fetch a member''s chain anew from its database; what is known already is compared, not taken '
     'twice';
 
-CREATE FUNCTION medchain.leave_alliance() RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-        SET search_path = medchain, medchain_internal, pg_temp
+-- Until the peers disconnect as well, they come back after each try to throw them out.
+CREATE FUNCTION medchain_internal.drop_slots() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
-    name text;
     slot name;
 BEGIN
-    PERFORM require_writable();
-    PERFORM require_node(NULL, 'leave_alliance()');
-    FOR name IN SELECT member FROM peer LOOP
-        PERFORM disconnect_peer(name);
-    END LOOP;
-    PERFORM drop_relays();
-
-    -- slots through which peers follow us; until they disconnect as well, they come back after each
-    -- try to throw them out
     FOR slot IN SELECT slot_name FROM pg_replication_slots
                 WHERE database = current_database() AND plugin = 'pgoutput'
                     AND slot_name ^@ 'medchain_' LOOP
@@ -505,6 +495,25 @@ BEGIN
             END;
         END LOOP;
     END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.drop_slots() IS
+    'internal: drop the slots through which peers follow this node';
+
+CREATE FUNCTION medchain.leave_alliance() RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    name text;
+BEGIN
+    PERFORM require_writable();
+    PERFORM require_node(NULL, 'leave_alliance()');
+    FOR name IN SELECT member FROM peer LOOP
+        PERFORM disconnect_peer(name);
+    END LOOP;
+    PERFORM drop_relays();
+    PERFORM drop_slots();
 END
 $$;
 COMMENT ON FUNCTION medchain.leave_alliance() IS

@@ -45,6 +45,8 @@ max_replication_slots = 20
 wal_retrieve_retry_interval = 500ms
 # chains grow when the test says so; 063 has witnesses
 medchain.witness_interval = 0
+# peers that a test has stopped are not waited for any longer
+medchain.recovery_timeout = 2s
 };
 
 # A cluster with medchain's settings, not started.
