@@ -22,6 +22,7 @@
 #include "sync/chores.h"
 #include "sync/due.h"
 #include "sync/keeper.h"
+#include "sync/oversee.h"
 #include "sync/trouble.h"
 
 #define KEEPER_IDLE 1000		/* milliseconds */
@@ -214,6 +215,7 @@ keeper_loop(SharedDatabase *slot)
 
 		chores_do(slot);
 		trouble_look(slot);
+		oversee_look(slot);
 		worker_sleep(slot, notify_send(slot, more ? 0 : KEEPER_IDLE), NULL);
 	}
 }
