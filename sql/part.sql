@@ -20,11 +20,20 @@ INSERT INTO lab SELECT i, 'X' || (i + 1) / 2,
     'note ' || i FROM generate_series(1, 12) i;
 CREATE TABLE closed AS SELECT * FROM chart;
 ALTER TABLE closed ADD PRIMARY KEY (id);
+CREATE UNIQUE INDEX ON chart (id, code);
+CREATE TABLE noted (id int PRIMARY KEY, patient text NOT NULL, code text, secret text);
+CREATE TABLE noted_more (more text, PRIMARY KEY (id)) INHERITS (noted);
+CREATE TABLE noted_other (other text, PRIMARY KEY (id)) INHERITS (noted);
+INSERT INTO noted VALUES (1, 'X3', 'code 1', 'secret 1'), (2, 'X5', 'code 2', 'secret 2');
+INSERT INTO noted_more VALUES (3, 'X3', 'code 3', 'secret 3', 'more 3');
+INSERT INTO noted_other VALUES (4, 'X3', 'code 4', 'secret 4', 'other 4');
 SELECT medchain.protect('chart', 'patient', ungranted => 'nothing');
 SELECT medchain.protect('chart', 'patient', ungranted => 'null');
 SELECT medchain.protect('lab', 'patient', ungranted => 'absent');
 SELECT medchain.protect('closed', 'patient');
+SELECT medchain.protect('noted', 'patient', ungranted => 'null');
 GRANT SELECT, INSERT, UPDATE, DELETE ON chart, lab, lab_1, lab_2, closed TO regress_a;
+GRANT SELECT ON noted, noted_more, noted_other TO regress_a;
 
 \c regress_end_node
 SELECT count(test.grant_a(s, t)) AS issued FROM (VALUES
@@ -36,6 +45,8 @@ SELECT count(test.grant_a(s, t)) AS issued FROM (VALUES
         {"relation": "public.closed", "key": {"id": 3}}]}'),
     ('X3', '{"operations": ["query"], "records": [{"relation": "public.chart",
         "columns": ["day", "code"]}, {"relation": "public.lab", "columns": ["value"]},
+        {"relation": "public.noted", "columns": ["code"]},
+        {"relation": "public.noted_more", "columns": ["secret", "more"]},
         {"relation": "public.closed", "columns": ["day"]}]}'),
     ('X4', '{"operations": ["query"], "records": [{"relation": "public.chart", "key": {"id": 7,
         "price": 10.50}, "columns": ["secret"]}, {"relation": "public.lab", "key": {"value": 3.5},
@@ -170,6 +181,12 @@ SET datestyle = 'SQL, DMY';
 SELECT id, value FROM lab_1 ORDER BY id;
 SELECT id, note FROM lab_2 ORDER BY id;
 SELECT count(l) FROM lab l;
+-- tables that inherit: by the name of the one above, its grants count; by their own names, theirs
+SELECT tableoid::regclass AS relation, n.*, n FROM noted n ORDER BY id;
+SELECT id, code, secret FROM ONLY noted ORDER BY id;
+SELECT * FROM noted_more;
+SELECT count(*) FROM noted_other;
+SELECT id FROM noted WHERE secret IS NOT NULL;
 -- without the option
 SELECT id FROM closed ORDER BY id;
 RESET timezone;
@@ -189,6 +206,28 @@ WITH u AS (UPDATE chart SET code = 'with' WHERE id = 11 RETURNING secret, code)
 CREATE TEMP VIEW codes AS SELECT id, code, secret FROM chart;
 UPDATE codes SET code = coalesce(secret, 'no secret') WHERE id = 11 RETURNING *;
 UPDATE codes SET secret = NULL, code = 'view' WHERE id = 11 RETURNING *;
+-- what the conditions of views ask, which anybody makes, is asked of what he sees
+CREATE FUNCTION pg_temp.told(text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$
+BEGIN
+    PERFORM set_config('medchain_test.told', concat(current_setting('medchain_test.told', true),
+        coalesce($1, 'nothing'), ' '), false);
+    RETURN true;
+END
+$$;
+CREATE TEMP VIEW barred WITH (security_barrier) AS
+    SELECT * FROM chart WHERE id > 10 AND pg_temp.told(price::text);
+CREATE TEMP VIEW barred_more WITH (security_barrier) AS
+    SELECT * FROM barred WHERE pg_temp.told(day::text);
+CREATE TEMP VIEW checked AS SELECT * FROM chart WHERE pg_temp.told(price::text)
+    WITH CHECK OPTION;
+UPDATE barred SET code = 'barred' WHERE id = 11 RETURNING code;
+UPDATE barred_more SET code = 'barred more' WHERE id = 11 RETURNING code;
+UPDATE checked SET code = 'checked' WHERE id = 11 RETURNING code;
+SHOW medchain_test.told;
+SET medchain_test.told = '';
+UPDATE barred_more SET code = code WHERE id = 12 RETURNING code;
+UPDATE checked SET code = code WHERE id = 12 RETURNING code;
+SHOW medchain_test.told;
 UPDATE chart SET (code, day) = (SELECT 'x', NULL::date) WHERE id = 11;
 UPDATE chart SET (code, doctor) = (SELECT 'multi', 'B') WHERE id = 11 RETURNING code, doctor;
 UPDATE chart SET code = 'x' WHERE id = 5;
@@ -198,6 +237,8 @@ INSERT INTO chart VALUES (11, 'X6', NULL, 'c') ON CONFLICT (id) DO UPDATE SET co
 INSERT INTO chart VALUES (12, 'X6', NULL, 'c') ON CONFLICT (id) DO UPDATE
     SET code = chart.code || excluded.code RETURNING code;
 INSERT INTO chart VALUES (12, 'X6', NULL, 'c') ON CONFLICT (id) DO UPDATE SET patient = 'X1';
+INSERT INTO chart VALUES (12, 'X6', NULL, 'code 12c') ON CONFLICT (id, code) DO UPDATE
+    SET doctor = 'met' RETURNING doctor;
 MERGE INTO chart c USING (VALUES (11), (12)) v (id) ON c.id = v.id AND c.code IS NOT NULL
     WHEN MATCHED THEN UPDATE SET doctor = 'merged';
 MERGE INTO chart c USING (VALUES (11), (12)) v (id) ON c.id = v.id
@@ -234,8 +275,15 @@ SELECT medchain.protect('chart', 'patient', ungranted => 'absent');
 COMMIT;
 \c - regress_a
 SELECT id, secret FROM chart ORDER BY id;
+CREATE TEMP VIEW barred WITH (security_barrier) AS
+    SELECT * FROM chart WHERE coalesce(price, 1) > 0;
+UPDATE barred SET doctor = 'absent' WHERE id > 10 RETURNING id;
+CREATE TEMP VIEW checked AS SELECT * FROM chart WHERE coalesce(price, 1) > 0
+    WITH CHECK OPTION;
+UPDATE checked SET doctor = 'absent' WHERE id > 10 RETURNING id;
 \c - :superuser
 SELECT faults FROM (SELECT count(*) AS faults FROM medchain.verify_table('chart')) f;
 SELECT * FROM medchain.unauthorised WHERE relation ~ 'chart|lab';
-SELECT medchain.unprotect('chart'), medchain.unprotect('lab'), medchain.unprotect('closed');
-DROP TABLE chart, lab, closed;
+SELECT medchain.unprotect('chart'), medchain.unprotect('lab'), medchain.unprotect('closed'),
+    medchain.unprotect('noted');
+DROP TABLE chart, lab, closed, noted_more, noted_other, noted;

@@ -94,6 +94,18 @@ INSERT INTO chart VALUES (6, 'R0', 'again', 6) ON CONFLICT (id) DO UPDATE SET gr
 MERGE INTO chart c USING (VALUES (7)) v (id) ON c.id = v.id WHEN MATCHED THEN
     UPDATE SET grade = 7;
 SELECT * FROM test.accesses();
+-- rows that an INSERT meets, whether they are changed or not, or it fails; nobody says that he has
+-- met others
+INSERT INTO chart VALUES (6, 'R0', 'again', 6) ON CONFLICT (id) DO UPDATE SET grade = 6
+    WHERE chart.note = 'guessed';
+SELECT test.state_of($$ INSERT INTO chart VALUES (6, 'R0', 'again', 6) ON CONFLICT (id)
+    DO UPDATE SET grade = chart.note::int $$);
+WITH met AS (INSERT INTO chart SELECT i, 'R0', 'again', 6 FROM generate_series(11, 13) i
+    ON CONFLICT (id) DO UPDATE SET grade = 6 WHERE excluded.id = 0 RETURNING id) TABLE met;
+INSERT INTO chart VALUES (6, 'R0', 'again', 6) ON CONFLICT (id) DO UPDATE SET grade = 6
+    WHERE medchain_internal.read_met('R9'::text, 'chart') AND false;
+SELECT medchain_internal.read_met('R9'::text, 'chart'), count(*) FROM chart WHERE id = 6;
+SELECT * FROM test.accesses();
 -- COPY, of a query and of the table
 COPY (SELECT id FROM chart WHERE id = 8) TO STDOUT;
 COPY chart (id, note) TO PROGRAM 'cat > /dev/null';

@@ -15,6 +15,7 @@
 #include "access/question.h"
 #include "access/read_audit.h"
 #include "access/read_copy.h"
+#include "access/read_met.h"
 #include "access/read_fingerprint.h"
 #include "access/subject_guard.h"
 #include "alliance/fold.h"
@@ -87,6 +88,7 @@ _PG_init(void)
 	utility_install();
 	question_install();
 	column_mask_install();
+	read_met_install();
 	subject_guard_install();
 	heirs_install();
 	log_limit_install();		/* before: it is to see what others have concealed */

@@ -21,7 +21,7 @@ DECLARE
                    "current_member", "own_member", "may_query", "may_update",
                    "break_glass", "justify",
                    "may_query_record", "may_update_record", "may_query_columns",
-                   "require_update_of", "columns_granted",
+                   "require_update_of", "columns_granted", "read_met",
                    "granted_subjects", "granted_subjects_as", "grant_cache_loads", "capture",
                    "capture_truncate",
                    "name_valid", "entry_fault",

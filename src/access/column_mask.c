@@ -31,6 +31,7 @@
 #include "utils/rel.h"
 
 #include "access/column_mask.h"
+#include "access/mask_aside.h"
 #include "access/protection.h"
 #include "compat.h"
 #include "rows/row_table.h"
@@ -205,6 +206,16 @@ mask_mutator(Node *node, void *context)
 	if (mask_is_var(mask, node))
 		return ((Var *) node)->varattno == 0 ? mask_row(mask, (Var *) node) :
 			mask_column(mask, (Var *) node);
+	if (IsA(node, OnConflictExpr))
+	{
+		/* which index it is about is said of columns, not of what is in them */
+		OnConflictExpr *result = makeNode(OnConflictExpr);
+
+		*result = *(OnConflictExpr *) node;
+		result->onConflictSet = (List *) mask_mutator((Node *) result->onConflictSet, context);
+		result->onConflictWhere = mask_mutator(result->onConflictWhere, context);
+		return (Node *) result;
+	}
 	if (IsA(node, Query))
 	{
 		Node	   *result;
@@ -398,23 +409,15 @@ mask_find(const Query * query, const RangeTblEntry *entry, Mask *mask)
 	return mask_describe(mask, entry->relid);
 }
 
-/* One table of a query: its conditions of row security are set aside, as they see all. */
+/* One table of a query. */
 static void
 mask_table(Query * query, Mask *mask)
 {
-	List	   *options = query->withCheckOptions;
-	List	   *conditions = NIL;
+	List	   *options;
+	List	   *conditions = mask_aside(query, (int) mask->varno, &options);
 	ListCell   *cell;
 	ListCell   *condition;
 
-	query->withCheckOptions = NIL;
-	foreach(cell, query->rtable)
-	{
-		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
-
-		conditions = lappend(conditions, entry->securityQuals);
-		entry->securityQuals = NIL;
-	}
 	if (mask->ungranted == UNGRANTED_ABSENT)
 		(void) query_tree_walker(query, mask_named_walker, mask, 0);
 	else
@@ -434,9 +437,14 @@ mask_table(Query * query, Mask *mask)
 		}
 	}
 	forboth(cell, query->rtable, condition, conditions)
-		lfirst_node(RangeTblEntry, cell)->securityQuals =
-		(List *) mark_mutator((Node *) lfirst(condition), mask);
-	query->withCheckOptions = (List *) mark_mutator((Node *) options, mask);
+	{
+		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+
+		entry->securityQuals = list_concat((List *) mark_mutator((Node *) lfirst(condition), mask),
+										   entry->securityQuals);
+	}
+	query->withCheckOptions = list_concat((List *) mark_mutator((Node *) options, mask),
+										  query->withCheckOptions);
 }
 
 static bool mask_query(Query * query, void *mark);

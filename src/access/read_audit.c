@@ -173,6 +173,25 @@ audit_full(ReadQuery *read)
 	(void) audit_record(read, READ_DONE, false);
 }
 
+void
+read_audit_met(MemoryContext executor, Oid root, ReadColumn *column, TupleTableSlot *slot)
+{
+	ReadQuery  *read = queries;
+	ListCell   *cell;
+
+	while (read != NULL && read->query->estate->es_query_cxt != executor)
+		read = read->next;
+	if (read == NULL)
+		return;					/* nothing is to be recorded */
+	foreach(cell, read->tables)
+	{
+		ReadTable  *table = lfirst(cell);
+
+		if (table->root == root && !read_set_add(table->set, column, slot))
+			audit_full(read);
+	}
+}
+
 /*
  * What the statements at work have read and nobody has recorded yet is to be recorded now.  False:
  * that cannot be; never an error.
@@ -338,7 +357,8 @@ audit_outcome(void)
 
 /*
  * In a PG_CATCH block.  What was read may be in the error; the transaction is lost anyway, and what
- * its end would let go of now, others must not wait for while we do.
+ * its end would let go of now, others must not wait for while we do.  What cannot be recorded is
+ * not shown either: another ERROR instead.
  */
 static void
 audit_failed(ReadQuery *read)
@@ -349,7 +369,16 @@ audit_failed(ReadQuery *read)
 	UnlockBuffers();
 	if (!read->recording)
 		read_scan_midway(read);
-	(void) audit_record(read, outcome, true);
+	if (audit_record(read, outcome, true) || setting_read_audit != READ_AUDIT_STRICT)
+		return;
+	FlushErrorState();
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the access to protected rows cannot be recorded"),
+			 errdetail("The statement has failed. Why is not shown, as it may quote what was "
+					   "read."),
+			 errhint("See the server log. Rows are not shown until it is on the ledger who has "
+					 "read them.")));
 }
 
 static void

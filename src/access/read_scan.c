@@ -4,8 +4,8 @@
  * What is read of a table comes out of its scan nodes, after their filter and before anything else
  * is done with it: aggregates, joins and limits are above.  So the function that each of them is
  * called by is replaced by one that calls it, and looks at the row that it has found: the whole
- * row, whatever the node makes of it.  Rows that INSERT ... ON CONFLICT finds come out of no scan;
- * what it returns of them is looked at there.
+ * row, whatever the node makes of it.  Rows that INSERT ... ON CONFLICT meets come out of no scan:
+ * see read_met.c.
  */
 #include "postgres.h"
 
@@ -67,20 +67,26 @@ scan_table(Relation relation)
 	return table;
 }
 
+AttrNumber
+read_scan_subject(Oid oid)
+{
+	Relation	relation;
+	const Protection *known;
+
+	if (oid < FirstNormalObjectId || looking || creating_extension || IsBinaryUpgrade)
+		return 0;
+	relation = RelationIdGetRelation(oid);
+	if (relation == NULL)
+		return 0;
+	known = scan_table(relation);
+	RelationClose(relation);
+	return known != NULL ? known->subject : 0;
+}
+
 bool
 read_scan_protected(Oid oid)
 {
-	Relation	relation;
-	bool		is_protected;
-
-	if (oid < FirstNormalObjectId || looking || creating_extension || IsBinaryUpgrade)
-		return false;
-	relation = RelationIdGetRelation(oid);
-	if (relation == NULL)
-		return false;
-	is_protected = scan_table(relation) != NULL;
-	RelationClose(relation);
-	return is_protected;
+	return read_scan_subject(oid) != 0;
 }
 
 bool
@@ -340,7 +346,7 @@ scan_watch_relation(ReadQuery *read, ScanState * state)
 	MemoryContextSwitchTo(old);
 }
 
-/* Rows that it is about to change it has from scans; but not those that an INSERT has met. */
+/* Rows that it is about to change it has from scans. */
 static void
 scan_watch_changes(ReadQuery *read, ModifyTableState * state)
 {
@@ -357,8 +363,7 @@ scan_watch_changes(ReadQuery *read, ModifyTableState * state)
 		table = scan_read_table(read, known, RelationGetRelid(relation));
 		table->written = true;
 		read_set_written(table->set);
-		if (plan->returningLists != NIL && (plan->operation != CMD_INSERT ||
-											plan->onConflictAction == ONCONFLICT_UPDATE))
+		if (plan->returningLists != NIL && plan->operation != CMD_INSERT)
 		{
 			(void) scan_wrap(read, &state->ps, scan_returning);
 			return;

@@ -37,6 +37,9 @@ typedef struct ReadQuery
 /* Are protected tables in its range table?  Cheap where none of its tables is on the ledger. */
 extern bool read_scan_concerned(const PlannedStmt *statement);
 
+/* The column with the examinee's identity, if this relation is protected; 0: it is not. */
+extern AttrNumber read_scan_subject(Oid oid);
+
 /* Is this relation, by itself? */
 extern bool read_scan_protected(Oid oid);
 

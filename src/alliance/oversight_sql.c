@@ -21,6 +21,16 @@
 #define OVERSIGHT_FETCH 100		/* entries at a time */
 #define OVERSIGHT_COLUMNS 10
 
+#define OVERSIGHT_ENTRIES \
+	"SELECT e.origin, e.seq, e.payload FROM medchain.sealed e WHERE e.kind = ANY " \
+	"('{access, witness, row.insert, row.update, row.delete}') AND "
+
+/*
+ * So many entries in front of a part of a chain are looked at for what its author had of others'
+ * chains.  Where it is not said there, he need not have known.
+ */
+#define OVERSIGHT_BEFORE "10000"
+
 /* One call, and where its result goes. */
 typedef struct Overseeing
 {
@@ -120,16 +130,38 @@ overseeing_fetch(const Overseeing *overseeing, Portal cursor)
 	return count > 0;
 }
 
+/* Over all chains, or, where the first argument is not null, entries first .. last of that one. */
+static Portal
+overseeing_open(FunctionCallInfo fcinfo)
+{
+	static SPIPlanPtr all = NULL;
+	static SPIPlanPtr part = NULL;
+	Oid			types[3] = {TEXTOID, INT8OID, INT8OID};
+	Datum		values[3] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
+	char		nulls[3] = {' ', PG_ARGISNULL(1) ? 'n' : ' ', PG_ARGISNULL(2) ? 'n' : ' '};
+
+	if (PG_ARGISNULL(0))
+	{
+		trusted_plan_anew(&all, OVERSIGHT_ENTRIES "true ORDER BY e.origin COLLATE \"C\", e.seq",
+						  0, NULL);
+		return SPI_cursor_open(NULL, all, NULL, NULL, true);
+	}
+	trusted_plan_anew(&part, OVERSIGHT_ENTRIES "e.origin = $1 AND e.seq BETWEEN $2 - "
+					  OVERSIGHT_BEFORE " AND $3 AND (e.kind = 'witness' OR e.seq >= $2) "
+					  "ORDER BY e.seq", 3, types);
+	return SPI_cursor_open(NULL, part, values, nulls, true);
+}
+
 PG_FUNCTION_INFO_V1(medchain_uncovered);
 
 /*
- * uncovered() -> setof (origin text, seq bigint, entry uuid, kind text, time timestamptz, member
- * text, operation text, relation text, subject bytea, reason text)
+ * uncovered(chain text, first bigint, last bigint) -> setof (origin text, seq bigint, entry uuid,
+ * kind text, time timestamptz, member text, operation text, relation text, subject bytea, reason
+ * text)
  */
 Datum
 medchain_uncovered(PG_FUNCTION_ARGS)
 {
-	static SPIPlanPtr plan = NULL;
 	Overseeing	overseeing = {.set = (ReturnSetInfo *) fcinfo->resultinfo};
 	TrustedScope scope;
 	Rulebook   *book;
@@ -140,12 +172,8 @@ medchain_uncovered(PG_FUNCTION_ARGS)
 	book = rulebook_read(true);
 	if (book != NULL)
 	{
-		trusted_plan_anew(&plan, plan != NULL ? NULL : "SELECT e.origin, e.seq, e.payload "
-						  "FROM medchain.sealed e WHERE e.kind = ANY "
-						  "('{access, witness, row.insert, row.update, row.delete}') "
-						  "ORDER BY e.origin COLLATE \"C\", e.seq", 0, NULL);
 		overseeing.oversight = oversight_new(book->rules);
-		cursor = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+		cursor = overseeing_open(fcinfo);
 		while (overseeing_fetch(&overseeing, cursor))
 			continue;
 		SPI_cursor_close(cursor);

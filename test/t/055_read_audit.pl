@@ -62,6 +62,14 @@ is($complaints, '', 'medchain.pending is locked');
 isnt($rc, 0, 'a worker that does not get on: the statement fails');
 is($out, '', 'and shows nothing');
 like($err, qr/the access to protected rows cannot be recorded.*HINT/s, 'and says why');
+($rc, $out, $err) = $node->psql('postgres', q{SET medchain.read_audit_timeout = '500ms'; SELECT note::int FROM chart WHERE id = 7});
+isnt($rc, 0, 'a statement that fails anyhow');
+unlike($err, qr/note 7/, 'does not say what it has read');
+like($err, qr/the access to protected rows cannot be recorded.*HINT/s, 'but that');
+($rc, $out, $err) = $node->psql('postgres', q{SET medchain.read_audit_timeout = '500ms';
+	DO $$ BEGIN PERFORM note::int FROM chart WHERE id = 7; EXCEPTION WHEN OTHERS THEN RAISE NOTICE 'told: %', SQLERRM; END $$});
+like($err, qr/told: the access to protected rows cannot be recorded/, 'nor to a function that handles the error');
+unlike($err, qr/note 7/, 'and shows it');
 $input .= "COMMIT;\n\\q\n";
 $locker->finish;
 

@@ -103,8 +103,14 @@ my $lie = sub { my ($lie, $role, $sql) = @_;
 	# longer than the moment that it takes to know, for certain
 	$alliance->sql('dc', 'SELECT pg_sleep(1.1)');
 	return as_role($role, $sql) };
+$listener{ha} = $alliance->cluster('ha')->background_psql($alliance->dbname('ha'), on_error_stop => 0);
+$listener{ha}->query_safe('LISTEN medchain');
 is($lie->("UPDATE medchain.protocol_grant SET grantee = 'hb' WHERE protocol = '$protocol{P11}'", 'app_b', $seen), 'P11', 'a row of state says something else');
 is(told($_), '1 hb select: the protocol granted the member nothing of that', "$_: it is seen") foreach @nodes;
+my $heard = hears('ha', qr/"unauthorised"/);
+like($heard, qr/\{"event":"unauthorised","entry":"[-0-9a-f]+","holder":"dc","member":"hb","reason":"the protocol granted the member nothing of that"\}/, 'ha: applications are told');
+is(scalar(() = $heard =~ /"unauthorised"/g), 1, 'of nothing else');
+$listener{ha}->quit;
 $alliance->sql('en', "SELECT medchain.revoke_protocol('$protocol{P1}', 'over')");
 $alliance->wait_for_equal_heads;
 is($lie->("UPDATE medchain.protocol SET revoked = NULL WHERE id = '$protocol{P1}'", 'app_a', "$seen WHERE patient_id = 'P1'"), 'P1', 'a revocation is not wanted');

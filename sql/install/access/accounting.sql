@@ -3,12 +3,14 @@
  * proofs; and what no protocol covered, on any chain.
  */
 
-CREATE FUNCTION medchain_internal.uncovered(OUT origin text, OUT seq bigint, OUT entry uuid,
-    OUT kind text, OUT "time" timestamptz, OUT member text, OUT operation text, OUT relation text,
+CREATE FUNCTION medchain_internal.uncovered(chain text DEFAULT NULL, first bigint DEFAULT NULL,
+    last bigint DEFAULT NULL, OUT origin text, OUT seq bigint, OUT entry uuid, OUT kind text,
+    OUT "time" timestamptz, OUT member text, OUT operation text, OUT relation text,
     OUT subject bytea, OUT reason text) RETURNS SETOF record
     LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'medchain_uncovered';
-COMMENT ON FUNCTION medchain_internal.uncovered() IS
-    'internal: accesses and changes that no protocol covered where they stand on the ledger';
+COMMENT ON FUNCTION medchain_internal.uncovered(text, bigint, bigint) IS
+    'internal: accesses and changes that no protocol covered where they stand on the ledger; of '
+    'all chains, or among these entries of one';
 
 CREATE VIEW medchain.unauthorised AS
 SELECT u.entry, u.origin AS holder, u.seq, u."time", u.member, u.kind, u.operation, u.relation,

@@ -162,3 +162,11 @@ $$;
 COMMENT ON FUNCTION medchain.read_set_faults() IS
     'accesses of this node to records of several examinees whose subjects are not, or not any '
     'more, as the ledger has them';
+
+-- Volatile, so that it is called for the rows that are met.
+CREATE FUNCTION medchain_internal.read_met(subject anyelement, relation regclass) RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED COST 1
+        AS 'MODULE_PATHNAME', 'medchain_read_met';
+COMMENT ON FUNCTION medchain_internal.read_met(anyelement, regclass) IS
+    'internal: the server has it called where INSERT ... ON CONFLICT DO UPDATE meets a row of a '
+    'protected table; true';
