@@ -18,4 +18,10 @@ extern void apply_block(const LocalNode *node, const char *origin, int64 height,
 /* At load time: both ends of subscriptions to peers fix their settings (peer_settings.c). */
 extern void peer_settings_install(void);
 
+/*
+ * What else a peer publishes than inserts: it is in quarantine that it did, once for all, however
+ * many rows there are.
+ */
+extern void apply_refuse_change(const char *relation);
+
 #endif

@@ -49,6 +49,8 @@ typedef struct FetchTask
 	char	   *conninfo;
 	int64		dropped;		/* of it, so far */
 	char	   *error;			/* of the last time, or NULL */
+	int64		doubt_first;	/* blocks of which it may have others, or -1 */
+	int64		doubt_last;
 } FetchTask;
 
 /* What became of one step. */
@@ -212,6 +214,46 @@ fetch_step(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask *t
 	fetch_commit(&scope, lasting);
 }
 
+/* A block that was asked for as it may be another than ours; as one that comes by itself. */
+static void
+fetch_take_doubted(void *state, int64 height, char *note)
+{
+	const FetchTask *task = state;
+	TrustedScope scope;
+
+	fetch_require(height >= task->doubt_first && height <= task->doubt_last);
+	trusted_begin(&scope);
+	apply_block(hold_node(), task->origin, height, note);
+	trusted_end(&scope);
+}
+
+/* Ask for blocks that somebody has verified others of, so that there are both: fork.c. */
+static void
+fetch_doubted(SharedDatabase *slot, WalReceiverConn *connection, FetchTask *task)
+{
+	static SPIPlanPtr done = NULL;
+	MemoryContext lasting = CurrentMemoryContext;
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FETCH_STEP);
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+	TrustedScope scope;
+
+	fetch_begin(slot, task, &scope, "asking a peer for other blocks than ours");
+	fetch_copy(connection,
+			   psprintf("COPY (SELECT height, note FROM medchain.block WHERE origin "
+						"OPERATOR(pg_catalog.=) %s AND height OPERATOR(pg_catalog.>=) "
+						INT64_FORMAT " AND height OPERATOR(pg_catalog.<=) " INT64_FORMAT
+						" ORDER BY height) TO STDOUT", quote_literal_cstr(task->origin),
+						task->doubt_first, task->doubt_last),
+			   FETCH_BLOCKS, until, fetch_take_doubted, task);
+	values[0] = CStringGetTextDatum(task->source);
+	values[1] = CStringGetTextDatum(task->origin);
+	trusted_execute(&done, "UPDATE medchain.missing SET doubt_first = NULL, "
+					"doubt_last = NULL, failures = 0, error = NULL "
+					"WHERE source = $1 AND origin = $2", 2, types, values, NULL, false);
+	fetch_commit(&scope, lasting);
+}
+
 /* Where the chain stands; the keeper moves it. */
 static int64
 fetch_height(SharedDatabase *slot, const FetchTask *task)
@@ -311,7 +353,8 @@ fetch_choose(SharedDatabase *slot, MemoryContext context, FetchTask *task)
 
 	worker_begin(slot, "looking for what was not kept");
 	trusted_begin(&scope);
-	trusted_execute(&plan, "SELECT source, origin, conninfo, error, dropped FROM "
+	trusted_execute(&plan, "SELECT source, origin, conninfo, error, dropped, "
+					"doubt_first, doubt_last FROM "
 					"medchain.to_fetch ORDER BY failures, next, source COLLATE \"C\", "
 					"origin COLLATE \"C\" LIMIT 1", 0, NULL, NULL, NULL, false);
 	found = SPI_processed > 0;
@@ -326,6 +369,10 @@ fetch_choose(SharedDatabase *slot, MemoryContext context, FetchTask *task)
 		task->conninfo = MemoryContextStrdup(context, SPI_getvalue(row, desc, 3));
 		task->error = error ? MemoryContextStrdup(context, error) : NULL;
 		task->dropped = DatumGetInt64(SPI_getbinval(row, desc, 5, &isnull));
+		task->doubt_first = DatumGetInt64(SPI_getbinval(row, desc, 6, &isnull));
+		if (isnull)
+			task->doubt_first = -1;
+		task->doubt_last = DatumGetInt64(SPI_getbinval(row, desc, 7, &isnull));
 	}
 	trusted_end(&scope);
 	worker_commit();
@@ -358,7 +405,8 @@ fetch_note(SharedDatabase *slot, const FetchTask *task, FetchResult result, cons
 					"WITH task AS (INSERT INTO medchain.missing AS f (source, origin, wanted, "
 				  "seen, failures, next, error) SELECT $1, $2, NOT $5, CASE WHEN $5 THEN $3 ELSE "
 					"0 END, CASE WHEN $4 IS NULL THEN 0 ELSE 1 END, clock_timestamp(), $4 "
-					"ON CONFLICT (source, origin) DO UPDATE SET wanted = EXCLUDED.wanted, "
+			"ON CONFLICT (source, origin) DO UPDATE SET wanted = CASE WHEN f.doubt_first IS NULL "
+					"THEN EXCLUDED.wanted ELSE f.wanted END, "
 					"seen = CASE WHEN $5 THEN $3 ELSE f.seen END, "
 					"failures = CASE WHEN $4 IS NULL THEN 0 ELSE f.failures + 1 END, "
 					"next = EXCLUDED.next, error = $4 RETURNING f.failures) "
@@ -375,7 +423,7 @@ fetch_note(SharedDatabase *slot, const FetchTask *task, FetchResult result, cons
 
 /* One chain at one peer; what fails concerns these alone. */
 static void
-fetch_task(SharedDatabase *slot, MemoryContext context, const FetchTask *task)
+fetch_task(SharedDatabase *slot, MemoryContext context, FetchTask *task)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	LastComplaint complaint = {0};
@@ -390,7 +438,10 @@ fetch_task(SharedDatabase *slot, MemoryContext context, const FetchTask *task)
 	PG_TRY();
 	{
 		connection = fetch_connect(slot, task);
-		result = fetch_turn(slot, connection, task);
+		if (task->doubt_first >= 0)
+			fetch_doubted(slot, connection, task);
+		else
+			result = fetch_turn(slot, connection, task);
 	}
 	PG_CATCH();
 	{
@@ -404,6 +455,8 @@ fetch_task(SharedDatabase *slot, MemoryContext context, const FetchTask *task)
 	if (connection != NULL)
 		walrcv_disconnect(connection);
 	MemoryContextSwitchTo(context);
+	if (task->doubt_first >= 0 && error == NULL)
+		return;
 	fetch_note(slot, task, result, error,
 			   TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()));
 }

@@ -21,6 +21,7 @@
 #include "node/worker.h"
 #include "sync/chores.h"
 #include "sync/due.h"
+#include "sync/fork.h"
 #include "sync/keeper.h"
 #include "sync/trouble.h"
 
@@ -213,6 +214,7 @@ keeper_loop(SharedDatabase *slot)
 		bool		more = keeper_round(slot);
 
 		chores_do(slot);
+		fork_look(slot);
 		trouble_look(slot);
 		worker_sleep(slot, notify_send(slot, more ? 0 : KEEPER_IDLE), NULL);
 	}
