@@ -29,7 +29,7 @@ INSTALL_PARTS = roles ledger/ledger ledger/home alliance/state pure/pure ledger/
          alliance/tlog ledger/export \
          access/protect rows/row_description rows/row_heirs rows/row_partition \
          rows/row_ddl rows/row_renew sync/apply sync/peer sync/payloads sync/follow sync/fetch \
-         sync/witness verify/local_verify sync/shortage leave alliance/join sync/recovery sync/copy node/wait views sync/heal check/server \
+         sync/witness sync/fork sync/quarantine verify/local_verify sync/shortage leave alliance/join sync/recovery sync/copy node/wait views sync/heal check/server \
          check/peers check/data settings privileges
 INSTALL_SQL = $(patsubst %,sql/install/%.sql,$(INSTALL_PARTS))
 

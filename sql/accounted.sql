@@ -85,9 +85,10 @@ CREATE VIEW test.columns AS
 -- Tables that are compared as a whole with the chains: tamper, row_set, and those of the state
 -- (src/alliance/state_check.c).  Those of the last line are nothing that anybody relies on.
 CREATE TABLE test.elsewhere AS SELECT unnest('{entry, block, chain, tile, row_set, row_item,
-    row_about, claim, member, contract, ledger_key, member_certificate, exclusion, examinee_key,
-    protocol, protocol_grant, data_index, break_glass, role_binding, local_node, verified,
-    held_entry, held_block, dropped, missing, fact, rules_state, witness_due}'::text[]) AS name;
+    row_about, claim, member, contract, ledger_key, member_certificate, exclusion, fork,
+    examinee_key, protocol, protocol_grant, data_index, break_glass, role_binding, local_node,
+    verified, held_entry, held_block, dropped, missing, fact, rules_state,
+    witness_due}'::text[]) AS name;
 SELECT c."table", string_agg(c."column", ', ' ORDER BY c.attnum) AS columns
     FROM test.columns c JOIN test.elsewhere e ON e.name = c."table" GROUP BY 1 ORDER BY 1;
 SELECT "table", "column" AS "has a type that nobody tries" FROM test.columns WHERE other IS NULL;

@@ -33,7 +33,7 @@ DECLARE
                    "renew_anchors",
                    "rekey", "rekey_envelope", "withdraw_examinee_key", "configure_ledger",
                    "bind_role", "connect_peer",
-                   "disconnect_peer", "resync", "fetch_payloads",
+                   "disconnect_peer", "resync", "fetch_payloads", "release_quarantine",
                    "announce", "follow", "follow_all", "relay",
                    "leave_alliance", "take_over", "detach_copy",
                    "protect", "unprotect", "set_ungranted",
@@ -94,7 +94,7 @@ $$;
 GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, medchain.claim,
     medchain.fact,
     medchain.member, medchain.contract, medchain.ledger_key, medchain.member_certificate,
-        medchain.exclusion,
+        medchain.exclusion, medchain.fork, medchain.forks,
     medchain.examinee_key, medchain.policies, medchain.revocation_lists, medchain.protocol,
     medchain.protocol_grant, medchain.data_index, medchain.break_glass, medchain.role_binding,
         medchain.bound_role, medchain.row_table,
@@ -109,6 +109,7 @@ GRANT SELECT ON medchain.entry, medchain.block, medchain.tile, medchain.chain, m
 GRANT SELECT ON medchain.alliance, medchain.members, medchain.chains, medchain.protocols,
     medchain.rejections, medchain.addresses TO medchain_member;
 GRANT SELECT ON medchain.addresses TO medchain_admin, medchain_auditor;
+GRANT SELECT ON medchain.forks TO medchain_member;
 GRANT SELECT ON medchain.protocols TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.unauthorised TO medchain_admin, medchain_auditor;
 GRANT SELECT ON medchain.break_glasses, medchain.unjustified

@@ -96,6 +96,34 @@ FROM medchain.claim c WHERE NOT c.effective;
 COMMENT ON VIEW medchain.rejections IS
     'entries that are on the ledger and have no effect, with the reason';
 
+-- What a key that was replaced from there on has signed is no proof any more; it was one.
+CREATE VIEW medchain.forks AS
+SELECT c.about AS member, p.height,
+       CASE WHEN f.counts IS NOT NULL THEN 'decided'
+            WHEN f.from_seq IS NOT NULL THEN 'open'
+            WHEN c.effective THEN 'open, not excluded'
+            ELSE 'key replaced' END AS state,
+       encode(p.one, 'hex') AS block, encode(p.two, 'hex') AS other,
+       CASE b.hash WHEN p.one THEN encode(p.one, 'hex') WHEN p.two THEN encode(p.two, 'hex') END
+           AS here,
+       encode(f.counts, 'hex') AS counts, c."time" AS proven, c.origin AS proven_by, c.id AS entry,
+       c.body #>> '{notes,0}' AS note, c.body #>> '{notes,1}' AS other_note
+FROM medchain.claim c
+     LEFT JOIN medchain.fork f ON f.origin = c.origin AND f.seq = c.seq
+     CROSS JOIN LATERAL (SELECT least(x.one, x.two) AS one, greatest(x.one, x.two) AS two, x.height
+         FROM (SELECT medchain_internal.note_hash(c.body #>> '{notes,0}') AS one,
+                      medchain_internal.note_hash(c.body #>> '{notes,1}') AS two,
+                      substring(c.body #>> '{notes,0}' FROM E'\nheight ([0-9]{1,18})\n')::bigint
+                          AS height) x) p
+     LEFT JOIN medchain.block b ON b.origin = c.about AND b.height = p.height
+WHERE c.kind = 'fork' AND (c.effective OR (c.reason = 'a block in it is not signed with the key '
+    'in force there' AND EXISTS (SELECT FROM medchain.ledger_key k WHERE k.member = c.about
+        AND k.follows IS NOT NULL AND k.from_height <= p.height)));
+COMMENT ON VIEW medchain.forks IS
+    'members who were proven to have signed two blocks of one height, and both of them; open: from '
+    'there on their chains do not count, until the data centre decides which block does; here: the '
+    'one that this database has';
+
 CREATE VIEW medchain.chains AS
 WITH waiting AS MATERIALIZED (SELECT * FROM medchain_internal.lock_waits())
 SELECT o.origin, m.kind,

@@ -252,6 +252,15 @@ medchain_anchors_reason(PG_FUNCTION_ARGS)
 	return asking_terms(ask_anchors, fcinfo);
 }
 
+PG_FUNCTION_INFO_V1(medchain_fork_reason);
+
+/* fork_reason(terms jsonb, at timestamptz) -> text */
+Datum
+medchain_fork_reason(PG_FUNCTION_ARGS)
+{
+	return asking_terms(ask_fork, fcinfo);
+}
+
 PG_FUNCTION_INFO_V1(medchain_certificate_is_of);
 
 /* certificate_is_of(certificate text, member text) -> boolean */

@@ -266,6 +266,33 @@ fold_hash(HeapTuple row, TupleDesc desc, int column, uint8_t hash[HASH_LEN])
 	return true;
 }
 
+/* Which of two blocks of a height counts. */
+static void
+fold_choices(const char *origin, ChainTerms *terms)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext context = CurrentMemoryContext;
+	Oid			types[1] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum(origin)};
+
+	trusted_execute(&plan, "SELECT DISTINCT height, counts FROM medchain.fork WHERE member = $1 "
+					"AND counts IS NOT NULL ORDER BY height", 1, types, values, NULL, false);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		MemoryContext old = MemoryContextSwitchTo(context);
+		ChainChoice *choice = palloc0(sizeof(ChainChoice));
+		bool		isnull;
+
+		choice->height = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
+		if (fold_hash(row, desc, 2, choice->hash))
+			terms->choices = lappend(terms->choices, choice);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
 void
 fold_ledger_terms(const char *origin, ChainTerms *terms)
 {
@@ -301,6 +328,7 @@ fold_ledger_terms(const char *origin, ChainTerms *terms)
 		MemoryContextSwitchTo(old);
 	}
 	SPI_freetuptable(SPI_tuptable);
+	fold_choices(origin, terms);
 }
 
 bool

@@ -35,7 +35,7 @@
 /* As in the predicate of an index (state.sql), so that it is used. */
 #define MEMBER_KINDS \
 	"ANY ('{genesis,contract,acceptance,configure,suspend,reinstate,expel,ending,rekey,crl," \
-	"anchors}'" \
+	"anchors,fork}'" \
 	"::text[])"
 #define BYTES "COLLATE \"C\""
 

@@ -107,6 +107,7 @@ check_name(StateCheck *check, const StateRow *row)
 		case STATE_MEMBER_CERTIFICATE:
 			return pool_format(check->pool, "%s %s, entry %s", table, values[8], values[9]);
 		case STATE_EXCLUSION:
+		case STATE_FORK:
 		case STATE_EXAMINEE_KEY:
 		case STATE_BREAK_GLASS:
 			return pool_format(check->pool, "%s entry %s", table, values[1]);

@@ -213,6 +213,25 @@ rows_hash(void *state, const StateRow *row)
 	pool_reset(hashes->pool);
 }
 
+/* Which rows are in it: those that state_is_forked() does not leave out. */
+static const char *
+rows_hashed(StateTable table)
+{
+	switch (table)
+	{
+		case STATE_CLAIM:
+		case STATE_FORK:
+			return "NOT EXISTS (SELECT FROM medchain.fork f WHERE f.member = t.origin "
+				"AND f.from_seq <= t.seq)";
+		case STATE_LEDGER_KEY:
+			return "t.follows IS NOT NULL OR NOT EXISTS (SELECT FROM medchain.fork f "
+				"WHERE f.member = t.member AND f.from_seq IS NOT NULL "
+				"AND f.height < t.from_height)";
+		default:
+			return NULL;
+	}
+}
+
 PG_FUNCTION_INFO_V1(medchain_state_hash);
 
 /* state_hash() -> bytea */
@@ -228,7 +247,7 @@ medchain_state_hash(PG_FUNCTION_ARGS)
 	hashes.items = MemoryContextAlloc(context, hashes.size * HASH_LEN);
 	trusted_begin(&scope);
 	for (int table = 0; table < STATE_TABLES; table++)
-		state_rows_each((StateTable) table, NULL, rows_hash, &hashes);
+		state_rows_each((StateTable) table, rows_hashed((StateTable) table), rows_hash, &hashes);
 	trusted_end(&scope);
 	state_hash(hashes.items, hashes.count, hash);
 	MemoryContextDelete(context);

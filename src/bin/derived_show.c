@@ -174,6 +174,21 @@ show_exclusions(const Derived *derived, Table *table, const StateRow *row)
 }
 
 static void
+show_forks(const Derived *derived, Table *table, const StateRow *row)
+{
+	Pool	   *pool = table->pool;
+	const char *counts = derived_value(row, "counts");
+	const char *cells[] = {
+		derived_value(row, "member"), derived_value(row, "height"),
+		show_hash(pool, derived_value(row, "hash")), show_hash(pool, derived_value(row, "other")),
+		derived_value(row, "origin"), counts != NULL ? show_hash(pool, counts) : NULL
+	};
+
+	(void) derived;
+	table_add(table, cells);
+}
+
+static void
 show_examinee_keys(const Derived *derived, Table *table, const StateRow *row)
 {
 	Pool	   *pool = table->pool;
@@ -238,6 +253,9 @@ static const struct
 	}},
 	{STATE_EXCLUSION, "Excluded parts of chains", show_exclusions, {
 			"member", "from entry", "to entry", "and dated", "reason"
+	}},
+	{STATE_FORK, "Forks", show_forks, {
+			"member", "block", "one", "another", "proven by", "counts"
 	}},
 	{STATE_EXAMINEE_KEY, "Examinees' keys", show_examinee_keys, {
 			"subject", "key", "registered by", "registered", "withdrawn"

@@ -35,6 +35,8 @@ static const char help[] =
 "  -c, --checkpoint=FILE   a checkpoint of one of the chains that was kept elsewhere: the export "
 "must contain it,\n"
 "                          a receipt be of it; may be given more than once\n"
+"  -o, --other=FILE        another export, of another member's database: blocks that are in both "
+"must be the same\n"
 "  -p, --policy=FILE       a C2SP tlog-policy: the logs whose tlog-proofs and checkpoints are "
 "believed, and the\n"
 "                          witnesses that must have cosigned them\n"
@@ -254,6 +256,7 @@ main(int argc, char **argv)
 	static const struct option long_options[] = {
 		{"anchors", required_argument, NULL, 'a'},
 		{"checkpoint", required_argument, NULL, 'c'},
+		{"other", required_argument, NULL, 'o'},
 		{"policy", required_argument, NULL, 'p'},
 		{"vkey", required_argument, NULL, 'k'},
 		{"quorum", required_argument, NULL, 'Q'},
@@ -280,7 +283,8 @@ main(int argc, char **argv)
 	int			option;
 	Verdict		verdict;
 
-	while ((option = getopt_long(argc, argv, "a:c:p:k:Q:e:jsrAt:n:qhV", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "a:c:o:p:k:Q:e:jsrAt:n:qhV", long_options,
+								 NULL)) != -1)
 		switch (option)
 		{
 			case 'a':
@@ -288,6 +292,9 @@ main(int argc, char **argv)
 				break;
 			case 'c':
 				main_add_checkpoint(&options, optarg);
+				break;
+			case 'o':
+				options.other = optarg;
 				break;
 			case 'p':
 				if (options.policy != NULL)

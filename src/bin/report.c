@@ -108,6 +108,18 @@ report_write_found(json_t *result)
 		printf("%s: entry %lld says nothing, as not everybody could read it: %s\n",
 			   report_text(chain, "chain"), report_number(chain, "entry"),
 			   report_text(chain, "reason"));
+	json_array_foreach(json_object_get(result, "forks"), i, chain)
+	{
+		const char *counts = report_text(chain, "counts");
+
+		printf("%s: forked at block %lld: %s and %s are both signed with its key%s%s%s\n",
+			   report_text(chain, "member"), report_number(chain, "height"),
+			   report_text(chain, "block"), report_text(chain, "other"),
+			   counts != NULL ? "; by the data centre, " : "",
+			   counts != NULL ? counts : "", counts != NULL ? " counts" :
+			   json_is_true(json_object_get(chain, "excludes")) ?
+			   "; what follows has no effect" : "");
+	}
 	if (verified && chains != NULL)
 		printf("trust anchors: %s\n", report_text(result, "trust_anchors"));
 	if (!verified && json_object_get(result, "where") != NULL)

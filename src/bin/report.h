@@ -27,6 +27,7 @@ typedef struct Options
 		size_t		len;
 	}		   *checkpoints;	/* signed notes kept elsewhere */
 	int			ncheckpoints;
+	const char *other;			/* path of another export, or NULL */
 	TlogPolicy *policy;			/* whose checkpoints and cosignatures count; NULL: not given */
 	int			quorum;			/* cosignatures asked for; -1: as the policy says, if any */
 	char	   *entry;			/* what a tlog-proof is about, or NULL */

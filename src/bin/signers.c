@@ -3,7 +3,9 @@
  */
 #include <string.h>
 
+#include "core/encode.h"
 #include "core/keycache.h"
+#include "rules/fork.h"
 #include "rules/member.h"
 #include "rules/memory_store.h"
 #include "signers.h"
@@ -372,4 +374,37 @@ signers_end(Signers *signers, CoreError *error)
 							 "the ledger of \"%.60s\", which came before, was configured with "
 							 "another key", signers->chains[i]->origin);
 	return true;
+}
+
+void
+signers_forks(const Signers *signers, json_t *forks)
+{
+	for (size_t i = 0; i < signers->nchains; i++)
+	{
+		const Standing *standing = signers_standing(signers, signers->chains[i]->origin);
+
+		for (size_t j = 0; standing != NULL && j < standing->nforks; j++)
+		{
+			const ForkRow *fork = &standing->forks[j];
+			const ForkProof *proof = fork->claim->said->fork;
+			char		hex[2][ENCODE_HEX_SIZE(HASH_LEN)];
+			json_t	   *found;
+
+			for (int k = 0; k < 2; k++)
+				encode_hex(proof->notes[k].hash, HASH_LEN, hex[k]);
+			found = json_pack("{s:s, s:I, s:s, s:s, s:[s, s], s:s, s:b}", "member",
+							  signers->chains[i]->origin, "height", (json_int_t) proof->height,
+							  "block", hex[0], "other", hex[1], "notes", proof->notes[0].text,
+							  proof->notes[1].text, "proven_by",
+							  fork->claim->said->claim.origin, "excludes", fork->excludes);
+			if (fork->decision != NULL)
+			{
+				const ForkProof *decided = fork->decision->said->fork;
+
+				encode_hex(decided->notes[decided->counts].hash, HASH_LEN, hex[0]);
+				json_object_set_new(found, "counts", json_string(hex[0]));
+			}
+			json_array_append_new(forks, found);
+		}
+	}
 }

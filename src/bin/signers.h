@@ -9,6 +9,8 @@
 #ifndef MEDCHAIN_BIN_SIGNERS_H
 #define MEDCHAIN_BIN_SIGNERS_H
 
+#include <jansson.h>
+
 #include "rules/rules.h"
 
 typedef struct Signers Signers;
@@ -47,5 +49,8 @@ extern const char *signers_key_until(const Signers *signers, const char *origin,
 
 /* The key (PEM) of a height of any chain; NULL: none. */
 extern const char *signers_key_of(const Signers *signers, const char *origin, int64_t height);
+
+/* What is proven of forks, added to a list. */
+extern void signers_forks(const Signers *signers, json_t *forks);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "absent.h"
 #include "core/encode.h"
+#include "against.h"
 #include "cosigned.h"
 #include "derived.h"
 #include "export_set.h"
@@ -55,6 +56,7 @@ typedef struct Walk
 	ExportSet	set;			/* of the entry that came last */
 	Absent		absent;			/* payloads that are not here */
 	Kept	   *kept;			/* checkpoints that were kept elsewhere */
+	Against    *against;		/* another export, or NULL */
 	Cosigned   *cosigned;		/* cosignatures, if they are asked for */
 	json_t	   *result;
 } Walk;
@@ -384,6 +386,7 @@ walk_block(Walk *walk, json_t *line, CoreError *error)
 		!kept_compare(walk->kept, &block, walk->check.head, key, error) ||
 		!walk_learn(walk, &block, error))
 		return walk_fail(walk, NOT_VERIFIED, where, error);
+	against_block(walk->against, &block, walk->check.head, note, len);
 	cosigned_block(walk->cosigned, walk->origin, height, note, len);
 	if (!walk->has_genesis)
 	{
@@ -447,6 +450,12 @@ walk_end(Walk *walk, json_t *line, CoreError *error)
 	if (!export_set_entry(&walk->set, "", 0, NULL, 0, error) ||
 		!signers_end(walk->signers, error))
 		return walk_fail(walk, NOT_VERIFIED, "end of export", error);
+	json_object_set_new(walk->result, "forks", json_array());
+	signers_forks(walk->signers, json_object_get(walk->result, "forks"));
+	if (!against_end(walk->against, walk->signers, json_object_get(walk->result, "forks"), error))
+		return NOT_VERIFIED;
+	if (json_array_size(json_object_get(walk->result, "forks")) == 0)
+		json_object_del(walk->result, "forks");
 	if (!cosigned_end(walk->cosigned, walk->signers, json_object_get(walk->result, "chains"),
 					  &culprit, error))
 	{
@@ -481,7 +490,10 @@ walk_start(Walk *walk, json_t *first, CoreError *error)
 		derived_begin(walk->options->derived, alliance, center, walk->facts);
 	walk->cosigned = cosigned_new(walk->options, alliance);
 	walk->kept = kept_load(walk->options, error);
-	return walk->kept != NULL ? VERIFIED : UNUSABLE;
+	if (walk->kept != NULL && walk->options->other != NULL)
+		walk->against = against_load(walk->options->other, error);
+	return walk->kept != NULL && (walk->options->other == NULL || walk->against != NULL) ?
+		VERIFIED : UNUSABLE;
 }
 
 Verdict
@@ -549,6 +561,7 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 	free(walk.data_center);
 	free(walk.origin);
 	kept_free(walk.kept);
+	against_free(walk.against);
 	cosigned_free(walk.cosigned);
 	return verdict;
 }

@@ -32,6 +32,7 @@
 #include "ledger/quarantine.h"
 #include "ledger/screen.h"
 #include "ledger/tile.h"
+#include "node/settings.h"
 #include "node/shared.h"
 #include "node/trusted.h"
 
@@ -44,6 +45,7 @@ typedef enum ChainTrial
 	TRIAL_WAITS,				/* nothing is wrong with it, but the author's certificate is
 								 * missing */
 	TRIAL_INCOMPLETE,			/* there is nothing to say yet */
+	TRIAL_EARLY,				/* it was sealed in the future */
 	TRIAL_REFUSED				/* provably wrong */
 } ChainTrial;
 
@@ -325,6 +327,15 @@ chain_try(const ChainAdvance *chain, Candidate *candidate)
 		!ledger_hooks.may_seal(chain->origin, first, chain_sealed_time(&candidate->block)))
 		return TRIAL_INCOMPLETE;	/* without all of its entries being read again, and again */
 
+	/* whether it is now, the clock alone says: all others come to the same, sooner or later */
+	if (setting_max_clock_skew > 0 &&
+		chain_sealed_time(&candidate->block) >
+	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), INT64CONST(1000) * setting_max_clock_skew))
+	{
+		candidate->reason = HELD_EARLY;
+		candidate->detail = psprintf("its author's clock said %s", candidate->block.sealed);
+		return TRIAL_EARLY;
+	}
 	size = (int64) candidate->block.size;
 	if (!chain_has_entries(chain, candidate, &there, &bytes))
 		return TRIAL_INCOMPLETE;
@@ -451,6 +462,13 @@ chain_next(ChainAdvance *chain)
 				refused.detail = candidate.detail;
 				refused.last = Max(first, (int64) candidate.block.size);
 				refused.is_signed = screen_signed(chain->node, origin, height, held->note);
+				quarantine_add(&refused);
+				break;
+			case TRIAL_EARLY:
+				refused.reason = candidate.reason;
+				refused.detail = candidate.detail;
+				refused.last = first;
+				refused.is_signed = true;
 				quarantine_add(&refused);
 				break;
 			case TRIAL_WAITS:

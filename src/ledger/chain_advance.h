@@ -33,13 +33,14 @@ typedef struct ChainAdvance
  */
 extern bool chain_advance(const char *origin, int64 enough);
 
-/* The reason in medchain.quarantine of blocks that were part of the ledger once. */
+/* The reasons in medchain.quarantine of blocks that were part of the ledger once. */
 #define CHAIN_TAKEN_BACK "signed with a key that was replaced"
+#define CHAIN_NOT_CHOSEN "the data centre chose another block of this height"
 
 /*
  * The data centre gave the chain a new key from a height on, and here it has blocks from there on
- * that are signed with the old one: take them back (chain_cut.c).  Returns whether it did; the
- * frontier is the new one then.
+ * that are signed with the old one, or it chose another block of some height: take them back
+ * (chain_cut.c).  Returns whether it did; the frontier is the new one then.
  */
 extern bool chain_cut_superseded(ChainAdvance *chain);
 

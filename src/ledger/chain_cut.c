@@ -7,7 +7,7 @@
  * So that all nodes come to the same chain in whatever order they hear things, the
  * former goes to quarantine, its entries back to where they were held, and the latter is tried
  * again.  So it is when an end node's configuration of a ledger arrives that counts before the one
- * that was known.
+ * that was known, and when the data centre says which of two blocks of one height counts.
  */
 #include "postgres.h"
 
@@ -116,7 +116,7 @@ cut_entries(const LocalNode *node, const char *origin, int64 size)
 
 /* Everything after the block of this height, newest last, to quarantine. */
 static void
-cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size, const char *detail)
+cut_blocks(const char *origin, int64 height, int64 size, const char *reason, const char *detail)
 {
 	static SPIPlanPtr read = NULL;
 	static SPIPlanPtr remove = NULL;
@@ -141,7 +141,7 @@ cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size, 
 		Refused		refused = {
 			.source = origin, .origin = origin,
 			.height = DatumGetInt64(SPI_getbinval(blocks->vals[i], blocks->tupdesc, 1, &isnull)),
-			.reason = CHAIN_TAKEN_BACK, .detail = detail,
+			.reason = reason, .detail = detail,
 			.note = SPI_getvalue(blocks->vals[i], blocks->tupdesc, 3), .is_signed = true,
 			.first = first, .last = end
 		};
@@ -161,7 +161,8 @@ cut_blocks(const LocalNode *node, const char *origin, int64 height, int64 size, 
 }
 
 static void
-chain_cut(ChainAdvance *chain, int64 height, const CutBlock *block, const char *detail)
+chain_cut(ChainAdvance *chain, int64 height, const CutBlock *block, const char *reason,
+		  const char *detail)
 {
 	const LocalNode *node = chain->node;
 	const char *origin = chain->origin;
@@ -182,7 +183,7 @@ chain_cut(ChainAdvance *chain, int64 height, const CutBlock *block, const char *
 	PG_TRY();
 	{
 		cut_entries(node, origin, block->size);
-		cut_blocks(node, origin, height, block->size, detail);
+		cut_blocks(origin, height, block->size, reason, detail);
 	}
 	PG_FINALLY();
 	{
@@ -193,6 +194,49 @@ chain_cut(ChainAdvance *chain, int64 height, const CutBlock *block, const char *
 	ledger_hooks.unfold(origin, block->size);
 	shared_state_changed();
 	chain->check = cut;
+}
+
+/*
+ * The data centre has said which of two blocks of one height counts, and here is the other one:
+ * take it back, with what follows it.  What we sealed ourselves nobody else takes away.
+ */
+static bool
+cut_chosen(ChainAdvance *chain)
+{
+	static SPIPlanPtr want = NULL;
+	const char *origin = chain->origin;
+	ListCell   *cell;
+
+	if (strcmp(origin, chain->node->node) == 0)
+		return false;
+	foreach(cell, chain->terms.choices)
+	{
+		const ChainChoice *choice = lfirst(cell);
+		CutBlock	here;
+		CutBlock	before = {0};
+
+		if (choice->height > chain->check.height)
+			continue;
+		here = cut_block(origin, choice->height);
+		if (choice->height > 0)
+			before = cut_block(origin, choice->height - 1);
+		if (!here.found || hash_equal(here.hash, choice->hash) ||
+			(choice->height > 0 && !before.found))
+			continue;
+		ereport(LOG,
+				(errmsg("medchain: chain \"%s\" is taken back to block %lld: the data centre says "
+						"that another one follows it",
+						origin, (long long) (choice->height - 1))));
+		chain_cut(chain, choice->height - 1, &before, CHAIN_NOT_CHOSEN,
+				  "taken back from the ledger: the data centre says that another block counts");
+
+		/* who has the other one has what goes with it */
+		cut_execute(&want, "INSERT INTO medchain.missing AS f (source, origin, wanted) SELECT "
+					"p.member, $1, true FROM medchain.peer p WHERE $2 >= 0 ON CONFLICT (source, "
+					"origin) DO UPDATE SET wanted = true", origin, choice->height);
+		return true;
+	}
+	return false;
 }
 
 bool
@@ -234,14 +278,14 @@ chain_cut_superseded(ChainAdvance *chain)
 				(errmsg("medchain: chain \"%s\" is taken back to block %lld, the last before its "
 						"new key",
 						origin, (long long) (key->from_height - 1))));
-		chain_cut(chain, key->from_height - 1, &before,
+		chain_cut(chain, key->from_height - 1, &before, CHAIN_TAKEN_BACK,
 				  key->named ?
 				  "taken back from the ledger: the data centre names an earlier block as the last "
 				  "with this key" :
 				  "taken back from the ledger: it is configured with another key");
 		return true;
 	}
-	return false;
+	return cut_chosen(chain);
 }
 
 bool

@@ -54,5 +54,12 @@ chain_terms_hash(const ChainTerms *terms, int64 height)
 		if (key->named && key->from_height == height + 1)
 			return key->follows;
 	}
+	foreach(cell, terms->choices)
+	{
+		const ChainChoice *choice = lfirst(cell);
+
+		if (choice->height == height)
+			return choice->hash;
+	}
 	return NULL;
 }

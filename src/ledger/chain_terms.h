@@ -19,10 +19,18 @@ typedef struct ChainKey
 	uint8_t		follows[HASH_LEN];
 } ChainKey;
 
+/* Of two blocks of this height, the one that counts by the data centre's word. */
+typedef struct ChainChoice
+{
+	int64		height;
+	uint8_t		hash[HASH_LEN];
+} ChainChoice;
+
 /* What the ledger says about a chain as such. */
 typedef struct ChainTerms
 {
 	List	   *keys;			/* of ChainKey, by height; NIL: not configured (yet) */
+	List	   *choices;		/* of ChainChoice */
 	int64		last_height;	/* the last block that counts; PG_INT64_MAX: open */
 	bool		last_named;
 	uint8_t		last_hash[HASH_LEN];

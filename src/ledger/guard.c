@@ -15,6 +15,7 @@
 
 #include "ledger/block_row.h"
 #include "ledger/home.h"
+#include "ledger/hooks.h"
 
 PG_FUNCTION_INFO_V1(medchain_guard);
 
@@ -36,9 +37,7 @@ medchain_guard(PG_FUNCTION_ARGS)
 		 */
 		if (IsLogicalWorker() && TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
 		{
-			ereport(LOG,
-					(errmsg("medchain: a peer tried to change or remove a row of \"medchain.%s\"; "
-							"ignored", relation)));
+			ledger_hooks.refuse_change(relation);
 			return PointerGetDatum(NULL);
 		}
 		if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))

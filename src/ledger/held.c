@@ -252,12 +252,20 @@ held_sweep(void)
 {
 	static SPIPlanPtr known = NULL;
 	static SPIPlanPtr abandoned[2] = {NULL, NULL};
+	static SPIPlanPtr early = NULL;
 
 	trusted_plan_anew(&known,
 					  "DELETE FROM medchain.held_entry h USING medchain.chain c "
 					  "WHERE h.origin = c.origin AND h.seq < c.size AND "
 					  HELD_IS_DONE("h.origin", "h.source"), 0, NULL);
 	trusted_execute(&known, NULL, 0, NULL, NULL, NULL, false);
+
+	/* what was too early once, and is part of the ledger now */
+	trusted_plan_anew(&early, "DELETE FROM medchain.quarantine q USING medchain.block b "
+					  "WHERE q.reason = '" HELD_EARLY "' AND b.origin = q.origin "
+					  "AND b.height = q.height AND b.hash = medchain_internal.note_hash(q.note)",
+					  0, NULL);
+	trusted_execute(&early, NULL, 0, NULL, NULL, NULL, false);
 
 	/* what was taken back of a chain stands there as if it had come from its member */
 	trusted_plan_anew(&abandoned[0], "DELETE FROM medchain.held_entry h WHERE h.source <> h.origin "

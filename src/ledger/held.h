@@ -27,6 +27,9 @@ extern int64 held_count(const char *source, const char *origin, int64 first, int
 /* The same, to be fetched: seq and payload, in order. */
 extern Portal held_entries(const char *source, const char *origin, int64 first, int64 last);
 
+/* The reason in medchain.quarantine of blocks whose time has not come. */
+#define HELD_EARLY "sealed in the future"
+
 typedef struct HeldBlock
 {
 	char	   *source;

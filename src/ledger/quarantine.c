@@ -15,9 +15,9 @@
 #include "core/encode.h"
 #include "core/note.h"
 #include "ledger/quarantine.h"
+#include "node/settings.h"
 #include "node/trusted.h"
 
-#define QUARANTINE_ROWS 1000	/* of one source; as many again that are signed */
 #define QUARANTINE_PAYLOADS 65536	/* bytes of entries that are kept with a row */
 #define QUARANTINE_PAYLOADS_MAX 100 /* and how many */
 #define QUARANTINE_TEXT 1000	/* bytes of a note that is too long to be one */
@@ -90,9 +90,8 @@ quarantine_has_room(const Refused *refused, int nargs, Oid *types, Datum *values
 					"q.height = $3 AND q.source = $1 AND q.reason = $4 "
 					"  AND q.detail IS NOT DISTINCT FROM $5 AND q.note IS NOT DISTINCT FROM $6), "
 					"(SELECT count(*) FROM (SELECT FROM medchain.quarantine q "
-					"  WHERE q.source = $1 AND q.signed = $7 LIMIT "
-					CppAsString2(QUARANTINE_ROWS) ") x) < " CppAsString2(QUARANTINE_ROWS)
-					" AND $8 IS NOT NULL AND $9 IS NOT NULL",
+					"  WHERE q.source = $1 AND q.signed = $7 LIMIT $10) x) < $10 "
+					"AND $8 IS NOT NULL AND $9 IS NOT NULL",
 					nargs, types, values, nulls, false);
 	there = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	room = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
@@ -111,11 +110,11 @@ void
 quarantine_add(const Refused *refused)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[9] = {
-		TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT8OID, INT8OID
+	Oid			types[10] = {
+		TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, INT8OID, INT8OID, INT8OID
 	};
-	Datum		values[9];
-	char		nulls[9];
+	Datum		values[10];
+	char		nulls[10];
 
 	if (quarantine_is_full(refused))
 		return;
@@ -129,11 +128,12 @@ quarantine_add(const Refused *refused)
 	values[6] = BoolGetDatum(refused->is_signed);
 	values[7] = Int64GetDatum(refused->first);
 	values[8] = Int64GetDatum(refused->last);
+	values[9] = Int64GetDatum(setting_quarantine_limit);
 	if (refused->detail == NULL)
 		nulls[4] = 'n';
 	if (refused->note == NULL)
 		nulls[5] = 'n';
-	if (!quarantine_has_room(refused, 9, types, values, nulls))
+	if (!quarantine_has_room(refused, 10, types, values, nulls))
 		return;
 	trusted_execute(&plan,
 					"WITH taken AS (SELECT DISTINCT ON (h.seq) h.seq, h.payload, h.bytes "

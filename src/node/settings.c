@@ -27,6 +27,8 @@ int			setting_block_max_entries;
 int			setting_seal_timeout;
 bool		setting_wait_for_seal;
 int			setting_witness_interval;
+int			setting_max_clock_skew;
+int			setting_quarantine_limit;
 int			setting_verify_workers;
 int			setting_max_databases;
 bool		setting_auto_follow;
@@ -208,6 +210,20 @@ settings_define(void)
 							"cosigns none.",
 							&setting_witness_interval, 10000, 0, 24 * 3600 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.max_clock_skew",
+							"How far in the future a peer's block may have been sealed.",
+						  "By this server's clock; what is further ahead waits until then. Zero: "
+							"no limit.",
+							&setting_max_clock_skew, 600, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("medchain.quarantine_limit",
+							"Rows of medchain.quarantine that are kept of each source.",
+							"And as many that are signed with the chain's key. What is beyond is "
+							"refused without a row.",
+							&setting_quarantine_limit, 1000, 10, 1000000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable("medchain.verify_workers",
 							"Background workers that medchain.verify() takes for the walk through "

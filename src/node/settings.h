@@ -13,7 +13,9 @@ extern int	setting_seal_interval;	/* milliseconds */
 extern int	setting_block_max_entries;
 extern int	setting_seal_timeout;	/* milliseconds; 0 waits for ever */
 extern bool setting_wait_for_seal;
-extern int	setting_witness_interval;	/* milliseconds; 0: never */
+extern int	setting_witness_interval;
+extern int	setting_max_clock_skew;
+extern int	setting_quarantine_limit;	/* milliseconds; 0: never */
 extern int	setting_verify_workers;
 extern int	setting_max_databases;	/* slots of shared memory */
 extern bool setting_auto_follow;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "rules/ask.h"
+#include "rules/fork.h"
 #include "rules/rules_internal.h"
 
 /* A claim behind all others of its chain, about something. */
@@ -116,6 +117,22 @@ ask_anchors(Rules *rules, Pool *pool, JsonSlice terms, int64_t time)
 	asked.said = statement_new(rules->facts, &claim, "", 0);
 	reason = member_anchors_terms(rules->members, asked.said);
 	return reason != NULL ? reason : member_anchors_late(rules->members, &asked);
+}
+
+const char *
+ask_fork(Rules *rules, Pool *pool, JsonSlice terms, int64_t time)
+{
+	char	   *member = json_slice_text(pool, json_slice_get(terms, "member"));
+	Claim		claim = ask_claim(pool, rules->data_center, CLAIM_FORK,
+								  member != NULL ? member : "", time);
+	MemberClaim asked = {.about = members_party(rules->members, claim.about)};
+
+	claim.body = terms;
+	asked.said = statement_new(rules->facts, &claim, "", 0);
+	if (asked.about == NULL)
+		return "the member's ledger is not configured";
+	return asked.said->fork->fault != NULL ? asked.said->fork->fault :
+		member_fork_reason(rules->members, &asked);
 }
 
 bool

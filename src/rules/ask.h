@@ -44,6 +44,9 @@ extern const char *ask_contract_terms(Rules *rules, Pool *pool, JsonSlice terms,
 /* What is wrong with trust anchors that the data centre sets then; NULL: nothing. */
 extern const char *ask_anchors(Rules *rules, Pool *pool, JsonSlice terms, int64_t time);
 
+/* Why that is no proof of a fork, as the ledger stands; NULL: it is. */
+extern const char *ask_fork(Rules *rules, Pool *pool, JsonSlice terms, int64_t time);
+
 /* Is a certificate (PEM) made out to the name in one of that member's contracts? */
 extern bool ask_certificate_is_of(Rules *rules, const char *certificate, const char *member);
 

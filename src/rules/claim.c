@@ -25,6 +25,7 @@ static const struct
 	[CLAIM_REKEY] = {"rekey", "application/vnd.medchain.rekey+json"},
 	[CLAIM_CRL] = {"crl", NULL},
 	[CLAIM_ANCHORS] = {"anchors", "application/vnd.medchain.anchors+json"},
+	[CLAIM_FORK] = {"fork", NULL},
 	[CLAIM_POLICY] = {"policy", NULL},
 	[CLAIM_EXAMINEE_KEY] = {"examinee_key", "application/vnd.medchain.examinee+json"},
 	[CLAIM_EXAMINEE_WITHDRAWAL] = {"examinee_withdrawal", NULL},

@@ -56,7 +56,8 @@ rules_explain(Rules *rules, const char *origin, int64_t seq, ExplainVisit visit,
 		explain.author = rules_author(rules, &claim);
 		explain_tell(&explain, "what it says can be read, by all programs alike", readable,
 					 readable ? "the text of the entry" : worth);
-		if (claim.kind != CLAIM_REKEY && claim.kind != CLAIM_BIND_ROLE)
+		if (claim.kind != CLAIM_REKEY && claim.kind != CLAIM_FORK &&
+			claim.kind != CLAIM_BIND_ROLE)
 			explain_excluded(&explain);
 		explain_terms(&explain);
 		visit(state, "it has effect", claim.effective ? EXPLAIN_HOLDS : EXPLAIN_FAILS, worth);

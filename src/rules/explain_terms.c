@@ -8,6 +8,7 @@
 
 #include "core/encode.h"
 #include "rules/explain_terms.h"
+#include "rules/fork.h"
 #include "rules/rules_internal.h"
 
 typedef const char *(*ExplainBy) (Explain *explain);
@@ -67,6 +68,22 @@ by_public_key(Explain *explain)
 	}
 	return key != NULL && key->fingerprint != NULL ?
 		pool_format(explain->pool, "key %s", key->fingerprint) : NULL;
+}
+
+static const char *
+by_blocks(Explain *explain)
+{
+	const MemberClaim *claim = by_member_claim(explain);
+	const ForkProof *proof = claim != NULL ? claim->said->fork :
+	fork_read(explain->rules->facts, explain->claim->body);
+	char		hex[2][ENCODE_HEX_SIZE(HASH_LEN)];
+
+	if (proof->fault != NULL)
+		return NULL;
+	for (int i = 0; i < 2; i++)
+		encode_hex(proof->notes[i].hash, HASH_LEN, hex[i]);
+	return pool_format(explain->pool, "blocks %" PRId64 " with the hashes %s and %s",
+					   proof->height, hex[0], hex[1]);
 }
 
 static const char *
@@ -338,6 +355,31 @@ static const ExplainTerm terms_anchors[] = {
 	{NULL}
 };
 
+static const ExplainTerm terms_fork[] = {
+	{"there are two different blocks of one height in it, and the one before", NULL, false,
+		{"there are no two blocks", "the blocks have different", "the two blocks are",
+	"the block before them"}},
+	{"they are of the chain of the member that it names", by_member, false,
+	{"it is about another chain"}},
+	{"both are signed with the key in force there", by_blocks, true, {NULL}},
+	{NULL}
+};
+
+/* by the data centre, which says more than that there are two */
+static const ExplainTerm terms_fork_decision[] = {
+	{"there are two different blocks of one height in it, and the one before", NULL, false,
+		{"there are no two blocks", "the blocks have different", "the two blocks are",
+	"the block before them"}},
+	{"they are of the chain of the member that it names", by_member, false,
+	{"it is about another chain"}},
+	{"both are signed with the key in force there", by_blocks, true, {NULL}},
+	{"the data centre says which of them counts, with a certificate for that time", by_standing,
+	false, {"only the data centre", "the data centre's certificate"}},
+	{"that is one of the two, and nothing else was said before", NULL, false,
+	{"it is none of the two", "which block counts was said"}},
+	{NULL}
+};
+
 static const ExplainTerm terms_policy[] = {
 	TERM_CENTER,
 	{"there is that policy and value", NULL, false, {"there is no such policy"}},
@@ -450,6 +492,7 @@ static const ExplainTerm *const terms_of[CLAIM_KINDS] = {
 	[CLAIM_REKEY] = terms_rekey,
 	[CLAIM_CRL] = terms_crl,
 	[CLAIM_ANCHORS] = terms_anchors,
+	[CLAIM_FORK] = terms_fork,
 	[CLAIM_POLICY] = terms_policy,
 	[CLAIM_EXAMINEE_KEY] = terms_examinee_key,
 	[CLAIM_EXAMINEE_WITHDRAWAL] = terms_examinee_withdrawal,
@@ -491,6 +534,9 @@ terms_for(const Explain *explain)
 	if (claim->kind == CLAIM_REKEY && !own &&
 		strcmp(claim->origin, explain->rules->data_center) == 0)
 		return terms_rekey_lost;
+	if (claim->kind == CLAIM_FORK &&
+		json_slice_type(rules_field(claim, "counts")) != JSON_SLICE_MISSING)
+		return terms_fork_decision;
 	return terms_of[claim->kind];
 }
 

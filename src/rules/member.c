@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "rules/fork.h"
 #include "rules/member.h"
 
 Members *
@@ -92,6 +93,8 @@ member_constant_reason(const MemberClaim *claim)
 		return denied[CLAIM_REKEY];
 	if (claim->said->empty)
 		return "malformed entry";
+	if (said->kind == CLAIM_FORK)
+		return claim->said->fork->fault;
 	if (claim->by->center ? said->kind != CLAIM_GENESIS || said->seq == 0 :
 		said->kind == CLAIM_REKEY || said->kind >= sizeof(denied) / sizeof(denied[0]))
 		return NULL;
@@ -160,6 +163,10 @@ member_file(Members *members, MemberClaim *claim)
 			member_list_add(members, &claim->about->endings, claim);
 			member_list_add(members, &members->endings, claim);
 			break;
+		case CLAIM_FORK:
+			member_list_add(members, &claim->about->forks, claim);
+			member_list_add(members, &members->forks, claim);
+			break;
 		case CLAIM_REKEY:
 			if (claim->by == claim->about)
 			{
@@ -218,7 +225,7 @@ members_remove(Members *members, const char *origin, int64_t first)
 	MemberClaims *lists[] = {
 		&members->claims, &members->center_claims, &members->center_lost, &members->crls,
 		&members->endings, &members->configures, &members->acceptances, &members->rekeys,
-		&members->renewals
+		&members->renewals, &members->forks
 	};
 
 	if (by == NULL)
@@ -244,7 +251,7 @@ members_remove(Members *members, const char *origin, int64_t first)
 		Party	   *party = members->all[i];
 		MemberClaims *own[] = {
 			&party->offers, &party->discipline, &party->lost, &party->rekeys, &party->acceptances,
-			&party->configures, &party->endings
+			&party->configures, &party->endings, &party->forks
 		};
 
 		for (size_t j = 0; j < sizeof(own) / sizeof(own[0]); j++)
@@ -285,15 +292,26 @@ members_settle(Members *members)
 	for (size_t i = 0; i < members->nparties; i++)
 	{
 		members->all[i]->before = members->all[i]->now;
-		members->all[i]->now = member_standing_new(members);
+		members->all[i]->forked = NULL;
 	}
-	/* nothing is judged by what was */
-	for (size_t i = 0; i < sizeof(anew) / sizeof(anew[0]); i++)
-		for (size_t j = 0; j < anew[i]->count; j++)
-			anew[i]->items[j]->effective = false;
-	member_settle_center(members);
-	member_settle_exclusions(members);
-	member_settle_contracts(members);
-	member_settle_ledgers(members);
+
+	/* once more, if some were proven to have forked their chains: see member_fork.c */
+	for (int pass = 1; pass <= 2; pass++)
+	{
+		for (size_t i = 0; i < members->nparties; i++)
+			members->all[i]->now = member_standing_new(members);
+		/* nothing is judged by what was */
+		for (size_t i = 0; i < sizeof(anew) / sizeof(anew[0]); i++)
+			for (size_t j = 0; j < anew[i]->count; j++)
+				anew[i]->items[j]->effective = false;
+		member_settle_center(members);
+		member_settle_exclusions(members);
+		member_settle_contracts(members);
+		member_settle_ledgers(members);
+		if (pass == 1 && (members->forks.count == 0 || !member_settle_forks(members)))
+			break;
+	}
+	if (members->forks.count > 0)
+		member_fork_rows(members);
 	member_settle_present(members);
 }

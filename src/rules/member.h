@@ -67,6 +67,14 @@ typedef struct ExclusionRow
 	const char *reason;
 } ExclusionRow;
 
+/* A proof that the member has signed two blocks of one height. */
+typedef struct ForkRow
+{
+	MemberClaim *claim;
+	bool		excludes;		/* its chain, from the first of them on */
+	const MemberClaim *decision;	/* which one counts; NULL: that is not said */
+} ForkRow;
+
 typedef struct KeyRow
 {
 	int64_t		from_height;
@@ -104,6 +112,8 @@ typedef struct Standing
 	CertificateRow *certificates;
 	size_t		nexclusions;	/* by their causes */
 	ExclusionRow *exclusions;
+	size_t		nforks;
+	ForkRow    *forks;
 	size_t		nkeys;			/* by height */
 	KeyRow	   *keys;
 } Standing;
@@ -121,11 +131,13 @@ struct Party
 	MemberClaims acceptances;	/* by itself */
 	MemberClaims configures;	/* by itself, of whoever's ledger */
 	MemberClaims endings;		/* of its contracts, by whomever */
+	MemberClaims forks;			/* of its chain, by whomever */
 
 	/* while it is judged: what the data centre's chain has said up to there */
 	MemberClaim *contracted;	/* the first contract */
 	MemberClaim *expelled;
 	MemberClaim *disciplined;	/* the newest suspend or reinstate */
+	MemberClaim *forked;		/* the first fork on which nobody has decided */
 
 	Standing   *now;
 	Standing   *before;
@@ -153,6 +165,8 @@ typedef struct Members
 	MemberClaims configures;
 	MemberClaims acceptances;
 	MemberClaims rekeys;		/* by the members themselves */
+	MemberClaims forks;
+	Map		   *decisions;		/* on forks, by member and height: MemberClaim */
 	MemberClaim *genesis;
 	Map		   *offers;			/* by id: MemberClaims of contracts */
 	Map		   *sequences;		/* of keys, by the one before and the last key: KeyRow.until */
@@ -182,6 +196,9 @@ extern void members_settle(Members *members);
 
 extern void member_settle_center(Members *members);
 extern void member_settle_exclusions(Members *members);
+extern bool member_settle_forks(Members *members);	/* true: there are members to be excluded */
+extern const char *member_fork_reason(Members *members, MemberClaim *claim);
+extern void member_fork_rows(Members *members);
 extern void member_settle_contracts(Members *members);
 extern void member_contract_rows(Members *members);
 extern void member_settle_ledgers(Members *members);
@@ -212,6 +229,9 @@ extern const char *member_rekey_reason(Members *members, const MemberClaim *clai
  */
 extern const char *member_key_reason(Members *members, MemberClaim *claim, const char *otherwise);
 extern const char *member_author_reason(Members *members, MemberClaim *claim);
+
+/* The key in force where the chain has two ends; NULL: it has one. */
+extern const KeyFact *member_fork_key(const Party *party);
 
 /* What only the data centre does, about a member (NULL: about none), by an entry of its chain. */
 extern const char *member_governor_reason(const MemberClaim *claim, const Party *about,

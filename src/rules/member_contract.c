@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/fork.h"
 #include "rules/standing.h"
 
 /* ----- exclusions ----- */
@@ -104,12 +105,34 @@ contract_stopped(Members *members, MemberClaim *crl)
 	}
 }
 
+/*
+ * Rule: the chain of a member who was proven to have signed two blocks of one height does not count
+ * from there on, until the data centre says which of them counts, or gives the chain another key
+ * from there on.  (doc/ledger.md, "Forks")
+ */
+static void
+contract_forked(Members *members, Party *party)
+{
+	ExclusionRow *row;
+
+	if (party->forked == NULL)
+		return;
+	row = contract_exclusion(members, party, party->forked, party->forked->said->fork->from_seq);
+	row->during.empty = true;
+	row->reason = "the author has signed two blocks of one height";
+}
+
+/* Those of the data centre by its chain, and behind them, of which there is one, a fork. */
 static int
 contract_exclusion_order(const void *a, const void *b)
 {
+	bool		is_fork = ((const ExclusionRow *) a)->cause->said->claim.kind == CLAIM_FORK;
+	bool		before_fork = ((const ExclusionRow *) b)->cause->said->claim.kind == CLAIM_FORK;
 	int64_t		x = ((const ExclusionRow *) a)->cause->said->claim.seq;
 	int64_t		y = ((const ExclusionRow *) b)->cause->said->claim.seq;
 
+	if (is_fork != before_fork)
+		return is_fork ? 1 : -1;
 	return x < y ? -1 : x > y;
 }
 
@@ -125,6 +148,7 @@ member_settle_exclusions(Members *members)
 	{
 		Standing   *now = members->all[i]->now;
 
+		contract_forked(members, members->all[i]);
 		if (now->nexclusions > 1)
 			qsort(now->exclusions, now->nexclusions, sizeof(ExclusionRow),
 				  contract_exclusion_order);

@@ -79,7 +79,8 @@ present_member(Party *party)
 		member->valid = period_intersect(&member->valid, &certificate->valid);
 	}
 	if (now->nkeys > 0)
-		member->ledger_key = now->keys[now->nkeys - 1].key;
+		member->ledger_key = party->forked != NULL ? member_fork_key(party) :
+			now->keys[now->nkeys - 1].key;
 	for (size_t i = 0; i < now->nexclusions; i++)
 	{
 		MemberClaim *cause = now->exclusions[i].cause;
@@ -87,7 +88,8 @@ present_member(Party *party)
 		if (now->exclusions[i].has_to)
 			continue;
 		open = true;
-		if (cause->said->claim.kind == CLAIM_SUSPEND)
+		if (cause->said->claim.kind == CLAIM_SUSPEND ||
+			(cause->said->claim.kind == CLAIM_FORK && member->suspended == NULL))
 			member->suspended = cause;
 	}
 	member->expelled = party->expelled;

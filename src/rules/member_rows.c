@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "rules/fork.h"
 #include "rules/rules_internal.h"
 
 /* ----- what is the same ----- */
@@ -38,6 +39,12 @@ rows_same_exclusion(const ExclusionRow *a, const ExclusionRow *b)
 	return a->cause == b->cause && a->from_seq == b->from_seq && a->has_to == b->has_to &&
 		a->to_seq == b->to_seq && rows_same_period(&a->during, &b->during) &&
 		strcmp(a->reason, b->reason) == 0;
+}
+
+static bool
+rows_same_fork(const ForkRow *a, const ForkRow *b)
+{
+	return a->claim == b->claim && a->excludes == b->excludes && a->decision == b->decision;
 }
 
 static bool
@@ -80,7 +87,15 @@ rows_named_certificate(const CertificateRow *a, const CertificateRow *b)
 static bool
 rows_named_exclusion(const ExclusionRow *a, const ExclusionRow *b)
 {
-	return a->cause->said->claim.seq == b->cause->said->claim.seq;
+	return a->cause->by == b->cause->by &&
+		a->cause->said->claim.seq == b->cause->said->claim.seq;
+}
+
+static bool
+rows_named_fork(const ForkRow *a, const ForkRow *b)
+{
+	return a->claim->by == b->claim->by &&
+		a->claim->said->claim.seq == b->claim->said->claim.seq;
 }
 
 static bool
@@ -194,6 +209,30 @@ rows_exclusion(Pool *pool, const Party *party, const ExclusionRow *exclusion, St
 }
 
 static void
+rows_fork(Pool *pool, const Party *party, const ForkRow *fork, StateRow *row)
+{
+	const Statement *said = fork->claim->said;
+	const ForkProof *proof = said->fork;
+
+	memset(row, 0, sizeof(*row));
+	row->table = STATE_FORK;
+	row->values[0] = said->claim.origin;
+	row->values[1] = state_number(pool, said->claim.seq);
+	row->values[2] = party->name;
+	row->values[3] = state_number(pool, proof->height);
+	row->values[4] = state_bytes(pool, proof->notes[0].hash, HASH_LEN);
+	row->values[5] = state_bytes(pool, proof->notes[1].hash, HASH_LEN);
+	if (fork->excludes)
+		row->values[6] = state_number(pool, proof->from_seq);
+	if (fork->decision != NULL)
+	{
+		const ForkProof *decided = fork->decision->said->fork;
+
+		row->values[7] = state_bytes(pool, decided->notes[decided->counts].hash, HASH_LEN);
+	}
+}
+
+static void
 rows_key(Pool *pool, const Party *party, const KeyRow *key, StateRow *row)
 {
 	const MemberClaim *cause = key->cause;
@@ -244,17 +283,26 @@ rows_remove(Rules *rules, StateTable table, const char *first, const char *secon
 ROWS_KNOWN(rows_known_contract, rows_same_contract, ContractRow)
 ROWS_KNOWN(rows_known_certificate, rows_same_certificate, CertificateRow)
 ROWS_KNOWN(rows_known_exclusion, rows_same_exclusion, ExclusionRow)
+ROWS_KNOWN(rows_known_fork, rows_same_fork, ForkRow)
 ROWS_KNOWN(rows_known_key, rows_same_key, KeyRow)
 ROWS_KNOWN(rows_there_contract, rows_named_contract, ContractRow)
 ROWS_KNOWN(rows_there_certificate, rows_named_certificate, CertificateRow)
 ROWS_KNOWN(rows_there_exclusion, rows_named_exclusion, ExclusionRow)
+ROWS_KNOWN(rows_there_fork, rows_named_fork, ForkRow)
 ROWS_KNOWN(rows_there_key, rows_named_key, KeyRow)
+
+/* That is a row of its own. */
+static bool
+rows_is_fork(const ExclusionRow *exclusion)
+{
+	return exclusion->cause->said->claim.kind == CLAIM_FORK;
+}
 
 static void
 rows_gone(Rules *rules, const Party *party, const Standing *before, const Standing *now)
 {
 	Pool	   *pool = rules->scratch;
-	size_t		at[4] = {0};
+	size_t		at[5] = {0};
 
 	if (before->member.there && !now->member.there)
 		rows_remove(rules, STATE_MEMBER, party->name, NULL);
@@ -271,10 +319,18 @@ rows_gone(Rules *rules, const Party *party, const Standing *before, const Standi
 						state_number(pool, cause->said->claim.seq));
 		}
 	for (size_t i = 0; i < before->nexclusions; i++)
-		if (!rows_there_exclusion(now->exclusions, now->nexclusions, &before->exclusions[i],
+		if (!rows_is_fork(&before->exclusions[i]) &&
+			!rows_there_exclusion(now->exclusions, now->nexclusions, &before->exclusions[i],
 								  &at[2]))
 			rows_remove(rules, STATE_EXCLUSION, party->name,
 						state_number(pool, before->exclusions[i].cause->said->claim.seq));
+	for (size_t i = 0; i < before->nforks; i++)
+		if (!rows_there_fork(now->forks, now->nforks, &before->forks[i], &at[4]))
+		{
+			const Claim *said = &before->forks[i].claim->said->claim;
+
+			rows_remove(rules, STATE_FORK, said->origin, state_number(pool, said->seq));
+		}
 	for (size_t i = 0; i < before->nkeys; i++)
 		if (!rows_there_key(now->keys, now->nkeys, &before->keys[i], &at[3]))
 			rows_remove(rules, STATE_LEDGER_KEY, party->name,
@@ -286,7 +342,7 @@ rows_new(Rules *rules, const Party *party, const Standing *before, const Standin
 {
 	Pool	   *pool = rules->scratch;
 	StateRow	row;
-	size_t		at[4] = {0};
+	size_t		at[5] = {0};
 
 #define ROWS_PUT(make, value) \
 	do \
@@ -305,9 +361,13 @@ rows_new(Rules *rules, const Party *party, const Standing *before, const Standin
 									&now->certificates[i], &at[1]))
 			ROWS_PUT(rows_certificate, &now->certificates[i]);
 	for (size_t i = 0; i < now->nexclusions; i++)
-		if (!rows_known_exclusion(before->exclusions, before->nexclusions, &now->exclusions[i],
+		if (!rows_is_fork(&now->exclusions[i]) &&
+			!rows_known_exclusion(before->exclusions, before->nexclusions, &now->exclusions[i],
 								  &at[2]))
 			ROWS_PUT(rows_exclusion, &now->exclusions[i]);
+	for (size_t i = 0; i < now->nforks; i++)
+		if (!rows_known_fork(before->forks, before->nforks, &now->forks[i], &at[4]))
+			ROWS_PUT(rows_fork, &now->forks[i]);
 	for (size_t i = 0; i < now->nkeys; i++)
 		if (!rows_known_key(before->keys, before->nkeys, &now->keys[i], &at[3]))
 			ROWS_PUT(rows_key, &now->keys[i]);

@@ -235,6 +235,16 @@ memory_store_find(MemoryStore *store, Pool *pool, const StateRow *key, StateRow 
 	return true;
 }
 
+/* What is behind two ends of a chain, of which nodes may have one or the other. */
+static bool
+memory_is_forked(const StateRow *const *forks, size_t count, const StateRow *row)
+{
+	for (size_t i = 0; i < count; i++)
+		if (state_is_forked(forks[i], row))
+			return true;
+	return false;
+}
+
 void
 memory_store_hash(MemoryStore *store, uint8_t hash[HASH_LEN])
 {
@@ -242,17 +252,27 @@ memory_store_hash(MemoryStore *store, uint8_t hash[HASH_LEN])
 	Pool	   *row_pool = pool_new();
 	uint8_t		(*rows)[HASH_LEN] = pool_alloc(pool, (store->all.count + store->nrows) * HASH_LEN);
 	size_t		count = 0;
+	const StateRow **forks = NULL;
+	size_t		nforks = 0;
 
+	for (size_t i = 0; i < store->nrows; i++)
+		if (store->row_list[i]->row != NULL && store->row_list[i]->row->table == STATE_FORK)
+		{
+			forks = pool_grow(pool, forks, nforks, sizeof(StateRow *));
+			forks[nforks++] = store->row_list[i]->row;
+		}
 	for (size_t i = 0; i < store->all.count; i++)
 	{
 		StateRow	row;
 
 		state_claim_row(row_pool, &store->all.items[i]->claim, &row);
-		state_row_hash(row_pool, &row, rows[count++]);
+		if (!memory_is_forked(forks, nforks, &row))
+			state_row_hash(row_pool, &row, rows[count++]);
 		pool_reset(row_pool);
 	}
 	for (size_t i = 0; i < store->nrows; i++)
-		if (store->row_list[i]->row != NULL)
+		if (store->row_list[i]->row != NULL &&
+			!memory_is_forked(forks, nforks, store->row_list[i]->row))
 		{
 			state_row_hash(row_pool, store->row_list[i]->row, rows[count++]);
 			pool_reset(row_pool);

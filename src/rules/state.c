@@ -32,6 +32,9 @@ const StateTableInfo state_tables[STATE_TABLES] = {
 	[STATE_EXCLUSION] = {"exclusion", 2, {0, 1}, 6, {
 		"member", "cause", "from_seq", "to_seq", "during", "reason"
 	}},
+	[STATE_FORK] = {"fork", 2, {0, 1}, 8, {
+		"origin", "seq", "member", "height", "hash", "other", "from_seq", "counts"
+	}},
 	[STATE_EXAMINEE_KEY] = {"examinee_key", 2, {0, 1}, 7, {
 		"origin", "seq", "subject", "public_key", "registered", "withdrawn", "withdrawn_at"
 	}},
@@ -164,6 +167,29 @@ state_claim_row(Pool *pool, const Claim *claim, StateRow *row)
 		json_slice_canonical(pool, claim->body, NULL);
 	row->values[10] = state_boolean(claim->effective);
 	row->values[11] = claim->effective ? NULL : claim->reason;
+}
+
+bool
+state_is_forked(const StateRow *fork, const StateRow *row)
+{
+	const char *member = fork->values[2];
+	const char *from_seq = fork->values[6];
+
+	if (from_seq == NULL)
+		return false;
+	switch (row->table)
+	{
+		case STATE_CLAIM:
+		case STATE_FORK:
+			return strcmp(row->values[0], member) == 0 &&
+				strtoll(row->values[1], NULL, 10) >= strtoll(from_seq, NULL, 10);
+		case STATE_LEDGER_KEY:
+			/* those that the data centre named are on no end of it */
+			return strcmp(row->values[0], member) == 0 && row->values[3] == NULL &&
+				strtoll(row->values[1], NULL, 10) > strtoll(fork->values[3], NULL, 10);
+		default:
+			return false;
+	}
 }
 
 static void

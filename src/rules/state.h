@@ -16,8 +16,8 @@
 typedef enum StateTable
 {
 	STATE_CLAIM, STATE_MEMBER, STATE_CONTRACT, STATE_LEDGER_KEY, STATE_MEMBER_CERTIFICATE,
-	STATE_EXCLUSION, STATE_EXAMINEE_KEY, STATE_PROTOCOL, STATE_PROTOCOL_GRANT, STATE_DATA_INDEX,
-	STATE_BREAK_GLASS, STATE_ROLE_BINDING,
+	STATE_EXCLUSION, STATE_FORK, STATE_EXAMINEE_KEY, STATE_PROTOCOL, STATE_PROTOCOL_GRANT,
+	STATE_DATA_INDEX, STATE_BREAK_GLASS, STATE_ROLE_BINDING,
 	STATE_TABLES
 } StateTable;
 
@@ -50,6 +50,12 @@ extern const char *state_json_array(Pool *pool, JsonSlice array);
 
 /* The row of a claim. */
 extern void state_claim_row(Pool *pool, const Claim *claim, StateRow *row);
+
+/*
+ * Is a row behind a fork, so that another node may have another one?  Such rows are in nobody's
+ * hash.
+ */
+extern bool state_is_forked(const StateRow *fork, const StateRow *row);
 
 /* SHA-256 over a row's text: doc/ledger.md, "The state's hash". */
 extern void state_row_hash(Pool *pool, const StateRow *row, uint8_t hash[HASH_LEN]);

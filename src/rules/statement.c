@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/fork.h"
 #include "rules/statement.h"
 
 static const struct
@@ -134,6 +135,10 @@ statement_new(Facts *facts, const Claim *claim, const char *payload, size_t len)
 		case CLAIM_CRL:
 			said->crl = facts_keep(facts, statement_text(facts, copy, "crl"));
 			statement_points(facts, said);
+			break;
+		case CLAIM_FORK:
+			said->fork = fork_read(facts, copy->body);
+			said->why = "it has signed two blocks of one height";
 			break;
 		default:
 			break;

@@ -56,6 +56,7 @@ typedef struct Statement
 	bool		points_valid;
 	size_t		npoints;
 	const StatementPoint *points;
+	struct ForkProof *fork;		/* of that kind only */
 	SignedText	envelope;
 
 	/* Keys that were asked about last, and what came out. */

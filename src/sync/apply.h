@@ -25,4 +25,10 @@ extern void peer_settings_install(void);
  */
 extern bool peer_settings_concern(Oid subscription);
 
+/*
+ * What else a peer publishes than inserts: it is in quarantine that it did, once for all, however
+ * many rows there are.
+ */
+extern void apply_refuse_change(const char *relation);
+
 #endif

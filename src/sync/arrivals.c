@@ -14,6 +14,7 @@
 #include "node/notify.h"
 #include "node/trusted.h"
 #include "sync/arrivals.h"
+#include "sync/fork.h"
 
 void
 arrivals_tell(const char *origin, int64 first, int64 last)
@@ -25,6 +26,7 @@ arrivals_tell(const char *origin, int64 first, int64 last)
 	};
 
 	notify_block(origin, last + 1);
+	fork_compare(origin, first, last);
 	(void) trusted_execute(&plan,
 						   "SELECT e.id::text, e.actor, e.payload::jsonb #>> '{body,outcome}' "
 						   "FROM medchain.local_node n JOIN medchain.member m ON m.name = n.node "

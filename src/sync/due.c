@@ -54,6 +54,9 @@ due_chains(MemoryContext context, bool changed)
 					"SELECT k.member FROM medchain.ledger_key k JOIN medchain.chain c ON "
 					"c.origin = k.member "
 					"WHERE k.follows IS NOT NULL AND k.from_height <= c.height "
+					"UNION SELECT f.member FROM medchain.fork f JOIN medchain.block b ON "
+					"b.origin = f.member AND b.height = f.height CROSS JOIN medchain.local_node n "
+					"WHERE f.counts <> b.hash AND f.member <> n.node "
 					"UNION SELECT c.origin FROM medchain.chain c JOIN contested t ON t.member = "
 					"c.origin "
 					"UNION SELECT q.origin FROM medchain.quarantine q LEFT JOIN medchain.chain c "
@@ -62,7 +65,8 @@ due_chains(MemoryContext context, bool changed)
 					"q.height "
 				  "WHERE q.height = coalesce(c.height, -1) + 1 AND q.reason IN ('bad signature', "
 					"'differs from accepted block') "
-					"AND (k.from_height > 0 OR q.origin IN (SELECT t.member FROM contested t)) "
+					"AND (k.from_height > 0 OR q.origin IN (SELECT t.member FROM contested t) OR "
+				 "q.origin IN (SELECT f.member FROM medchain.fork f WHERE f.counts IS NOT NULL)) "
 					"ORDER BY 1", 0, NULL, NULL, NULL, false);
 	return due_add(origins, context);
 }

@@ -135,7 +135,8 @@ fetch_choose(SharedDatabase *slot, MemoryContext context, FetchTask *task)
 
 	worker_begin(slot, "looking for what was not kept");
 	trusted_begin(&scope);
-	trusted_execute(&plan, "SELECT source, origin, conninfo, error, dropped, kinds FROM "
+	trusted_execute(&plan, "SELECT source, origin, conninfo, error, dropped, kinds, "
+					"coalesce(doubt_first, -1), coalesce(doubt_last, -1) FROM "
 					"medchain.to_fetch ORDER BY failures, next, source COLLATE \"C\", "
 					"origin COLLATE \"C\" LIMIT 1", 0, NULL, NULL, NULL, false);
 	found = SPI_processed > 0;
@@ -153,6 +154,8 @@ fetch_choose(SharedDatabase *slot, MemoryContext context, FetchTask *task)
 		task->dropped = DatumGetInt64(SPI_getbinval(row, desc, 5, &isnull));
 		kinds = SPI_getvalue(row, desc, 6);
 		task->kinds = kinds ? MemoryContextStrdup(context, kinds) : NULL;
+		task->doubt_first = DatumGetInt64(SPI_getbinval(row, desc, 7, &isnull));
+		task->doubt_last = DatumGetInt64(SPI_getbinval(row, desc, 8, &isnull));
 	}
 	trusted_end(&scope);
 	worker_commit();
@@ -185,7 +188,8 @@ fetch_note(SharedDatabase *slot, const FetchTask *task, FetchResult result, cons
 					"WITH task AS (INSERT INTO medchain.missing AS f (source, origin, wanted, "
 				  "seen, failures, next, error) SELECT $1, $2, NOT $5, CASE WHEN $5 THEN $3 ELSE "
 					"0 END, CASE WHEN $4 IS NULL THEN 0 ELSE 1 END, clock_timestamp(), $4 "
-					"ON CONFLICT (source, origin) DO UPDATE SET wanted = EXCLUDED.wanted, "
+			"ON CONFLICT (source, origin) DO UPDATE SET wanted = CASE WHEN f.doubt_first IS NULL "
+					"THEN EXCLUDED.wanted ELSE f.wanted END, "
 					"seen = CASE WHEN $5 THEN $3 ELSE f.seen END, "
 					"failures = CASE WHEN $4 IS NULL THEN 0 ELSE f.failures + 1 END, "
 					"next = EXCLUDED.next, error = $4 RETURNING f.failures) "
@@ -202,7 +206,7 @@ fetch_note(SharedDatabase *slot, const FetchTask *task, FetchResult result, cons
 
 /* One chain at one peer; what fails concerns these alone. */
 static void
-fetch_task(SharedDatabase *slot, MemoryContext context, const FetchTask *task)
+fetch_task(SharedDatabase *slot, MemoryContext context, FetchTask *task)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	LastComplaint complaint = {0};
@@ -217,7 +221,10 @@ fetch_task(SharedDatabase *slot, MemoryContext context, const FetchTask *task)
 	PG_TRY();
 	{
 		connection = fetch_connect(slot, task, FETCH_COPY_ANSWER);
-		result = fetch_turn(slot, connection, task);
+		if (task->doubt_first >= 0)
+			fetch_doubted(slot, connection, task);
+		else
+			result = fetch_turn(slot, connection, task);
 	}
 	PG_CATCH();
 	{
@@ -231,6 +238,8 @@ fetch_task(SharedDatabase *slot, MemoryContext context, const FetchTask *task)
 	if (connection != NULL)
 		walrcv_disconnect(connection);
 	MemoryContextSwitchTo(context);
+	if (task->doubt_first >= 0 && error == NULL)
+		return;
 	fetch_note(slot, task, result, error,
 			   TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()));
 }

@@ -262,3 +262,43 @@ fetch_step(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask *t
 				   step->last_size - step->size, until, fetch_take_entry, step);
 	fetch_commit(&scope, lasting);
 }
+
+/* A block that was asked for as it may be another than ours; as one that comes by itself. */
+static void
+fetch_take_doubted(void *state, int64 height, char *note)
+{
+	const FetchTask *task = state;
+	ArrivedBlock arrived = {.height = height, .note = note};
+	TrustedScope scope;
+
+	fetch_require(height >= task->doubt_first && height <= task->doubt_last);
+	trusted_begin(&scope);
+	apply_block(hold_node(), task->origin, &arrived);
+	trusted_end(&scope);
+}
+
+void
+fetch_doubted(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask *task)
+{
+	static SPIPlanPtr done = NULL;
+	MemoryContext lasting = CurrentMemoryContext;
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FETCH_STEP);
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+	TrustedScope scope;
+
+	fetch_begin(slot, task, &scope, "asking a peer for other blocks than ours");
+	fetch_copy(connection,
+			   psprintf("COPY (SELECT height, note FROM medchain.block WHERE origin "
+						"OPERATOR(pg_catalog.=) %s AND height OPERATOR(pg_catalog.>=) "
+						INT64_FORMAT " AND height OPERATOR(pg_catalog.<=) " INT64_FORMAT
+						" ORDER BY height) TO STDOUT", quote_literal_cstr(task->origin),
+						task->doubt_first, task->doubt_last),
+			   FETCH_BLOCKS, until, fetch_take_doubted, unconstify(FetchTask *, task));
+	values[0] = CStringGetTextDatum(task->source);
+	values[1] = CStringGetTextDatum(task->origin);
+	trusted_execute(&done, "UPDATE medchain.missing SET doubt_first = NULL, "
+					"doubt_last = NULL, failures = 0, error = NULL "
+					"WHERE source = $1 AND origin = $2", 2, types, values, NULL, false);
+	fetch_commit(&scope, lasting);
+}

@@ -16,6 +16,8 @@ typedef struct FetchTask
 	char	   *origin;
 	char	   *conninfo;
 	char	   *kinds;			/* a text array: of entries that are asked for; NULL: all */
+	int64		doubt_first;	/* blocks of which it may have others, or -1 */
+	int64		doubt_last;
 	int64		dropped;		/* of it, so far */
 	char	   *error;			/* of the last time, or NULL */
 } FetchTask;
@@ -30,6 +32,10 @@ typedef struct FetchStep
 	int64		last_size;
 	int64		wanted;			/* payloads up to there, as far as the blocks say */
 } FetchStep;
+
+/* Ask for blocks that somebody has verified others of, so that there are both: fork.c. */
+extern void fetch_doubted(SharedDatabase *slot, WalReceiverConn *connection,
+						  const FetchTask *task);
 
 /* Ask, and hold what comes as the keeper wants it; ERROR if the peer sends something else. */
 extern void fetch_step(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask *task,

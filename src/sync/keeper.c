@@ -22,6 +22,7 @@
 #include "sync/chores.h"
 #include "sync/copy.h"
 #include "sync/due.h"
+#include "sync/fork.h"
 #include "sync/keeper.h"
 #include "sync/oversee.h"
 #include "sync/trouble.h"
@@ -216,6 +217,7 @@ keeper_loop(SharedDatabase *slot)
 
 		chores_do(slot);
 		copy_unsubscribe(slot);
+		fork_look(slot);
 		trouble_look(slot);
 		oversee_look(slot);
 		worker_sleep(slot, notify_send(slot, more ? 0 : KEEPER_IDLE), NULL);

@@ -233,7 +233,7 @@ checkpoint_memory(const char *origin, uint8_t *hash, int64 *size)
 	trusted_read(&plan, "SELECT v.height, v.hash, v.size FROM medchain.verified v "
 				 "WHERE v.origin = $1 AND NOT EXISTS (SELECT FROM medchain.quarantine q "
 				 "WHERE q.origin = v.origin AND q.height = v.height "
-				 "AND q.reason = '" CHAIN_TAKEN_BACK "' AND v.hash = "
+				 "AND q.reason IN ('" CHAIN_TAKEN_BACK "', '" CHAIN_NOT_CHOSEN "') AND v.hash = "
 				 "sha256(convert_to(substr(q.note, 1, position(E'\\n\\n' IN q.note)), 'UTF8')))",
 				 1, types, values);
 	if (SPI_processed > 0)

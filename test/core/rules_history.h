@@ -640,6 +640,72 @@ do_policy(History *history, int by)
 					once_in(3) ? "optional" : "required", points(history)));
 }
 
+/* A block of a chain, signed by whoever has that key, as text of JSON; its hash. */
+static inline const char *
+fork_note(History *history, int of, int64_t height, int64_t size, const uint8_t *previous, int key,
+		  uint8_t hash[HASH_LEN])
+{
+	World	   *world = history->world;
+	int			by = once_in(20) ? dice(CAST) : of;
+	NoteBlock	block = {.height = (uint64_t) height, .size = (uint64_t) size};
+	char		text[NOTE_TEXT_MAX];
+	char		note[NOTE_SIGNED_MAX];
+
+	snprintf(block.name, sizeof(block.name), "%s/%s", once_in(40) ? "west" : "east",
+			 cast[once_in(40) ? dice(CAST) : of]);
+	memset(block.root, dice(256), HASH_LEN);
+	if (previous != NULL)
+		memcpy(block.previous, previous, HASH_LEN);
+	strcpy(block.sealed, "2026-01-31T23:59:59.123Z");
+	pki_note(world->keys[by][key], world->public_keys[by][key], &block, note);
+	pki_must(hash_sha256(text, note_format_block(&block, text), hash), "no hash");
+	return quoted(history, note);
+}
+
+/* Two blocks of one height: proven, or not. */
+static inline void
+do_fork(History *history, int by)
+{
+	int			of = once_in(8) ? dice(CAST) : 1 + dice(CAST - 2);
+	Chain	   *chain = &history->chains[of];
+	int			height = dice(chain->height + 2);
+	int			key = once_in(4) ? dice(CAST_KEYS) : dice(3) == 0 ? 0 : chain->key;
+	int			size = 0;
+	uint8_t		hashes[3][HASH_LEN];
+	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
+	const char *before = "null";
+	const char *notes[2];
+	const char *counts = "";
+
+	if (once_in(100))
+	{
+		char	   *huge = pool_alloc(history->pool, 70001);
+
+		memset(huge, 'x', 70000);
+		say(history, by, "fork", pool_format(history->pool, "{\"member\":\"%s\",\"notes\":"
+											 "[\"%s\",\"%s\"]}", cast[of], huge, huge));
+		return;
+	}
+	while (size < chain->count && chain->heights[size] < height)
+		size++;
+	if (height > 0)
+		before = fork_note(history, of, once_in(30) ? height : height - 1, size, NULL, key,
+						   hashes[2]);
+	for (int i = 0; i < 2; i++)
+		notes[i] = fork_note(history, of, height + (i > 0 && once_in(30)), size + 1 + i,
+							 height > 0 && (i == 0 || dice(2) == 0) ? hashes[2] : NULL, key,
+							 hashes[i]);
+	if (dice(by == 0 ? 2 : 20) == 0)
+	{
+		encode_hex(hashes[once_in(10) ? 2 : dice(2)], HASH_LEN, hex);
+		counts = pool_format(history->pool, ",\"counts\":\"%s\"", hex);
+	}
+	say(history, by, "fork",
+		pool_format(history->pool, "{\"member\":\"%s\",\"notes\":[%s,%s%s],\"before\":%s%s}",
+					cast[once_in(30) ? dice(CAST) : of], notes[0], notes[once_in(30) ? 0 : 1],
+					once_in(30) ? ",7" : "", before, counts));
+}
+
 /* What is no entry of any sense: of each kind. */
 static inline void
 do_nonsense(History *history, int by)
@@ -728,11 +794,11 @@ do_something(History *history)
 {
 	int			by = dice(3) == 0 ? 0 : dice(CAST);
 
-	int			what = dice(27);
+	int			what = dice(28);
 
 	/* well meant, half of the time */
 	plain = dice(2) == 0;
-	if (history->peaceful && (what == 6 || what == 7 || what == 9))
+	if (history->peaceful && (what == 6 || what == 7 || what == 9 || what == 27))
 		what = 13;
 	switch (what)
 	{
@@ -808,6 +874,9 @@ do_something(History *history)
 			say(history, by, "bind_role",
 				pool_format(history->pool, "{\"role\":\"r%d\",\"member\":%s}", dice(2),
 							once_in(3) ? "null" : "\"h1\""));
+			break;
+		case 27:
+			do_fork(history, dice(2) == 0 ? 0 : by);
 			break;
 		case 26:
 			say(history, by, "address", once_in(4) ? "{\"host\":\"/tmp\",\"dbname\":\"x\"}" :

@@ -15,6 +15,7 @@
 
 #include "core/encode.h"
 #include "core/envelope.h"
+#include "core/note.h"
 
 static inline void
 pki_must(bool fine, const char *what)
@@ -161,6 +162,30 @@ pki_sign(EVP_PKEY *key, const char *type, const char *payload, char out[ENCODE_B
 	encode_base64(signature, len, out);
 	EVP_MD_CTX_free(context);
 	free(pae);
+}
+
+/* A block header, signed: out has NOTE_SIGNED_MAX bytes. */
+static inline void
+pki_note(EVP_PKEY *key, const char *public_key, const NoteBlock *block, char *out)
+{
+	char		text[NOTE_TEXT_MAX];
+	size_t		len = note_format_block(block, text);
+	uint8_t		bytes[NOTE_KEY_ID_LEN + 64];
+	size_t		signature = 64;
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	Key		   *named = key_from_pem(public_key, strlen(public_key), NULL);
+
+	pki_must(len > 0 && named != NULL && key_note_id(named, block->name, bytes) &&
+			 EVP_DigestSignInit(context, NULL, NULL, NULL, key) == 1 &&
+			 EVP_DigestSign(context, bytes + NOTE_KEY_ID_LEN, &signature, (uint8_t *) text,
+							len) == 1, "no signature");
+	memcpy(out, text, len);
+	out[len++] = '\n';
+	len += note_signature_write(block->name, bytes, sizeof(bytes), out + len,
+								NOTE_SIGNED_MAX - len - 1);
+	out[len] = '\0';
+	key_free(named);
+	EVP_MD_CTX_free(context);
 }
 
 #endif

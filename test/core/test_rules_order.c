@@ -246,6 +246,7 @@ static const struct
 	{STATE_MEMBER, 10}, {STATE_MEMBER, 11}, {STATE_MEMBER, 12}, {STATE_MEMBER, 13},
 	{STATE_MEMBER, 14}, {STATE_CONTRACT, 8}, {STATE_CONTRACT, 10}, {STATE_LEDGER_KEY, 3},
 	{STATE_MEMBER_CERTIFICATE, 5}, {STATE_MEMBER_CERTIFICATE, 6}, {STATE_EXCLUSION, 3},
+	{STATE_FORK, 6}, {STATE_FORK, 7},
 	{STATE_EXAMINEE_KEY, 5}, {STATE_PROTOCOL, 6}, {STATE_PROTOCOL_GRANT, 5},
 	{STATE_PROTOCOL_GRANT, 6}, {STATE_BREAK_GLASS, 7}
 };
@@ -350,7 +351,7 @@ hear_condition(void *state, const char *condition, ExplainResult result, const c
 }
 
 /* Seeds of histories that found a fault once: they are tried first, whatever today's seed. */
-static const uint64_t found[] = {UINT64_C(1795840387)};
+static const uint64_t found[] = {UINT64_C(1795840387), UINT64_C(1795885197)};
 
 /* Of each entry, just one condition fails if it has no effect, and none if it has. */
 static bool

@@ -76,14 +76,51 @@ COMMENT ON FUNCTION medchain.suspend(text, text) IS
     'to it are dormant, and what it puts on its chain has no effect, from the block after the last '
     'one that is verified here';
 
-CREATE FUNCTION medchain.reinstate(member text) RETURNS uuid
+-- Which of two blocks counts: a proof of the fork, with that.
+CREATE FUNCTION medchain_internal.decide_fork(member text, block text) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    chosen bytea := CASE WHEN decide_fork.block ~ '^[0-9a-fA-F]{64}$'
+        THEN decode(decide_fork.block, 'hex') END;
+    found jsonb;
+BEGIN
+    SELECT c.body INTO found FROM fork f JOIN claim c ON c.origin = f.origin AND c.seq = f.seq
+        WHERE f.member = decide_fork.member AND f.from_seq IS NOT NULL
+            AND chosen IN (f.hash, f.other)
+        ORDER BY f.height LIMIT 1;
+    IF found IS NULL THEN
+        RAISE undefined_object USING MESSAGE = format('"%s" has no open fork with that block',
+            decide_fork.member),
+            HINT = 'See the view medchain.forks.';
+    END IF;
+    RETURN append_governance('fork', jsonb_strip_nulls(jsonb_build_object('member',
+        decide_fork.member, 'notes', found -> 'notes', 'before', found -> 'before', 'counts',
+        encode(chosen, 'hex'))));
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.decide_fork(text, text) IS
+    'internal: say which block of a fork counts';
+
+CREATE FUNCTION medchain.reinstate(member text, block text DEFAULT NULL) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
         SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     m medchain.member := require_governor(reinstate.member, 'reinstate()');
 BEGIN
-    IF m.suspended IS NULL THEN
+    IF reinstate.block IS NOT NULL THEN
+        RETURN decide_fork(m.name, reinstate.block);
+    ELSIF EXISTS (SELECT FROM fork f WHERE f.member = m.name AND f.from_seq IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM exclusion e WHERE e.member = m.name AND e.to_seq IS NULL) THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = format('"%s" has forked its chain',
+            m.name),
+            DETAIL = (SELECT format('It has signed two blocks %s: %s and %s.', f.height,
+                encode(f.hash, 'hex'), encode(f.other, 'hex')) FROM fork f
+                WHERE f.member = m.name AND f.from_seq IS NOT NULL ORDER BY f.height LIMIT 1),
+            HINT = 'Say which of them counts, reinstate(member, block => hash); or give it a new '
+                'key from an earlier block on: rekey(), with last_height.';
+    ELSIF m.suspended IS NULL THEN
         RAISE object_not_in_prerequisite_state USING MESSAGE = format('"%s" is not suspended',
             m.name);
     END IF;
@@ -91,9 +128,11 @@ BEGIN
         chain_point(m.name)));
 END
 $$;
-COMMENT ON FUNCTION medchain.reinstate(text) IS
+COMMENT ON FUNCTION medchain.reinstate(text, text) IS
     'data centre: end a suspension; the member''s chain counts again from the block after the last '
-    'one that is verified here, what it says about the time of the suspension excepted';
+    'one that is verified here, what it says about the time of the suspension excepted. block: of '
+    'two blocks of one height (medchain.forks), the hash of the one that counts: its chain counts '
+    'again, with that block';
 
 CREATE FUNCTION medchain.expel(member text, reason text) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

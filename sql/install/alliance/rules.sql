@@ -8,7 +8,7 @@ CREATE FUNCTION medchain_internal.fold_kinds() RETURNS text[]
     RETURN ARRAY['genesis', 'contract', 'acceptance', 'configure', 'protocol', 'amendment',
         'revocation', 'note', 'bind_role',
                       'suspend', 'reinstate', 'expel', 'ending', 'rekey', 'crl',
-                          'anchors', 'policy',
+                          'anchors', 'fork', 'policy',
                           'examinee_key', 'examinee_withdrawal', 'break_glass', 'justification',
                           'address'];
 COMMENT ON FUNCTION medchain_internal.fold_kinds() IS 'kinds of entries that the state depends on';
@@ -116,6 +116,11 @@ CREATE FUNCTION medchain_internal.contract_terms_reason(terms jsonb, at timestam
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_contract_terms_reason';
 COMMENT ON FUNCTION medchain_internal.contract_terms_reason(jsonb, timestamptz) IS
     'internal: what is wrong with the terms of a contract';
+
+CREATE FUNCTION medchain_internal.fork_reason(terms jsonb, at timestamptz) RETURNS text
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_fork_reason';
+COMMENT ON FUNCTION medchain_internal.fork_reason(jsonb, timestamptz) IS
+    'internal: why that would prove no fork; null if it would';
 
 CREATE FUNCTION medchain_internal.anchors_reason(terms jsonb, at timestamptz) RETURNS text
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_anchors_reason';

@@ -34,7 +34,7 @@ CREATE INDEX claim_subject ON medchain.claim (subject, origin COLLATE "C", seq)
     WHERE subject IS NOT NULL;
 CREATE INDEX claim_member ON medchain.claim (origin COLLATE "C", seq)
     WHERE kind = ANY ('{genesis,contract,acceptance,configure,suspend,reinstate,expel,ending,rekey,'
-        'crl,anchors}');
+        'crl,anchors,fork}');
 CREATE INDEX claim_examinee_key ON medchain.claim (origin COLLATE "C", seq)
     WHERE kind = 'examinee_key';
 CREATE INDEX claim_break_glass ON medchain.claim (origin COLLATE "C", seq)
@@ -129,6 +129,22 @@ CREATE TABLE medchain.exclusion (
 COMMENT ON TABLE medchain.exclusion IS
     'parts of a chain that have no effect: of members who were suspended, expelled, or whose '
     'certificate was revoked';
+
+CREATE TABLE medchain.fork (
+    origin   text NOT NULL,             -- the entry that proves it
+    seq      bigint NOT NULL,
+    member   text NOT NULL,
+    height   bigint NOT NULL,
+    hash     bytea NOT NULL,            -- of the two blocks, the lesser one first
+    other    bytea NOT NULL,
+    -- on the member's chain: from here on it does not count; null: nobody's does because of it
+    from_seq bigint,
+    counts   bytea,                     -- the one that the data centre says
+    PRIMARY KEY (origin, seq)
+);
+CREATE INDEX fork_member ON medchain.fork (member, height);
+COMMENT ON TABLE medchain.fork IS
+    'proofs that a member has signed two blocks of one height; see the view medchain.forks';
 
 CREATE TABLE medchain.examinee_key (
     origin       text NOT NULL,

@@ -112,6 +112,17 @@ CREATE FUNCTION medchain_internal.check_ledger(OUT subject text, OUT severity te
     LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH chain_now AS MATERIALIZED (SELECT * FROM chains)
+    SELECT f.member, 'error', format('it has signed two blocks of height %s of its chain, as %s '
+               'has proven: %s', f.height, f.proven_by, CASE f.state
+                   WHEN 'open' THEN 'what follows them has no effect'
+                   ELSE 'and the alliance rests on it' END),
+           CASE f.state WHEN 'open' THEN 'See medchain.forks. The data centre has to call '
+                    'medchain.reinstate(member, block), or medchain.rekey() with an earlier '
+                    'last_height.'
+                ELSE 'See medchain.forks, and ask the others which of them they have.' END
+    FROM (SELECT DISTINCT ON (x.member) x.* FROM forks x WHERE x.state LIKE 'open%'
+          ORDER BY x.member, x.height, x.proven, x.entry) f
+    UNION ALL
     SELECT q.origin, CASE WHEN q.signed THEN 'error' ELSE 'warning' END,
            format('%s blocks in its name are in quarantine, from %s%s: %s', q.count, q.sources,
                   CASE WHEN q.signed THEN ', signed with its key' ELSE '' END, q.reason),
@@ -192,6 +203,10 @@ AS $$
     FROM (SELECT 'workers' AS area, w.* FROM check_workers() w
           UNION ALL SELECT 'slots', s.* FROM check_slots() s
           UNION ALL SELECT 'peers', p.* FROM check_peers() p
+          UNION ALL SELECT 'forks', f.member, 'error',
+                        format('it has signed two blocks of height %s', f.height), NULL
+              FROM (SELECT x.member, min(x.height) AS height FROM forks x
+                    WHERE x.state LIKE 'open%' GROUP BY x.member) f
           UNION ALL SELECT 'quarantine', q.origin, 'error', format('from "%s": %s',
                         q.source, q.reason), NULL
               FROM (SELECT DISTINCT ON (x.origin) x.origin, x.source, x.reason FROM quarantine x

@@ -175,11 +175,14 @@ CREATE TABLE medchain.missing (
     failures int NOT NULL DEFAULT 0,
     next     timestamptz NOT NULL DEFAULT clock_timestamp(),
     error    text,
+    doubt_first bigint,         -- heights of blocks of which it may have others than we do
+    doubt_last bigint,
     PRIMARY KEY (source, origin)
 );
 COMMENT ON TABLE medchain.missing IS
     'chains to be asked for at a peer, as something of them was not kept; seen: how much of it was '
-    'dropped before the last time that all was fetched';
+    'dropped before the last time that all was fetched; doubt: blocks that somebody has verified '
+    'others of';
 
 CREATE TABLE medchain.quarantine (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

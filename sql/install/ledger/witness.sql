@@ -34,6 +34,13 @@ COMMENT ON FUNCTION medchain_internal.witness_head(text) IS
 CREATE INDEX entry_witness ON medchain.entry (medchain_internal.witness_chain(payload), origin,
     medchain_internal.witness_height(payload)) WHERE kind = 'witness';
 
+CREATE FUNCTION medchain_internal.note_hash(note text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.split_part(note, E'\n\n', 1) || E'\n',
+        'UTF8'));
+COMMENT ON FUNCTION medchain_internal.note_hash(text) IS
+    'internal: the hash of a block, by its note';
+
 CREATE FUNCTION medchain_internal.vkey_text(name text, public_key text, cosigner boolean)
     RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_vkey_text';

@@ -18,14 +18,15 @@ WITH wanted AS (
     SELECT d.source, d.origin FROM medchain.dropped d
     WHERE d.origin <> ''
     UNION
-    SELECT f.source, f.origin FROM medchain.missing f WHERE f.wanted
+    SELECT f.source, f.origin FROM medchain.missing f WHERE f.wanted OR f.doubt_first IS NOT NULL
     UNION
     SELECT d.source, m.name FROM medchain.dropped d CROSS JOIN medchain.member m
     WHERE d.origin = '' AND NOT EXISTS (SELECT FROM medchain.peer p WHERE p.member = m.name)
     AND NOT EXISTS (SELECT FROM medchain.missing f WHERE f.source = d.source AND f.origin = m.name))
 SELECT w.source, w.origin, p.conninfo, coalesce(d.entries + d.blocks, 0) AS dropped,
        coalesce(f.failures, 0) AS failures, coalesce(f.next, '-infinity') AS next, f.error,
-       medchain_internal.payload_kinds(p.payloads) AS kinds
+       medchain_internal.payload_kinds(p.payloads) AS kinds,
+       f.doubt_first, f.doubt_last
 FROM wanted w
      JOIN medchain.peer p ON p.member = w.source
      CROSS JOIN medchain.local_node n
@@ -35,6 +36,7 @@ FROM wanted w
      LEFT JOIN medchain.missing s ON s.source = w.source AND s.origin = ''
 WHERE w.origin <> n.node AND (w.origin = n.data_center OR m.ledger_key IS NOT NULL)
     AND coalesce(s.next, '-infinity') <= clock_timestamp()
-    AND (f.source IS NULL OR f.wanted OR f.seen <> coalesce(d.entries + d.blocks, 0));
+    AND (f.source IS NULL OR f.wanted OR f.doubt_first IS NOT NULL
+        OR f.seen <> coalesce(d.entries + d.blocks, 0));
 COMMENT ON VIEW medchain.to_fetch IS
     'internal: chains to be asked for at a peer now; dropped: how much of it was so far';

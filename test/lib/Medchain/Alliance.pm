@@ -357,7 +357,7 @@ sub state
 	my ($self, $name) = @_;
 	my $rows = join(' UNION ALL ',
 		map { "SELECT '$_ ' || to_jsonb(x)::text FROM medchain.$_ x" }
-		  qw(claim member contract ledger_key member_certificate exclusion examinee_key protocol protocol_grant data_index break_glass));
+		  qw(claim member contract ledger_key member_certificate exclusion fork examinee_key protocol protocol_grant data_index break_glass));
 	return $self->sql($name, qq{SET timezone = 'UTC'; SELECT r FROM ($rows) x(r) ORDER BY r COLLATE "C"});
 }
 
@@ -633,7 +633,7 @@ sub check_logs
 	return;
 }
 
-my @state_tables = qw(claim member contract ledger_key member_certificate exclusion examinee_key protocol protocol_grant data_index
+my @state_tables = qw(claim member contract ledger_key member_certificate exclusion fork examinee_key protocol protocol_grant data_index
   break_glass role_binding);
 
 # The offline verifier with sanitizers, as test/core builds it.

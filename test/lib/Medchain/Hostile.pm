@@ -138,8 +138,8 @@ sub block_over
 
 # ----- publishing it
 
-# In one transaction, in the order entries, blocks.
-sub publish
+# Statements that insert these, in the order entries, blocks.
+sub rows
 {
 	my ($self, $entries, $blocks) = @_;
 	my $hex = sub { my ($bytes) = @_; return "('\\x" . unpack('H*', $bytes) . "'::bytea)::text" };
@@ -151,7 +151,14 @@ sub publish
 	push @rows, 'INSERT INTO medchain.block VALUES ' . join(', ', map {
 			sprintf("(%s, %d, 0, '\\x00', '\\x00', '\\x00', $mark, %s)", $hex->($_->[0]), $_->[1], $hex->($_->[2]))
 		} @$blocks) if @{ $blocks || [] };
-	return $self->publish_sql(join(";\n", @rows));
+	return join(";\n", @rows);
+}
+
+# In one transaction.
+sub publish
+{
+	my ($self, $entries, $blocks) = @_;
+	return $self->publish_sql($self->rows($entries, $blocks));
 }
 
 # Any statements that insert rows of that mark into the two tables, in one transaction.
@@ -160,6 +167,23 @@ sub publish_sql
 	my ($self, $sql) = @_;
 	return $self->{alliance}->forge($self->{name}, "$sql;
 		DELETE FROM medchain.entry WHERE \"time\" = $mark; DELETE FROM medchain.block WHERE sealed = $mark");
+}
+
+# The same in the place of what the node's own chain has there: for peers that have not seen that, or are not to see it.
+sub publish_instead
+{
+	my ($self, $entries, $blocks) = @_;
+	my $first = @$entries ? $entries->[0][1] : 0;
+	my $height = $blocks->[0][1];
+	my $where = $self->{name};
+
+	my $rows = $self->rows($entries, $blocks);
+	return $self->{alliance}->forge($where, qq{UPDATE medchain.entry SET origin = '~' WHERE origin = '$where' AND seq >= $first;
+		UPDATE medchain.block SET origin = '~' WHERE origin = '$where' AND height >= $height;
+		$rows;
+		DELETE FROM medchain.entry WHERE "time" = $mark; DELETE FROM medchain.block WHERE sealed = $mark;
+		UPDATE medchain.entry SET origin = '$where' WHERE origin = '~';
+		UPDATE medchain.block SET origin = '$where' WHERE origin = '~'});
 }
 
 sub mark { return $mark; }
