@@ -29,6 +29,7 @@ block_leaves_begin(BlockLeaves *leaves)
 		.hcxt = leaves->context
 	};
 
+	leaves->last = NULL;
 	leaves->kinds = hash_create("medchain kinds of a block", 16, &control,
 								HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
@@ -45,16 +46,18 @@ void
 block_leaves_add(BlockLeaves *leaves, const uint8_t hash[HASH_LEN], const char *kind)
 {
 	MemoryContext old = MemoryContextSwitchTo(leaves->context);
-	BlockKind  *counted;
 	bool		found;
 
 	appendBinaryStringInfo(&leaves->hashes, (const char *) hash, HASH_LEN);
-	if (!entry_kind_valid(kind))
-		kind = BLOCK_KIND_OTHER;
-	counted = hash_search(leaves->kinds, kind, HASH_ENTER, &found);
-	if (!found)
-		counted->count = 0;
-	counted->count++;
+	if (leaves->last == NULL || strcmp(leaves->last->name, kind) != 0)
+	{
+		if (!entry_kind_valid(kind))
+			kind = BLOCK_KIND_OTHER;
+		leaves->last = hash_search(leaves->kinds, kind, HASH_ENTER, &found);
+		if (!found)
+			leaves->last->count = 0;
+	}
+	leaves->last->count++;
 	MemoryContextSwitchTo(old);
 }
 

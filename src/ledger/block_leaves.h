@@ -19,6 +19,7 @@ typedef struct BlockLeaves
 {
 	StringInfoData hashes;		/* HASH_LEN bytes each */
 	HTAB	   *kinds;
+	struct BlockKind *last;		/* of the entry before: most blocks have many of one kind */
 	MemoryContext context;
 } BlockLeaves;
 

@@ -224,7 +224,7 @@ AS $$
 DECLARE
     chosen text[] := ARRAY(SELECT DISTINCT k COLLATE "C" FROM unnest(coalesce(
         check_payloads.payloads, string_to_array(translate(
-            current_setting('medchain.payloads'), E' \t\n', ''), ','))) k
+            coalesce(current_setting('medchain.payloads', true), 'all'), E' \t\n', ''), ','))) k
         WHERE k IS DISTINCT FROM '' ORDER BY 1);
 BEGIN
     IF chosen = '{all}' THEN
