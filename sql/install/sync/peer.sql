@@ -46,8 +46,8 @@ $$;
 COMMENT ON FUNCTION medchain_internal.slot_name(text, text, text, boolean) IS
     'internal: name of the slot through which one member follows another''s chain';
 
--- Who takes all payloads computes the leaf hashes; with some of them alone they come with the
--- blocks.
+-- What followers compute themselves is not sent: the columns that are an index over payload or
+-- note, and, to those who take all payloads, the leaf hashes.
 CREATE FUNCTION medchain_internal.drop_publications(base name) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
@@ -69,9 +69,9 @@ CREATE FUNCTION medchain_internal.publish_chains(publication name, chains text, 
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 BEGIN
-    EXECUTE format('CREATE PUBLICATION %I FOR TABLE medchain.entry WHERE (%s), '
-        'medchain.block (origin, height, size, root, previous, hash, sealed, note, kinds, '
-        'kinds_note%s) WHERE (%s) WITH (publish = ''insert'')', publish_chains.publication,
+    EXECUTE format('CREATE PUBLICATION %I FOR TABLE medchain.entry (origin, seq, payload) '
+        'WHERE (%s), medchain.block (origin, height, note, kinds, kinds_note%s) WHERE (%s) '
+        'WITH (publish = ''insert'')', publish_chains.publication,
         concat_ws(' AND ', publish_chains.chains,
             'kind = ANY (' || quote_literal(publish_chains.kinds) || '::text[])'),
         CASE WHEN publish_chains.kinds IS NULL THEN '' ELSE ', leaves' END, publish_chains.chains);
