@@ -21,6 +21,7 @@ extern int	setting_max_databases;	/* slots of shared memory */
 extern bool setting_auto_follow;
 extern int	setting_recovery_timeout;	/* milliseconds; -1: no limit */
 extern char *setting_peer_options;	/* a connection string */
+extern char *setting_payloads;
 extern int	setting_grant_cache_size;	/* kilobytes */
 extern int	setting_crl_policy; /* a CertificateCrlPolicy */
 
