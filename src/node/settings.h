@@ -13,15 +13,15 @@ extern int	setting_seal_interval;	/* milliseconds */
 extern int	setting_block_max_entries;
 extern int	setting_seal_timeout;	/* milliseconds; 0 waits for ever */
 extern bool setting_wait_for_seal;
-extern int	setting_witness_interval;
+extern int	setting_witness_interval;	/* milliseconds; 0: never */
 extern int	setting_max_clock_skew;
-extern int	setting_quarantine_limit;	/* milliseconds; 0: never */
+extern int	setting_quarantine_limit;
 extern int	setting_verify_workers;
 extern int	setting_max_databases;	/* slots of shared memory */
 extern bool setting_auto_follow;
 extern int	setting_recovery_timeout;	/* milliseconds; -1: no limit */
 extern char *setting_peer_options;	/* a connection string */
-extern char *setting_payloads;
+extern char *setting_payloads;	/* all, governance, or kinds of entries */
 extern int	setting_grant_cache_size;	/* kilobytes */
 extern int	setting_crl_policy; /* a CertificateCrlPolicy */
 
