@@ -52,7 +52,7 @@ heal_next(SharedDatabase *slot, MemoryContext context)
 {
 	static SPIPlanPtr plan = NULL;
 	static LastComplaint complaint = {0};
-	char	   *member = heal_choose(slot, context);
+	char	   *volatile member = heal_choose(slot, context);
 
 	if (member == NULL)
 		return false;

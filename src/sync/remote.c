@@ -212,8 +212,8 @@ medchain_remote_create_slot(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(medchain_create_subscription);
 
 /*
- * create_subscription(name name, conninfo text, publication text, failover boolean) -> void: as the
- * statement would, but there is no statement: a connection string may hold a password, and
+ * create_subscription(name name, conninfo text, publication text, failover boolean, is_binary
+ * boolean) -> void: as the statement would, but there is no statement: a connection string may hold a password, and
  * statements are in logs, contexts of errors and pg_stat_statements.
  */
 Datum
@@ -234,6 +234,9 @@ medchain_create_subscription(PG_FUNCTION_ARGS)
 	if (PG_GETARG_BOOL(3))		/* an option since 17 */
 		create->options = lappend(create->options,
 								  makeDefElem("failover", (Node *) makeBoolean(true), -1));
+	if (PG_GETARG_BOOL(4))
+		create->options = lappend(create->options,
+								  makeDefElem("binary", (Node *) makeBoolean(true), -1));
 	statement->commandType = CMD_UTILITY;
 	statement->utilityStmt = (Node *) create;
 	statement->stmt_location = -1;

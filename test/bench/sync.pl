@@ -140,7 +140,8 @@ printf $out "a light copy has %.1f bytes on disk for each of %d entries without 
 my %publication = map { $_ => $alliance->sql($_, "SELECT subpublications[1] FROM pg_subscription WHERE subname = '$subscription{$_}'") } qw(ha hb);
 $alliance->sql('dc', q{SELECT FROM pg_create_logical_replication_slot('measure', 'pgoutput')});
 fill(20000);
-my %sent = map { $_ => $alliance->sql('dc', "SELECT sum(length(data)) FROM pg_logical_slot_peek_binary_changes('measure', NULL, NULL, 'proto_version', '2', 'publication_names', '$publication{$_}')") } qw(ha hb);
+my %binary = (ha => 'false', hb => 'true');
+my %sent = map { $_ => $alliance->sql('dc', "SELECT sum(length(data)) FROM pg_logical_slot_peek_binary_changes('measure', NULL, NULL, 'proto_version', '2', 'binary', '$binary{$_}', 'publication_names', '$publication{$_}')") } qw(ha hb);
 $alliance->sql('dc', q{SELECT pg_drop_replication_slot('measure')});
 printf $out "sent for an entry: %.1f bytes (full), %.1f (light)\n", $sent{ha} / 20000, $sent{hb} / 20000;
 $alliance->cluster($_)->stop('immediate') foreach $alliance->members;

@@ -14,9 +14,9 @@ COMMENT ON FUNCTION medchain_internal.remote_create_slot(text, text, text[]) IS
     'drop if nobody uses them';
 
 CREATE FUNCTION medchain_internal.create_subscription(name name, conninfo text, publication text,
-    failover boolean) RETURNS void
+    failover boolean, is_binary boolean) RETURNS void
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_create_subscription';
-COMMENT ON FUNCTION medchain_internal.create_subscription(name, text, text, boolean) IS
+COMMENT ON FUNCTION medchain_internal.create_subscription(name, text, text, boolean, boolean) IS
     'internal: CREATE SUBSCRIPTION to a peer''s publication, through the slot of the same name; no '
     'statement has the connection string in it';
 
@@ -268,8 +268,9 @@ BEGIN
         RAISE protocol_violation USING
             MESSAGE = format('"%s" offers no publication of its chain', subscribe_to.member);
     END IF;
+    -- as texts, leaf hashes would have twice their length
     PERFORM create_subscription(subscribe_to.slot, subscribe_to.conninfo, publication::text,
-        failover);
+        failover, subscribe_to.payloads <> '{all}');
 
     -- the peer decides what its publication holds, and the subscription would write it with a
     -- superuser's rights
