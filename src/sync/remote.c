@@ -213,8 +213,8 @@ PG_FUNCTION_INFO_V1(medchain_create_subscription);
 
 /*
  * create_subscription(name name, conninfo text, publication text, failover boolean, is_binary
- * boolean) -> void: as the statement would, but there is no statement: a connection string may hold a password, and
- * statements are in logs, contexts of errors and pg_stat_statements.
+ * boolean) -> void: as the statement would, but there is no statement: a connection string may hold
+ * a password, and statements are in logs, contexts of errors and pg_stat_statements.
  */
 Datum
 medchain_create_subscription(PG_FUNCTION_ARGS)
