@@ -25,7 +25,6 @@
 #include "core/block.h"
 #include "core/chain_check.h"
 #include "core/keycache.h"
-#include "core/kinds_note.h"
 #include "ledger/block_leaves.h"
 #include "ledger/block_row.h"
 #include "ledger/chain.h"
@@ -37,6 +36,7 @@
 #include "ledger/local_node.h"
 #include "ledger/pending.h"
 #include "ledger/pseudonym.h"
+#include "ledger/seal_block.h"
 #include "ledger/sealer.h"
 #include "ledger/signer.h"
 #include "ledger/signing_key.h"
@@ -231,73 +231,6 @@ sealer_may_seal(SharedDatabase *slot, const LocalNode *node, int64 first)
 	return false;
 }
 
-/* What the block carries that check stands at. */
-static void
-sealer_carry(const ChainCheck *check, const BlockLeaves *leaves, BlockCarried *carried,
-			 char note[NOTE_SIGNED_MAX + 1])
-{
-	char text[	KINDS_NOTE_TEXT_MAX];
-	CoreError	error = {0};
-	size_t		len;
-
-	carried->leaves = block_leaves_bytes(leaves);
-	carried->kinds = block_leaves_kinds(leaves);
-	len = kinds_note_text(check->name, check->height, check->head, carried->kinds,
-						  strlen(carried->kinds), text);
-	if (len > 0)
-		len = note_sign(text, len, check->name, signing_key, note, &error);
-	if (len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not sign what block %lld has: %s", (long long) check->height,
-						error.message)));
-	note[len] = '\0';
-	carried->kinds_note = note;
-}
-
-/* Sign and write the block that closes over the leaves just added. */
-static void
-sealer_write_block(const LocalNode *node, ChainCheck *check, BlockLeaves *leaves)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	NoteBlock	block = {0};
-	NoteBlock	written;
-	char text[	NOTE_TEXT_MAX];
-	char		note[NOTE_SIGNED_MAX + 1];
-	char		kinds_note[NOTE_SIGNED_MAX + 1];
-	BlockCarried carried;
-	size_t		len;
-	CoreError	error = {0};
-
-	strlcpy(block.name, check->name, sizeof(block.name));
-	block.size = check->range.size;
-	block.height = (uint64) (check->height + 1);
-	memcpy(block.previous, check->head, HASH_LEN);
-	if (!block_sealed_text(now - now % 1000, block.sealed))
-		elog(ERROR, "timestamp out of range");
-	if (!tree_range_root(&check->range, block.root))
-		elog(ERROR, "could not compute SHA-256");
-	len = note_format_block(&block, text);
-	if (len > 0)
-		len = note_sign(text, len, check->name, signing_key, note, &error);
-	if (len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("could not sign block %llu: %s", (unsigned long long) block.height,
-						error.message)));
-	note[len] = '\0';
-
-	/* Nothing leaves this process that it would not accept from a peer. */
-	if (chain_check_block(check, note, len, signing_key, &written, &error) != CHAIN_FINE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("block %llu does not verify: %s", (unsigned long long) block.height,
-						error.message)));
-	sealer_carry(check, leaves, &carried, kinds_note);
-	block_insert(node->node, &written, check->head, note, &carried);
-	block_leaves_reset(leaves);
-}
-
 /* What becomes of the entries of one round. */
 typedef struct SealerRound
 {
@@ -328,7 +261,7 @@ sealer_entry(void *state, const PendingEntry *entry)
 	round->governance = round->governance || ledger_hooks.is_governance(entry->kind);
 	round->key_change = round->key_change || ledger_hooks.changes_key(entry->kind);
 	if ((round->entries % setting_block_max_entries == 0 && !round->key_change) || entry->last)
-		sealer_write_block(round->node, round->check, &round->leaves);
+		seal_block(round->node, round->check, &round->leaves, signing_key);
 }
 
 /*

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "storage/fd.h"
 
+#include "core/encode.h"
 #include "node/restored.h"
 
 static char id[RESTORED_ID_LEN + 1] = "";	/* children have it from the postmaster */
@@ -40,7 +41,6 @@ restored_read(void)
 static void
 restored_write(void)
 {
-	static const char digits[] = "0123456789abcdef";
 	const char *temporary = RESTORED_FILE ".tmp";
 	uint8		random[RESTORED_ID_LEN / 2];
 	FILE	   *file;
@@ -49,11 +49,7 @@ restored_write(void)
 		ereport(FATAL,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate random values")));
-	for (size_t i = 0; i < sizeof(random); i++)
-	{
-		id[2 * i] = digits[random[i] >> 4];
-		id[2 * i + 1] = digits[random[i] & 15];
-	}
+	encode_hex(random, sizeof(random), id);
 	file = AllocateFile(temporary, "w");
 	if (file == NULL || fwrite(id, 1, RESTORED_ID_LEN, file) != RESTORED_ID_LEN ||
 		FreeFile(file) != 0)
