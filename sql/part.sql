@@ -283,7 +283,7 @@ CREATE TEMP VIEW checked AS SELECT * FROM chart WHERE coalesce(price, 1) > 0
 UPDATE checked SET doctor = 'absent' WHERE id > 10 RETURNING id;
 \c - :superuser
 SELECT faults FROM (SELECT count(*) AS faults FROM medchain.verify_table('chart')) f;
-SELECT * FROM medchain.unauthorised WHERE relation ~ 'chart|lab';
+SELECT * FROM medchain.unauthorised WHERE relation ~ 'chart|lab|noted';
 SELECT medchain.unprotect('chart'), medchain.unprotect('lab'), medchain.unprotect('closed'),
     medchain.unprotect('noted');
 DROP TABLE chart, lab, closed, noted_more, noted_other, noted;

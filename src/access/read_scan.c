@@ -17,6 +17,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -103,6 +104,47 @@ read_scan_concerned(const PlannedStmt *statement)
 			return true;
 	}
 	return false;
+}
+
+/* The table that the query names, if it reads this one as an heir of that; or 0. */
+static Oid
+scan_named(const PlannedStmt *statement, Index index)
+{
+	Oid			named = InvalidOid;
+
+	/* a table stands in front of its heirs: the way up is one from the end */
+	for (int i = list_length(statement->appendRelations) - 1; i >= 0; i--)
+	{
+		const AppendRelInfo *heir = list_nth(statement->appendRelations, i);
+		const RangeTblEntry *parent = rt_fetch(heir->parent_relid, statement->rtable);
+
+		/* the parent of a part of UNION ALL is no table */
+		if (heir->child_relid == index && parent->rtekind == RTE_RELATION)
+		{
+			index = heir->parent_relid;
+			named = parent->relid;
+		}
+	}
+	return named;
+}
+
+/*
+ * Whose policies are asked for rows of this table, which is protected: an heir's are read by those
+ * of the table that the query names, so that what this one grants is what it was decided on.
+ */
+static const Protection *
+scan_asked(const ReadQuery *read, Index index, Relation relation, const Protection *own)
+{
+	Oid			oid = relation->rd_rel->relispartition ? InvalidOid :
+	scan_named(read->query->plannedstmt, index);
+	Relation	named = OidIsValid(oid) ? RelationIdGetRelation(oid) : NULL;
+	const Protection *asked;
+
+	if (named == NULL)
+		return own;
+	asked = scan_table(named);
+	RelationClose(named);
+	return asked != NULL ? asked : own;
 }
 
 /* Does row security not apply to one by whom the table is read? */
@@ -220,7 +262,23 @@ read_scan_midway(const ReadQuery *read)
 	}
 }
 
-/* Rows that are returned belong to one of several tables: partitions. */
+/* Whose policies are asked of rows that are changed in that one of the node's tables. */
+static const Protection *
+scan_changed(const ReadScan *scan, Relation relation, const Protection *own)
+{
+	const		ModifyTableState *state = castNode(ModifyTableState, scan->node);
+
+	for (int i = 0; i < state->mt_nrels; i++)
+	{
+		const ResultRelInfo *target = &state->resultRelInfo[i];
+
+		if (RelationGetRelid(target->ri_RelationDesc) == RelationGetRelid(relation))
+			return scan_asked(scan->query, target->ri_RangeTableIndex, relation, own);
+	}
+	return own;
+}
+
+/* Rows that are returned belong to one of several tables: partitions, heirs. */
 static bool
 scan_returned_from(ReadScan *scan, Oid oid)
 {
@@ -237,7 +295,8 @@ scan_returned_from(ReadScan *scan, Oid oid)
 	{
 		MemoryContext old = MemoryContextSwitchTo(scan->query->query->estate->es_query_cxt);
 
-		scan->table = scan_read_table(scan->query, known, oid);
+		scan->table = scan_read_table(scan->query,
+									  scan_changed(scan, relation, known), oid);
 		scan->relation = oid;
 		read_column_init(&scan->column, TupleDescAttr(RelationGetDescr(relation),
 													  known->subject - 1)->atttypid,
@@ -329,7 +388,8 @@ scan_watch_relation(ReadQuery *read, ScanState * state)
 	if (scan == NULL)
 		return;
 	scan->relation = RelationGetRelid(relation);
-	scan->table = scan_read_table(read, known, scan->relation);
+	scan->table = scan_read_table(read, scan_asked(read, ((Scan *) state->ps.plan)->scanrelid,
+												   relation, known), scan->relation);
 	if (IsA(state, IndexOnlyScanState))
 	{
 		attribute = scan_index_column((IndexOnlyScan *) state->ps.plan, attribute);
@@ -360,7 +420,8 @@ scan_watch_changes(ReadQuery *read, ModifyTableState * state)
 
 		if (known == NULL)
 			continue;
-		table = scan_read_table(read, known, RelationGetRelid(relation));
+		table = scan_read_table(read, scan_asked(read, state->resultRelInfo[i].ri_RangeTableIndex,
+												 relation, known), RelationGetRelid(relation));
 		table->written = true;
 		read_set_written(table->set);
 		if (plan->returningLists != NIL && plan->operation != CMD_INSERT)
