@@ -7,11 +7,12 @@
 #include "miscadmin.h"
 
 #include "access/audit_queue.h"
-#include "access/grant_share.h"
 #include "access/binding.h"
 #include "access/column_mask.h"
+#include "access/grant_share.h"
 #include "access/heirs.h"
 #include "access/identity.h"
+#include "access/identity_share.h"
 #include "access/question.h"
 #include "access/read_audit.h"
 #include "access/read_copy.h"
@@ -81,6 +82,7 @@ _PG_init(void)
 	reserve_install();
 	audit_queue_install();
 	grant_share_install();
+	identity_share_install();
 	read_audit_install();
 	read_copy_install();
 	read_fingerprint_install();

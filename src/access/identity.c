@@ -36,6 +36,7 @@
 #endif
 
 #include "access/identity.h"
+#include "access/identity_share.h"
 #include "access/statement.h"
 #include "compat.h"
 #include "core/hash.h"
@@ -54,14 +55,6 @@ typedef struct Identity
 
 static Identity identity;
 
-/* Which member it is. */
-typedef struct Found
-{
-	char	   *name;			/* NULL: no member, taking part or not */
-	bool		active;
-	Validity	validity;
-} Found;
-
 /* The tables are read as catalogues are, for these are the first questions of each session. */
 static bool
 identity_open(Lookup *lookup, const char *table, Snapshot snapshot)
@@ -76,7 +69,7 @@ identity_open(Lookup *lookup, const char *table, Snapshot snapshot)
  * A member's row; active: it takes part, with this certificate (NULL: any).  False: there is none.
  */
 static bool
-identity_member(Snapshot snapshot, Datum name, Datum *fingerprint, Found *found)
+identity_member(Snapshot snapshot, Datum name, Datum *fingerprint, Acting *found)
 {
 	Lookup		members;
 	bool		isnull;
@@ -119,7 +112,7 @@ identity_fingerprint(uint8 fingerprint[HASH_LEN])
 
 /* Of several members that have had it, one that has it now; then by their names. */
 static bool
-identity_comes_before(const Found *one, const Found *other)
+identity_comes_before(const Acting *one, const Acting *other)
 {
 	if (other->name == NULL || one->active != other->active)
 		return other->name == NULL || one->active;
@@ -127,7 +120,7 @@ identity_comes_before(const Found *one, const Found *other)
 }
 
 static void
-identity_by_certificate(Found *found)
+identity_by_certificate(Acting *found)
 {
 	uint8		digest[HASH_LEN];
 	Datum		fingerprint;
@@ -143,7 +136,7 @@ identity_by_certificate(Found *found)
 		lookup_start(&certificates, "member_certificate_fingerprint", 1, &fingerprint);
 		while (lookup_next(&certificates))
 		{
-			Found		one = {0};
+			Acting		one = {0};
 			bool		isnull;
 
 			if (identity_member(snapshot, lookup_value(&certificates, "member", &isnull),
@@ -168,7 +161,7 @@ identity_certificate(uint8 fingerprint[HASH_LEN])
 
 /* Of the bindings of a role that are known as these entries, the last one that is of a member. */
 static void
-identity_by_bindings(Snapshot snapshot, ArrayType *entries, Found *found)
+identity_by_bindings(Snapshot snapshot, ArrayType *entries, Acting *found)
 {
 	Lookup		bindings;
 	Datum	   *elements;
@@ -180,7 +173,7 @@ identity_by_bindings(Snapshot snapshot, ArrayType *entries, Found *found)
 	deconstruct_array(entries, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &elements, NULL, &count);
 	for (int i = 0; i < count; i++)
 	{
-		Found		one = {0};
+		Acting		one = {0};
 		bool		isnull;
 		int64		seq;
 
@@ -203,7 +196,7 @@ identity_by_bindings(Snapshot snapshot, ArrayType *entries, Found *found)
  * another server, numbers mean nothing.
  */
 static void
-identity_by_role(Oid user, Found *found)
+identity_by_role(Oid user, Acting *found)
 {
 	Snapshot	snapshot;
 	Lookup		roles;
@@ -236,7 +229,7 @@ identity_forget(Datum arg, int cache, uint32 hash)
 static void
 identity_load(uint64 generation, Oid user)
 {
-	Found		found = {0};
+	Acting		found = {0};
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "medchain identity",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(scratch);
@@ -251,8 +244,11 @@ identity_load(uint64 generation, Oid user)
 #ifdef USE_OPENSSL
 	identity_by_certificate(&found);
 #endif
-	if (found.name == NULL)
+	if (found.name == NULL && !identity_share_find(user, generation, &found))
+	{
 		identity_by_role(user, &found);
+		identity_share_leave(user, generation, &found);
+	}
 
 	identity.bound = found.name ? MemoryContextStrdup(TopMemoryContext, found.name) : NULL;
 	identity.active = found.active;
