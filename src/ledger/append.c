@@ -108,7 +108,8 @@ append_insert(Oid schema, const PayloadFields *fields, const char *payload)
 	values[6] = CStringGetTextDatum(payload);
 	values[7] = trusted_bytea(leaf, HASH_LEN);
 	row = heap_form_tuple(RelationGetDescr(pending), values, nulls);
-	simple_heap_insert(pending, row);
+	/* nobody replicates this table: walsenders need not decode each entry twice */
+	heap_insert(pending, row, GetCurrentCommandId(true), HEAP_INSERT_NO_LOGICAL, NULL);
 	commit_note_block(ItemPointerGetBlockNumber(&row->t_self));
 	table_close(pending, RowExclusiveLock);
 }

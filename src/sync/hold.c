@@ -27,6 +27,8 @@
 #include "node/trusted.h"
 #include "rules/json_text.h"
 #include "sync/hold.h"
+#include "sync/hold_dropped.h"
+#include "sync/hold_rows.h"
 
 /* Room for the block that is next, and for as much behind it. */
 #define HOLD_ENTRIES (2 * BLOCK_ENTRIES_MAX)
@@ -57,14 +59,6 @@ typedef struct HoldCount
 	int64		blocks;
 } HoldCount;
 
-/* What was dropped in this transaction, of one chain or of nobody's. */
-typedef struct HoldDropped
-{
-	const char *origin;			/* empty: of nobody who is a member */
-	int64		entries;
-	int64		blocks;
-} HoldDropped;
-
 /* What this process knows in its current transaction. */
 typedef struct HoldTransaction
 {
@@ -73,7 +67,6 @@ typedef struct HoldTransaction
 	LocalNode	node;
 	char	   *source;
 	HTAB	   *chains;			/* of HoldChain: that were asked about */
-	List	   *dropped;		/* of HoldDropped */
 	bool		waited;			/* for room, and in vain */
 	bool		recounted[HOLD_CLASSES];	/* and there is no room */
 	bool		arrived;		/* blocks, for the keeper */
@@ -207,6 +200,7 @@ hold_count(HoldClass class)
 	HoldCount  *count = &counts[class];
 	bool		isnull;
 
+	hold_rows_insert();
 	if (class == HOLD_OWN)
 		trusted_plan_anew(&plan[class],
 						  HOLD_COUNTS("b.origin = $1")
@@ -318,33 +312,14 @@ hold_recount(const HoldChain *chain)
 void
 hold_drop(const HoldChain *chain, int entries, int blocks)
 {
-	const char *origin = chain->known ? chain->origin : "";
-	HoldDropped *dropped = NULL;
-	ListCell   *cell;
-	MemoryContext old;
-
+	/* whom it is counted for: the transaction's end is too late to ask */
 	(void) hold_source();
-	foreach(cell, hold.dropped)
-		if (strcmp(((HoldDropped *) lfirst(cell))->origin, origin) == 0)
-		dropped = lfirst(cell);
-	if (dropped == NULL)
-	{
-		old = MemoryContextSwitchTo(TopTransactionContext);
-		dropped = palloc0(sizeof(HoldDropped));
-		dropped->origin = pstrdup(origin);
-		hold.dropped = lappend(hold.dropped, dropped);
-		MemoryContextSwitchTo(old);
-	}
-	dropped->entries += entries;
-	dropped->blocks += blocks;
+	hold_dropped_add(chain->known ? chain->origin : "", entries, blocks);
 }
 
 void
 hold_entry(const HoldChain *chain, int64 seq, Datum payload)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[5] = {TEXTOID, TEXTOID, INT8OID, TEXTOID, INT4OID};
-	Datum		values[5];
 	int64		bytes = (int64) toast_raw_datum_size(payload) - VARHDRSZ;
 
 	/* enough of it to be refused by everybody alike */
@@ -358,13 +333,7 @@ hold_entry(const HoldChain *chain, int64 seq, Datum payload)
 		hold_drop(chain, 1, 0);
 		return;
 	}
-	values[0] = CStringGetTextDatum(hold_source());
-	values[1] = CStringGetTextDatum(chain->origin);
-	values[2] = Int64GetDatum(seq);
-	values[3] = payload;
-	values[4] = Int32GetDatum((int32) bytes);
-	trusted_execute(&plan, "INSERT INTO medchain.held_entry (source, origin, seq, payload, bytes) "
-					"VALUES ($1, $2, $3, $4, $5)", 5, types, values, NULL, false);
+	hold_rows_add(hold_source(), chain->origin, seq, payload, (int32) bytes);
 	counts[hold_class(chain)].entries++;
 	counts[hold_class(chain)].bytes += bytes;
 }
@@ -440,48 +409,28 @@ hold_block(const HoldChain *chain, const ArrivedBlock *block)
 	hold.arrived = true;
 }
 
-/* Always in the same order, as the workers of one source would otherwise wait for one another. */
-static int
-hold_order(const ListCell *a, const ListCell *b)
-{
-	return strcmp(((const HoldDropped *) lfirst(a))->origin,
-				  ((const HoldDropped *) lfirst(b))->origin);
-}
-
-/*
- * At the end of a transaction, once for each chain, however much it was.  Only workers of the same
- * source write there.
- */
+/* What the transaction has still to write. */
 static void
-hold_write_dropped(void)
+hold_write(void)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[4] = {TEXTOID, TEXTOID, INT8OID, INT8OID};
 	TrustedScope scope;
-	ListCell   *cell;
 
-	list_sort(hold.dropped, hold_order);
+	if (hold.source == NULL)
+		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	trusted_begin(&scope);
-	foreach(cell, hold.dropped)
-	{
-		const HoldDropped *dropped = lfirst(cell);
-		Datum		values[4];
-
-		values[0] = CStringGetTextDatum(hold_source());
-		values[1] = CStringGetTextDatum(dropped->origin);
-		values[2] = Int64GetDatum(dropped->entries);
-		values[3] = Int64GetDatum(dropped->blocks);
-		trusted_execute(&plan,
-						"INSERT INTO medchain.dropped AS d (source, origin, entries, blocks, "
-						"since, latest) VALUES ($1, $2, $3, $4, clock_timestamp(), "
-						"clock_timestamp()) ON CONFLICT (source, origin) DO UPDATE SET entries = "
-						"d.entries + EXCLUDED.entries, blocks = d.blocks + EXCLUDED.blocks, "
-						"latest = EXCLUDED.latest",
-						4, types, values, NULL, false);
-	}
+	hold_rows_insert();
+	hold_dropped_write(hold.source);
 	trusted_end(&scope);
 	PopActiveSnapshot();
+}
+
+static void
+hold_forget(void)
+{
+	hold_rows_forget();
+	hold_dropped_forget();
+	memset(&hold, 0, sizeof(hold));
 }
 
 static void
@@ -490,23 +439,26 @@ hold_xact_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			if (hold.dropped != NIL)
-				hold_write_dropped();
+		case XACT_EVENT_PRE_PREPARE:
+			hold_write();
+			break;
+		case XACT_EVENT_PREPARE:
+			hold_forget();
 			break;
 		case XACT_EVENT_COMMIT:
 
 			/* the keeper accepts what has arrived, when it can see it; or fetches what has not */
-			if (hold.arrived || hold.dropped != NIL)
+			if (hold.arrived || hold_dropped_any())
 			{
 				SharedDatabase *slot = shared_database();
 
 				if (slot != NULL)
 					(void) shared_wake(slot, WORKER_KEEPER);
 			}
-			memset(&hold, 0, sizeof(hold));
+			hold_forget();
 			break;
 		case XACT_EVENT_ABORT:
-			memset(&hold, 0, sizeof(hold));
+			hold_forget();
 			memset(counts, 0, sizeof(counts));
 			break;
 		default:
