@@ -3,15 +3,11 @@
  *
  * For each kind, in the order of its rule: how the reasons begin that each condition gives.
  */
-#include <inttypes.h>
 #include <string.h>
 
-#include "core/encode.h"
+#include "rules/explain_by.h"
 #include "rules/explain_terms.h"
-#include "rules/fork.h"
 #include "rules/rules_internal.h"
-
-typedef const char *(*ExplainBy) (Explain *explain);
 
 typedef struct ExplainTerm
 {
@@ -21,222 +17,44 @@ typedef struct ExplainTerm
 	const char *reasons[4];		/* how they begin */
 } ExplainTerm;
 
-/* ----- what a condition was judged by ----- */
-
-static const MemberClaim *
-by_member_claim(const Explain *explain)
-{
-	const MemberClaims *claims = &explain->rules->members->claims;
-
-	for (size_t i = 0; i < claims->count; i++)
-		if (claims->items[i]->said->claim.seq == explain->claim->seq &&
-			strcmp(claims->items[i]->said->claim.origin, explain->claim->origin) == 0)
-			return claims->items[i];
-	return NULL;
-}
-
-static const char *
-by_entry(Explain *explain, const char *what, const Claim *claim)
-{
-	return pool_format(explain->pool, "%s %s, entry %" PRId64 " of \"%s\"", what, claim->id,
-					   claim->seq, claim->origin);
-}
-
-static const char *
-by_certificate(Explain *explain)
-{
-	const MemberClaim *claim = by_member_claim(explain);
-	char		hex[ENCODE_HEX_SIZE(HASH_LEN)];
-
-	if (claim == NULL || claim->said->certificate == NULL)
-		return NULL;
-	encode_hex(claim->said->certificate->fingerprint, HASH_LEN, hex);
-	return pool_format(explain->pool, "certificate %s", hex);
-}
-
-static const char *
-by_public_key(Explain *explain)
-{
-	const MemberClaim *claim = by_member_claim(explain);
-	const KeyFact *key = claim != NULL ? claim->said->public_key : NULL;
-
-	if (claim == NULL)
-	{
-		char	   *pem = json_slice_text(explain->pool, rules_field(explain->claim, "public_key"));
-
-		key = pem != NULL ? facts_key_once(explain->rules->facts, explain->pool, pem) : NULL;
-	}
-	return key != NULL && key->fingerprint != NULL ?
-		pool_format(explain->pool, "key %s", key->fingerprint) : NULL;
-}
-
-static const char *
-by_blocks(Explain *explain)
-{
-	const MemberClaim *claim = by_member_claim(explain);
-	const ForkProof *proof = claim != NULL ? claim->said->fork :
-	fork_read(explain->rules->facts, explain->claim->body);
-	char		hex[2][ENCODE_HEX_SIZE(HASH_LEN)];
-
-	if (proof->fault != NULL)
-		return NULL;
-	for (int i = 0; i < 2; i++)
-		encode_hex(proof->notes[i].hash, HASH_LEN, hex[i]);
-	return pool_format(explain->pool, "blocks %" PRId64 " with the hashes %s and %s",
-					   proof->height, hex[0], hex[1]);
-}
-
-static const char *
-by_contract(Explain *explain)
-{
-	const MemberClaim *claim = by_member_claim(explain);
-	const MemberClaim *offer = claim != NULL ?
-	member_offer(explain->rules->members, claim->said->contract) : NULL;
-
-	return offer != NULL ? by_entry(explain, "contract", &offer->said->claim) : NULL;
-}
-
-static const char *
-by_member(Explain *explain)
-{
-	const MemberClaim *claim = by_member_claim(explain);
-	const Standing *about = claim != NULL ? claim->about->now : NULL;
-	const MemberClaim *contract = about != NULL ? about->member.contract : NULL;
-
-	return contract == NULL ? NULL :
-		by_entry(explain, claim->about->center ? "genesis" : "contract", &contract->said->claim);
-}
-
-static const char *
-by_block(Explain *explain)
-{
-	const MemberClaim *claim = by_member_claim(explain);
-
-	return claim != NULL && claim->said->last.valid ?
-		pool_format(explain->pool, "block %s of \"%s\"", claim->said->last.height_text,
-					claim->about->name) : "it is the member's own";
-}
-
-static const char *
-by_key(Explain *explain)
-{
-	bool		is_signed;
-	const char *by = explain_signed_by(explain, &is_signed);
-
-	return is_signed ? by : "the key of the certificate in the contract";
-}
-
-static const char *
-by_protocol(Explain *explain)
-{
-	Claim		base;
-
-	return protocol_base(explain->rules, explain->pool, explain->claim->about, &base) ?
-		by_entry(explain, "protocol", &base) : NULL;
-}
-
-static const char *
-by_part(Explain *explain)
-{
-	Claim		base;
-
-	if (protocol_base(explain->rules, explain->pool, explain->claim->about, &base) &&
-		strcmp(base.origin, explain->claim->origin) == 0)
-		return "its author is the protocol's issuer";
-	if (strcmp(explain->claim->origin, explain->rules->data_center) == 0)
-		return "its author is the data centre";
-	return explain_standing(explain);
-}
-
-static const char *
-by_consent(Explain *explain)
-{
-	const Claim *claim = explain->claim;
-	const char *policy = policy_at(explain->rules, explain->pool, POLICY_SIGNATURE, claim->origin,
-								   claim->seq);
-	JsonSliceStep step = {0};
-	JsonSlice	item;
-
-	if (!json_slice_next(rules_field(claim, "grants"), &step, NULL, &item))
-		return "it gives nobody access";
-	if (policy == NULL || strcmp(policy, "required") != 0)
-		return "no policy of the data centre requires it there";
-	return examinee_signed(explain->rules, explain->pool, claim) == EXAMINEE_SIGNED ?
-		"signed by the examinee's keys" : "the examinee has no key there";
-}
-
-/* The block that the holder of records had of the member, whom it let break the glass. */
-static const char *
-by_member_block(Explain *explain)
-{
-	return json_slice_canonical(explain->pool, rules_field(explain->claim, "last"), NULL);
-}
-
-static const char *
-by_glass_policy(Explain *explain)
-{
-	const Claim *claim = explain->claim;
-	const char *seconds = policy_at(explain->rules, explain->pool, POLICY_BREAK_GLASS,
-									claim->origin, claim->seq);
-
-	return seconds != NULL ? pool_format(explain->pool, "for at most %s s", seconds) : NULL;
-}
-
-static const char *
-by_break_glass(Explain *explain)
-{
-	Claim		glass;
-
-	return break_glass_of(explain->rules, explain->pool, explain->claim, &glass) ?
-		by_entry(explain, "break-glass", &glass) : NULL;
-}
-
-static const char *
-by_standing(Explain *explain)
-{
-	return explain_standing(explain);
-}
-
-static const char *
-by_chains(Explain *explain)
-{
-	return json_slice_canonical(explain->pool, rules_field(explain->claim, "last"), NULL);
-}
-
-/* ----- the kinds ----- */
-
-#define TERM_CENTER {"the data centre says it, with a certificate for that time", by_standing, \
+#define TERM_CENTER {"the data centre says it, with a certificate for that time", \
+	explain_by_standing, \
 	false, {"only the data centre", "the data centre's certificate"}}
-#define TERM_ISSUES {"its author's contract lets him issue protocols there", by_standing, false, \
+#define TERM_ISSUES {"its author's contract lets him issue protocols there", \
+	explain_by_standing, false, \
 	{"the author may not issue", "the author's contract", "the author's certificate", \
 	"the data centre's certificate"}}
-#define TERM_SIGNED {"a key that its author's ledger has had up to there signed it", by_key, true, \
+#define TERM_SIGNED {"a key that its author's ledger has had up to there signed it", \
+	explain_by_key, true, \
 	{NULL}}
 #define TERM_ALLIANCE(what, begins) {"it is of this alliance" what, NULL, false, {begins}}
-#define TERM_ABOUT_MEMBER {"it is about another member, which was not expelled before", by_member, \
+#define TERM_ABOUT_MEMBER {"it is about another member, which was not expelled before", \
+	explain_by_member, \
 	false, {"the data centre is a member by genesis", "there is no such member", \
 	"the member was expelled before"}}
-#define TERM_BLOCK {"it names a block of the member's chain", by_block, false, \
+#define TERM_BLOCK {"it names a block of the member's chain", explain_by_block, false, \
 	{"it names no block of the member's chain"}}
-#define TERM_BLOCKS {"it names blocks of the members' chains", by_chains, false, \
+#define TERM_BLOCKS {"it names blocks of the members' chains", explain_by_chains, false, \
 	{"it names no block"}}
 #define TERM_NOT_BACK {"no such entry before it names a later block", NULL, false, \
 	{"the entry before names a later block"}}
-#define TERM_PROTOCOL {"there is that protocol", by_protocol, false, {"there is no such protocol"}}
+#define TERM_PROTOCOL {"there is that protocol", \
+	explain_by_protocol, false, {"there is no such protocol"}}
 #define TERM_ISSUED TERM_ISSUES, TERM_SIGNED, \
 	TERM_ALLIANCE(", and its issuer is its author", "protocol is of another alliance"), \
 	{"it is about the examinee in its text", NULL, false, {"protocol is about another subject"}}
 #define TERM_CONTENT \
 	{"its text, period, grants and data index are in order", NULL, false, {"protocol has no", \
 	"grants and data index must be", "malformed grant", "malformed data index"}}, \
-	{"the examinee has signed it, where that is needed", by_consent, false, {"the examinee"}}
-#define TERM_ACCEPTED(whose) {whose " accept its certificate", by_certificate, false, \
+	{"the examinee has signed it, where that is needed", \
+	explain_by_consent, false, {"the examinee"}}
+#define TERM_ACCEPTED(whose) {whose " accept its certificate", explain_by_certificate, false, \
 	{"certificate is not accepted"}}
 
 static const ExplainTerm terms_genesis[] = {
 	{"it is the first entry of the data centre's chain", NULL, false, {"only the first entry"}},
 	TERM_ALLIANCE(", and names its author", "genesis is of another alliance"),
-	{"its trust anchors accept its certificate", by_certificate, true, {NULL}},
+	{"its trust anchors accept its certificate", explain_by_certificate, true, {NULL}},
 	{NULL}
 };
 
@@ -255,20 +73,23 @@ static const ExplainTerm terms_contract[] = {
 };
 
 static const ExplainTerm terms_acceptance[] = {
-	{"there is that contract, with its author", by_contract, false, {"the contract is not known",
+	{"there is that contract, with its author",
+		explain_by_contract, false, {"the contract is not known",
 	"the contract is with another"}},
-	{"the key of the contract's certificate signed it, or one of its author's ledger", by_key,
+	{"the key of the contract's certificate signed it, or one of its author's ledger",
+		explain_by_key,
 	true, {NULL}},
-	{"it is the very text of the contract", by_contract, false, {"what was countersigned"}},
+	{"it is the very text of the contract", explain_by_contract, false, {"what was countersigned"}},
 	{NULL}
 };
 
 static const ExplainTerm terms_configure[] = {
-	{"its author is an end node whose contract lets it configure ledgers there", by_standing, false,
+	{"its author is an end node whose contract lets it configure ledgers there",
+		explain_by_standing, false,
 		{"only an end node", "the author's contract", "the author's certificate",
 	"the data centre's certificate"}},
-	{"there is that member", by_member, false, {"there is no such member"}},
-	{"it has a public key that is taken", by_public_key, true, {"there is no public key"}},
+	{"there is that member", explain_by_member, false, {"there is no such member"}},
+	{"it has a public key that is taken", explain_by_public_key, true, {"there is no public key"}},
 	{"it is the first for that member's ledger", NULL, false, {"the ledger is configured already"}},
 	{NULL}
 };
@@ -295,11 +116,13 @@ static const ExplainTerm terms_expel[] = {TERM_CENTER, TERM_ABOUT_MEMBER, TERM_B
 
 static const ExplainTerm terms_ending[] = {
 	{"the member itself says it, or the data centre, with a certificate for that time",
-	by_standing, false, {"only the data centre and the member", "the data centre's certificate"}},
+		explain_by_standing, false, {"only the data centre and the member",
+	"the data centre's certificate"}},
 	TERM_ABOUT_MEMBER,
-	{"it is the member's own, or names a block of its chain", by_block, false,
+	{"it is the member's own, or names a block of its chain", explain_by_block, false,
 	{"it names no block of the member's chain"}},
-	{"there is that contract with the member", by_contract, false, {"the contract is not known"}},
+	{"there is that contract with the member",
+	explain_by_contract, false, {"the contract is not known"}},
 	{NULL}
 };
 
@@ -311,9 +134,9 @@ static const ExplainTerm terms_rekey[] = {
 	TERM_ALLIANCE("", "change of key is of another alliance"),
 	{"it follows the key in force, which signed it", NULL, false, {"change of key does not follow",
 	"old key"}},
-	{"the new key is one that is taken, and signed it", by_public_key, true, {"new key"}},
+	{"the new key is one that is taken, and signed it", explain_by_public_key, true, {"new key"}},
 	TERM_ACCEPTED("trust anchors of the alliance"),
-	{"the certificate's key signed it", by_certificate, false, {"key of the certificate"}},
+	{"the certificate's key signed it", explain_by_certificate, false, {"key of the certificate"}},
 	{NULL}
 };
 
@@ -323,12 +146,12 @@ static const ExplainTerm terms_rekey_lost[] = {
 	TERM_ABOUT_MEMBER,
 	TERM_SIGNED,
 	TERM_ALLIANCE("", "change of key is of another alliance"),
-	{"the new key signed it", by_public_key, false, {"new key"}},
+	{"the new key signed it", explain_by_public_key, false, {"new key"}},
 	TERM_ACCEPTED("the trust anchors in force there"),
-	{"the certificate's key signed it", by_certificate, false, {"key of the certificate"}},
+	{"the certificate's key signed it", explain_by_certificate, false, {"key of the certificate"}},
 	TERM_BLOCK,
 	{"the new key is that of the certificate, which is made out to a name in a contract of the "
-		"member", by_certificate, false, {"the new key is not the certificate's",
+		"member", explain_by_certificate, false, {"the new key is not the certificate's",
 	"the certificate is for another name"}},
 	TERM_NOT_BACK,
 	{NULL}
@@ -351,7 +174,7 @@ static const ExplainTerm terms_anchors[] = {
 	TERM_BLOCKS,
 	{"they are CAs, one of them valid then", NULL, false, {"trust anchors are not accepted"}},
 	{"the data centre's certificate is valid then, or ended no longer ago than trust anchors can "
-	"be renewed", by_standing, false, {"the data centre's certificate"}},
+	"be renewed", explain_by_standing, false, {"the data centre's certificate"}},
 	{NULL}
 };
 
@@ -359,9 +182,9 @@ static const ExplainTerm terms_fork[] = {
 	{"there are two different blocks of one height in it, and the one before", NULL, false,
 		{"there are no two blocks", "the blocks have different", "the two blocks are",
 	"the block before them"}},
-	{"they are of the chain of the member that it names", by_member, false,
+	{"they are of the chain of the member that it names", explain_by_member, false,
 	{"it is about another chain"}},
-	{"both are signed with the key in force there", by_blocks, true, {NULL}},
+	{"both are signed with the key in force there", explain_by_blocks, true, {NULL}},
 	{NULL}
 };
 
@@ -370,10 +193,11 @@ static const ExplainTerm terms_fork_decision[] = {
 	{"there are two different blocks of one height in it, and the one before", NULL, false,
 		{"there are no two blocks", "the blocks have different", "the two blocks are",
 	"the block before them"}},
-	{"they are of the chain of the member that it names", by_member, false,
+	{"they are of the chain of the member that it names", explain_by_member, false,
 	{"it is about another chain"}},
-	{"both are signed with the key in force there", by_blocks, true, {NULL}},
-	{"the data centre says which of them counts, with a certificate for that time", by_standing,
+	{"both are signed with the key in force there", explain_by_blocks, true, {NULL}},
+	{"the data centre says which of them counts, with a certificate for that time",
+		explain_by_standing,
 	false, {"only the data centre", "the data centre's certificate"}},
 	{"that is one of the two, and nothing else was said before", NULL, false,
 	{"it is none of the two", "which block counts was said"}},
@@ -391,7 +215,7 @@ static const ExplainTerm terms_examinee_key[] = {
 	TERM_ISSUES,
 	TERM_ALLIANCE(", and its author registers it", "key is of another alliance"),
 	{"it is about the examinee in its text", NULL, false, {"key is of another subject"}},
-	{"the new key is one that is taken, and signed it", by_public_key, true, {"new key"}},
+	{"the new key is one that is taken, and signed it", explain_by_public_key, true, {"new key"}},
 	{"the key before it signed it, unless the data centre withdrew that", NULL, false, {"old key"}},
 	{NULL}
 };
@@ -412,7 +236,7 @@ static const ExplainTerm terms_protocol[] = {
 
 static const ExplainTerm terms_amendment[] = {
 	TERM_ISSUED,
-	{"it amends an earlier protocol of its author about that examinee", by_protocol, false,
+	{"it amends an earlier protocol of its author about that examinee", explain_by_protocol, false,
 	{"there is no protocol of this issuer"}},
 	TERM_CONTENT,
 	{NULL}
@@ -420,26 +244,28 @@ static const ExplainTerm terms_amendment[] = {
 
 static const ExplainTerm terms_revocation[] = {
 	TERM_PROTOCOL,
-	{"its author is the protocol's issuer, the data centre, or the examinee's end node", by_part,
+	{"its author is the protocol's issuer, the data centre, or the examinee's end node",
+		explain_by_part,
 	false, {"only the issuer"}},
 	{NULL}
 };
 
 static const ExplainTerm terms_note[] = {
 	TERM_PROTOCOL,
-	{"its author's contract and certificate are in force there", by_standing, false,
+	{"its author's contract and certificate are in force there", explain_by_standing, false,
 	{"the author's contract", "the author's certificate", "the data centre's certificate"}},
-	{"its author has a part in the protocol, or is an auditor", by_part, false,
+	{"its author has a part in the protocol, or is an auditor", explain_by_part, false,
 	{"the author has no part"}},
 	{NULL}
 };
 
-#define TERM_TAKES_PART(who, begins) {who, by_standing, false, {begins, \
+#define TERM_TAKES_PART(who, begins) {who, explain_by_standing, false, {begins, \
 	"the author's contract", "the author's certificate", "the data centre's certificate"}}
 #define TERM_EMERGENCY \
 	{"it is about an examinee", NULL, false, {"it names no subject"}}, \
 	{"it says why, and until when", NULL, false, {"it gives no reason", "it has no end"}}, \
-	{"a policy of the data centre allows it there", by_glass_policy, false, {"no policy allows"}}
+	{"a policy of the data centre allows it there", \
+	explain_by_glass_policy, false, {"no policy allows"}}
 
 /* by the member itself */
 static const ExplainTerm terms_break_glass[] = {
@@ -452,15 +278,17 @@ static const ExplainTerm terms_break_glass[] = {
 /* by the holder of the records, for a member who is connected to it */
 static const ExplainTerm terms_break_glass_held[] = {
 	TERM_TAKES_PART("its author takes part there", "the author takes no part"),
-	{"it names a block of the member's chain", by_member_block, false, {"it names no block"}},
-	{"the member's contract lets it break the glass there", by_member_block, false,
+	{"it names a block of the member's chain",
+	explain_by_member_block, false, {"it names no block"}},
+	{"the member's contract lets it break the glass there", explain_by_member_block, false,
 	{"the member may not break the glass"}},
 	TERM_EMERGENCY,
 	{NULL}
 };
 
 static const ExplainTerm terms_justification[] = {
-	{"the member has broken the glass before", by_break_glass, false, {"there is no such break"}},
+	{"the member has broken the glass before",
+	explain_by_break_glass, false, {"there is no such break"}},
 	{"the member itself says it, or the holder of the records for it", NULL, false,
 	{"only the member itself"}},
 	{"there is a justification in it", NULL, false, {"there is no justification"}},
@@ -553,7 +381,7 @@ explain_terms(Explain *explain)
 		const char *by = NULL;
 
 		if (i == failed)
-			by = terms[i].by == by_standing ?
+			by = terms[i].by == explain_by_standing ?
 				pool_format(explain->pool, "%s: %s", reason, explain_standing(explain)) : reason;
 		else if (!explain->failed && terms[i].by != NULL)
 			by = terms[i].by(explain);
