@@ -261,7 +261,7 @@ CREATE TABLE test.samples AS SELECT * FROM (VALUES
     ('json', ARRAY['{}']), ('uuid', ARRAY['00000000-0000-0000-0000-000000000000']),
     ('uuid[]', ARRAY['{}', '{00000000-0000-0000-0000-000000000000}']),
     ('bytea', ARRAY['\x01']), ('bytea[]', ARRAY['{}', '{"\\\\x01"}']),
-    ('bigint', ARRAY['1', '-1']), ('integer', ARRAY['1', '-1']),
+    ('bigint', ARRAY['1', '-1']), ('bigint[]', ARRAY['{0}', '{-1}']), ('integer', ARRAY['1', '-1']),
     ('boolean', ARRAY['true', 'false']),
     ('timestamp with time zone', ARRAY['2026-01-01', 'infinity']),
     ('tstzrange', ARRAY['[2026-01-01,2027-01-01)', 'empty']),

@@ -12,6 +12,7 @@
 typedef struct Spooled
 {
 	bool		is_leaf;
+	bool		in_part;		/* other leaves of its set are not here */
 	char		origin[ENTRY_NAME_MAX + 1];
 	int64_t		seq;
 	size_t		len;
@@ -47,9 +48,9 @@ authorised_entry(Authorised *authorised, const char *kind, const char *origin, i
 }
 
 void
-authorised_leaf(Authorised *authorised, const uint8_t leaf[OVERSIGHT_LEAF])
+authorised_leaf(Authorised *authorised, const uint8_t leaf[OVERSIGHT_LEAF], bool in_part)
 {
-	Spooled		head = {.is_leaf = true, .len = OVERSIGHT_LEAF};
+	Spooled		head = {.is_leaf = true, .in_part = in_part, .len = OVERSIGHT_LEAF};
 
 	authorised_write(authorised, &head, leaf);
 }
@@ -96,8 +97,11 @@ authorised_end(Authorised *authorised, Rules *rules, int64_t until)
 			if (oversight_leaf(oversight, (const uint8_t *) data, head.len, &found))
 			{
 				authorised_take(authorised, &found);
-				authorised->sets -= awaits;
-				awaits = false;
+				if (awaits && !head.in_part)
+				{
+					authorised->sets--;
+					awaits = false;
+				}
 			}
 		}
 		else if (oversight_entry(oversight, data, head.len, head.origin, head.seq, &found) &&

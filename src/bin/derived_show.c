@@ -454,7 +454,7 @@ show_uncovered(const Authorised *authorised)
 	printf("\nAccesses and changes that no protocol covered%s (of %" PRIu64 ")\n",
 		   table.nrows == 0 ? ": none" : "", authorised->asked);
 	if (authorised->sets > 0)
-		printf("not judged, as their sets of examinees are not here: %" PRIu64 "\n",
+		printf("not judged, or in part, as their sets of examinees are not all here: %" PRIu64 "\n",
 			   authorised->sets);
 	table_end(&table);
 }

@@ -1,16 +1,16 @@
 /*
  * export_set.c: sets of examinees in an export, checked against what their accesses say.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/encode.h"
 #include "export_set.h"
+#include "set_leaf.h"
 
 static bool
 export_set_is_whole(const ExportSet *set, CoreError *error)
 {
-	return set->count == set->number ||
+	return set->in_part || set->count == set->number ||
 		error_set(error, CORE_MALFORMED, "the set of entry %llu has %llu of %llu examinees",
 				  (unsigned long long) set->seq, (unsigned long long) set->count,
 				  (unsigned long long) set->number);
@@ -23,6 +23,7 @@ export_set_entry(ExportSet *set, const char *kind, uint64_t seq, const char *tex
 	if (!export_set_is_whole(set, error))
 		return false;
 	set->number = set->count = 0;
+	set->in_part = false;
 	set->text = NULL;
 	if (strcmp(kind, "access") != 0)
 		return true;
@@ -41,17 +42,27 @@ export_set_open(ExportSet *set, CoreError *error)
 {
 	JsonSlice	body = json_slice_get(json_slice_read(set->pool, set->text, set->len,
 													  JSON_TEXT_UNIQUE), "body");
-	const char *digits = json_slice_text(set->pool, json_slice_get(body, "subjects"));
-	char		root[ENCODE_HEX_SIZE(HASH_LEN)];
 
-	if (digits == NULL || strlen(digits) > 18 || strspn(digits, "0123456789") != strlen(digits) ||
-		!json_slice_string(json_slice_get(body, "root"), root, sizeof(root)) ||
-		strlen(root) != 2 * HASH_LEN || !decode_hex(root, 2 * HASH_LEN, set->root))
+	if (!set_leaf_said(set->pool, body, &set->number, set->root))
 		return error_set(error, CORE_MALFORMED, "entry %llu has no set of examinees",
 						 (unsigned long long) set->seq);
-	set->number = strtoull(digits, NULL, 10);
 	tree_range_init(&set->range);
 	return true;
+}
+
+/* Is a line of that entry expected here? */
+static bool
+export_set_expects(ExportSet *set, json_t *line, const char *origin, CoreError *error)
+{
+	const char *whose;
+	uint64_t	seq;
+
+	if (!input_number(line, "seq", &seq, error) ||
+		!input_string(line, "origin", &whose, NULL, error))
+		return false;
+	if (set->text == NULL || seq != set->seq || origin == NULL || strcmp(whose, origin) != 0)
+		return error_set(error, CORE_MALFORMED, "a set of another entry was expected here");
+	return set->number > 0 || export_set_open(set, error);
 }
 
 static bool
@@ -67,7 +78,7 @@ export_set_leaf(ExportSet *set, const char *hex, size_t width, Authorised *autho
 		return error_set(error, CORE_INTERNAL, "could not compute SHA-256");
 	set->count++;
 	if (authorised != NULL && width == OVERSIGHT_LEAF)
-		authorised_leaf(authorised, leaf);
+		authorised_leaf(authorised, leaf, false);
 	return true;
 }
 
@@ -78,25 +89,19 @@ export_set_line(ExportSet *set, json_t *line, const char *origin, Authorised *au
 	static const char *const fields[] = {
 		"seq", "type", "first", "width", "leaves", "origin", NULL
 	};
-	const char *whose;
 	const char *leaves;
 	size_t		len;
-	uint64_t	seq;
 	uint64_t	first;
 	uint64_t	width;
 	uint8_t		root[HASH_LEN];
 
-	if (!input_fields(line, fields, error) || !input_number(line, "seq", &seq, error) ||
-		!input_number(line, "first", &first, error) ||
+	if (!input_fields(line, fields, error) || !input_number(line, "first", &first, error) ||
 		!input_number(line, "width", &width, error) ||
 		!input_string(line, "leaves", &leaves, &len, error) ||
-		!input_string(line, "origin", &whose, NULL, error))
+		!export_set_expects(set, line, origin, error))
 		return false;
-	if (set->text == NULL || seq != set->seq || origin == NULL || strcmp(whose, origin) != 0 ||
-		first != set->count)
-		return error_set(error, CORE_MALFORMED, "a set of another entry was expected here");
-	if (set->number == 0 && !export_set_open(set, error))
-		return false;
+	if (set->in_part || first != set->count)
+		return error_set(error, CORE_MALFORMED, "other leaves were expected here");
 	if ((width != HASH_LEN && width != OVERSIGHT_LEAF) || len == 0 || len % (2 * width) != 0 ||
 		len / (2 * width) > set->number - set->count)
 		return error_set(error, CORE_MALFORMED, "the leaves are not of that width and number");
@@ -110,4 +115,29 @@ export_set_line(ExportSet *set, json_t *line, const char *origin, Authorised *au
 	return memcmp(root, set->root, HASH_LEN) == 0 ||
 		error_set(error, CORE_MALFORMED, "the set of entry %llu is not what the entry says",
 				  (unsigned long long) set->seq);
+}
+
+bool
+export_set_part(ExportSet *set, json_t *line, const char *origin, Authorised *authorised,
+				CoreError *error)
+{
+	static const char *const fields[] = {
+		"seq", "leaf", "type", "index", "hashes", "origin", NULL
+	};
+	SetLeaf		leaf;
+
+	if (!input_fields(line, fields, error) || !set_leaf_read(line, &leaf, error) ||
+		!export_set_expects(set, line, origin, error))
+		return false;
+	/* count: of the next that can come, as each has to come once */
+	if ((set->count > 0 && !set->in_part) || leaf.index < set->count)
+		return error_set(error, CORE_MALFORMED, "another leaf was expected here");
+	if (!set_leaf_is_in(&leaf, set->number, set->root))
+		return error_set(error, CORE_MALFORMED, "leaf %llu is not in the set of entry %llu",
+						 (unsigned long long) leaf.index, (unsigned long long) set->seq);
+	set->in_part = true;
+	set->count = leaf.index + 1;
+	if (authorised != NULL && leaf.len == OVERSIGHT_LEAF)
+		authorised_leaf(authorised, leaf.bytes, true);
+	return true;
 }

@@ -16,6 +16,7 @@ typedef struct ExportSet
 	uint64_t	seq;
 	uint64_t	number;			/* of leaves, as the entry says; 0: not looked at yet */
 	uint64_t	count;			/* that came */
+	bool		in_part;		/* some leaves, each with its proof, instead of all */
 	uint8_t		root[HASH_LEN];
 	TreeRange	range;
 } ExportSet;
@@ -26,6 +27,10 @@ extern bool export_set_entry(ExportSet *set, const char *kind, uint64_t seq, con
 
 /* A line of leaves, which are told to authorised if that is asked for (else NULL). */
 extern bool export_set_line(ExportSet *set, json_t *line, const char *origin,
+							Authorised *authorised, CoreError *error);
+
+/* The same of a line with one leaf of a set that is not here as a whole. */
+extern bool export_set_part(ExportSet *set, json_t *line, const char *origin,
 							Authorised *authorised, CoreError *error);
 
 #endif

@@ -278,11 +278,13 @@ walk_absent(Walk *walk, json_t *line, CoreError *error)
 }
 
 static Verdict
-walk_set(Walk *walk, json_t *line, CoreError *error)
+walk_set(Walk *walk, json_t *line, bool is_part, CoreError *error)
 {
 	char		where[64];
 
-	if (export_set_line(&walk->set, line, walk->origin, walk_authorised(walk), error))
+	if (is_part ?
+		export_set_part(&walk->set, line, walk->origin, walk_authorised(walk), error) :
+		export_set_line(&walk->set, line, walk->origin, walk_authorised(walk), error))
 		return VERIFIED;
 	snprintf(where, sizeof(where), "set of entry %llu", (unsigned long long) walk->set.seq);
 	return walk_fail(walk, NOT_VERIFIED, where, error);
@@ -517,7 +519,9 @@ verify_export(Input *input, json_t *first, const Options *options, json_t *resul
 		else if (strcmp(type, "absent") == 0)
 			verdict = walk_absent(&walk, line, error);
 		else if (strcmp(type, "set") == 0)
-			verdict = walk_set(&walk, line, error);
+			verdict = walk_set(&walk, line, false, error);
+		else if (strcmp(type, "set_leaf") == 0)
+			verdict = walk_set(&walk, line, true, error);
 		else if (strcmp(type, "block") == 0)
 			verdict = walk_block(&walk, line, error);
 		else if (strcmp(type, "end") == 0)

@@ -100,7 +100,7 @@ sub start_bare
 }
 
 # Transactions per second of a script for pgbench.  async: commits do not wait for the disk; cluster: not ours; schema: where
-# its tables are.
+# its tables are; role: who asks.
 sub tps
 {
 	my ($self, $script, %params) = @_;
@@ -116,6 +116,7 @@ sub tps
 	my ($stdout, $stderr) = PostgreSQL::Test::Utils::run_command(
 		[
 			'pgbench', '-n', '-M', 'prepared', '-h', $cluster->host, '-p', $cluster->port,
+			($params{role} ? ('-U', $params{role}) : ()),
 			'-c', $clients, '-j', min(2, $clients), '-T', $seconds, '-f', $file, 'postgres'
 		]);
 	$stdout =~ /tps = ([0-9.]+)/ or die "pgbench failed: $stderr";

@@ -13,6 +13,7 @@ my $out;
 BEGIN { open($out, '>&', \*STDOUT) or die "stdout: $!"; }
 
 use AccessBench;
+use AuditBench;
 use Instructions;
 use List::Util qw(max min sum);
 use POSIX ();
@@ -24,7 +25,7 @@ $out->autoflush(1);
 Test::More->builder->output('/dev/null');
 
 my $quick     = $ENV{BENCH_QUICK};
-my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger pgbench bulk verify growth ddl rules access idle');
+my %section   = map { $_ => 1 } split(' ', $ENV{BENCH_SECTIONS} || 'append sustained ledger pgbench bulk verify growth ddl rules access audit idle');
 my $rounds    = $ENV{BENCH_ROUNDS}    || ($quick ? 1 : 5);
 my $seconds   = $ENV{BENCH_SECONDS}   || ($quick ? 1 : 5);
 my $sustained = $ENV{BENCH_SUSTAINED} || ($quick ? 5 : 60);
@@ -593,6 +594,18 @@ sub access
 	return;
 }
 
+# ----- who has read what -----------------------------------------------------------
+
+sub audit
+{
+	my $bench = AuditBench->new($out, $rig, $rows);
+
+	heading('Reading with each access on the ledger before its rows leave (strict), or behind them (async), to without; milliseconds');
+	$bench->run($rounds, $seconds);
+	$bench->stop;
+	return;
+}
+
 # ----- who does not use it ------------------------------------------------------
 
 sub idle
@@ -657,6 +670,7 @@ idle() if $section{idle};
 ddl() if $section{ddl};
 rules() if $section{rules};
 access() if $section{access};
+audit() if $section{audit};
 $rig->summary($out);
 $rig->stop;
 # the test modules, which start and stop the server, expect a test

@@ -168,6 +168,27 @@ like(offline($with_sets, @given), qr/^0 /, 'the export is verified, with its set
 like(offline($with_sets =~ s/("leaves": "[0-9a-f]{10})(.)/$1 . ($2 eq '0' ? '1' : '0')/er, @given), qr/^1 .*is not what the entry says/s, 'a set that was changed is found');
 like(offline($with_sets =~ s/[^\n]*"type": "set"[^\n]*\n//r, @given), qr/^0 /, 'one may be missing');
 
+# the end node is given the leaves of its own examinees, and nobody else's
+my $own = $alliance->sql('dc', q{SELECT medchain.export(examinees_of => 'en')}) . "\n";
+my $nobodys = $alliance->sql('dc', q{SELECT medchain.export(examinees_of => 'hb')}) . "\n";
+is($nobodys, $alliance->sql('dc', 'SELECT medchain.export()') . "\n", 'who has no examinees is given no leaf');
+my %leaf = map { $_ => 1 } $own =~ /"leaf": "([0-9a-f]{64})/g;
+cmp_ok(scalar(keys %leaf), '>', 1, 'the end node: leaves of several examinees');
+is($alliance->sql('en', sprintf(q{SELECT count(*) FROM unnest('{%s}'::text[]) x WHERE NOT EXISTS (SELECT FROM medchain.protocol p WHERE p.issuer = 'en' AND encode(p.subject, 'hex') = x)}, join(',', keys %leaf))),
+	'0', 'all its own');
+cmp_ok($alliance->sql('dc', q{SELECT count(DISTINCT r.subject) FROM medchain.read_set s, medchain.read_set_subjects(s.entry) r}), '>', scalar(keys %leaf), 'of more that were read');
+my $judged = offline($own, @given, '--authorised', '--json');
+my $mine   = $alliance->sql('dc', q{SELECT count(*) FROM medchain.unauthorised u WHERE u.subject IS NULL OR EXISTS (SELECT FROM medchain.protocol p WHERE p.subject = u.subject AND p.issuer = 'en')});
+is(scalar(() = $judged =~ /"reason": /g), $mine, 'who learns by them what concerns them and was not covered');
+like($judged, qr/"sets_not_here": [1-9]/, 'and that there are others');
+like(offline($own =~ s/("leaf": "[0-9a-f]{10})(.)/$1 . ($2 eq '0' ? '1' : '0')/er, @given), qr/^1 .*is not in the set/s, 'a leaf that was changed is found');
+like(offline($own =~ s/("type": "set_leaf", "index": )(\d+)/$1 . ($2 + 1)/er, @given), qr/^1 .*is not in the set/s, 'or moved');
+like(offline($own =~ s/([^\n]*"type": "set_leaf"[^\n]*\n)/$1$1/r, @given), qr/^1 .*another leaf was expected/s, 'or told twice');
+my ($first_leaf) = $own =~ /([^\n]*"type": "set_leaf"[^\n]*\n)/;
+like(offline($with_sets =~ s/([^\n]*"type": "set"[^\n]*\n)/$1$first_leaf/r, @given), qr/^1 .*another/s, 'a set is there whole or in part');
+like(offline($own =~ s/[^\n]*"type": "set_leaf"[^\n]*\n//r, @given), qr/^0 /, 'one may be missing');
+$alliance->fails_like('dc', q{SELECT count(*) FROM medchain.export(examinees_of => 'nobody')}, qr/there is no member "nobody" here/, 'of nobody: an error');
+
 $alliance->verify_ok(qw(en ha hb));
 $alliance->check_logs;
 done_testing();

@@ -96,11 +96,6 @@ COMMENT ON FUNCTION medchain.disclosures(text, timestamptz, timestamptz, boolean
     'outcome: read, changed, or why nothing was shown. summarised: of like ones the first, their '
     'number, and the time of the last one';
 
-CREATE FUNCTION medchain_internal.leaf_path(leaves bytea[], place bigint) RETURNS text[]
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_leaf_path';
-COMMENT ON FUNCTION medchain_internal.leaf_path(bytea[], bigint) IS
-    'internal: RFC 6962 inclusion proof of one of these leaves, from the leaf up, in hex';
-
 CREATE FUNCTION medchain.disclosure_proof(entry uuid, subject text) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
@@ -129,7 +124,8 @@ BEGIN
         SELECT array_agg(l.leaf ORDER BY l.place) INTO leaves
             FROM read_set_leaves(disclosure_proof.entry) l;
         line := line || jsonb_build_object('leaf', encode(leaves[about.place + 1], 'hex'),
-            'index', about.place, 'hashes', leaf_path(leaves, about.place));
+            'index', about.place, 'hashes',
+            (SELECT p.hashes FROM leaf_paths(leaves, ARRAY[about.place]) p));
     END IF;
     RETURN receipt(disclosure_proof.entry, about.origin)
         || jsonb_build_object('type', 'disclosure_proof', 'disclosure', line);

@@ -61,6 +61,29 @@ $$;
 COMMENT ON FUNCTION medchain_internal.read_set_leaves(uuid) IS
     'internal: the leaves of the tree of an access to records of several examinees';
 
+CREATE FUNCTION medchain_internal.leaf_paths(leaves bytea[], places bigint[])
+    RETURNS TABLE (place bigint, hashes text[])
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_leaf_paths';
+COMMENT ON FUNCTION medchain_internal.leaf_paths(bytea[], bigint[]) IS
+    'internal: RFC 6962 inclusion proofs of some of these leaves, from the leaf up, in hex';
+
+CREATE FUNCTION medchain_internal.read_set_own(entry uuid, issuer text)
+    RETURNS TABLE (place bigint, leaf bytea, hashes text[])
+    LANGUAGE sql STABLE ROWS 100 SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    WITH leaf AS MATERIALIZED (SELECT l.place, l.leaf FROM read_set_leaves($1) l),
+    own AS MATERIALIZED (
+        SELECT l.place, l.leaf FROM leaf l WHERE EXISTS (SELECT FROM protocol p
+            WHERE p.subject = substr(l.leaf, 1, 32) AND p.issuer = $2))
+    SELECT o.place, o.leaf, p.hashes
+    FROM leaf_paths((SELECT array_agg(l.leaf ORDER BY l.place) FROM leaf l
+             WHERE EXISTS (SELECT FROM own)), (SELECT array_agg(o.place) FROM own o)) p
+         JOIN own o ON o.place = p.place
+$$;
+COMMENT ON FUNCTION medchain_internal.read_set_own(uuid, text) IS
+    'internal: of the leaves of an access those of examinees about whom this member has issued '
+    'protocols, with their proofs';
+
 -- doc/ledger.md, "Accesses": a leaf is a pseudonym, and what its access was decided on.
 CREATE FUNCTION medchain_internal.read_leaf_protocol(leaf bytea) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = medchain, medchain_internal, pg_temp

@@ -24,10 +24,7 @@ DECLARE
     key text;
     algorithm text;
 BEGIN
-    IF whose IS NULL OR NOT EXISTS (SELECT FROM medchain.member m WHERE m.name = whose) THEN
-        RAISE undefined_object USING MESSAGE = format('there is no member "%s" here',
-            shown(coalesce(whose, ''))), HINT = 'See the view medchain.members.';
-    END IF;
+    PERFORM known_member(coalesce(whose, ''));
     key := ledger_key_at(whose, NULL);
     IF key IS NULL THEN
         RAISE object_not_in_prerequisite_state USING

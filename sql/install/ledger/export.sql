@@ -6,8 +6,22 @@
  * centre's chain comes first, and each of the others behind that of the end node which says
  * what key signs it.
  */
-CREATE FUNCTION medchain.export(origin text DEFAULT NULL, sets boolean DEFAULT false)
-    RETURNS SETOF text
+CREATE FUNCTION medchain_internal.known_member(name text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM member m WHERE m.name = $1) THEN
+        RAISE undefined_object USING MESSAGE = format('there is no member "%s" here',
+            shown($1)), HINT = 'See the view medchain.members.';
+    END IF;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.known_member(text) IS
+    'internal: true; 42704 if nobody of that name was ever admitted';
+
+CREATE FUNCTION medchain.export(origin text DEFAULT NULL, sets boolean DEFAULT false,
+    examinees_of text DEFAULT NULL) RETURNS SETOF text
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
 AS $$
     WITH RECURSIVE configured AS (
@@ -27,6 +41,7 @@ AS $$
             OR c.origin = n.data_center)
         -- an error, if there is no such chain: the others would not be what was asked for
         AND ($1 IS NULL OR checkpoint($1) IS NOT NULL)
+        AND ($3 IS NULL OR known_member($3))
         AND ($1 IS NULL OR c.origin = $1 OR c.origin = n.data_center OR m.kind = 'end_node')),
     -- how many entries of each block are here, of chains whose payloads are not all taken
     part AS MATERIALIZED (
@@ -68,7 +83,15 @@ AS $$
                    'width', s.width, 'leaves', encode(s.subjects, 'hex'))::text
         FROM chosen c JOIN local_node n ON n.node = c.origin JOIN entry e ON e.origin = c.origin
             AND e.seq >= 0 AND e.seq < c.size AND e.kind = 'access'
-            JOIN LATERAL read_set_parts(e.id) s ON $2
+            JOIN LATERAL read_set_parts(e.id) s ON $2 AND $3 IS NULL
+        UNION ALL
+        -- or of these the leaves of one member's examinees, each with its proof
+        SELECT c.rank, e.origin, e.seq, 1 + s.place,
+               jsonb_build_object('type', 'set_leaf', 'origin', e.origin, 'seq', e.seq, 'leaf',
+                   encode(s.leaf, 'hex'), 'index', s.place, 'hashes', s.hashes)::text
+        FROM chosen c JOIN local_node n ON n.node = c.origin JOIN entry e ON e.origin = c.origin
+            AND e.seq >= 0 AND e.seq < c.size AND e.kind = 'access'
+            JOIN LATERAL read_set_own(e.id, $3) s ON $3 IS NOT NULL
         UNION ALL
         SELECT c.rank, b.origin, b.size - 1, 1000000000,
                jsonb_build_object('type', 'block', 'origin', b.origin, 'height', b.height, 'note',
@@ -87,8 +110,10 @@ AS $$
         FROM chosen c)
     SELECT content FROM line ORDER BY rank, origin COLLATE "C", position, part
 $$;
-COMMENT ON FUNCTION medchain.export(text, boolean) IS
+COMMENT ON FUNCTION medchain.export(text, boolean, text) IS
     'all chains (or one, with those of the data centre and the end nodes, which name its key) as '
     'JSON lines for medchain-verify; empty while this database is no node. sets: with the sets of '
-    'examinees whose records this node''s accesses have read, which are not for everybody''s eyes. '
+    'examinees whose records this node''s accesses have read, which are not for everybody''s eyes; '
+    'examinees_of: of these, those about whom that member has issued protocols, each with its '
+    'proof, for its own eyes. '
     'Of payloads that are not here it has the leaf hashes';
