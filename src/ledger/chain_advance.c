@@ -73,6 +73,7 @@ typedef struct Candidate
 	int64		first;			/* of its entries */
 	int64		present;		/* of them, with their payload */
 	KeptEntry  *kept;			/* these; NULL: they are too large to be kept at hand */
+	EntryWriter *writer;		/* ... and are read once more, for this */
 	bool		governance;		/* some of its entries are */
 	bool		news;			/* ... and some are more than what others have witnessed */
 	const char *reason;			/* why it is refused, and what there is to say of that, or NULL */
@@ -142,6 +143,8 @@ chain_check_entry(const char *origin, int64 seq, const char *payload, void *arg,
 			*reason = "payload has another leaf hash than the block carries";
 			return false;
 		}
+		if (!chain_light_takes(&candidate->light, fields.kind))
+			return true;		/* its hash stands for it */
 	}
 	chain_add_leaf(candidate, leaf);
 	block_leaves_add(&candidate->leaves, leaf, fields.kind);
@@ -158,12 +161,14 @@ static bool
 chain_insert_entry(const char *origin, int64 seq, const char *payload, void *arg,
 				   const char **reason)
 {
+	Candidate  *candidate = arg;
 	PayloadFields fields;
 	uint8_t		leaf[HASH_LEN];
 
 	if (!chain_entry_read(origin, payload, &fields, leaf, reason))
 		return false;
-	entry_writer_put(arg, origin, seq, &fields, payload, leaf);
+	if (candidate->light.hashes == NULL || chain_light_takes(&candidate->light, fields.kind))
+		entry_writer_put(candidate->writer, origin, seq, &fields, payload, leaf);
 	return true;
 }
 
@@ -177,8 +182,9 @@ chain_insert_entries(const ChainAdvance *chain, Candidate *candidate)
 	entry_writer_begin(&writer);
 	if (candidate->kept == NULL)
 	{
+		candidate->writer = &writer;
 		if (!chain_entries_walk(candidate->held->source, chain->origin, candidate->first, size,
-								chain_insert_entry, &writer, &candidate->detail))
+								chain_insert_entry, candidate, &candidate->detail))
 			elog(ERROR, "a checked entry changed: %s", candidate->detail);
 	}
 	else
@@ -274,10 +280,7 @@ chain_has_entries(const ChainAdvance *chain, Candidate *candidate, int64 *there,
 		elog(ERROR, "could not compute SHA-256");
 	chain_light_read(&chain->check, chain->origin, held, size - first, hash, candidate->key,
 					 &candidate->light);
-	if (*there >= size - first)
-		candidate->light.hashes = NULL;
-	return *there >= size - first ||
-		(candidate->light.hashes != NULL && *there >= candidate->light.wanted);
+	return *there >= candidate->light.wanted;
 }
 
 /* What is kept beside its header: of entries that are all here, what they give themselves. */
@@ -286,7 +289,7 @@ chain_carried(Candidate *candidate)
 {
 	BlockCarried *carried = &candidate->light.carried;
 
-	if (candidate->light.hashes != NULL)
+	if (candidate->present < (int64) candidate->block.size - candidate->first)
 		return carried;
 	carried->leaves = block_leaves_bytes(&candidate->leaves);
 	if (carried->kinds != NULL &&
@@ -356,6 +359,12 @@ chain_try(const ChainAdvance *chain, Candidate *candidate)
 		return chain_refuse(candidate, "bad entry", candidate->detail);
 	if (candidate->light.hashes != NULL)
 	{
+		/* others of its entries came in the place of those that are wanted: it is asked again */
+		if (candidate->present < candidate->light.wanted)
+		{
+			held_drop_entries(held->source, chain->origin, first, size);
+			return TRIAL_INCOMPLETE;
+		}
 		chain_add_absent(candidate, size);
 		candidate->news |= candidate->present < size - first;
 	}

@@ -48,6 +48,8 @@ chain_light_read(const ChainCheck *check, const char *origin, const HeldBlock *h
 
 	light->hashes = NULL;
 	light->wanted = entries;
+	light->kinds = held->kinds;
+	light->last[0] = '\0';
 	held_carried(origin, height, held->id, carried);
 	if (carried->kinds == NULL || carried->kinds_note == NULL ||
 		!kinds_note_valid(carried->kinds_note, check->name, height, hash, carried->kinds,
@@ -63,6 +65,17 @@ chain_light_read(const ChainCheck *check, const char *origin, const HeldBlock *h
 		return;
 	light->hashes = (const uint8_t *) VARDATA_ANY(carried->leaves);
 	light->wanted = wanted;
+}
+
+bool
+chain_light_takes(ChainLight *light, const char *kind)
+{
+	if (light->last[0] == '\0' || strcmp(light->last, kind) != 0)
+	{
+		strlcpy(light->last, kind, sizeof(light->last));
+		light->last_taken = light_is_wanted(kind, light->kinds);
+	}
+	return light->last_taken;
 }
 
 int64

@@ -13,6 +13,7 @@
 #include "ledger/block_row.h"
 #include "ledger/chain.h"
 #include "ledger/held.h"
+#include "rules/entry.h"
 
 /* What a source has sent beside a block's header, and what is wanted of its entries. */
 typedef struct ChainLight
@@ -20,6 +21,9 @@ typedef struct ChainLight
 	BlockCarried carried;
 	const uint8_t *hashes;		/* one for each entry; NULL: the entries themselves are needed */
 	int64		wanted;			/* entries whose payloads are taken */
+	ArrayType  *kinds;			/* their kinds, beside governance */
+	char		last[ENTRY_TEXT_MAX + 1];	/* kind that was asked about: most have the same */
+	bool		last_taken;
 } ChainLight;
 
 /*
@@ -30,6 +34,12 @@ typedef struct ChainLight
 extern void chain_light_read(const ChainCheck *check, const char *origin, const HeldBlock *held,
 							 int64 entries, const uint8_t hash[HASH_LEN], const Key *key,
 							 ChainLight *light);
+
+/*
+ * Is an entry of this kind taken, of a block with hashes?  What a source sends beside what was
+ * asked for is left out: it must not stand in the place of something else.
+ */
+extern bool chain_light_takes(ChainLight *light, const char *kind);
 
 /* How many entries of that chain have no payload here, by the active snapshot. */
 extern int64 chain_light_absent(const char *origin);

@@ -184,6 +184,18 @@ held_drop_block(const char *origin, int64 height, int64 id)
 					"id = $3", 3, height_types, values, NULL, false);
 }
 
+void
+held_drop_entries(const char *source, const char *origin, int64 first, int64 last)
+{
+	static SPIPlanPtr plan = NULL;
+	Datum		values[4];
+
+	held_range(source, origin, first, last, values);
+	trusted_plan_anew(&plan, "DELETE FROM medchain.held_entry h WHERE h.origin = $1 AND "
+					  "h.source = $2 AND h.seq >= $3 AND h.seq < $4", 4, range_types);
+	trusted_execute(&plan, NULL, 4, range_types, values, NULL, false);
+}
+
 bool
 held_has_late(const char *origin, int64 height)
 {

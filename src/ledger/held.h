@@ -43,16 +43,19 @@ typedef struct HeldBlock
 /* Every block of this height, as the active snapshot sees them, palloc'd; returns how many. */
 extern int	held_candidates(const char *origin, int64 height, HeldBlock **blocks);
 
-/* See waits. */
 /* What the source sent with that block; NULL what it did not. */
 extern void held_carried(const char *origin, int64 height, int64 id, BlockCarried *carried);
 
 /* Have the source asked for that chain, as what it sent is not enough. */
 extern void held_ask_again(const char *source, const char *origin);
 
+/* See waits. */
 extern void held_let_wait(const char *origin, int64 height, int64 id);
 
 extern void held_drop_block(const char *origin, int64 height, int64 id);
+
+/* Entries first .. last - 1 that the source has sent, as the active snapshot sees them. */
+extern void held_drop_entries(const char *source, const char *origin, int64 first, int64 last);
 
 /* Is there one of a height that is known here, from somebody who was slower? */
 extern bool held_has_late(const char *origin, int64 height);
