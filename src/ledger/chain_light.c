@@ -8,6 +8,7 @@
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/uuid.h"
 
 #include "core/kinds_note.h"
 #include "ledger/block_leaves.h"
@@ -108,18 +109,27 @@ light_is_here(const char *origin, int64 seq)
 	return SPI_processed > 0;
 }
 
+/* Is this the payload of an entry that is not here? */
+static bool
+light_fits(const char *origin, int64 seq, const char *payload, PayloadFields *fields,
+		   uint8_t leaf[HASH_LEN])
+{
+	uint8_t		carried[HASH_LEN];
+	const char *reason;
+
+	return !light_is_here(origin, seq) && block_leaves_read(origin, seq, 1, carried) == 1 &&
+		chain_entry_read(origin, payload, fields, leaf, &reason) && hash_equal(carried, leaf);
+}
+
 /* Put a payload in its place that was not taken. */
 static bool
 light_keep(const char *origin, int64 seq, const char *payload)
 {
 	EntryWriter writer;
 	PayloadFields fields;
-	uint8_t		carried[HASH_LEN];
 	uint8_t		leaf[HASH_LEN];
-	const char *reason;
 
-	if (light_is_here(origin, seq) || block_leaves_read(origin, seq, 1, carried) != 1 ||
-		!chain_entry_read(origin, payload, &fields, leaf, &reason) || !hash_equal(carried, leaf))
+	if (!light_fits(origin, seq, payload, &fields, leaf))
 		return false;
 	entry_writer_begin(&writer);
 	entry_writer_put(&writer, origin, seq, &fields, payload, leaf);
@@ -171,4 +181,30 @@ medchain_keep_payload(PG_FUNCTION_ARGS)
 	kept = seq >= 0 && seq < (int64) check.range.size && light_keep(origin, seq, payload);
 	trusted_end(&scope);
 	PG_RETURN_BOOL(kept);
+}
+
+PG_FUNCTION_INFO_V1(medchain_fits_absent);
+
+/* fits_absent(origin text, seq bigint, payload text, entry uuid) -> boolean */
+Datum
+medchain_fits_absent(PG_FUNCTION_ARGS)
+{
+	char	   *origin = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64		seq = PG_GETARG_INT64(1);
+	char	   *payload = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	TrustedScope scope;
+	LocalNode	node;
+	ChainCheck	check;
+	PayloadFields fields;
+	uint8_t		leaf[HASH_LEN];
+	bool		fits;
+
+	trusted_begin(&scope);
+	local_node_require(&node);
+	chain_load(&node, origin, CHAIN_SNAPSHOT, &check);
+	fits = seq >= 0 && seq < (int64) check.range.size &&
+		light_fits(origin, seq, payload, &fields, leaf) &&
+		memcmp(fields.id.data, PG_GETARG_UUID_P(3)->data, UUID_LEN) == 0;
+	trusted_end(&scope);
+	PG_RETURN_BOOL(fits);
 }

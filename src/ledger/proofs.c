@@ -21,6 +21,7 @@
 #include "core/encode.h"
 #include "core/note.h"
 #include "core/proof.h"
+#include "ledger/block_leaves.h"
 #include "ledger/tile.h"
 #include "node/shown.h"
 #include "node/trusted.h"
@@ -63,6 +64,8 @@ proof_entry_missing(Datum id, const char *origin)
 {
 	static SPIPlanPtr plan = NULL;
 	static SPIPlanPtr stray = NULL;
+	static SPIPlanPtr absent = NULL;
+	const char *hint;
 	Oid			types[3] = {UUIDOID, TEXTOID, BOOLOID};
 	Datum		values[3] = {id, CStringGetTextDatum(origin ? origin : ""),
 	BoolGetDatum(origin == NULL)};
@@ -81,17 +84,23 @@ proof_entry_missing(Datum id, const char *origin)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("entry %s is not sealed yet", proof_uuid_text(id)),
 				 errhint("Commit it, and call medchain.seal() to wait for its block.")));
+	trusted_read(&absent, "SELECT FROM medchain.chain WHERE absent > 0 AND (origin = $2 OR $3) "
+				 "AND $1 IS NOT NULL LIMIT 1", 3, types, values);
+	hint = SPI_processed > 0 ? "It may be one whose payload is not here: medchain.receipt() asks "
+		"peers for it, and medchain.fetch_payloads() gets all of them." :
+		origin != NULL ? "See the view medchain.chains." :
+		"What other members sealed shows here once their blocks have arrived; see the view "
+		"medchain.chains.";
 	if (origin != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("entry %s is not on the chain \"%s\" as it is known here",
 						proof_uuid_text(id), shown(origin)),
-				 errhint("See the view medchain.chains.")));
+				 errhint("%s", hint)));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("entry %s is not on the ledger as it is known here", proof_uuid_text(id)),
-		   errhint("What other members sealed shows here once their blocks have arrived; see the "
-				   "view medchain.chains.")));
+			 errhint("%s", hint)));
 }
 
 /*
@@ -355,6 +364,30 @@ medchain_inclusion_proof(PG_FUNCTION_ARGS)
 				 errhint("Give a tree size from %lld to %lld.", (long long) entry.index + 1,
 						 (long long) chain.size)));
 	json = MemoryContextStrdup(caller, proof_inclusion_json(&entry, &chain, size));
+	trusted_end(&scope);
+	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+}
+
+PG_FUNCTION_INFO_V1(medchain_inclusion_proof_at);
+
+/* inclusion_proof_at(origin text, seq bigint) -> jsonb: by the leaf hash that its block carries */
+Datum
+medchain_inclusion_proof_at(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ProofEntry	entry = {
+		.origin = text_to_cstring(PG_GETARG_TEXT_PP(0)), .index = PG_GETARG_INT64(1)
+	};
+	TrustedScope scope;
+	ProofChain	chain;
+	char	   *json;
+
+	trusted_begin(&scope);
+	proof_open_chain(entry.origin, &chain);
+	if (entry.index < 0 || entry.index >= chain.size ||
+		block_leaves_read(entry.origin, entry.index, 1, entry.leaf) != 1)
+		proof_damaged(&chain, chain.size);
+	json = MemoryContextStrdup(caller, proof_inclusion_json(&entry, &chain, chain.size));
 	trusted_end(&scope);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }

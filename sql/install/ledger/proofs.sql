@@ -12,6 +12,11 @@ COMMENT ON FUNCTION medchain.inclusion_proof(uuid, bigint, text) IS
     'hex, checkpoint null where no block has this tree size; origin: whose entry, where two chains '
     'use its id';
 
+CREATE FUNCTION medchain_internal.inclusion_proof_at(origin text, seq bigint) RETURNS jsonb
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_inclusion_proof_at';
+COMMENT ON FUNCTION medchain_internal.inclusion_proof_at(text, bigint) IS
+    'internal: the same of the entry in that place of a chain, whose payload need not be here';
+
 CREATE FUNCTION medchain.consistency_proof(origin text, size1 bigint, size2 bigint) RETURNS bytea[]
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'medchain_consistency_proof';
 COMMENT ON FUNCTION medchain.consistency_proof(text, bigint, bigint) IS
@@ -26,14 +31,20 @@ DECLARE
     text_of_entry text;
     base64 text;
     holder record;
+    absent record;
 BEGIN
-    PERFORM fetch_entry(receipt.entry);
-    proof := inclusion_proof(receipt.entry, NULL, receipt.origin);
-    IF proof IS NULL THEN
-        RETURN NULL;
+    SELECT f.* INTO absent FROM fetch_entry(receipt.entry, receipt.origin) f;
+    text_of_entry := absent.payload;
+    IF text_of_entry IS NOT NULL THEN
+        proof := inclusion_proof_at(absent.origin, absent.seq);
+    ELSE
+        proof := inclusion_proof(receipt.entry, NULL, receipt.origin);
+        IF proof IS NULL THEN
+            RETURN NULL;
+        END IF;
+        SELECT e.payload INTO text_of_entry FROM entry e WHERE e.origin = proof ->> 'origin'
+            AND e.seq = (proof ->> 'index')::bigint;
     END IF;
-    SELECT e.payload INTO text_of_entry FROM entry e WHERE e.origin = proof ->> 'origin'
-        AND e.seq = (proof ->> 'index')::bigint;
     IF encode(text_leaf_hash(text_of_entry), 'hex') IS DISTINCT FROM proof ->> 'leaf_hash' THEN
         RAISE data_corrupted USING MESSAGE = format('payload of entry %s of chain "%s" is not what '
             'was sealed', proof ->> 'index', proof ->> 'origin'),
@@ -65,7 +76,7 @@ $$;
 COMMENT ON FUNCTION medchain.receipt(uuid, text) IS
     'all that is needed to check one entry alone: {type, origin, index, tree_size, payload (exact '
     'text), hashes[] in hex, checkpoint, certificate, ledger_key}; the last two null while the '
-    'ledger is not configured. A payload that is not here is asked for at the peers';
+    'ledger is not configured. A payload that is not here is asked for at the peers, and not kept';
 
 CREATE FUNCTION medchain.rebuild_tiles(origin text) RETURNS bigint
     LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_rebuild_tiles';
