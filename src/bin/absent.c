@@ -94,7 +94,7 @@ absent_block(Absent *absent, const ChainCheck *check, const Key *key, CoreError 
 		 !block_kinds_count(absent->kinds, strlen(absent->kinds), absent_is_governance, NULL,
 							&governance, &all) || all != (int64_t) absent->count))
 		error_set(error, CORE_MALFORMED, "its author has not signed what kinds of entries it has");
-	else if (!fine && governance != absent->governance)
+	else if (!fine && governance > absent->governance)
 		error_set(error, CORE_MALFORMED, "%lld entries that the state depends on are here, and by "
 				  "its author's word there are %lld", (long long) absent->governance,
 				  (long long) governance);
