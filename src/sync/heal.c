@@ -77,7 +77,8 @@ heal_next(SharedDatabase *slot, MemoryContext context)
 		worker_commit();
 		if (healed)
 			ereport(LOG,
-					(errmsg("medchain: the slot at \"%s\" was lost; its chain is fetched anew",
+					(errmsg("medchain: the slot at \"%s\", or the publication, was lost; its "
+							"chain is fetched anew",
 							member)));
 	}
 	PG_CATCH();

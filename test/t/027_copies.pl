@@ -124,7 +124,8 @@ command_ok([ 'pg_dump', '-Fc', '-f', "$dir/old", $cluster->connstr('hospital') ]
 $alliance->sql('dc', q{SELECT medchain.append('visit', '{"n": 2}')});
 $alliance->wait_for_equal_heads;
 
-# a dump with entries that are not sealed yet, in another server
+# a dump with entries that are not sealed yet, of a hub, in another server
+$alliance->sql('dc', q{SELECT medchain.relay('en')});
 $alliance->sql('dc', q{UPDATE diagnosis SET finding = 'malignant' WHERE case_no = 1});
 $alliance->wait_for_equal_heads;
 $alliance->forge('dc', 'SELECT 1');
@@ -172,6 +173,9 @@ unlike($err, qr/not sealed yet/, 'and its sealer, which knew it as a copy, seals
 like($err, qr/node "dc" now.*HINT:  SELECT medchain\.resync/s, 'and says what to do next');
 $alliance->{node}{dc} = { cluster => $second, dbname => 'new' };
 is($alliance->sql('dc', 'SELECT medchain.is_copy()'), 'f', 'it is the node now');
+is($alliance->sql('dc', q{SELECT string_agg(DISTINCT rowfilter, ', ') FROM pg_publication_tables WHERE pubname ~ '^medchain_en_[0-9a-f]{8}$' AND schemaname = 'medchain' HAVING count(*) = 2}),
+	q{(origin <> 'en'::text)}, 'and the hub of whom it was that of');
+$alliance->sql('dc', q{SELECT medchain.relay('en', false)});
 my ($next) = $err =~ /HINT:  (SELECT medchain\.resync[^\n]*)/;
 $alliance->sql('dc', $next);
 $alliance->sql('en', q{SELECT medchain.disconnect_peer('dc')});

@@ -220,12 +220,10 @@ BEGIN
                        sequence.name, sequence.attname, sequence.relation);
     END LOOP;
 
-    -- pg_dump knows of the publication, and not that our tables are in it
+    -- pg_dump knows of the publications, and not that our tables are in them
     IF (SELECT count(*) FROM pg_publication_tables t
         WHERE t.pubname = 'medchain' AND t.schemaname = 'medchain') <> 2 THEN
-        DROP PUBLICATION IF EXISTS medchain;
-        PERFORM drop_relays();
-        PERFORM publish_own_chain();
+        PERFORM renew_publications();
     END IF;
     PERFORM append_raw('member.take_over', jsonb_strip_nulls(jsonb_build_object('height',
         (SELECT c.height FROM chain c WHERE c.origin = local.node),

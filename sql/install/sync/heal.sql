@@ -1,5 +1,6 @@
 /*
- * heal.sql: fetching a peer's chains anew when the slot there is lost (src/sync/heal.c).
+ * heal.sql: fetching a peer's chains anew when the slot there is lost, or the publication
+ * (src/sync/heal.c).
  */
 
 -- Subscriptions whose workers do not last, or do not come: the slot at the peer may be lost.  The
@@ -37,12 +38,20 @@ CREATE FUNCTION medchain_internal.heal(member text) RETURNS boolean
 AS $$
 DECLARE
     p peer;
+    publications text[];
 BEGIN
     SELECT * INTO p FROM peer x WHERE x.member = heal.member;
+    SELECT s.subpublications INTO publications FROM pg_subscription s
+        WHERE s.subname = p.subscription AND s.subdbid = (SELECT d.oid FROM pg_database d
+            WHERE d.datname = current_database());
     IF NOT FOUND OR remote_call(p.conninfo, format(
-            'SELECT pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_replication_slots s '
+            'SELECT ((SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots s '
             'WHERE s.slot_name OPERATOR(pg_catalog.=) %L AND s.wal_status IS NOT NULL '
-            'AND s.wal_status OPERATOR(pg_catalog.<>) %L', p.slot, 'lost')) <> '0' THEN
+            'AND s.wal_status OPERATOR(pg_catalog.<>) %L) OPERATOR(pg_catalog.>) 0 '
+            'AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_publication b WHERE b.pubname '
+            'OPERATOR(pg_catalog.=) ANY (%L::pg_catalog.name[])) OPERATOR(pg_catalog.=) %s)'
+            '::pg_catalog.text', p.slot, 'lost', publications, cardinality(publications)))
+            <> 'false' THEN
         RETURN false;
     END IF;
     PERFORM resync(heal.member);
@@ -50,4 +59,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION medchain_internal.heal(text) IS
-    'internal: fetch this peer''s chains anew, if our slot there is lost';
+    'internal: fetch this peer''s chains anew, if our slot there is lost, or the publication';

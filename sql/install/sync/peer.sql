@@ -136,6 +136,28 @@ COMMENT ON FUNCTION medchain.relay(text, boolean) IS
     'be the hub of a member that follows this node: pass on to it all chains that are here, but '
     'its own; enabled => false: this node''s own chain alone, as before';
 
+-- What pg_dump leaves of a publication is its name.
+CREATE FUNCTION medchain_internal.renew_publications() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+DECLARE
+    relay record;
+    relays jsonb := (SELECT jsonb_object_agg(p.pubname, m.name)
+        FROM pg_publication p CROSS JOIN local_node n
+             JOIN member m ON p.pubname = slot_name(n.alliance, m.name, n.node));
+BEGIN
+    DROP PUBLICATION IF EXISTS medchain;
+    PERFORM drop_relays();
+    PERFORM publish_own_chain();
+    FOR relay IN SELECT r.key AS publication, r.value AS member FROM jsonb_each_text(relays) r LOOP
+        PERFORM publish_chains(relay.publication::name, format('origin <> %L', relay.member), NULL);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.renew_publications() IS
+    'internal: after a restore: publish this node''s chain, and pass on all others to those whose '
+    'hub it was; parts of them are offered when they are asked for';
+
 CREATE FUNCTION medchain_internal.drop_relays() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
@@ -160,12 +182,13 @@ CREATE FUNCTION medchain.offer_payloads(member text, kinds text[]) RETURNS name
 AS $$
 DECLARE
     local local_node := require_node(NULL, 'offer_payloads()');
-    most CONSTANT int := 100;
     relayed name := slot_name(local.alliance, offer_payloads.member, local.node);
     is_relayed boolean := EXISTS (SELECT FROM pg_publication p WHERE p.pubname = relayed);
     base name := CASE WHEN is_relayed THEN relayed ELSE 'medchain' END;
     chosen text[] := ARRAY(SELECT DISTINCT k COLLATE "C" FROM unnest(offer_payloads.kinds) k
         WHERE k IS NOT NULL ORDER BY 1);
+    -- what one hub passes on to another follower is nothing to this one
+    most int := CASE WHEN is_relayed THEN 10 ELSE 100 END;
     publication name;
 BEGIN
     IF offer_payloads.kinds IS NULL THEN
@@ -182,10 +205,13 @@ BEGIN
         array_to_string(chosen, ',') || base, 'UTF8')), 'hex'), 8);
     IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publication) THEN
         PERFORM require_writable();
-        IF (SELECT count(*) FROM pg_publication p WHERE p.pubname ^@ 'medchain') >= most THEN
+        IF (SELECT count(*) FROM pg_publication p WHERE p.pubname ~ ('^' || left(base, 54)
+            || '_[0-9a-f]{8}$')) >= most THEN
             RAISE configuration_limit_exceeded USING
-                MESSAGE = format('there are %s publications of the ledger already', most),
-                HINT = 'Drop those called medchain_... that nobody subscribes to.';
+                MESSAGE = format('there are %s choices of payloads already, of publication "%s"',
+                    most, base),
+                HINT = format('At that server: drop those called %s_... that nobody subscribes to.',
+                    left(base, 54));
         END IF;
         PERFORM publish_chains(publication, format(CASE WHEN is_relayed THEN 'origin <> %L'
             ELSE 'origin = %L' END, CASE WHEN is_relayed THEN offer_payloads.member
@@ -223,8 +249,8 @@ CREATE FUNCTION medchain_internal.check_payloads(payloads text[]) RETURNS text[]
 AS $$
 DECLARE
     chosen text[] := ARRAY(SELECT DISTINCT k COLLATE "C" FROM unnest(coalesce(
-        check_payloads.payloads, string_to_array(translate(
-            coalesce(current_setting('medchain.payloads', true), 'all'), E' \t\n', ''), ','))) k
+        check_payloads.payloads, regexp_split_to_array(btrim(
+            coalesce(current_setting('medchain.payloads', true), 'all')), ' *, *'))) k
         WHERE k IS DISTINCT FROM '' ORDER BY 1);
 BEGIN
     IF chosen = '{all}' THEN
