@@ -15,6 +15,46 @@ $$;
 COMMENT ON FUNCTION medchain_internal.ledger_key_at(text, bigint) IS
     'internal: the key that a block of that height is signed with; null: the newest one';
 
+-- Signature lines under the blocks of a chain that were cosigned: of the newest, and of those that
+-- most say that they have cosigned.  What somebody says is looked at: a false line in an export
+-- makes all of it worthless.
+CREATE FUNCTION medchain_internal.cosignatures(of_chain text) RETURNS TABLE (origin text,
+    height bigint, lines text)
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    WITH said AS MATERIALIZED (
+        SELECT DISTINCT ON (x.chain, x.height, x.witness) x.chain, x.height, x.witness, x.seq,
+               x.cosignature, b.note
+        FROM (SELECT (witness_head(e.payload)).*, e.origin AS witness, e.seq FROM sealed e
+              WHERE e.kind = 'witness'
+                  AND witness_chain(e.payload) = coalesce($1, witness_chain(e.payload))) x
+             JOIN block b ON b.origin = x.chain AND b.height = x.height AND b.hash = x.hash
+        WHERE x.cosignature IS NOT NULL
+        ORDER BY x.chain, x.height, x.witness, x.seq DESC),
+    candidate AS (
+        SELECT c.chain, c.height
+        FROM (SELECT s.chain, s.height,
+                     row_number() OVER (PARTITION BY s.chain ORDER BY s.height DESC) AS newest,
+                     row_number() OVER (PARTITION BY s.chain ORDER BY count(*) DESC,
+                                        s.height DESC) AS most
+              FROM said s GROUP BY s.chain, s.height) c
+        WHERE c.newest <= 8 OR c.most <= 8),
+    line AS (
+        SELECT s.chain, s.height, s.witness, s.cosignature, row_number() OVER
+                   (PARTITION BY s.chain, s.height ORDER BY s.witness COLLATE "C") AS n
+        FROM candidate c JOIN said s ON s.chain = c.chain AND s.height = c.height
+             CROSS JOIN local_node l
+        WHERE cosigned_at(s.note, l.alliance || '/' || s.witness, ledger_key_at(s.witness,
+            (SELECT min(x.height) FROM block x WHERE x.origin = s.witness AND x.size > s.seq)),
+            s.cosignature) IS NOT NULL)
+    SELECT l.chain, l.height, string_agg(l.cosignature || E'\n', '' ORDER BY l.witness COLLATE "C")
+    FROM line l
+    WHERE l.n <= 60         -- what reads notes takes no more than 64 signatures
+    GROUP BY l.chain, l.height
+$$;
+COMMENT ON FUNCTION medchain_internal.cosignatures(text) IS
+    'internal: cosignatures of the blocks of one chain or all, as signature lines of their notes';
+
 CREATE FUNCTION medchain.vkey(member text DEFAULT NULL, cosigner boolean DEFAULT false)
     RETURNS text
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp

@@ -52,25 +52,3 @@ CREATE FUNCTION medchain_internal.cosigned_at(note text, name text, public_key t
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'medchain_cosigned';
 COMMENT ON FUNCTION medchain_internal.cosigned_at(text, text, text, text) IS
     'internal: when that key has cosigned a note by that signature line; null if it has not';
-
--- Signature lines under the blocks of a chain that were cosigned, as far as they name its blocks.
-CREATE FUNCTION medchain_internal.cosignatures(of_chain text) RETURNS TABLE (origin text,
-    height bigint, lines text)
-    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
-AS $$
-    SELECT w.chain, w.height, string_agg(w.cosignature || E'\n', '' ORDER BY w.witness COLLATE "C")
-    FROM (SELECT h.chain, h.height, e.origin AS witness, h.cosignature, row_number() OVER
-              (PARTITION BY h.chain, h.height ORDER BY e.origin COLLATE "C") AS n
-          FROM (SELECT DISTINCT ON (x.chain, x.height, x.origin) x.*
-                FROM (SELECT (witness_head(e.payload)).*, e.origin, e.seq FROM sealed e
-                      WHERE e.kind = 'witness'
-                          AND witness_chain(e.payload) = coalesce($1, witness_chain(e.payload))) x
-                WHERE x.cosignature IS NOT NULL
-                ORDER BY x.chain, x.height, x.origin, x.seq DESC) h
-              JOIN block b ON b.origin = h.chain AND b.height = h.height AND b.hash = h.hash
-              CROSS JOIN LATERAL (SELECT h.origin) e) w
-    WHERE w.n <= 60         -- what reads notes takes no more than 64 signatures
-    GROUP BY w.chain, w.height
-$$;
-COMMENT ON FUNCTION medchain_internal.cosignatures(text) IS
-    'internal: cosignatures of the blocks of one chain or all, as signature lines of their notes';
