@@ -2,7 +2,7 @@
 use strict;
 use warnings;
 
-use MIME::Base64 qw(encode_base64);
+use MIME::Base64 qw(decode_base64 encode_base64);
 use Digest::SHA qw(sha256 sha256_hex);
 use IPC::Run;
 use Medchain::Alliance;
@@ -22,6 +22,9 @@ sub cosigned
 	$alliance->wait_for($_, "SELECT count(*) FROM medchain.witnessed('ha', $height) WHERE agrees AND cosigned", 3) foreach @names;
 	return $height;
 }
+
+# Other bytes, as many of them.
+sub reverse_base64 { my ($text) = @_; my $bytes = decode_base64("AAAA$text"); return substr(encode_base64(substr($bytes, 0, 3) . ~substr($bytes, 3), ''), 4); }
 
 # All is said: nothing is pending anywhere, nothing is due, and all have the same.
 sub settle
@@ -154,11 +157,30 @@ checks(0, qr/^    cosigned up to block \d+ by 3 members$/m, 'an export has the c
 checks(0, qr/^verified$/m, 'also for the policy', "$dir/export", @anchors, '--policy', $file{policy});
 checks(1, qr/^\w+, cosignatures: none of its newest blocks/m, 'and not more than there are', "$dir/export", @anchors, '--quorum', 4);
 
+# somebody who says that he has cosigned it, and has not, harms nobody but himself
+settle();
+my $body = $alliance->sql('hb', q{SELECT payload::jsonb ->> 'body' FROM medchain.entry e WHERE origin = 'hb' AND kind = 'witness' AND medchain_internal.witness_chain(payload) = 'ha' ORDER BY seq DESC LIMIT 1});
+(my $false = $body) =~ s/("cosignature": "[^"]*? )([A-Za-z0-9+\/]{20})([A-Za-z0-9+\/]+=*)"/$1 . $2 . reverse_base64($3) . '"'/e;
+isnt($false, $body, 'a false cosignature');
+$alliance->forge_entry('hb', 'witness', "\$b\$$false\$b\$", 'NULL', 'clock_timestamp()');
+settle();
+unlink "$dir/export";
+write_file("$dir/export", $alliance->sql('dc', 'SELECT medchain.export()') . "\n");
+checks(0, qr/^verified$/m, 'is in nobody\'s export', "$dir/export", @anchors, '--quorum', 2);
+
 # ----- rewritten, and cut off
 
 my $faults = "SELECT origin, height, fault, detail FROM medchain.verify(witnesses => true) WHERE NOT ok";
 is($alliance->sql('ha', $faults), '', 'compared with what the others hold, all is in order');
 is($alliance->sql('ha', 'BEGIN READ ONLY; SELECT bool_and(ok) FROM medchain.verify(witnesses => true)'), 't', 'read-only as well');
+
+# a peer that answers nonsense keeps nobody else from being heard
+foreach my $nonsense (q{'east/ha' || E'\\n1\\nx\\nheight ' || height + 1 || E'\\nprevious x\\nsealed 2026-99-99T00:00:00.000Z\\n\\nx'}, q{E'\\nheight 999999999999999999\\n'}, q{''})
+{
+	$alliance->forge('hb', "INSERT INTO medchain.block SELECT origin, height + 1, size, root, previous, hash, sealed, $nonsense FROM medchain.block WHERE origin = 'ha' ORDER BY height DESC LIMIT 1");
+	is($alliance->sql('ha', $faults), '', 'nonsense of a peer is no fault');
+	$alliance->forge('hb', q{DELETE FROM medchain.block WHERE origin = 'ha' AND height > (SELECT height FROM medchain.chain WHERE origin = 'ha')});
+}
 
 # What a superuser does, who has the key; and what is found then.  It is not to last.
 sub forged

@@ -10,7 +10,6 @@ CREATE FUNCTION medchain_internal.witness_faults(of_chain text) RETURNS TABLE (o
 AS $$
 DECLARE
     p record;
-    answer json;
     a record;
     question text;
 BEGIN
@@ -58,38 +57,38 @@ BEGIN
             LEFT JOIN chain c ON c.origin = o.name
         WHERE $1 IS NULL OR o.name = $1;
     FOR p IN SELECT x.member, x.conninfo FROM peer x ORDER BY x.member COLLATE "C" LOOP
+        -- whatever it answers must not keep others from being heard
         BEGIN
-            answer := remote_call(p.conninfo, question)::json;
+            FOR a IN SELECT r.*, b.hash, substring(r.note FROM E'\nheight ([0-9]{1,18})\n')::bigint
+                    AS at
+                FROM (SELECT x ->> 'origin' AS chain, note.note
+                      FROM json_array_elements(remote_call(p.conninfo, question)::json) x
+                          CROSS JOIN LATERAL json_array_elements_text(CASE json_typeof(x -> 'notes')
+                              WHEN 'array' THEN x -> 'notes' ELSE '[]' END) note (note)) r
+                    LEFT JOIN block b ON b.origin = r.chain
+                        AND b.height = substring(r.note FROM E'\nheight ([0-9]{1,18})\n')::bigint
+                    LOOP
+                CONTINUE WHEN a.at IS NULL OR a.hash = note_hash(a.note);
+                -- what others have sealed may just not have come yet
+                CONTINUE WHEN a.hash IS NULL AND a.chain <> (SELECT n.node FROM local_node n);
+                CONTINUE WHEN NOT coalesce(note_is_of(a.note, a.chain, a.at), false);
+                -- nor have we seen, by our snapshot, what was sealed since it was taken
+                CONTINUE WHEN a.hash IS NULL AND substring(a.note
+                    FROM E'\nsealed ([-0-9T:.]{23}Z)\n')::timestamptz >= now();
+                origin := a.chain;
+                height := a.at;
+                fault := CASE WHEN a.hash IS NULL THEN 'missing block'
+                              ELSE 'differs from witness' END;
+                detail := format(CASE WHEN a.hash IS NULL THEN '"%s" has block %s, signed with '
+                        'this chain''s key: the chain was cut off'
+                    ELSE '"%s" has another block %s, signed with the same key: the chain was '
+                        'rewritten' END, p.member, a.at);
+                RETURN NEXT;
+            END LOOP;
         EXCEPTION WHEN OTHERS THEN
             RAISE WARNING USING MESSAGE = format('what "%s" holds is not known: %s', p.member,
                 SQLERRM);
-            CONTINUE;
         END;
-        FOR a IN SELECT r.*, b.hash, substring(r.note FROM E'\nheight ([0-9]{1,18})\n')::bigint
-                AS at
-            FROM (SELECT x ->> 'origin' AS chain, note.note
-                  FROM json_array_elements(answer) x
-                      CROSS JOIN LATERAL json_array_elements_text(CASE json_typeof(x -> 'notes')
-                          WHEN 'array' THEN x -> 'notes' ELSE '[]' END) note (note)) r
-                LEFT JOIN block b ON b.origin = r.chain
-                    AND b.height = substring(r.note FROM E'\nheight ([0-9]{1,18})\n')::bigint LOOP
-            CONTINUE WHEN a.at IS NULL OR a.hash = sha256(convert_to(split_part(a.note, E'\n\n', 1)
-                || E'\n', 'UTF8'));
-            -- what others have sealed may just not have come yet
-            CONTINUE WHEN a.hash IS NULL AND a.chain <> (SELECT n.node FROM local_node n);
-            -- nor have we seen, by our snapshot, what was sealed since it was taken
-            CONTINUE WHEN a.hash IS NULL AND substring(a.note
-                FROM E'\nsealed ([-0-9T:.]{23}Z)\n')::timestamptz >= now();
-            CONTINUE WHEN NOT coalesce(note_is_of(a.note, a.chain, a.at), false);
-            origin := a.chain;
-            height := a.at;
-            fault := CASE WHEN a.hash IS NULL THEN 'missing block' ELSE 'differs from witness' END;
-            detail := format(CASE WHEN a.hash IS NULL THEN '"%s" has block %s, signed with this '
-                    'chain''s key: the chain was cut off'
-                ELSE '"%s" has another block %s, signed with the same key: the chain was rewritten'
-                END, p.member, a.at);
-            RETURN NEXT;
-        END LOOP;
     END LOOP;
 END
 $$;
