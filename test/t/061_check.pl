@@ -220,6 +220,11 @@ appears('a chain that contradicts itself', 'ledger', qr/error \| en \| 1 blocks 
 	q{ALTER TABLE medchain.quarantine DISABLE TRIGGER guard_insert;
 	  INSERT INTO medchain.quarantine (source, origin, height, reason, signed) VALUES ('en', 'en', 7, 'another block', true)},
 	'DELETE FROM medchain.quarantine; ALTER TABLE medchain.quarantine ENABLE ALWAYS TRIGGER guard_insert');
+appears('what another has sent of a chain', 'ledger', qr/warning \| en \| 2 blocks in its name are in quarantine, from hub: bad (?:entry|root)/,
+	q{ALTER TABLE medchain.quarantine DISABLE TRIGGER guard_insert;
+	  INSERT INTO medchain.quarantine (source, origin, height, reason, note, signed) SELECT 'hub', 'en', height, 'bad entry', note, true FROM medchain.block WHERE origin = 'en' AND height = 0;
+	  INSERT INTO medchain.quarantine (source, origin, height, reason, signed) VALUES ('hub', 'en', 7, 'bad root', true)},
+	'DELETE FROM medchain.quarantine; ALTER TABLE medchain.quarantine ENABLE ALWAYS TRIGGER guard_insert');
 appears('an emergency that nobody has explained', 'access', qr/notice \| en \| it has broken the glass 1 times without saying why since/,
 	q{ALTER TABLE medchain.break_glass DISABLE TRIGGER guard_insert;
 	  INSERT INTO medchain.break_glass (id, member, origin, seq, subject, reason, valid) VALUES (gen_random_uuid(), 'en', 'en', 0, '\x00', 'test', tstzrange(now(), now() + interval '1 hour'));
@@ -232,6 +237,59 @@ unlike(found('en', 'access'), qr/./, 'not yet: an access that nothing covers');
 $alliance->sql('en', "INSERT INTO medchain.pending (payload) SELECT $change");
 $alliance->sql('en', 'SELECT medchain.seal()');
 like(found('en', 'access'), qr/^access \| error \| en \| 1 accesses to records that it holds, by dc, were covered by no protocol/m, 'found: an access that nothing covers');
+
+# a block that was sealed some time ago, and waits for one before it, which was refused and is not asked for
+(my $old = $alliance->sql('en', q{SELECT note FROM medchain.block WHERE origin = 'en' AND height = 0})) =~ s/\nheight 0\n/\nheight 1000\n/;
+my $hold = "ALTER TABLE medchain.held_block DISABLE TRIGGER guard_insert; INSERT INTO medchain.held_block (source, origin, height, note)
+	VALUES ('en', 'en', 1000, regexp_replace(\$n\$$old\$n\$, E'\\nsealed [^\\n]+', E'\\nsealed ' || to_char(now() AT TIME ZONE 'UTC' - interval '1 hour', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')));
+	ALTER TABLE medchain.held_block ENABLE ALWAYS TRIGGER guard_insert";
+my $release = 'DELETE FROM medchain.held_block WHERE height = 1000';
+$alliance->sql('dc', q{ALTER TABLE medchain.quarantine DISABLE TRIGGER guard_insert;
+	INSERT INTO medchain.quarantine (source, origin, height, reason, signed)
+		SELECT 'en', o.origin, coalesce(c.height, -1) + 1, 'no block', false FROM (VALUES ('en'), ('new')) o (origin) LEFT JOIN medchain.chain c USING (origin)});
+appears('a chain that stands still', 'ledger', qr/warning \| en \| held, gap, for 3[67]\d\d s/, $hold, $release);
+appears('a peer that is behind', 'peers', qr/warning \| en \| its chain is \d+ blocks and 3[67]\d\d s behind/, $hold, $release);
+# one that nobody has configured
+(my $theirs = $hold) =~ s/'en', 'en', 1000/'en', 'new', 1000/;
+appears('a chain that nobody has configured', 'ledger', qr/warning \| new \| held, not configured, for 3[67]\d\d s/, $theirs, $release);
+$alliance->sql('dc', 'DELETE FROM medchain.quarantine; ALTER TABLE medchain.quarantine ENABLE ALWAYS TRIGGER guard_insert');
+
+# ----- a peer that was away too long
+
+appears('a slot that is lost', 'slots', qr/error \| medchain_en_\w+ \| "en" was away so long that it cannot go on from here: the WAL is gone/,
+	sub {
+		$alliance->unfollow('en', 'dc');
+		conf(q{max_slot_wal_keep_size = '16MB'})->();
+		$alliance->sql('dc', q{SELECT pg_logical_emit_message(true, 'x', 'x'); SELECT pg_switch_wal()}) foreach 1 .. 5;
+		$alliance->sql('dc', 'CHECKPOINT');
+	},
+	sub {
+		reset_conf('max_slot_wal_keep_size')->();
+		$alliance->sql('en', q{SELECT medchain.resync('dc')});
+	});
+
+# ----- a server that was set up wrong, and certificates that end
+
+my $soon = Medchain::Alliance->new(soon => 'data_center', others => ['member']);
+$soon->certify('soon', 'soon', ends => time + 20 * 86400 + 3600);
+$soon->certify('member', 'member', ends => time + 30 * 86400 + 3600);
+my $server = $soon->start('soon');
+$soon->found;
+like($soon->sql('soon', q{SELECT concat_ws(' | ', severity, subject, finding) FROM medchain.check() WHERE area = 'certificates'}),
+	qr/^warning \| soon \| the certificate of "soon" ends in 20 days$/m, 'found: the end of its own certificate');
+$soon->{kind}{member} = 'chain_node';
+$soon->admit('member');
+like($soon->sql('soon', q{SELECT concat_ws(' | ', severity, subject, finding) FROM medchain.check() WHERE area = 'certificates'}),
+	qr/^notice \| member \| certificate or contract ends in 30 days, or later$/m, "found: that of a member's");
+$server->append_conf('postgresql.conf', 'wal_level = replica');
+$server->restart;
+like($soon->sql('soon', q{SELECT concat_ws(' | ', severity, subject, finding) FROM medchain.check() WHERE area = 'settings'}),
+	qr/^error \| wal_level \| it is "replica": no peer can follow$/m, 'found: a WAL that nobody can follow');
+$server->append_conf('postgresql.conf', "wal_level = logical\nshared_preload_libraries = ''");
+$server->restart;
+my $unloaded = $soon->sql('soon', q{SELECT concat_ws(' | ', area, severity, subject, finding) FROM medchain.check()});
+like($unloaded, qr/^settings \| error \| shared_preload_libraries \| the server was started without medchain$/m, 'found: a server without medchain');
+unlike($unloaded, qr/could not be looked at/, 'where the rest of it can be looked at');
 
 # ----- elsewhere: a copy, a standby
 

@@ -107,6 +107,18 @@ $$;
 COMMENT ON FUNCTION medchain_internal.check_tables() IS
     'internal, check(): ledger tables, and medchain''s own, of which something is switched off';
 
+-- Who passes on what another has signed can send other entries with it.
+CREATE FUNCTION medchain_internal.is_carriers(refused medchain.quarantine) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    SELECT refused.source <> refused.origin AND refused.reason IN ('bad entry', 'bad root',
+            'bad tree size')
+        OR EXISTS (SELECT FROM block b WHERE b.origin = refused.origin
+            AND b.height = refused.height AND b.hash = note_hash(refused.note))
+$$;
+COMMENT ON FUNCTION medchain_internal.is_carriers(medchain.quarantine) IS
+    'internal: is it the fault of whoever sent it, although its note is signed by the author?';
+
 CREATE FUNCTION medchain_internal.check_ledger(OUT subject text, OUT severity text,
     OUT finding text, OUT hint text) RETURNS SETOF record
     LANGUAGE sql STABLE SET search_path = medchain, medchain_internal, pg_temp
@@ -131,8 +143,8 @@ AS $$
                 ELSE 'See medchain.quarantine; ask whoever sent them.' END
     FROM (SELECT x.origin, x.signed, count(*), some_of(array_agg(DISTINCT x.source)) AS sources,
                  left((array_agg(x.reason ORDER BY x.id DESC))[1], 200) AS reason
-          FROM (SELECT y.origin, y.signed, y.source, y.reason, y.id,
-                       dense_rank() OVER (ORDER BY y.origin) AS rank FROM quarantine y) x
+          FROM (SELECT y.origin, y.signed AND NOT is_carriers(y) AS signed, y.source, y.reason,
+                       y.id, dense_rank() OVER (ORDER BY y.origin) AS rank FROM quarantine y) x
           WHERE x.rank <= 20 GROUP BY x.origin, x.signed) q
     UNION ALL
     SELECT c.origin, CASE c.state WHEN 'own' THEN 'error' ELSE 'warning' END,
@@ -174,6 +186,13 @@ BEGIN
                   count(*), ledger_time(min(b."from"))),
            format('"%s" has to call medchain.justify(); see medchain.unjustified.', b.member)
     FROM unjustified b GROUP BY b.member;
+
+    RETURN QUERY
+    SELECT some_of(array_agg(c.origin)), 'notice', format('payloads of %s entries are not here: '
+               'accesses among them were not looked at', sum(c.absent)),
+           'medchain.fetch_payloads() gets them; or follow these members with the payloads of '
+           'access as well.'
+    FROM chain c WHERE c.absent > 0 HAVING count(*) > 0;
 
     -- to judge accesses takes going through all of them
     IF (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'entry'::regclass) > 200000 THEN
@@ -224,6 +243,8 @@ AS $$
 BEGIN
     FOREACH area IN ARRAY ARRAY['node', 'settings', 'keys', 'certificates', 'workers', 'slots',
             'peers', 'pg_hba', 'replication', 'roles', 'tables', 'ledger', 'access'] LOOP
+        -- without the library, which is an error of the settings, there are neither
+        CONTINUE WHEN area IN ('keys', 'workers') AND NOT is_preloaded();
         BEGIN
             RETURN QUERY EXECUTE format('SELECT %L::text, c.* FROM medchain_internal.check_%s() c '
                 'ORDER BY array_position(''{error, warning, notice}'', c.severity), '
