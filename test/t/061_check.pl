@@ -238,7 +238,7 @@ $alliance->sql('en', "INSERT INTO medchain.pending (payload) SELECT $change");
 $alliance->sql('en', 'SELECT medchain.seal()');
 like(found('en', 'access'), qr/^access \| error \| en \| 1 accesses to records that it holds, by dc, were covered by no protocol/m, 'found: an access that nothing covers');
 
-# a block that was sealed some time ago, and waits for one before it, which was refused and is not asked for
+# a block that was sealed some time ago, when its author had no certificate; the one before it was refused, and is not asked for
 (my $old = $alliance->sql('en', q{SELECT note FROM medchain.block WHERE origin = 'en' AND height = 0})) =~ s/\nheight 0\n/\nheight 1000\n/;
 my $hold = "ALTER TABLE medchain.held_block DISABLE TRIGGER guard_insert; INSERT INTO medchain.held_block (source, origin, height, note)
 	VALUES ('en', 'en', 1000, regexp_replace(\$n\$$old\$n\$, E'\\nsealed [^\\n]+', E'\\nsealed ' || to_char(now() AT TIME ZONE 'UTC' - interval '1 hour', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')));
@@ -247,7 +247,7 @@ my $release = 'DELETE FROM medchain.held_block WHERE height = 1000';
 $alliance->sql('dc', q{ALTER TABLE medchain.quarantine DISABLE TRIGGER guard_insert;
 	INSERT INTO medchain.quarantine (source, origin, height, reason, signed)
 		SELECT 'en', o.origin, coalesce(c.height, -1) + 1, 'no block', false FROM (VALUES ('en'), ('new')) o (origin) LEFT JOIN medchain.chain c USING (origin)});
-appears('a chain that stands still', 'ledger', qr/warning \| en \| held, gap, for 3[67]\d\d s/, $hold, $release);
+appears('a chain that stands still', 'ledger', qr/warning \| en \| held, certificate, for 3[67]\d\d s/, $hold, $release);
 appears('a peer that is behind', 'peers', qr/warning \| en \| its chain is \d+ blocks and 3[67]\d\d s behind/, $hold, $release);
 # one that nobody has configured
 (my $theirs = $hold) =~ s/'en', 'en', 1000/'en', 'new', 1000/;
