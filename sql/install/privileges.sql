@@ -75,7 +75,8 @@ DECLARE
                     "data_index", "slot_name",
                    "inclusion_proof", "consistency_proof", "receipt",
                    "proof", "vkey", "tlog_policy", "witnessed"],
-        "medchain_peer": ["peer_identity", "join_material", "offer_payloads"]}';
+        "medchain_peer": ["peer_identity", "join_material", "offer_payloads",
+                          "witness_claims"]}';
     grantee text;
     names jsonb;
 BEGIN

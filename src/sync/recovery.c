@@ -18,29 +18,18 @@
 #include "utils/timestamp.h"
 
 #include "core/encode.h"
-#include "core/hash.h"
-#include "core/note.h"
-#include "ledger/chain.h"
 #include "ledger/local_node.h"
-#include "ledger/screen.h"
 #include "node/settings.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "sync/fetch.h"
-#include "sync/fetch_copy.h"
 #include "sync/recovery.h"
+#include "sync/recovery_claims.h"
+#include "sync/recovery_look.h"
 
 #define RECOVERY_PAUSE 1000		/* milliseconds between two questions to a peer that is not there */
-#define RECOVERY_PATIENCE 5000	/* ... for a connection, and for an answer */
+#define RECOVERY_PATIENCE 5000	/* ... for a connection */
 #define RECOVERY_GRACE 2000		/* ... for the worker that asks */
-
-typedef enum RecoveryAnswer
-{
-	ANSWER_NONE,
-	ANSWER_SAME,				/* nothing that is not here */
-	ANSWER_MORE,
-	ANSWER_OTHER				/* another chain */
-} RecoveryAnswer;
 
 /* How this node stands, and whom there is to ask. */
 typedef struct RecoveryNode
@@ -73,14 +62,6 @@ typedef struct RecoverySoFar
 } RecoverySoFar;
 
 static RecoverySoFar found = {.known = -1, .first = -1};
-
-/* Of a peer's answer. */
-typedef struct RecoveryLook
-{
-	const LocalNode *node;
-	ChainCheck	check;
-	RecoveryAnswer answer;
-} RecoveryLook;
 
 /* In a trusted scope; peers in that context. */
 static void
@@ -166,6 +147,7 @@ recovery_end(SharedDatabase *slot)
 	LWLockRelease(shared_state->lock);
 	pg_atomic_write_u32(&slot->recovered, 1);
 	list_free_deep(found.peers);
+	recovery_claims_forget();
 	memset(&found, 0, sizeof(found));
 	found.known = found.first = -1;
 }
@@ -191,6 +173,7 @@ recovery_over(SharedDatabase *slot, char why[SHARED_ERROR_LEN])
 {
 	TrustedScope scope;
 	RecoveryNode state;
+	bool		asking;
 	bool		behind;
 	bool		over;
 
@@ -202,12 +185,16 @@ recovery_over(SharedDatabase *slot, char why[SHARED_ERROR_LEN])
 	LWLockAcquire(shared_state->lock, LW_SHARED);
 	behind = slot->recovery_behind;
 	strlcpy(why, slot->recovery_error, SHARED_ERROR_LEN);
+	asking = slot->workers[WORKER_FETCHER].pid != 0;
 	LWLockRelease(shared_state->lock);
 
-	/* without anybody to ask; or nobody could, as there is no room for the worker that asks */
+	/*
+	 * Without anybody to ask; or nobody could, as there is no room for the worker that asks.  Where
+	 * it is there it may take longer, if some do not answer, and the next one may have more.
+	 */
 	over = state.is_node && (state.peers == NIL ||
-						   (recovery_is_late(slot, RECOVERY_GRACE) && !state.suspect && !behind &&
-							why[0] == '\0'));
+						   (recovery_is_late(slot, RECOVERY_GRACE) && !asking && !state.suspect &&
+							!behind && why[0] == '\0'));
 	if (over)
 		recovery_settle(&state);
 	else if (state.is_node)
@@ -223,64 +210,6 @@ recovery_over(SharedDatabase *slot, char why[SHARED_ERROR_LEN])
  * Asking one peer
  */
 
-static void
-recovery_take(void *arg, int64 height, char *note)
-{
-	RecoveryLook *look = arg;
-	TrustedScope scope;
-	bool		is_signed;
-	uint8_t		hash[HASH_LEN];
-	size_t		len;
-
-	if (height != look->check.height && height != look->check.height + 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROTOCOL_VIOLATION),
-				 errmsg("the peer sent something else than was asked for")));
-	trusted_begin(&scope);
-	is_signed = screen_signed(look->node, look->node->node, height, note);
-	trusted_end(&scope);
-	if (!note_text_length(note, strlen(note), &len, NULL) || !hash_sha256(note, len, hash) ||
-		(height == look->check.height && hash_equal(hash, look->check.head)))
-		return;
-	if (!is_signed)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-			   errmsg("it has a block %lld of this chain that is not signed with the key that is "
-					  "known here", (long long) height)));
-	if (height == look->check.height)
-		look->answer = ANSWER_OTHER;
-	else if (look->answer == ANSWER_SAME)
-		look->answer = ANSWER_MORE;
-}
-
-/* What has it of our chain?  *height: of our last block. */
-static RecoveryAnswer
-recovery_look(SharedDatabase *slot, WalReceiverConn *connection, int64 *height)
-{
-	MemoryContext lasting = CurrentMemoryContext;
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RECOVERY_PATIENCE);
-	TrustedScope scope;
-	LocalNode	node;
-	RecoveryLook look = {.node = &node, .answer = ANSWER_SAME};
-
-	worker_begin(slot, "asking a peer for the end of this node's chain");
-	trusted_begin(&scope);
-	if (!local_node_read(&node) || !node.at_home)
-		worker_retire();
-	chain_load(&node, node.node, CHAIN_SNAPSHOT, &look.check);
-	*height = look.check.height;
-	fetch_copy(connection,
-			   psprintf("COPY (SELECT height, note FROM medchain.block WHERE origin "
-						"OPERATOR(pg_catalog.=) %s AND height OPERATOR(pg_catalog.>=) "
-						INT64_FORMAT " AND height OPERATOR(pg_catalog.<=) " INT64_FORMAT
-						" ORDER BY height) TO STDOUT", quote_literal_cstr(node.node), *height,
-						*height + 1), 2, until, recovery_take, &look);
-	trusted_end(&scope);
-	worker_commit();
-	MemoryContextSwitchTo(lasting);
-	return look.answer;
-}
-
 /* All that it has more, until it has nothing more. */
 static RecoveryAnswer
 recovery_follow(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask *peer)
@@ -289,7 +218,7 @@ recovery_follow(SharedDatabase *slot, WalReceiverConn *connection, const FetchTa
 	int64		before = -2;
 	RecoveryAnswer answer;
 
-	while ((answer = recovery_look(slot, connection, &height)) == ANSWER_MORE)
+	while ((answer = recovery_look(slot, connection, peer->source, &height)) == ANSWER_MORE)
 	{
 		LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 		slot->recovery_behind = true;
@@ -370,6 +299,21 @@ recovery_peer(const char *member)
 	return peer;
 }
 
+static bool
+recovery_answered(const char *member)
+{
+	ListCell   *cell;
+
+	foreach(cell, found.peers)
+	{
+		const RecoveryPeer *peer = lfirst(cell);
+
+		if (strcmp(peer->member, member) == 0)
+			return peer->answered;
+	}
+	return false;
+}
+
 /* Read how the node stands, and settle it if it is over; log what came out. */
 static bool
 recovery_conclude(SharedDatabase *slot, MemoryContext context, int missing)
@@ -377,6 +321,8 @@ recovery_conclude(SharedDatabase *slot, MemoryContext context, int missing)
 	TrustedScope scope;
 	RecoveryNode state;
 	bool		late = recovery_is_late(slot, 0);
+	char		claim[SHARED_ERROR_LEN];
+	bool		claimed;
 	bool		behind;
 	bool		over;
 
@@ -384,7 +330,8 @@ recovery_conclude(SharedDatabase *slot, MemoryContext context, int missing)
 	trusted_begin(&scope);
 	recovery_read(&state, context);
 	behind = state.height < found.known;
-	over = found.other[0] == '\0' &&
+	claimed = recovery_claims_stand(state.height, recovery_answered, claim);
+	over = found.other[0] == '\0' && !claimed &&
 		(missing == 0 || (late && !behind && (found.answers > 0 || !state.suspect)));
 	if (over && state.is_node)
 		recovery_settle(&state);
@@ -415,6 +362,8 @@ recovery_conclude(SharedDatabase *slot, MemoryContext context, int missing)
 		snprintf(slot->recovery_error, SHARED_ERROR_LEN, "peers have block %lld of this node's "
 				 "chain, and it cannot be taken back: %s", (long long) found.known,
 				 found.problem);
+	else if (claimed && (late || missing == 0))
+		strlcpy(slot->recovery_error, claim, SHARED_ERROR_LEN);
 	else if (late)
 		snprintf(slot->recovery_error, SHARED_ERROR_LEN, "no peer can be asked whether it has more "
 				 "of this node's chain than is here: %s", found.problem);

@@ -33,6 +33,33 @@ COMMENT ON FUNCTION medchain_internal.ask_for_own_chain(text, text, bigint) IS
     'internal: the height of the newest block that a peer has of this node''s chain, and its block '
     'of that height';
 
+-- That a node has gone on without its peers is looked up at each of its starts.
+CREATE INDEX entry_take_over ON medchain.entry (origin, seq) WHERE kind = 'member.take_over';
+
+-- For who has lost the end of its chain: members that have verified more of it, and where they have
+-- said so.  Blocks that were taken back when the data centre gave the chain another key were verified
+-- once: of who has not yet verified one behind that point it does not count.
+CREATE FUNCTION medchain_internal.witness_claims(of_chain text, above bigint, since timestamptz)
+    RETURNS TABLE (height bigint, witness text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    WITH renewed AS (SELECT coalesce(max(k.from_height), -1) AS height FROM ledger_key k
+                     WHERE k.member = $1 AND k.follows IS NOT NULL)
+    SELECT max(witness_height(e.payload)), e.origin
+    FROM renewed r CROSS JOIN sealed e JOIN member m ON m.name = e.origin AND m.expelled IS NULL
+    WHERE e.kind = 'witness' AND witness_chain(e.payload) = $1 AND e.origin <> $1
+        AND witness_height(e.payload) > $2 AND ($3 IS NULL OR e."time" > $3)
+        AND (witness_height(e.payload) < r.height OR r.height < 0 OR EXISTS (
+            SELECT FROM sealed x CROSS JOIN LATERAL witness_head(x.payload) h
+                JOIN block b ON b.origin = $1 AND b.height = h.height AND b.hash = h.hash
+            WHERE x.kind = 'witness' AND witness_chain(x.payload) = $1 AND x.origin = e.origin
+                AND x.seq < e.seq AND witness_height(x.payload) >= r.height))
+    GROUP BY e.origin ORDER BY 1 DESC, e.origin COLLATE "C" LIMIT 1000
+$$;
+COMMENT ON FUNCTION medchain_internal.witness_claims(text, bigint, timestamptz) IS
+    'internal: for the member whose chain that is, and its peers: who has verified a block of it '
+    'above a height, as said on its own chain since then, and the highest of each';
+
 -- Who follows us is where our WAL was, which is not where it is now: what is written on the way
 -- there would not be sent.  Without a slot he fetches our chain anew.
 CREATE FUNCTION medchain_internal.turn_followers_back() RETURNS void
