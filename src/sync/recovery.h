@@ -10,7 +10,8 @@
  * Peers that cannot be asked are waited for (medchain.recovery_timeout), and not for ever: a server
  * that was restarted has lost nothing.  Where it may have - its WAL is on another timeline than it
  * was, or this database has just taken over - one peer at least has to answer; and what is known to
- * be missing has to come.  Otherwise an administrator has to say that it is to go on
+ * be missing has to come.  So has what somebody says to be, who has not been asked himself
+ * (recovery_claims.h).  Otherwise an administrator has to say that it is to go on
  * (take_over(without_peers => true)).
  */
 #ifndef MEDCHAIN_SYNC_RECOVERY_H
