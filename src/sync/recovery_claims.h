@@ -29,7 +29,7 @@ typedef struct RecoveryDecision
 /* In a trusted scope. */
 extern void recovery_decision_read(const char *node, RecoveryDecision *decision);
 
-/* What this peer has heard of blocks of our chain above that height, instead of what it had before. */
+/* What this peer has heard of our chain above that height, instead of what it had before. */
 extern void recovery_claims_ask(WalReceiverConn *connection, const char *source, const char *node,
 								int64 height, const RecoveryDecision *decision, TimestampTz until);
 

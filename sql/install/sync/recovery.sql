@@ -37,8 +37,8 @@ COMMENT ON FUNCTION medchain_internal.ask_for_own_chain(text, text, bigint) IS
 CREATE INDEX entry_take_over ON medchain.entry (origin, seq) WHERE kind = 'member.take_over';
 
 -- For who has lost the end of its chain: members that have verified more of it, and where they have
--- said so.  Blocks that were taken back when the data centre gave the chain another key were verified
--- once: of who has not yet verified one behind that point it does not count.
+-- said so.  Blocks that were taken back when the data centre gave the chain another key were
+-- verified once: of who has not yet verified one behind that point it does not count.
 CREATE FUNCTION medchain_internal.witness_claims(of_chain text, above bigint, since timestamptz)
     RETURNS TABLE (height bigint, witness text)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = medchain, medchain_internal, pg_temp
