@@ -58,7 +58,6 @@ _PG_init(void)
 	ledger_hooks.fold = fold_entries;
 	ledger_hooks.witness = witness_note;
 	ledger_hooks.arrived = arrivals_tell;
-	ledger_hooks.refuse_change = apply_refuse_change;
 	ledger_hooks.unfold = fold_forget;
 	ledger_hooks.changes_key = fold_changes_key;
 	ledger_hooks.ledger_terms = fold_ledger_terms;

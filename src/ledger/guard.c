@@ -10,12 +10,10 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "replication/logicalworker.h"
 #include "utils/rel.h"
 
 #include "ledger/block_row.h"
 #include "ledger/home.h"
-#include "ledger/hooks.h"
 
 PG_FUNCTION_INFO_V1(medchain_guard);
 
@@ -31,15 +29,6 @@ medchain_guard(PG_FUNCTION_ARGS)
 
 	if (!ledger_writing)
 	{
-		/*
-		 * A peer that publishes more than inserts: skip it, as an error would only make the apply
-		 * worker try again for ever.
-		 */
-		if (IsLogicalWorker() && TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
-		{
-			ledger_hooks.refuse_change(relation);
-			return PointerGetDatum(NULL);
-		}
 		if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

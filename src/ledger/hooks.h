@@ -38,9 +38,6 @@ typedef struct LedgerHooks
 	/* These entries of another chain have become part of the ledger.  In a trusted scope. */
 	void		(*arrived) (const char *origin, int64 first, int64 last);
 
-	/* A peer would have a row of that table of the ledger changed or removed, which is not done. */
-	void		(*refuse_change) (const char *relation);
-
 	/* Forget what the entries of that chain from first on say.  Runs in a trusted scope. */
 	void		(*unfold) (const char *origin, int64 first);
 

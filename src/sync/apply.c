@@ -38,7 +38,6 @@
 
 #define APPLY_OWN_WAIT 500		/* milliseconds for an entry of our own */
 #define APPLY_OWN_PAUSE 10
-#define APPLY_CHANGES 1000		/* between two looks whether it was told of changes of rows */
 
 /*
  * A row that neither the sealer, the keeper nor replication brings: a restore, while this database
@@ -208,20 +207,13 @@ apply_block(const LocalNode *node, const char *origin, const ArrivedBlock *block
 }
 
 void
-apply_refuse_change(const char *relation)
+apply_refuse_message(const char *reason, const char *detail)
 {
-	static TimestampTz told = 0;
-	TimestampTz now = GetCurrentTimestamp();
 	TrustedScope scope;
 
-	if (told != 0 && !TimestampDifferenceExceeds(told, now, APPLY_CHANGES))
-		return;
-	told = now;
 	trusted_begin(&scope);
 	if (hold_node() != NULL)
-		apply_refuse("", -1, "bad operation",
-					 psprintf("rows of medchain.%s were to be changed or removed", relation), NULL,
-					 false);
+		apply_refuse("", -1, reason, detail, NULL, false);
 	trusted_end(&scope);
 }
 

@@ -20,15 +20,15 @@ extern void apply_block(const LocalNode *node, const char *origin, const Arrived
 extern void peer_settings_install(void);
 
 /*
- * Does that subscription bring blocks?  Others of this database are none of our business.  In a
+ * Does that subscription bring entries or blocks?  Others of this database are none of our business.  In a
  * transaction.
  */
 extern bool peer_settings_concern(Oid subscription);
 
 /*
- * What else a peer publishes than inserts: it is in quarantine that it did, once for all, however
- * many rows there are.
+ * What a peer sent that is no row of an entry or a block, or none that can be read, for quarantine.
+ * In a transaction.
  */
-extern void apply_refuse_change(const char *relation);
+extern void apply_refuse_message(const char *reason, const char *detail);
 
 #endif

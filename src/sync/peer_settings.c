@@ -21,18 +21,25 @@
 
 #include "node/trusted.h"
 #include "sync/apply.h"
+#include "sync/inlet.h"
 
 bool
 peer_settings_concern(Oid subscription)
 {
 	Oid			schema = trusted_schema(true);
-	Oid			block;
+	static const char *const names[] = {"entry", "block"};
 
 	if (!OidIsValid(schema))
 		return false;
-	block = get_relname_relid("block", schema);
-	return SearchSysCacheExists2(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(block),
-								 ObjectIdGetDatum(subscription));
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		Oid			relation = get_relname_relid(names[i], schema);
+
+		if (SearchSysCacheExists2(SUBSCRIPTIONRELMAP, ObjectIdGetDatum(relation),
+								  ObjectIdGetDatum(subscription)))
+			return true;
+	}
+	return false;
 }
 
 /* Of a sender nobody can tell yet whom it will serve; that it is asked at a node is enough. */
@@ -51,8 +58,11 @@ peer_settings_callback(XactEvent event, void *arg)
 	else
 		return;
 	looked = true;
-	if (ours)
-		trusted_pin_settings();
+	if (!ours)
+		return;
+	trusted_pin_settings();
+	if (!am_db_walsender)
+		inlet_open();
 }
 
 void
