@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -261,18 +263,18 @@ inlet_relation(InletReader *in)
 static bool
 inlet_is_number(const char *value, uint32 len)
 {
-	char		text[INLET_DIGITS + 1];
+	char		digits[INLET_DIGITS + 1];
 	char	   *end;
 
 	if (len == 0 || len > INLET_DIGITS)
 		return false;
-	memcpy(text, value, len);
-	text[len] = '\0';
-	if (text[text[0] == '-' ? 1 : 0] < '0' || text[text[0] == '-' ? 1 : 0] > '9')
+	memcpy(digits, value, len);
+	digits[len] = '\0';
+	if (!isdigit((unsigned char) digits[digits[0] == '-' ? 1 : 0]))
 		return false;
 	errno = 0;
-	(void) strtoll(text, &end, 10);
-	return errno == 0 && end == text + len;
+	(void) strtoll(digits, &end, 10);
+	return errno == 0 && end == digits + len;
 }
 
 static bool

@@ -64,7 +64,12 @@ sub harmless_ok
 	}
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is(join("\n", @wrong), '', "$title (" . join(', ', @became) . ')');
-	@true = $stream->true_rows if $accepted;
+	return unless $accepted;
+
+	# by the other one as well, when it comes as it is
+	$stream->send([@true]);
+	$stream->wait_at($_, "SELECT height >= $stream->{height} FROM medchain.chain WHERE origin = 'ha'") foreach @victims;
+	@true = $stream->true_rows;
 	return;
 }
 
@@ -92,7 +97,7 @@ arrives_ok('with columns that nobody asked for', [ map { [ $_->[0], { %{ $_->[1]
 {
 	my @entries = grep { $_->[0] eq 'entry' } @true;
 	$stream->send([ $entries[1] ]);
-	arrives_ok('in two transactions', [ $entries[2], $true[-1], $entries[0] ]);
+	arrives_ok('in two transactions', [ @entries[ 2 .. $#entries ], $true[-1], $entries[0] ]);
 }
 
 # ----- every column
