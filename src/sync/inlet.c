@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include <ctype.h>
+#include <errno.h>
 
 #include "access/htup_details.h"
 #include "access/xact.h"

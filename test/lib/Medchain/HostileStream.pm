@@ -45,6 +45,8 @@ sub new
 	$self->{victims} = $victims;
 	$self->{blocks} = 0;
 	$self->{session}{$_} = $alliance->cluster($_)->background_psql($alliance->dbname($_)) foreach $name, @$victims;
+	# the limit is one of each query, not of all
+	$_->set_query_timer_restart(1) foreach values %{ $self->{session} };
 	$self->{publications} = [ split(/\n/, $self->sql(q{SELECT pubname FROM pg_publication WHERE pubname ^@ 'medchain'})) ];
 	# what is only true in a moment is asked for here, and not by another connection each time
 	$self->{session}{$_}->query_safe(q{CREATE FUNCTION pg_temp.wait_for(query text) RETURNS float8 LANGUAGE plpgsql AS $$
