@@ -20,8 +20,8 @@ extern void apply_block(const LocalNode *node, const char *origin, const Arrived
 extern void peer_settings_install(void);
 
 /*
- * Does that subscription bring entries or blocks?  Others of this database are none of our business.  In a
- * transaction.
+ * Does that subscription bring entries or blocks?  Others of this database are none of our
+ * business.  In a transaction.
  */
 extern bool peer_settings_concern(Oid subscription);
 
