@@ -278,12 +278,6 @@ inlet_is_number(const char *value, uint32 len)
 	return errno == 0 && end == digits + len;
 }
 
-static bool
-inlet_is_octal(char c, char last)
-{
-	return c >= '0' && c <= last;
-}
-
 /* As byteaout writes it, in either of its ways. */
 static bool
 inlet_is_bytes(const char *value, uint32 len)
@@ -303,8 +297,9 @@ inlet_is_bytes(const char *value, uint32 len)
 			continue;
 		if (len - i >= 2 && value[i + 1] == '\\')
 			i++;
-		else if (len - i >= 4 && inlet_is_octal(value[i + 1], '3') &&
-				 inlet_is_octal(value[i + 2], '7') && inlet_is_octal(value[i + 3], '7'))
+		else if (len - i >= 4 && memchr("0123", value[i + 1], 4) != NULL &&
+				 memchr("01234567", value[i + 2], 8) != NULL &&
+				 memchr("01234567", value[i + 3], 8) != NULL)
 			i += 3;
 		else
 			return false;
