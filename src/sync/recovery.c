@@ -189,8 +189,8 @@ recovery_over(SharedDatabase *slot, char why[SHARED_ERROR_LEN])
 	LWLockRelease(shared_state->lock);
 
 	/*
-	 * Without anybody to ask; or nobody could, as there is no room for the worker that asks.  Where
-	 * it is there it may take longer, if some do not answer, and the next one may have more.
+	 * Without anybody to ask; or nobody could, as there is no room for the worker that asks.  If
+	 * it is there, it takes longer where some do not answer, and the next one may have more.
 	 */
 	over = state.is_node && (state.peers == NIL ||
 						   (recovery_is_late(slot, RECOVERY_GRACE) && !asking && !state.suspect &&

@@ -114,7 +114,7 @@ recovery_claims_ask(WalReceiverConn *connection, const char *source, const char 
 	fetch_copy(connection,
 			   psprintf("COPY (SELECT c.height, c.witness FROM medchain_internal.witness_claims("
 						"%s, " INT64_FORMAT ", %s) c) TO STDOUT", quote_literal_cstr(node),
-						height, decision->height < 0 ? "NULL" : quote_literal_cstr(decision->time)),
+					  height, decision->height < 0 ? "NULL" : quote_literal_cstr(decision->time)),
 			   CLAIMS_MAX, until, claims_take, &reader);
 }
 
