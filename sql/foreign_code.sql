@@ -270,7 +270,8 @@ CREATE TABLE test.samples AS SELECT * FROM (VALUES
     ('oid[]', ARRAY['{0}']), ('regclass[]', ARRAY['{}', '{planted.plain,planted.parts}']),
     ('pg_node_tree', ARRAY[NULL]), ('record', ARRAY[NULL]),
     ('medchain.member_kind', ARRAY['end_node']), ('medchain.member_kind[]', ARRAY['{end_node}']),
-    ('medchain.row_table', ARRAY[NULL]), ('medchain.local_node', ARRAY[NULL])) s (type, samples);
+    ('medchain.row_table', ARRAY[NULL]), ('medchain.local_node', ARRAY[NULL]),
+    ('medchain.quarantine', ARRAY[NULL])) s (type, samples);
 CREATE TABLE test.calls AS
     WITH functions AS (
         SELECT p.oid, p.pronamespace, p.proname, p.prorettype, p.proretset,

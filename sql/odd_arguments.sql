@@ -57,7 +57,7 @@ CREATE TABLE test.calls AS
     WHERE p.pronamespace = ANY ('{medchain,medchain_internal}'::regnamespace[])
         AND p.prokind = 'f' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype);
 SELECT count(*) > 5000 AS many FROM test.calls;
-SET statement_timeout = '100s';
+SET statement_timeout = '300s';
 SELECT DISTINCT c.function, t.internal AS "ends in"
     FROM test.calls c, LATERAL test.internal(c.call) AS t (internal)
     WHERE t.internal IS NOT NULL ORDER BY 1, 2;
