@@ -5,10 +5,10 @@
  * deletions and TRUNCATE, other tables, more columns, columns of other types, values that are none.
  * An apply worker ends with an error at most of these, is started again, and finds the same; for a
  * TRUNCATE it asks, before any trigger is called, for a lock behind which everybody waits.  So each
- * message is looked at as it stands in the connection's buffer.  Rows that are inserted into medchain.entry and medchain.block, of the columns that
- * followers take and of the types that those have here, go on to the triggers (apply.c).
- * Everything else becomes one of the messages that apply workers pass over, and one row of
- * quarantine for each kind and transaction.
+ * message is looked at as it stands in the connection's buffer.  Rows that are inserted into
+ * medchain.entry and medchain.block, of the columns that followers take and of the types that those
+ * have here, go on to the triggers (apply.c).  Everything else becomes one of the messages that
+ * apply workers pass over, and one row of quarantine for each kind and transaction.
  *
  * What is taken away makes a message shorter and never longer, so all is done in place.
  */
