@@ -20,6 +20,7 @@
 #include "access/read_fingerprint.h"
 #include "access/subject_guard.h"
 #include "alliance/fold.h"
+#include "core/hash.h"
 #include "ledger/hooks.h"
 #include "node/gate.h"
 #include "node/launcher.h"
@@ -71,6 +72,7 @@ _PG_init(void)
 
 	if (!process_shared_preload_libraries_in_progress)
 		return;					/* only the pure functions will work, and the others say why */
+	hash_prepare();
 	restored_look();
 	shared_install_hooks();
 	launcher_install();

@@ -29,6 +29,15 @@ hash_begin(void)
 	return EVP_DigestInit_ex2(context, sha256, NULL) == 1;
 }
 
+void
+hash_prepare(void)
+{
+	uint8_t		ignored[HASH_LEN];
+
+	(void) hash_sha256("", 0, ignored);
+	hash_mac_free(hash_mac_new("-", 1));
+}
+
 bool
 hash_sha256(const void *data, size_t len, uint8_t out[HASH_LEN])
 {

@@ -14,6 +14,12 @@
 
 #define HASH_LEN 32
 
+/*
+ * Have OpenSSL read its configuration, load its providers and find these algorithms now: processes
+ * that are forked later need not, which takes each of them milliseconds.  Calling it is optional.
+ */
+extern void hash_prepare(void);
+
 /* All return false only if OpenSSL itself fails (no provider, out of memory). */
 extern bool hash_sha256(const void *data, size_t len, uint8_t out[HASH_LEN]);
 
