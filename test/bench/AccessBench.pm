@@ -31,19 +31,19 @@ my $protocols = 5;     # under which the one with many has each examinee's recor
 
 sub new
 {
-	my ($class, $out, $rig, $rows) = @_;
-	my $alliance = Medchain::Alliance->new(adc => 'data_center');
-	my $self     = bless { alliance => $alliance, out => $out, rig => $rig, rows => $rows, examinees => $rows / 10 }, $class;
+	my ($class, $out, $rig, $rows, $node) = @_;
+	my $alliance = Medchain::Alliance->new($node => 'data_center');
+	my $self     = bless { alliance => $alliance, node => $node, out => $out, rig => $rig, rows => $rows, examinees => $rows / 10 }, $class;
 
-	$alliance->start('adc', conf => Rig->conf);
+	$alliance->start($node, conf => Rig->conf);
 	$alliance->found;
 	$self->records;
 	return $self;
 }
 
-sub stop { my ($self) = @_; $self->{alliance}->cluster('adc')->stop; return; }
+sub stop { my ($self) = @_; $self->{alliance}->cluster($self->{node})->stop; return; }
 
-sub sql { my ($self, $sql) = @_; return $self->{alliance}->sql('adc', $sql); }
+sub sql { my ($self, $sql) = @_; return $self->{alliance}->sql($self->{node}, $sql); }
 
 # ----- what is read ------------------------------------------------------------
 
@@ -75,7 +75,7 @@ sub records
 			WHERE tgrelid = ANY ('{medchain.member, medchain.protocol, medchain.protocol_grant, medchain.role_binding, medchain.bound_role}'::regclass[]) \\gexec
 		INSERT INTO medchain.member SELECT (jsonb_populate_record(m, jsonb_build_object('name', n, 'kind', 'chain_node',
 			'capabilities', '{query,update}'::text[]))).* FROM medchain.member m, unnest('{few, many}'::text[] || array(SELECT 'other' || i FROM generate_series(1, 9) i)) n;
-		INSERT INTO medchain.protocol SELECT md5('p' || i)::uuid, 'adc', s.pseudonym, 'text', '[2026-01-01,)', now(), NULL, NULL, NULL, i
+		INSERT INTO medchain.protocol SELECT md5('p' || i)::uuid, '$self->{node}', s.pseudonym, 'text', '[2026-01-01,)', now(), NULL, NULL, NULL, i
 			FROM (SELECT row_number() OVER (ORDER BY identity) - 1 AS n, pseudonym FROM medchain.subject_identity) s, generate_series(0, $protocols - 1) k,
 			LATERAL (SELECT s.n * $protocols + k AS i) x});
 	foreach my $member (@members)
@@ -120,7 +120,7 @@ sub settle
 		ANALYZE grants, record, plain_record, exists_record, in_record});
 	$self->sql($_) foreach 'VACUUM ANALYZE', 'CHECKPOINT';
 	# what is kept in memory knows nothing of rows that nobody has folded
-	$self->{alliance}->cluster('adc')->restart;
+	$self->{alliance}->cluster($self->{node})->restart;
 	return;
 }
 
@@ -159,7 +159,7 @@ sub times
 {
 	my ($self, $member, @sql) = @_;
 	local $ENV{PGOPTIONS} = "-c statement_timeout=${patience}s";
-	my ($rc, $out, $err) = $self->{alliance}->try('adc', join("\n", '\timing on', map { "$_ \\g /dev/null" } @sql), extra_params => [ '-U', $member ]);
+	my ($rc, $out, $err) = $self->{alliance}->try($self->{node}, join("\n", '\timing on', map { "$_ \\g /dev/null" } @sql), extra_params => [ '-U', $member ]);
 	return (1000 * $patience) x @sql if $err =~ /statement timeout/;
 	die $err if $rc;
 	return $out =~ /^Time: ([0-9.]+) ms/mg;
@@ -173,7 +173,7 @@ sub latency
 {
 	my ($self, $question, $table, $member, $seconds) = @_;
 	my $file    = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
-	my $cluster = $self->{alliance}->cluster('adc');
+	my $cluster = $self->{alliance}->cluster($self->{node});
 
 	open(my $script, '>', $file) or die "$file: $!";
 	printf $script "\\set n random(1, %d)\n%s;\n", $self->{examinees} / 20 - 1, $self->ask($question, $table, $member, ':n');

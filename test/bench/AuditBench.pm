@@ -30,7 +30,7 @@ my $accounts = 100000;    # of pgbench, one examinee's each hundred
 sub new
 {
 	my ($class, $out, $rig, $rows) = @_;
-	my $self = AccessBench::new($class, $out, $rig, $rows);
+	my $self = AccessBench::new($class, $out, $rig, $rows, 'udc');
 
 	$self->sql(qq{
 		CREATE TABLE account (aid int PRIMARY KEY, patient text NOT NULL, abalance int NOT NULL);
@@ -57,7 +57,7 @@ sub new
 sub each_ms
 {
 	my ($self, $role, $script, %load) = @_;
-	return 1000 * ($load{clients} || 1) / $self->{rig}->tps($script, %load, cluster => $self->{alliance}->cluster('adc'), role => $role);
+	return 1000 * ($load{clients} || 1) / $self->{rig}->tps($script, %load, cluster => $self->{alliance}->cluster($self->{node}), role => $role);
 }
 
 # Milliseconds of one statement in a session that has asked it before.

@@ -586,7 +586,7 @@ sub rules
 
 sub access
 {
-	my $bench = AccessBench->new($out, $rig, $rows);
+	my $bench = AccessBench->new($out, $rig, $rows, 'adc');
 
 	heading("Reading $rows records by grants, without the audit of reads: to a join with them, to textbook policies, and to none");
 	$bench->run($rounds);
