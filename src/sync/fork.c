@@ -16,6 +16,7 @@
 
 #include "core/hash.h"
 #include "ledger/append.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "sync/fork.h"
@@ -27,40 +28,91 @@
 /* A head that somebody has witnessed, of a block that had not arrived. */
 typedef struct ForkHead
 {
-	char	   *witness;
 	char	   *chain;
 	int64		height;
 	uint8_t		hash[HASH_LEN];
 } ForkHead;
 
-static List *ahead = NIL;		/* in TopMemoryContext; the oldest first */
+typedef struct ForkWitness
+{
+	char	   *name;
+	List	   *heads;			/* the oldest first */
+} ForkWitness;
+
+static List *ahead = NIL;		/* ForkWitness, with all that they hold in TopMemoryContext */
+static int	heads_ahead = 0;
 
 static void
-fork_forget(ForkHead *head)
+fork_forget(ForkWitness *witness, ForkHead *head)
 {
-	ahead = list_delete_ptr(ahead, head);
-	pfree(head->witness);
+	witness->heads = list_delete_ptr(witness->heads, head);
 	pfree(head->chain);
 	pfree(head);
+	heads_ahead--;
+	if (witness->heads != NIL)
+		return;
+	ahead = list_delete_ptr(ahead, witness);
+	pfree(witness->name);
+	pfree(witness);
+}
+
+/*
+ * Whoever has witnessed most makes room: who invents heads by the thousand pushes out his own.
+ */
+static void
+fork_make_room(void)
+{
+	ForkWitness *most = linitial(ahead);
+	ListCell   *cell;
+
+	foreach(cell, ahead)
+	{
+		ForkWitness *witness = lfirst(cell);
+
+		if (list_length(witness->heads) > list_length(most->heads))
+			most = witness;
+	}
+	fork_forget(most, linitial(most->heads));
+}
+
+/* In TopMemoryContext. */
+static ForkWitness *
+fork_witness(const char *name)
+{
+	ListCell   *cell;
+	ForkWitness *witness;
+
+	foreach(cell, ahead)
+	{
+		witness = lfirst(cell);
+		if (strcmp(witness->name, name) == 0)
+			return witness;
+	}
+	witness = palloc0(sizeof(ForkWitness));
+	witness->name = pstrdup(name);
+	ahead = lappend(ahead, witness);
+	return witness;
 }
 
 static void
 fork_remember(const char *witness, const char *chain, int64 height, bytea *hash)
 {
 	MemoryContext old;
+	ForkWitness *by;
 	ForkHead   *head;
 
 	if (VARSIZE_ANY_EXHDR(hash) != HASH_LEN)
 		return;
-	if (list_length(ahead) == FORK_AHEAD)
-		fork_forget(linitial(ahead));
+	if (heads_ahead == FORK_AHEAD)
+		fork_make_room();
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	head = palloc0(sizeof(ForkHead));
-	head->witness = pstrdup(witness);
 	head->chain = pstrdup(chain);
 	head->height = height;
 	memcpy(head->hash, VARDATA_ANY(hash), HASH_LEN);
-	ahead = lappend(ahead, head);
+	by = fork_witness(witness);
+	by->heads = lappend(by->heads, head);
+	heads_ahead++;
 	MemoryContextSwitchTo(old);
 }
 
@@ -88,12 +140,12 @@ fork_doubt(const char *witness, const char *chain, int64 height)
 	"doubt_last = EXCLUDED.doubt_last WHERE f.doubt_first IS NULL", 3, types, values, NULL, false);
 }
 
-/* Blocks of that chain that have just come, and were witnessed before. */
+/* Blocks of that chain that have just come, and that this one has witnessed before. */
 static void
-fork_compare_ahead(const char *chain)
+fork_compare_ahead(ForkWitness *witness, const char *chain)
 {
 	static SPIPlanPtr plan = NULL;
-	List	   *heads = list_copy(ahead);
+	List	   *heads = list_copy(witness->heads);
 	ListCell   *cell;
 
 	foreach(cell, heads)
@@ -119,8 +171,8 @@ fork_compare_ahead(const char *chain)
 			memcmp(VARDATA_ANY(hash), head->hash, HASH_LEN) != 0;
 		SPI_freetuptable(SPI_tuptable);
 		if (differs)
-			fork_doubt(head->witness, chain, head->height);
-		fork_forget(head);
+			fork_doubt(witness->name, chain, head->height);
+		fork_forget(witness, head);
 	}
 	list_free(heads);
 }
@@ -135,6 +187,8 @@ fork_compare(const char *origin, int64 first, int64 last)
 	};
 	SPITupleTable *rows;
 	uint64		count;
+	List	   *witnesses;
+	ListCell   *cell;
 
 	trusted_execute(&plan,
 					"SELECT h.chain, h.height, h.hash, b.hash IS NOT NULL "
@@ -161,8 +215,12 @@ fork_compare(const char *origin, int64 first, int64 last)
 			fork_remember(origin, chain, height, hash);
 	}
 	SPI_freetuptable(rows);
-	if (ahead != NIL)
-		fork_compare_ahead(origin);
+
+	/* it loses those of whom nothing is left */
+	witnesses = list_copy(ahead);
+	foreach(cell, witnesses)
+		fork_compare_ahead(lfirst(cell), origin);
+	list_free(witnesses);
 }
 
 /* In a transaction: the newest row of quarantine that was looked at. */
@@ -210,7 +268,7 @@ fork_look(SharedDatabase *slot)
 	static TimestampTz began = 0;
 	static int64 after = 0;
 	MemoryContext context = CurrentMemoryContext;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	if (!TimestampDifferenceExceeds(looked, now, FORK_LOOK))
 		return;

@@ -37,7 +37,10 @@ sub unseen_by
 	return @result;
 }
 
-# ha seals this for dc and en, and another block in its place for hb: the hashes of both, and their height.
+# ha seals this for dc and en, and another block in its place for hb, which has heard of the first by then as $meanwhile says: the
+# hashes of both, and their height.
+my $meanwhile = sub { };
+
 sub fork_chain
 {
 	my ($seal, @payloads) = @_;
@@ -49,6 +52,7 @@ sub fork_chain
 	my $height = $before[0] + 1;
 	my $one = $alliance->sql('ha', "SELECT encode(hash, 'hex') FROM medchain.block WHERE origin = 'ha' AND height = $height");
 	$alliance->wait_for($_, "SELECT encode(hash, 'hex') FROM medchain.block WHERE origin = 'ha' AND height = $height", $one) foreach qw(dc en);
+	$meanwhile->($height);
 	my ($entries, $block, $behind) = $bad->block_over(\@payloads, behind => \@before);
 	unseen_by([qw(dc en)], sub { $bad->publish_instead($entries, [$block]); });
 	$alliance->wait_for('hb', "SELECT encode(hash, 'hex') FROM medchain.block WHERE origin = 'ha' AND height = $height", unpack('H*', $behind->[1]));
@@ -169,11 +173,26 @@ is($alliance->sql($_, q{SELECT DISTINCT state || ' ' || counts FROM medchain.for
 is($alliance->sql($_, q{SELECT count(*) FROM medchain.addresses WHERE member = 'ha' AND host = 'a.example'}), '1', "$_: what that block says has effect") foreach @all;
 $alliance->verify_ok(@all);
 
-# ----- or another key
+# ----- or another key; of this fork only hb can learn, by what dc had verified before, and en invents a thousand heads in between
 
+$alliance->sql('hb', "ALTER SYSTEM SET medchain.witness_interval = 0; SELECT pg_reload_conf()");
+$meanwhile = sub {
+	my ($height) = @_;
+	my $witnessed = q{SELECT count(*) > 0 FROM medchain.entry e CROSS JOIN LATERAL medchain_internal.witness_head(e.payload) h
+		WHERE e.origin = '%s' AND e.kind = 'witness' AND h.chain = 'ha' AND h.height = %s};
+	my $body = q{'{"chain": "ha", "entries": 1, "height": ' || 1000000 + i || ', "hash": "' || repeat('ab', 32) || '"}'};
+
+	$alliance->wait_for('hb', sprintf($witnessed, 'dc', $height));
+	$alliance->sql('en', qq{INSERT INTO medchain.pending (payload) SELECT jsonb_build_object('kind', 'witness', 'origin', 'en', 'id',
+		gen_random_uuid(), 'time', medchain_internal.ledger_time(clock_timestamp()), 'actor', 'en', 'role', 'postgres', 'body', ($body)::jsonb)::text
+		FROM generate_series(1, 1200) i; SELECT medchain.seal()});
+	$alliance->wait_for('hb', sprintf($witnessed, 'en', 1001200));
+};
 ($height, $one, $other) = fork_chain(q{SELECT medchain.append('visit', '"one"')}, $bad->payload(body => '"other"'));
 $alliance->wait_for($_, "SELECT bool_or(state = 'open') FROM medchain.forks WHERE height = $height") foreach @honest;
 pass('another fork is found as well');
+$meanwhile = sub { };
+$alliance->sql('hb', "ALTER SYSTEM RESET medchain.witness_interval; SELECT pg_reload_conf()");
 my $last = $height - 1;
 my $new = q{'} . $alliance->certify('ha2', 'ha') . q{'};
 my $proof = $alliance->sign_outside('ha2', 'dc', "SELECT medchain.rekey_envelope('ha', $new, last_height => $last)");

@@ -187,8 +187,9 @@ DECLARE
     base name := CASE WHEN is_relayed THEN relayed ELSE 'medchain' END;
     chosen text[] := ARRAY(SELECT DISTINCT k COLLATE "C" FROM unnest(offer_payloads.kinds) k
         WHERE k IS NOT NULL ORDER BY 1);
-    -- what one hub passes on to another follower is nothing to this one
-    most int := CASE WHEN is_relayed THEN 10 ELSE 100 END;
+    -- one of those who may follow us cannot use up what others may choose
+    most CONSTANT int := CASE WHEN is_relayed THEN 10 ELSE 100 END;
+    whose CONSTANT text := format('medchain: payloads chosen by "%s"', session_user);
     publication name;
 BEGIN
     IF offer_payloads.kinds IS NULL THEN
@@ -206,16 +207,17 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = publication) THEN
         PERFORM require_writable();
         IF (SELECT count(*) FROM pg_publication p WHERE p.pubname ~ ('^' || left(base, 54)
-            || '_[0-9a-f]{8}$')) >= most THEN
+            || '_[0-9a-f]{8}$') AND obj_description(p.oid, 'pg_publication') = whose) >= most THEN
             RAISE configuration_limit_exceeded USING
-                MESSAGE = format('there are %s choices of payloads already, of publication "%s"',
-                    most, base),
+                MESSAGE = format('"%s" has chosen payloads of publication "%s" in %s ways already',
+                    session_user, base, most),
                 HINT = format('At that server: drop those called %s_... that nobody subscribes to.',
                     left(base, 54));
         END IF;
         PERFORM publish_chains(publication, format(CASE WHEN is_relayed THEN 'origin <> %L'
             ELSE 'origin = %L' END, CASE WHEN is_relayed THEN offer_payloads.member
             ELSE local.node END), chosen);
+        EXECUTE format('COMMENT ON PUBLICATION %I IS %L', publication, whose);
     END IF;
     RETURN publication;
 END
