@@ -23,6 +23,7 @@
 #include "node/demand.h"
 #include "node/settings.h"
 #include "node/shared.h"
+#include "node/steady.h"
 
 #define AUDIT_RING (64 * 1024)
 #define AUDIT_SLICE 100			/* milliseconds between looks at what became of the worker */
@@ -209,7 +210,7 @@ static bool
 audit_sleep(const AuditWait *wait)
 {
 	DemandProblem problem;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	if (!wait->in_error)
 		CHECK_FOR_INTERRUPTS();
@@ -289,7 +290,7 @@ audit_put(const StringInfoData *message, const AuditWait *wait, bool *gone)
 bool
 audit_queue_send(const StringInfoData *message, bool durable, bool in_error)
 {
-	AuditWait	wait = {.since = GetCurrentTimestamp(), .in_error = in_error};
+	AuditWait	wait = {.since = steady_now(), .in_error = in_error};
 	bool		gone = true;
 
 	while (gone)

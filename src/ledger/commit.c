@@ -19,6 +19,7 @@
 #include "node/demand.h"
 #include "node/settings.h"
 #include "node/shared.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 
 #define COMMIT_WAIT_SLICE 100	/* milliseconds between looks at cancel requests */
@@ -56,7 +57,7 @@ static void
 commit_wait(SharedDatabase *slot, uint64 ticket, uint64 number)
 {
 	DemandProblem trouble;
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = steady_now();
 	const char *problem = NULL;
 	const char *hint = "The entries are sealed as soon as the sealer runs; see medchain.stat.";
 
@@ -73,7 +74,7 @@ commit_wait(SharedDatabase *slot, uint64 ticket, uint64 number)
 			break;
 		}
 		if (setting_seal_timeout > 0 &&
-			TimestampDifferenceExceeds(start, GetCurrentTimestamp(), setting_seal_timeout))
+			TimestampDifferenceExceeds(start, steady_now(), setting_seal_timeout))
 		{
 			problem = "medchain.seal_timeout has passed";
 			break;
@@ -146,7 +147,7 @@ commit_callback(XactEvent event, void *arg)
 				/* Only the first one after a round has to wake the sealer. */
 				if (pg_atomic_exchange_u32(&slot->dirty, 1) == 0)
 				{
-					pg_atomic_write_u64(&slot->dirty_since, (uint64) GetCurrentTimestamp());
+					pg_atomic_write_u64(&slot->dirty_since, (uint64) steady_now());
 					number = shared_wake(slot, WORKER_SEALER);
 				}
 				else if (wait_at_commit)
@@ -191,7 +192,7 @@ commit_note_block(uint32 block)
 static void
 commit_seal(SharedDatabase *slot)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = steady_now();
 	uint64		ticket = pg_atomic_add_fetch_u64(&slot->tickets, 1);
 	uint64		number = shared_wake(slot, WORKER_SEALER);
 	DemandProblem problem;

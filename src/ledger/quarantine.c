@@ -16,6 +16,7 @@
 #include "core/note.h"
 #include "ledger/quarantine.h"
 #include "node/settings.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 
 #define QUARANTINE_PAYLOADS 65536	/* bytes of entries that are kept with a row */
@@ -31,7 +32,7 @@ quarantine_may_log(void)
 {
 	static TimestampTz since = 0;
 	static int	lines = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	if (since == 0 || TimestampDifferenceExceeds(since, now, QUARANTINE_MINUTE))
 	{
@@ -73,7 +74,7 @@ quarantine_is_full(const Refused *refused)
 	return last->at != 0 &&
 		last->source == hash_bytes_extended((const unsigned char *) refused->source,
 											(int) strlen(refused->source), 0) &&
-		!TimestampDifferenceExceeds(last->at, GetCurrentTimestamp(), QUARANTINE_FULL);
+		!TimestampDifferenceExceeds(last->at, steady_now(), QUARANTINE_FULL);
 }
 
 static bool
@@ -101,7 +102,7 @@ quarantine_has_room(const Refused *refused, int nargs, Oid *types, Datum *values
 		full[refused->is_signed].source =
 			hash_bytes_extended((const unsigned char *) refused->source,
 								(int) strlen(refused->source), 0);
-		full[refused->is_signed].at = GetCurrentTimestamp();
+		full[refused->is_signed].at = steady_now();
 	}
 	return room && !there;
 }

@@ -44,6 +44,7 @@
 #include "node/notify.h"
 #include "node/settings.h"
 #include "node/shared.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 
@@ -114,7 +115,7 @@ static void
 sealer_leave_unneeded(SharedDatabase *slot, bool called)
 {
 	static TimestampTz last_call = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	if (called || last_call == 0)
 		last_call = now;
@@ -364,7 +365,7 @@ sealer_seal(SharedDatabase *slot, int64 *bytes, bool *more)
 static void
 sealer_latency(SharedDatabase *slot, int64 entries, TimestampTz since)
 {
-	double		micros = (double) Max(0, GetCurrentTimestamp() - since);
+	double		micros = (double) Max(0, steady_now() - since);
 	double		end = SHARED_LATENCY_FIRST;
 	int			n = 0;
 
@@ -394,10 +395,10 @@ sealer_look_in(SharedDatabase *slot)
 	 * otherwise than we do is not left out for ever
 	 */
 	if (max_prepared_xacts > 0 || now != file ||
-		TimestampDifferenceExceeds(looked, GetCurrentTimestamp(), SEALER_LOOK))
+		TimestampDifferenceExceeds(looked, steady_now(), SEALER_LOOK))
 		told = SHARED_ALL_BLOCKS;
 	if (told == SHARED_ALL_BLOCKS)
-		looked = GetCurrentTimestamp();
+		looked = steady_now();
 	file = now;
 	pending_blocks = shared_join_blocks(pending_blocks, told);
 }
@@ -456,7 +457,7 @@ sealer_round(SharedDatabase *slot)
 static long
 sealer_due(SharedDatabase *slot, TimestampTz *first_dirty)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 	long		waited;
 
 	if (pg_atomic_read_u64(&slot->tickets) > pg_atomic_read_u64(&slot->sealed))

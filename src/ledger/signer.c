@@ -15,7 +15,6 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "compat.h"
@@ -25,6 +24,7 @@
 #include "ledger/signer.h"
 #include "node/demand.h"
 #include "node/shared.h"
+#include "node/steady.h"
 
 #define SIGNER_MESSAGE_MAX (16 * 1024 * 1024)
 
@@ -207,7 +207,7 @@ signer_ask(const SignerPlace *place, SignerAnswer *answer)
 	SignerWait	wait = {slot, NULL, place->room};
 	SignRequest *request = NULL;
 	SignState	state;
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = steady_now();
 	uint64		number = 0;
 
 	PG_ENSURE_ERROR_CLEANUP(signer_give_up, PointerGetDatum(&wait));

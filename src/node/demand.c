@@ -16,6 +16,7 @@
 
 #include "compat.h"
 #include "node/demand.h"
+#include "node/steady.h"
 
 #define DEMAND_PATIENCE 10000	/* milliseconds a session waits for its sealer, when nothing is
 								 * known against it */
@@ -46,7 +47,7 @@ demand_server(const char *call)
 static bool
 demand_launcher_missing(TimestampTz since)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 	TimestampTz gone;
 
 	LWLockAcquire(shared_state->lock, LW_SHARED);
@@ -178,7 +179,7 @@ demand_failing(SharedDatabase *slot, uint64 number, bool at_once, DemandProblem 
 	LWLockAcquire(shared_state->lock, LW_SHARED);
 	failing = worker->pid == 0 && slot->state == SEALER_FAILED &&
 		((number > 0 && worker->answered >= number) ||
-		 (!at_once && worker->retry > GetCurrentTimestamp()));
+		 (!at_once && worker->retry > steady_now()));
 	strlcpy(error, slot->error, sizeof(error));
 	LWLockRelease(shared_state->lock);
 	if (!failing)
@@ -208,7 +209,7 @@ void
 demand_sealer(const char *call, bool at_once)
 {
 	SharedDatabase *slot;
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = steady_now();
 	DemandProblem problem;
 	uint64		number;
 
@@ -221,7 +222,7 @@ demand_sealer(const char *call, bool at_once)
 		if (demand_problem(slot, WORKER_SEALER, &number, start, &problem) ||
 			demand_failing(slot, number, at_once, &problem))
 			demand_report(ERROR, &problem);
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), DEMAND_PATIENCE))
+		if (TimestampDifferenceExceeds(start, steady_now(), DEMAND_PATIENCE))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the sealer of this database did not start"),
@@ -237,7 +238,7 @@ static void
 demand_keeper(void)
 {
 	SharedDatabase *slot = shared_database();
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = steady_now();
 	uint64		number = demand_ask(slot, WORKER_KEEPER, true);
 	DemandProblem problem;
 
@@ -255,7 +256,7 @@ demand_keeper(void)
 		answered = slot->workers[WORKER_KEEPER].answered >= number ||
 			slot->workers[WORKER_KEEPER].pid != 0;
 		LWLockRelease(shared_state->lock);
-		if (answered || TimestampDifferenceExceeds(start, GetCurrentTimestamp(), DEMAND_LAUNCHER))
+		if (answered || TimestampDifferenceExceeds(start, steady_now(), DEMAND_LAUNCHER))
 			break;
 		ConditionVariableTimedSleep(&slot->changed, DEMAND_SLICE,
 									compat_wait_event("MedchainWorkerStart"));

@@ -38,6 +38,7 @@
 #include "node/quota.h"
 #include "node/reserve.h"
 #include "node/shared.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/wait.h"
 #include "node/worker.h"
@@ -153,7 +154,7 @@ static void
 launcher_complain(void)
 {
 	static TimestampTz complained = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	if (complained != 0 && !TimestampDifferenceExceeds(complained, now, LAUNCHER_COMPLAINT))
 		return;
@@ -186,7 +187,7 @@ launcher_try(Oid database, WorkerKind kind)
 		return result;
 	}
 	if (probe_is_running ||
-		!TimestampDifferenceExceeds(probe_ended, GetCurrentTimestamp(), LAUNCHER_REAPED))
+		!TimestampDifferenceExceeds(probe_ended, steady_now(), LAUNCHER_REAPED))
 	{
 		somebody_waits = true;
 		return LAUNCHER_LATER;
@@ -211,7 +212,7 @@ static void
 launcher_answer(SharedDatabase *slot, WorkerKind kind, uint64 number, LauncherResult result)
 {
 	SharedWorker *worker = &slot->workers[kind];
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	if (result == LAUNCHER_LATER)
 	{
@@ -261,7 +262,7 @@ launcher_start(SharedDatabase *slot, WorkerKind kind)
 	database = slot->database;
 	number = worker->asked;
 	worker->answer = WORKER_STARTED;
-	worker->started = GetCurrentTimestamp();
+	worker->started = steady_now();
 	worker->failures++;
 	worker->retry = TimestampTzPlusMilliseconds(worker->started, launcher_pause(worker->failures));
 	if (kind == WORKER_SEALER)
@@ -306,7 +307,7 @@ launcher_look(void)
 			LWLockRelease(shared_state->lock);
 			if (!wanted)
 				continue;
-			if (due <= GetCurrentTimestamp())
+			if (due <= steady_now())
 			{
 				launcher_start(slot, kind);
 				LWLockAcquire(shared_state->lock, LW_SHARED);
@@ -381,14 +382,14 @@ launcher_probe(void)
 	}
 	else if (sealer->answered > 0 && sealer->answer == WORKER_STARTED)
 	{
-		through = TimestampDifferenceExceeds(sealer->started, GetCurrentTimestamp(),
+		through = TimestampDifferenceExceeds(sealer->started, steady_now(),
 											 LAUNCHER_PAUSE_FIRST);
 		probe_is_running = !through;
 	}
 	else if (sealer->answered > 0)
 		through = sealer->answer != WORKER_NO_ROOM;
 	if (through && (slot == NULL || sealer->pid == 0))
-		probe_ended = GetCurrentTimestamp();
+		probe_ended = steady_now();
 	LWLockRelease(shared_state->lock);
 	if (through)
 		unprobed = list_delete_first(unprobed);
@@ -401,14 +402,14 @@ launcher_release(int code, Datum arg)
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	shared_state->launcher_latch = NULL;
 	shared_state->launcher_pid = 0;
-	shared_state->launcher_gone = GetCurrentTimestamp();
+	shared_state->launcher_gone = steady_now();
 	LWLockRelease(shared_state->lock);
 }
 
 static void
 launcher_sleep(TimestampTz until)
 {
-	long		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+	long		timeout = TimestampDifferenceMilliseconds(steady_now(), until);
 
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT,
 					 Min(timeout, LAUNCHER_IDLE), compat_wait_event("MedchainLauncherMain"));
@@ -436,7 +437,7 @@ launcher_work(void)
 	next = Min(next, quota_watch());
 	reserve_watch();
 	if (launcher_probe())
-		next = Min(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LAUNCHER_PROBE));
+		next = Min(next, TimestampTzPlusMilliseconds(steady_now(), LAUNCHER_PROBE));
 	launcher_sleep(next);
 }
 
@@ -492,7 +493,7 @@ medchain_launcher_main(Datum unused)
 		{
 			int			pause = launcher_pause(++failures);
 
-			launcher_sleep(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause));
+			launcher_sleep(TimestampTzPlusMilliseconds(steady_now(), pause));
 		}
 	}
 }

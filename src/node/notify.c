@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "node/notify.h"
+#include "node/steady.h"
 #include "node/worker.h"
 
 #define NOTIFY_CHANNEL "medchain"
@@ -153,7 +154,7 @@ long
 notify_send(SharedDatabase *slot, long limit)
 {
 	static TimestampTz sent = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	if (waiting == NIL)
 		return limit;

@@ -34,6 +34,7 @@
 #include "compat.h"
 #include "node/quota.h"
 #include "node/shared.h"
+#include "node/steady.h"
 
 #define QUOTA_PATIENCE 1000		/* milliseconds without room after which somebody has to go */
 #define QUOTA_PROBES 32			/* locks that a transaction of ours may need at once, and more */
@@ -178,7 +179,7 @@ quota_watch(void)
 {
 	static bool registered = false;
 	static TimestampTz full = 0;	/* since when there is no room; 0: there is */
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 	MemoryContext context;
 	MemoryContext old;
 	int			pid;

@@ -18,11 +18,11 @@
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "node/settings.h"
 #include "node/shared.h"
+#include "node/steady.h"
 
 SharedState *shared_state = NULL;
 
@@ -75,7 +75,7 @@ shared_reset_slot(SharedDatabase *slot, Oid database)
 		pg_atomic_init_u64(&slot->latency[n], 0);
 	ConditionVariableInit(&slot->changed);
 	for (int kind = 0; kind < WORKER_KINDS; kind++)
-		slot->workers[kind].gone = GetCurrentTimestamp();
+		slot->workers[kind].gone = steady_now();
 	slot->database = database;
 }
 
@@ -93,7 +93,7 @@ shared_startup(void)
 	{
 		memset(shared_state, 0, offsetof(SharedState, databases));
 		shared_state->lock = &GetNamedLWLockTranche("medchain")->lock;
-		shared_state->launcher_gone = GetCurrentTimestamp();
+		shared_state->launcher_gone = steady_now();
 		pg_atomic_init_u32(&shared_state->reserved, 0);
 		shared_state->slots = setting_max_databases;
 		for (int i = 0; i < shared_state->slots; i++)

@@ -22,6 +22,7 @@
 
 #include "node/demand.h"
 #include "node/shared.h"
+#include "node/steady.h"
 #include "node/wait.h"
 #include "node/worker.h"
 
@@ -157,7 +158,7 @@ wait_put(ReturnSetInfo *result, const char *name, pid_t pid, const char *problem
 	nulls[1] = pid == 0;
 	nulls[2] = problem == NULL || problem[0] == '\0';
 	values[2] = nulls[2] ? (Datum) 0 : CStringGetTextDatum(problem);
-	values[3] = TimestampTzGetDatum(since);
+	values[3] = TimestampTzGetDatum(steady_date(since));
 	nulls[3] = nulls[2];
 	nulls[4] = origin[0] == '\0';
 	values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(origin);
@@ -184,7 +185,7 @@ wait_put_worker(ReturnSetInfo *result, SharedDatabase *slot, WorkerKind kind)
 	since = worker->gone;
 
 	/* one that has lasted for a while has made up for those before */
-	failures = pid != 0 && TimestampDifferenceExceeds(worker->started, GetCurrentTimestamp(),
+	failures = pid != 0 && TimestampDifferenceExceeds(worker->started, steady_now(),
 													  WAIT_MENDED) ? 0 : worker->failures;
 	if (pid != 0 && kind == WORKER_KEEPER && slot->stuck_origin[0] != '\0')
 	{

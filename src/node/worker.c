@@ -30,6 +30,7 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 
@@ -39,6 +40,7 @@
 
 static WorkerKind my_kind;
 static Oid	my_database;
+static SharedDatabase *my_slot = NULL;
 static volatile sig_atomic_t in_peace = false;	/* we leave because somebody wants us to, not
 												 * because something is wrong */
 static bool connected = false;
@@ -56,7 +58,7 @@ worker_terminate(SIGNAL_ARGS)
 bool
 worker_complaint_is_due(LastComplaint *last, const char *message)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 	uint64		hash = hash_bytes_extended((const unsigned char *) message,
 										   (int) strlen(message), 0);
 
@@ -79,6 +81,27 @@ worker_complain(LastComplaint *last)
 	MemoryContextSwitchTo(context);
 }
 
+/* Somebody wants the database for himself, or the workers are not wanted. */
+static bool
+worker_is_unwanted(void)
+{
+	bool		unwanted;
+
+	LWLockAcquire(shared_state->lock, LW_SHARED);
+	unwanted = my_slot->barred > 0 || !my_slot->wanted;
+	calls_seen = my_slot->calls;
+	LWLockRelease(shared_state->lock);
+	return unwanted;
+}
+
+/* That statement was cancelled by who waits for us to go (yield.c): go, without a word. */
+static void
+worker_heed_cancel(const ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && worker_is_unwanted())
+		worker_retire();
+}
+
 char *
 worker_recover(MemoryContext context, LastComplaint *last, const char *what)
 {
@@ -91,6 +114,7 @@ worker_recover(MemoryContext context, LastComplaint *last, const char *what)
 	error = CopyErrorData();
 	FlushErrorState();
 	AbortOutOfAnyTransaction();
+	worker_heed_cancel(error);
 	MemoryContextSwitchTo(context);
 	len = (int) strlen(error->message);
 	message = pnstrdup(error->message, len > WORKER_MESSAGE ?
@@ -118,10 +142,10 @@ worker_release(int code, Datum arg)
 	{
 		worker->pid = 0;
 		worker->latch = NULL;
-		worker->gone = GetCurrentTimestamp();
+		worker->gone = steady_now();
 		if (in_peace || slot->barred > 0)
 			worker->failures = 0;
-		else if (TimestampDifferenceExceeds(worker->started, GetCurrentTimestamp(), WORKER_STEADY))
+		else if (TimestampDifferenceExceeds(worker->started, steady_now(), WORKER_STEADY))
 			worker->failures = 0;
 		if (worker->failures == 0)
 			worker->retry = 0;
@@ -198,6 +222,7 @@ worker_claim(void)
 			slot->state = SEALER_DOWN;
 	}
 	LWLockRelease(shared_state->lock);
+	my_slot = slot;
 	return slot;
 }
 
@@ -251,8 +276,7 @@ worker_check_settings(void)
 	CommitTransactionCommand();
 	if (!same)
 	{
-		in_peace = true;
-		proc_exit(0);
+		worker_retire();
 	}
 }
 
@@ -352,6 +376,7 @@ worker_run(SharedDatabase *slot, void (*work) (SharedDatabase *slot),
 		error = CopyErrorData();
 		if (worker_is_left())
 			worker_leave(slot, WORKER_NO_EXTENSION);
+		worker_heed_cancel(error);
 		worker_complain_of(slot, error);
 		if (failed)
 			failed(slot, error->message);
@@ -360,24 +385,12 @@ worker_run(SharedDatabase *slot, void (*work) (SharedDatabase *slot),
 	PG_END_TRY();
 }
 
-/*
- * Somebody wants the database for himself, or the workers are not wanted: go, between two
- * transactions, without a word.
- */
+/* Between two transactions. */
 static void
-worker_yield(SharedDatabase *slot)
+worker_yield(void)
 {
-	bool		unwanted;
-
-	LWLockAcquire(shared_state->lock, LW_SHARED);
-	unwanted = slot->barred > 0 || !slot->wanted;
-	calls_seen = slot->calls;
-	LWLockRelease(shared_state->lock);
-	if (unwanted)
-	{
-		in_peace = true;
-		proc_exit(0);
-	}
+	if (worker_is_unwanted())
+		worker_retire();
 }
 
 bool
@@ -388,7 +401,7 @@ worker_sleep(SharedDatabase *slot, long timeout, bool *reloaded)
 								   timeout, compat_wait_event("MedchainWorkerMain"));
 
 	ResetLatch(MyLatch);
-	worker_yield(slot);
+	worker_yield();
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
@@ -404,7 +417,7 @@ worker_sleep(SharedDatabase *slot, long timeout, bool *reloaded)
 void
 worker_begin(SharedDatabase *slot, const char *activity)
 {
-	worker_yield(slot);
+	worker_yield();
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	if (!OidIsValid(trusted_schema(true)))

@@ -35,10 +35,12 @@
 
 #include "compat.h"
 #include "node/shared.h"
+#include "node/steady.h"
 #include "node/yield.h"
 
-#define YIELD_POLITE 100		/* milliseconds a worker has to find out by itself; then it gets a
-								 * signal */
+#define YIELD_POLITE 100		/* milliseconds a worker has to find out by itself; then its
+								 * statement is cancelled, which it does not complain of */
+#define YIELD_CANCEL 3000		/* milliseconds until it is terminated, which PostgreSQL logs */
 #define YIELD_PATIENCE 5000		/* milliseconds until we let PostgreSQL say that somebody is
 								 * connected */
 #define YIELD_SLICE 20			/* milliseconds between looks */
@@ -158,12 +160,30 @@ yield_wanted(Node *node)
 	return database;
 }
 
+/* How the workers are told, from one to the next as time passes. */
+typedef enum YieldManner
+{
+	YIELD_BY_LATCH,
+	YIELD_BY_CANCEL,
+	YIELD_BY_TERMINATION
+} YieldManner;
+
+static YieldManner
+yield_manner(TimestampTz start)
+{
+	TimestampTz now = steady_now();
+
+	if (TimestampDifferenceExceeds(start, now, YIELD_CANCEL))
+		return YIELD_BY_TERMINATION;
+	return TimestampDifferenceExceeds(start, now, YIELD_POLITE) ? YIELD_BY_CANCEL : YIELD_BY_LATCH;
+}
+
 /*
- * Wake the workers that are there, or signal them as pg_terminate_backend() would; false: none is
- * left.
+ * Tell the workers that are there; false: none is left.  One that has not settled could not take
+ * a cancelled statement for what it is, and looks for itself when it has.
  */
 static bool
-yield_ask(SharedDatabase *slot, bool politely)
+yield_ask(SharedDatabase *slot, YieldManner manner)
 {
 	bool		any = false;
 
@@ -175,10 +195,12 @@ yield_ask(SharedDatabase *slot, bool politely)
 		if (worker->pid == 0)
 			continue;
 		any = true;
-		if (politely && worker->latch != NULL)
-			SetLatch(worker->latch);
-		else if (!politely)
+		if (manner == YIELD_BY_TERMINATION)
 			(void) kill(-worker->pid, SIGTERM); /* with the command that it asks for a passphrase */
+		else if (manner == YIELD_BY_CANCEL && worker->settled)
+			(void) kill(worker->pid, SIGINT);
+		if (worker->latch != NULL)
+			SetLatch(worker->latch);
 	}
 	LWLockRelease(shared_state->lock);
 	return any;
@@ -188,17 +210,18 @@ yield_ask(SharedDatabase *slot, bool politely)
 static void
 yield_wait(SharedDatabase *slot)
 {
-	TimestampTz start = GetCurrentTimestamp();
-	bool		politely = true;
+	TimestampTz start = steady_now();
+	YieldManner manner = YIELD_BY_LATCH;
 
 	ConditionVariablePrepareToSleep(&slot->changed);
-	while (yield_ask(slot, politely))
+	while (yield_ask(slot, manner))
 	{
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), YIELD_PATIENCE))
+		if (TimestampDifferenceExceeds(start, steady_now(), YIELD_PATIENCE))
 			break;
-		ConditionVariableTimedSleep(&slot->changed, politely ? YIELD_SLICE : YIELD_POLITE,
+		ConditionVariableTimedSleep(&slot->changed,
+									manner == YIELD_BY_LATCH ? YIELD_SLICE : YIELD_POLITE,
 									compat_wait_event("MedchainWorkerStop"));
-		politely = !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), YIELD_POLITE);
+		manner = yield_manner(start);
 	}
 	ConditionVariableCancelSleep();
 }

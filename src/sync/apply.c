@@ -31,6 +31,7 @@
 #include "ledger/local_node.h"
 #include "ledger/quarantine.h"
 #include "ledger/screen.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "rules/block_kinds.h"
 #include "sync/apply.h"
@@ -107,7 +108,7 @@ apply_find_entry(const char *origin, int64 seq, bool own)
 	char	   *known = apply_lookup(&plan, sql, origin, seq);
 
 	if (known != NULL || !own ||
-		!TimestampDifferenceExceeds(waited, GetCurrentTimestamp(), APPLY_OWN_WAIT))
+		!TimestampDifferenceExceeds(waited, steady_now(), APPLY_OWN_WAIT))
 		return known;
 	for (int i = 0; i < APPLY_OWN_WAIT / APPLY_OWN_PAUSE && known == NULL; i++)
 	{
@@ -115,7 +116,7 @@ apply_find_entry(const char *origin, int64 seq, bool own)
 		pg_usleep(APPLY_OWN_PAUSE * 1000L);
 		known = apply_lookup(&plan, sql, origin, seq);
 	}
-	waited = GetCurrentTimestamp();
+	waited = steady_now();
 	return known;
 }
 

@@ -24,6 +24,7 @@
 
 #include "compat.h"
 #include "ledger/held.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "sync/chores.h"
@@ -107,7 +108,7 @@ chores_clean(SharedDatabase *slot)
 	static uint64 entries = 0;	/* as many were sealed when we did it last */
 	static TimestampTz next = 0;
 	uint64		sealed = pg_atomic_read_u64(&slot->entries);
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 	BlockNumber pages;
 
 	if (sealed - entries < CHORES_BATCH || now < next)
@@ -119,7 +120,7 @@ chores_clean(SharedDatabase *slot)
 	if (pages <= CHORES_SMALL)
 		return;
 	chores_vacuum();
-	next = now + (GetCurrentTimestamp() - now) * CHORES_REST;
+	next = now + (steady_now() - now) * CHORES_REST;
 }
 
 /* Held entries that nobody needs any more. */
@@ -127,7 +128,7 @@ static void
 chores_sweep(SharedDatabase *slot)
 {
 	static TimestampTz swept = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 	TrustedScope scope;
 
 	if (!TimestampDifferenceExceeds(swept, now, CHORES_SWEEP))
@@ -148,7 +149,7 @@ chores_warn(SharedDatabase *slot)
 	static LastComplaint complaint = {0};
 	static TimestampTz looked = 0;
 	static TimestampTz told = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 	MemoryContext caller = CurrentMemoryContext;
 
 	if (!TimestampDifferenceExceeds(looked, now, CHORES_LOOK) ||

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "ledger/home.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "sync/apply.h"
@@ -44,7 +45,7 @@ copy_unsubscribe(SharedDatabase *slot)
 	static LastComplaint complaint = {0};
 	static TimestampTz looked = 0;
 	MemoryContext context = CurrentMemoryContext;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	if (!TimestampDifferenceExceeds(looked, now, COPY_LOOK))
 		return;

@@ -22,6 +22,7 @@
 #include "core/encode.h"
 #include "ledger/local_node.h"
 #include "node/shared.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "sync/fetch.h"
@@ -61,7 +62,7 @@ fetch_height(SharedDatabase *slot, const FetchTask *task)
 static bool
 fetch_wait(SharedDatabase *slot, const FetchTask *task, const FetchStep *step)
 {
-	TimestampTz moved = GetCurrentTimestamp();
+	TimestampTz moved = steady_now();
 	uint64		rounds = pg_atomic_read_u64(&slot->keeper_rounds);
 	int64		last = step->height;
 
@@ -73,10 +74,10 @@ fetch_wait(SharedDatabase *slot, const FetchTask *task, const FetchStep *step)
 			return true;
 		if (height != last)
 		{
-			moved = GetCurrentTimestamp();
+			moved = steady_now();
 			rounds = pg_atomic_read_u64(&slot->keeper_rounds);
 		}
-		else if (TimestampDifferenceExceeds(moved, GetCurrentTimestamp(), FETCH_STUCK) &&
+		else if (TimestampDifferenceExceeds(moved, steady_now(), FETCH_STUCK) &&
 				 pg_atomic_read_u64(&slot->keeper_rounds) >= rounds + 2)
 			return false;
 		last = height;
@@ -103,7 +104,7 @@ fetch_connect(SharedDatabase *slot, const FetchTask *task, int patience)
 FetchResult
 fetch_turn(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask *task)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = steady_now();
 	FetchStep	step;
 
 	do
@@ -117,7 +118,7 @@ fetch_turn(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask *t
 		if (step.last_height == step.height)
 			return FETCH_DONE;
 	}
-	while (!TimestampDifferenceExceeds(start, GetCurrentTimestamp(), FETCH_TURN));
+	while (!TimestampDifferenceExceeds(start, steady_now(), FETCH_TURN));
 	return FETCH_MORE;
 }
 
@@ -208,7 +209,7 @@ fetch_note(SharedDatabase *slot, const FetchTask *task, FetchResult result, cons
 static void
 fetch_task(SharedDatabase *slot, MemoryContext context, FetchTask *task)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = steady_now();
 	LastComplaint complaint = {0};
 	FetchResult volatile result = FETCH_FAILED;
 	char	   *volatile error = NULL;
@@ -241,7 +242,7 @@ fetch_task(SharedDatabase *slot, MemoryContext context, FetchTask *task)
 	if (task->doubt_first >= 0 && error == NULL)
 		return;
 	fetch_note(slot, task, result, error,
-			   TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()));
+			   TimestampDifferenceMilliseconds(start, steady_now()));
 }
 
 bool
@@ -265,7 +266,7 @@ fetch_look(void)
 	static SPIPlanPtr gone[2] = {NULL, NULL};
 	static SPIPlanPtr gaps = NULL;
 	static TimestampTz looked = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	/* whose membership ends and begins again is asked for again */
 	trusted_execute(&gone[0], "DELETE FROM medchain.missing f WHERE NOT EXISTS (SELECT FROM "

@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "node/steady.h"
 #include "rules/json_text.h"
 #include "sync/fetch_copy.h"
 
@@ -58,7 +59,7 @@ fetch_copy_receive(WalReceiverConn *connection, TimestampTz until, int *len)
 		pgsocket	socket = PGINVALID_SOCKET;
 		int			events;
 
-		if (GetCurrentTimestamp() > until)
+		if (steady_now() > until)
 			ereport(ERROR,
 					(errcode(ERRCODE_CONNECTION_FAILURE),
 					 errmsg("the peer is too slow with its answer")));
@@ -91,7 +92,7 @@ fetch_copy(WalReceiverConn *connection, const char *query, int64 limit, Timestam
 
 	enable_timeout_after(STATEMENT_TIMEOUT,
 						 (int) Max(1, Min(FETCH_COPY_ANSWER, TimestampDifferenceMilliseconds(
-																 GetCurrentTimestamp(), until))));
+																		  steady_now(), until))));
 	result = walrcv_exec(connection, query, 0, NULL);
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	if (result->status != WALRCV_OK_COPY_OUT)

@@ -14,6 +14,7 @@
 #include "core/block.h"
 #include "core/note.h"
 #include "ledger/local_node.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "rules/block_kinds.h"
@@ -228,7 +229,7 @@ fetch_step(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask *t
 		   FetchStep *step)
 {
 	MemoryContext lasting = CurrentMemoryContext;
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FETCH_STEP);
+	TimestampTz until = TimestampTzPlusMilliseconds(steady_now(), FETCH_STEP);
 	char	   *origin = quote_literal_cstr(task->origin);
 	TrustedScope scope;
 	const HoldChain *chain;
@@ -282,7 +283,7 @@ fetch_doubted(SharedDatabase *slot, WalReceiverConn *connection, const FetchTask
 {
 	static SPIPlanPtr done = NULL;
 	MemoryContext lasting = CurrentMemoryContext;
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FETCH_STEP);
+	TimestampTz until = TimestampTzPlusMilliseconds(steady_now(), FETCH_STEP);
 	Oid			types[2] = {TEXTOID, TEXTOID};
 	Datum		values[2];
 	TrustedScope scope;

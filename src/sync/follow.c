@@ -22,6 +22,7 @@
 #include "ledger/local_node.h"
 #include "node/settings.h"
 #include "node/shared.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "sync/follow.h"
@@ -153,7 +154,7 @@ follow_do(SharedDatabase *slot, FollowTask *task)
 		for (int i = 0; i < task->failures && pause < FOLLOW_PAUSE_LAST; i++)
 			pause *= 2;
 		task->failures++;
-		task->next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+		task->next = TimestampTzPlusMilliseconds(steady_now(),
 												 Min(pause, FOLLOW_PAUSE_LAST));
 	}
 	else
@@ -168,17 +169,17 @@ follow_do(SharedDatabase *slot, FollowTask *task)
 static void
 follow_loop(SharedDatabase *slot)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = steady_now();
 	TimestampTz looked = 0;
 	uint64		seen = 0;
 	bool		reloaded = true;
 
 	/* whose chain comes may say of others that they are members, who have to be asked for then */
 	while (setting_auto_follow ||
-		   !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), FOLLOW_STAY))
+		   !TimestampDifferenceExceeds(start, steady_now(), FOLLOW_STAY))
 	{
 		uint64		generation = pg_atomic_read_u64(&slot->grant_generation);
-		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz now = steady_now();
 		ListCell   *cell;
 
 		if (reloaded || generation != seen ||
@@ -193,7 +194,7 @@ follow_loop(SharedDatabase *slot)
 		{
 			FollowTask *task = lfirst(cell);
 
-			if (setting_auto_follow && task->due && task->next <= GetCurrentTimestamp())
+			if (setting_auto_follow && task->due && task->next <= steady_now())
 				follow_do(slot, task);
 			CHECK_FOR_INTERRUPTS();
 		}

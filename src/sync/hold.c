@@ -24,6 +24,7 @@
 #include "core/block.h"
 #include "ledger/local_node.h"
 #include "node/shared.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "rules/json_text.h"
 #include "sync/hold.h"
@@ -238,7 +239,7 @@ static void
 hold_wait(HoldClass class, const HoldChain *chain)
 {
 	static TimestampTz vain = 0;
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = steady_now();
 	TimestampTz moved = start;
 	HoldChain	now_at = *chain;
 
@@ -250,7 +251,7 @@ hold_wait(HoldClass class, const HoldChain *chain)
 	while (hold_is_above(&counts[class], 2))
 	{
 		int64		height = now_at.height;
-		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz now = steady_now();
 
 		if (TimestampDifferenceExceeds(moved, now, HOLD_STUCK))
 			vain = now;
@@ -263,7 +264,7 @@ hold_wait(HoldClass class, const HoldChain *chain)
 		hold_look(&now_at);
 		if (now_at.height != height)
 		{
-			moved = GetCurrentTimestamp();
+			moved = steady_now();
 			hold_count(class);
 		}
 	}

@@ -17,6 +17,7 @@
 #include "ledger/hooks.h"
 #include "node/notify.h"
 #include "node/shared.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "sync/chores.h"
@@ -69,7 +70,7 @@ keeper_tell(SharedDatabase *slot, const char *origin, const char *error)
 {
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	if (origin != NULL && strcmp(slot->stuck_origin, origin) != 0)
-		slot->stuck_since = GetCurrentTimestamp();
+		slot->stuck_since = steady_now();
 	strlcpy(slot->stuck_origin, origin ? origin : "", sizeof(slot->stuck_origin));
 	strlcpy(slot->stuck_error, error ? error : "", sizeof(slot->stuck_error));
 	LWLockRelease(shared_state->lock);
@@ -167,7 +168,7 @@ keeper_round(SharedDatabase *slot)
 	static uint64 generation = 0;
 	static TimestampTz looked = 0;
 	uint64		current = pg_atomic_read_u64(&slot->grant_generation);
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 	bool		changed = current != generation ||
 	TimestampDifferenceExceeds(looked, now, KEEPER_IDLE);
 	MemoryContext caller = CurrentMemoryContext;

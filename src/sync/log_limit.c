@@ -30,6 +30,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "node/steady.h"
 #include "sync/log_limit.h"
 
 #define LOG_LIMIT_SHMEM "medchain log"
@@ -206,7 +207,7 @@ log_limit_log(ErrorData *error)
 	if (name != NULL && (error->elevel == LOG || error->elevel >= WARNING) &&
 		error->elevel < PANIC && error->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN)
 	{
-		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz now = steady_now();
 		const char *format = error->message_id ? error->message_id : "";
 		const char *message = error->message ? error->message : "";
 		uint64		kind = log_limit_hash(format, log_limit_hash(name, am_walsender));
@@ -267,7 +268,7 @@ medchain_peer_errors(PG_FUNCTION_ARGS)
 			continue;
 		values[0] = ObjectIdGetDatum(failure.subscription);
 		values[1] = CStringGetTextDatum(failure.error);
-		values[2] = TimestampTzGetDatum(failure.at);
+		values[2] = TimestampTzGetDatum(steady_date(failure.at));
 		values[3] = Int64GetDatum(failure.count);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}

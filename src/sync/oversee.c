@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "node/notify.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "rules/entry.h"
@@ -132,7 +133,7 @@ oversee_look(SharedDatabase *slot)
 	static LastComplaint complaint = {0};
 	static TimestampTz looked = 0;
 	MemoryContext context = CurrentMemoryContext;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	if (!TimestampDifferenceExceeds(looked, now, OVERSEE_LOOK))
 		return;

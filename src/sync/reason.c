@@ -18,6 +18,7 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
+#include "node/steady.h"
 #include "sync/reason.h"
 
 #define REASON_PATIENCE 5000	/* milliseconds: the attempt that failed has had its time already */
@@ -81,14 +82,14 @@ reason_unreadable(PGconn *connection)
 static void
 reason_follow(PGconn *connection, Reason *reason)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), REASON_PATIENCE);
+	TimestampTz end = TimestampTzPlusMilliseconds(steady_now(), REASON_PATIENCE);
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 	long		left;
 
 	(void) PQsetErrorVerbosity(connection, PQERRORS_SQLSTATE);
 	while (PQstatus(connection) != CONNECTION_BAD &&
 		   (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) &&
-		   (left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end)) > 0)
+		   (left = TimestampDifferenceMilliseconds(steady_now(), end)) > 0)
 	{
 		reason_wait(connection, status, left);
 		reason->answered = reason->answered || PQstatus(connection) > CONNECTION_STARTED;

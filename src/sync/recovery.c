@@ -20,6 +20,7 @@
 #include "core/encode.h"
 #include "ledger/local_node.h"
 #include "node/settings.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "sync/fetch.h"
@@ -157,7 +158,7 @@ static bool
 recovery_is_late(SharedDatabase *slot, int grace)
 {
 	TimestampTz since;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	if (slot->recovery_since == 0)
@@ -382,7 +383,7 @@ recovery_step(SharedDatabase *slot, MemoryContext context)
 
 	if (pg_atomic_read_u32(&slot->recovered) != 0)
 		return true;
-	if (GetCurrentTimestamp() < next)
+	if (steady_now() < next)
 		return false;
 	(void) recovery_is_late(slot, 0);
 	worker_begin(slot, "looking for peers to ask for this node's chain");
@@ -407,7 +408,7 @@ recovery_step(SharedDatabase *slot, MemoryContext context)
 		else
 			missing++;
 	}
-	next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RECOVERY_PAUSE);
+	next = TimestampTzPlusMilliseconds(steady_now(), RECOVERY_PAUSE);
 	return recovery_conclude(slot, context, missing);
 }
 

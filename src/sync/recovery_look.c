@@ -11,6 +11,7 @@
 #include "ledger/chain.h"
 #include "ledger/local_node.h"
 #include "ledger/screen.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "sync/fetch_copy.h"
@@ -70,7 +71,7 @@ recovery_look(SharedDatabase *slot, WalReceiverConn *connection, const char *sou
 			  int64 *height)
 {
 	MemoryContext lasting = CurrentMemoryContext;
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_PATIENCE);
+	TimestampTz until = TimestampTzPlusMilliseconds(steady_now(), LOOK_PATIENCE);
 	TrustedScope scope;
 	LocalNode	node;
 	RecoveryLook look = {.node = &node, .answer = ANSWER_SAME};

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "node/notify.h"
+#include "node/steady.h"
 #include "node/trusted.h"
 #include "node/worker.h"
 #include "sync/trouble.h"
@@ -104,7 +105,7 @@ trouble_look(SharedDatabase *slot)
 	static LastComplaint complaint = {0};
 	static TimestampTz looked = 0;
 	MemoryContext context = CurrentMemoryContext;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = steady_now();
 
 	if (!TimestampDifferenceExceeds(looked, now, TROUBLE_LOOK))
 		return;

@@ -138,14 +138,19 @@ AS $$
     SELECT q.origin, CASE WHEN q.signed THEN 'error' ELSE 'warning' END,
            format('%s blocks in its name are in quarantine, from %s%s: %s', q.count, q.sources,
                   CASE WHEN q.signed THEN ', signed with its key' ELSE '' END, q.reason),
-           CASE WHEN q.signed THEN 'It contradicts itself, or its key is in other hands: see '
+           CASE WHEN q.early THEN 'Its clock is ahead, or this server''s is behind: compare them. '
+                    'They are taken when their time has come; see medchain.max_clock_skew.'
+                WHEN q.signed THEN 'It contradicts itself, or its key is in other hands: see '
                     'medchain.quarantine, and tell the data centre.'
                 ELSE 'See medchain.quarantine; ask whoever sent them.' END
-    FROM (SELECT x.origin, x.signed, count(*), some_of(array_agg(DISTINCT x.source)) AS sources,
+    FROM (SELECT x.origin, x.signed, x.early, count(*),
+                 some_of(array_agg(DISTINCT x.source)) AS sources,
                  left((array_agg(x.reason ORDER BY x.id DESC))[1], 200) AS reason
-          FROM (SELECT y.origin, y.signed AND NOT is_carriers(y) AS signed, y.source, y.reason,
-                       y.id, dense_rank() OVER (ORDER BY y.origin) AS rank FROM quarantine y) x
-          WHERE x.rank <= 20 GROUP BY x.origin, x.signed) q
+          FROM (SELECT y.origin, y.reason = 'sealed in the future' AS early, y.signed
+                       AND y.reason <> 'sealed in the future' AND NOT is_carriers(y) AS signed,
+                       y.source, y.reason, y.id, dense_rank() OVER (ORDER BY y.origin) AS rank
+                FROM quarantine y) x
+          WHERE x.rank <= 20 GROUP BY x.origin, x.signed, x.early) q
     UNION ALL
     SELECT c.origin, CASE c.state WHEN 'own' THEN 'error' ELSE 'warning' END,
            CASE c.state WHEN 'own' THEN format('its oldest entry has waited %s s to be sealed',

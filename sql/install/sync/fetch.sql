@@ -35,7 +35,9 @@ FROM wanted w
      LEFT JOIN medchain.missing f ON f.source = w.source AND f.origin = w.origin
      LEFT JOIN medchain.missing s ON s.source = w.source AND s.origin = ''
 WHERE w.origin <> n.node AND (w.origin = n.data_center OR m.ledger_key IS NOT NULL)
-    AND coalesce(s.next, '-infinity') <= clock_timestamp()
+    -- no pause is that long: the server's clock was put back
+    AND coalesce(s.next NOT BETWEEN clock_timestamp() AND clock_timestamp() + interval '10 min',
+        true)
     AND (f.source IS NULL OR f.wanted OR f.doubt_first IS NOT NULL
         OR f.seen <> coalesce(d.entries + d.blocks, 0));
 COMMENT ON VIEW medchain.to_fetch IS

@@ -193,8 +193,10 @@ AS $$
     WHERE s.member <> u.name
     ON CONFLICT (source, origin) DO UPDATE SET wanted = true, next = clock_timestamp()
     -- the more there are, the less often
-    WHERE NOT f.wanted AND f.next < clock_timestamp() - interval '1 s' * greatest(10,
+    WHERE NOT f.wanted AND (f.next < clock_timestamp() - interval '1 s' * greatest(10,
         (SELECT count(*) FROM unknown))
+        -- the server's clock was put back
+        OR f.next > clock_timestamp() + interval '10 min')
 $$;
 COMMENT ON FUNCTION medchain_internal.ask_for_chains() IS
     'internal: have up to three peers asked for the chains of members of whom it is not known '
