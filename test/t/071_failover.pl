@@ -22,7 +22,7 @@ sub visit { my ($n) = @_; return "SELECT medchain.append('visit', '{\"n\": $n}')
 $alliance->sql('dc', q{SELECT pg_create_physical_replication_slot('standby', true)});
 $primary->backup('base');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "primary_conninfo = '" . $primary->connstr('postgres') . q{'
+$standby->append_conf('postgresql.conf', "primary_conninfo = '" . ($primary->connstr('postgres') =~ s/'/''/gr) . q{'
 primary_slot_name = 'standby'
 hot_standby_feedback = on
 sync_replication_slots = on
