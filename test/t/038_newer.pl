@@ -1,5 +1,5 @@
 # What newer versions of PostgreSQL offer is used where the server has it, and not asked of
-# one that has not.
+# one that has not.  And leaving leaves nothing behind.
 use strict;
 use warnings;
 
@@ -30,9 +30,27 @@ if ($version >= 17)
 	is($alliance->sql('en', q{SELECT bool_and(subfailover) FROM pg_subscription}), 't', 'the subscriptions know of it');
 }
 
-# ----- leaving
+# ----- leaving, whatever else makes a slot at the peer in that moment
 
-$alliance->sql($_, 'SELECT medchain.leave_alliance()') foreach qw(en dc);
+my $session = $alliance->cluster('dc')->background_psql('postgres');
+$session->query_safe(q{BEGIN; SELECT medchain.resync('en'); ROLLBACK});
+is($alliance->sql('en', q{SELECT count(*) FROM pg_replication_slots WHERE slot_name ^@ 'medchain_dc_'}), '1', 'a slot does not go with the transaction that made it');
+$session->query_safe(q{BEGIN; SELECT medchain.resync('en')});
+my $waiting = $alliance->cluster('dc')->background_psql('postgres');
+$waiting->query_until(qr/begun/, "\\echo begun\nSELECT medchain.disconnect_peer('en');\n");
+$alliance->wait_for('dc', q{SELECT count(*) > 0 FROM pg_locks WHERE NOT granted});
+$session->query_safe('COMMIT');
+$session->quit;
+$waiting->query_safe('SELECT 1');
+$waiting->quit;
+is($alliance->sql('en', q{SELECT count(*) FROM pg_replication_slots WHERE slot_name ^@ 'medchain_dc_'}), '0', 'who is disconnected then has no slot of ours any more, of either');
+$alliance->connect_peers('dc', 'en');
+# past the first copies
+$alliance->wait_for('dc', q{SELECT bool_and(srsubstate = 'r') FROM pg_subscription_rel});
+$alliance->sql('en', 'SELECT medchain.leave_alliance()');
+$alliance->fails_like('dc', q{SELECT medchain.resync('en')}, qr/"en" publishes no chain.*has left its alliance/s, 'nobody makes a slot at a server that has left');
+is($alliance->sql('en', 'SELECT count(*) FROM pg_replication_slots'), '0', 'so it has none');
+$alliance->sql($_, 'SELECT medchain.leave_alliance()') foreach qw(dc);
 is($alliance->sql($_, q{SELECT (SELECT count(*) FROM pg_subscription), (SELECT count(*) FROM pg_replication_slots)}), '0|0', "$_: nothing is left of it")
 	foreach qw(dc en);
 $alliance->check_logs;

@@ -56,6 +56,12 @@ BEGIN
             <> 'false' THEN
         RETURN false;
     END IF;
+    -- a session that is about to disconnect it, or another one, is not waited for
+    BEGIN
+        LOCK TABLE peer IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+    EXCEPTION WHEN lock_not_available THEN
+        RETURN false;
+    END;
     PERFORM resync(heal.member);
     RETURN true;
 END

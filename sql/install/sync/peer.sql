@@ -192,6 +192,13 @@ DECLARE
     whose CONSTANT text := format('medchain: payloads chosen by "%s"', session_user);
     publication name;
 BEGIN
+    -- a slot of somebody's would hold back the WAL of a server that has left, or is about to
+    PERFORM FROM local_node FOR KEY SHARE;
+    IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = base) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('"%s" publishes no chain', local.node),
+            HINT = 'It has left its alliance: call medchain.disconnect_peer().';
+    END IF;
     IF offer_payloads.kinds IS NULL THEN
         RETURN base;
     END IF;
@@ -423,38 +430,52 @@ COMMENT ON FUNCTION medchain.connect_peer(text, text, text[]) IS
     '{governance} (what the state depends on), or that and the kinds of entries named; of the '
     'others the leaf hashes come, with which all of the chain is verified';
 
+CREATE FUNCTION medchain_internal.remote_drop_slots(conninfo text, slots text[]) RETURNS text
+    LANGUAGE sql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+    SELECT remote_call(remote_drop_slots.conninfo, format(
+        'SELECT pg_catalog.count(pg_catalog.pg_drop_replication_slot(slot_name))'
+        '::pg_catalog.text FROM pg_catalog.pg_replication_slots '
+        'WHERE slot_name OPERATOR(pg_catalog.=) ANY (%L::pg_catalog.name[])',
+        remote_drop_slots.slots))
+$$;
+COMMENT ON FUNCTION medchain_internal.remote_drop_slots(text, text[]) IS
+    'internal: drop those of these slots that are in a peer''s database; how many';
+
 -- The subscription goes at once; the slot at the peer when it can be reached.
-CREATE FUNCTION medchain.disconnect_peer(member text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-        SET search_path = medchain, medchain_internal, pg_temp
+CREATE FUNCTION medchain_internal.unsubscribe(member text, but_slot name) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
 AS $$
 DECLARE
     p peer;
+    slots text[];
 BEGIN
-    PERFORM require_writable();
-    PERFORM require_home();     -- the slot is that of the node
-    SELECT * INTO p FROM peer x WHERE x.member = disconnect_peer.member FOR UPDATE;
+    -- or a resync() under way makes another slot there, which nobody drops
+    LOCK TABLE peer IN SHARE ROW EXCLUSIVE MODE;
+    SELECT * INTO p FROM peer x WHERE x.member = unsubscribe.member FOR UPDATE;
     IF NOT FOUND THEN
         RAISE undefined_object USING
-            MESSAGE = format('"%s" is not connected', shown(disconnect_peer.member)),
+            MESSAGE = format('"%s" is not connected', shown(unsubscribe.member)),
             HINT = 'See the view medchain.peers.';
     END IF;
+    -- with what a resync() that failed may have left there
+    SELECT array_remove(ARRAY[p.slot, slot_name(n.alliance, n.node, p.member),
+        slot_name(n.alliance, n.node, p.member, spare => true)], but_slot) INTO slots
+        FROM local_node n;
     IF EXISTS (SELECT FROM pg_subscription s WHERE s.subname = p.subscription
         AND s.subdbid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) THEN
         PERFORM drop_subscription(p.subscription);
     END IF;
-    DELETE FROM peer x WHERE x.member = disconnect_peer.member;
+    DELETE FROM peer x WHERE x.member = unsubscribe.member;
     BEGIN
         -- the walsender notices in a moment that its client is gone
         FOR i IN 1 .. 100 LOOP
             EXIT WHEN remote_call(p.conninfo, format(
                 'SELECT count(*) FILTER (WHERE active)::text FROM pg_catalog.pg_replication_slots '
-                'WHERE slot_name = %L', p.slot)) = '0';
+                'WHERE slot_name = ANY (%L)', slots)) = '0';
             PERFORM pg_sleep(0.1);
         END LOOP;
-        PERFORM remote_call(p.conninfo, format(
-            'SELECT pg_catalog.pg_drop_replication_slot(slot_name)::text FROM '
-            'pg_catalog.pg_replication_slots WHERE slot_name = %L', p.slot));
+        PERFORM remote_drop_slots(p.conninfo, slots);
     EXCEPTION WHEN connection_exception OR object_in_use THEN
         RAISE WARNING USING
             MESSAGE = format('replication slot "%s" could not be dropped at "%s": %s', p.slot,
@@ -462,6 +483,19 @@ BEGIN
             HINT = format('Until SELECT pg_drop_replication_slot(%L) is run there, it holds back '
                 'that server''s WAL.', p.slot);
     END;
+END
+$$;
+COMMENT ON FUNCTION medchain_internal.unsubscribe(text, name) IS
+    'internal: drop the subscription to a member''s chain, and our slots there but for one';
+
+CREATE FUNCTION medchain.disconnect_peer(member text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        SET search_path = medchain, medchain_internal, pg_temp
+AS $$
+BEGIN
+    PERFORM require_writable();
+    PERFORM require_home();     -- the slot is that of the node
+    PERFORM unsubscribe(disconnect_peer.member, NULL);
 END
 $$;
 COMMENT ON FUNCTION medchain.disconnect_peer(text) IS
@@ -479,6 +513,7 @@ DECLARE
 BEGIN
     PERFORM require_writable();
     PERFORM require_home();
+    LOCK TABLE peer IN SHARE ROW EXCLUSIVE MODE;
     SELECT * INTO p FROM peer x WHERE x.member = resync.origin;
     IF NOT FOUND THEN
         RAISE undefined_object USING
@@ -492,9 +527,19 @@ BEGIN
     END IF;
     PERFORM offered_publication(p.conninfo, local.node, p.payloads);
     PERFORM remote_create_slot(p.conninfo, slot, ARRAY[slot]);
-    PERFORM disconnect_peer(resync.origin);
-    PERFORM subscribe_to(p.member, p.conninfo, slot, p.payloads);
-    UPDATE peer x SET options = p.options WHERE x.member = p.member;
+    BEGIN
+        PERFORM unsubscribe(resync.origin, slot);
+        PERFORM subscribe_to(p.member, p.conninfo, slot, p.payloads);
+        UPDATE peer x SET options = p.options WHERE x.member = p.member;
+    EXCEPTION WHEN OTHERS THEN
+        -- slots do not take part in transactions
+        BEGIN
+            PERFORM remote_drop_slots(p.conninfo, ARRAY[slot]);
+        EXCEPTION WHEN connection_exception OR object_in_use THEN
+            NULL;       -- disconnect_peer() will try again
+        END;
+        RAISE;
+    END;
 END
 $$;
 COMMENT ON FUNCTION medchain.resync(text) IS
@@ -541,6 +586,7 @@ BEGIN
     FOR name IN SELECT member FROM peer LOOP
         PERFORM disconnect_peer(name);
     END LOOP;
+    PERFORM FROM local_node FOR UPDATE;     -- see offer_payloads()
     PERFORM drop_relays();
     PERFORM drop_slots();
 END
