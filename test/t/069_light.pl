@@ -222,6 +222,7 @@ $alliance->wait_for('hb', "SELECT count(*) FROM medchain.protocols WHERE protoco
 pass('who followed a publication that is there no more fetches it all anew, by itself');
 $alliance->sql('dc', q{SET client_min_messages = error; DO $$ BEGIN FOR i IN 10000000 .. 10000100 LOOP EXECUTE format('CREATE PUBLICATION medchain_spoke_%s', i); END LOOP; END $$});
 like($alliance->sql('dc', q{SELECT medchain.offer_payloads('en', '{access}')}), qr/^medchain_[0-9a-f]{8}$/, 'publications for those whose hub it is leave room for the choices of others');
+is($alliance->sql('dc', q{SET default_transaction_read_only = on; SELECT medchain.offer_payloads('en', NULL)}), 'medchain', 'what is there is offered where nothing may be written');
 $alliance->fails_like('dc', q{SELECT medchain.offer_payloads('en', ARRAY['k' || i]) FROM generate_series(1, 100) i}, qr/"postgres" has chosen payloads of publication "medchain" in 100 ways already/, 'who has made so many makes no more');
 $alliance->sql('dc', 'CREATE ROLE follower LOGIN IN ROLE medchain_peer');
 like($alliance->sql('dc', q{SET SESSION AUTHORIZATION follower; SELECT medchain.offer_payloads('en', '{"break.glass"}')}), qr/^medchain_[0-9a-f]{8}$/, 'but others do');

@@ -193,7 +193,9 @@ DECLARE
     publication name;
 BEGIN
     -- a slot of somebody's would hold back the WAL of a server that has left, or is about to
-    PERFORM FROM local_node FOR KEY SHARE;
+    IF current_setting('transaction_read_only') = 'off' THEN
+        PERFORM FROM local_node FOR KEY SHARE;
+    END IF;
     IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = base) THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('"%s" publishes no chain', local.node),
