@@ -203,8 +203,6 @@ identity_by_role(Oid user, Acting *found)
 	Datum		keys[2];
 	bool		isnull;
 
-	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(user)))
-		return;					/* dropped meanwhile */
 	keys[0] = CStringGetTextDatum(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
 	keys[1] = ObjectIdGetDatum(user);
 	snapshot = lookup_snapshot();
@@ -244,7 +242,10 @@ identity_load(uint64 generation, Oid user)
 #ifdef USE_OPENSSL
 	identity_by_certificate(&found);
 #endif
-	if (found.name == NULL && !identity_share_find(user, generation, &found))
+
+	/* one that was dropped meanwhile acts for nobody, whatever others have found before */
+	if (found.name == NULL && SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(user)) &&
+		!identity_share_find(user, generation, &found))
 	{
 		identity_by_role(user, &found);
 		identity_share_leave(user, generation, &found);
