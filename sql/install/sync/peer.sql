@@ -199,7 +199,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = base) THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('"%s" publishes no chain', local.node),
-            HINT = 'It has left its alliance: call medchain.disconnect_peer().';
+            HINT = 'It has left its alliance, and can be disconnected, or it is a copy that has '
+                'not taken over.';
     END IF;
     IF offer_payloads.kinds IS NULL THEN
         RETURN base;
