@@ -195,10 +195,12 @@ yield_ask(SharedDatabase *slot, YieldManner manner)
 		if (worker->pid == 0)
 			continue;
 		any = true;
+
+		/* each with the command that it asks for a passphrase, and waits for whatever it is told */
 		if (manner == YIELD_BY_TERMINATION)
-			(void) kill(-worker->pid, SIGTERM); /* with the command that it asks for a passphrase */
+			(void) kill(-worker->pid, SIGTERM);
 		else if (manner == YIELD_BY_CANCEL && worker->settled)
-			(void) kill(worker->pid, SIGINT);
+			(void) kill(-worker->pid, SIGINT);
 		if (worker->latch != NULL)
 			SetLatch(worker->latch);
 	}
