@@ -142,11 +142,19 @@ audit_queue_take(void)
 
 /* ----- the channel ----- */
 
+/* However this process ends. */
+static void
+audit_closed(dsm_segment *segment, Datum channel)
+{
+	pg_atomic_write_u32(&((AuditChannel *) DatumGetPointer(channel))->closed, 1);
+}
+
 static void
 audit_close(void)
 {
 	if (session.segment == NULL)
 		return;
+	pg_atomic_write_u32(&session.channel->closed, 1);
 	shm_mq_detach(session.handle);
 	dsm_detach(session.segment);
 	memset(&session, 0, sizeof(session));
@@ -163,11 +171,15 @@ audit_open(void)
 	dsm_pin_mapping(session.segment);
 	at = dsm_segment_address(session.segment);
 	session.channel = (AuditChannel *) at;
+	pg_atomic_init_u64(&session.channel->begun, 0);
+	pg_atomic_init_u32(&session.channel->closed, 0);
 	pg_atomic_init_u64(&session.channel->durable, 0);
 	pg_atomic_init_u32(&session.channel->left, 0);
 	session.queue = shm_mq_create(at + AUDIT_QUEUE_OFFSET, AUDIT_RING);
 	shm_mq_set_sender(session.queue, MyProc);
 	session.handle = shm_mq_attach(session.queue, session.segment, NULL);
+	/* comes before what wakes the worker, as the last one is called first */
+	on_dsm_detach(session.segment, audit_closed, PointerGetDatum(session.channel));
 	MemoryContextSwitchTo(old);
 	if (!audit_leave(dsm_segment_handle(session.segment)))
 	{
@@ -269,6 +281,8 @@ audit_put(const StringInfoData *message, const AuditWait *wait, bool *gone)
 	{
 		shm_mq_result result;
 
+		if (!session.midway)
+			(void) pg_atomic_fetch_add_u64(&session.channel->begun, 1);
 		session.midway = true;
 		result = shm_mq_send(session.handle, (Size) message->len, message->data, true, true);
 		if (result == SHM_MQ_SUCCESS)

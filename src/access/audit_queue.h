@@ -17,6 +17,8 @@
 /* At the beginning of a channel's segment; the message queue is behind it. */
 typedef struct AuditChannel
 {
+	pg_atomic_uint64 begun;		/* so many messages the session has begun to send */
+	pg_atomic_uint32 closed;	/* the session has gone, and sends no more */
 	pg_atomic_uint64 durable;	/* so many messages are */
 	pg_atomic_uint32 left;		/* the worker has gone, and takes no more from here */
 } AuditChannel;

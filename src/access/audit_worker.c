@@ -40,7 +40,8 @@ typedef struct AuditorChannel
 	AuditChannel *channel;
 	shm_mq	   *queue;
 	shm_mq_handle *handle;
-	uint64		taken;			/* messages of the transaction at work */
+	uint64		received;		/* messages */
+	uint64		taken;			/* ... of the transaction at work */
 } AuditorChannel;
 
 static dlist_head channels = DLIST_STATIC_INIT(channels);
@@ -95,12 +96,21 @@ auditor_attach_new(void)
 	MemoryContextSwitchTo(old);
 }
 
+/* To look into an empty queue would wake its session, which waits for something else. */
+static bool
+auditor_has_news(const AuditorChannel *channel)
+{
+	return pg_atomic_read_u64(&channel->channel->begun) > channel->received ||
+		pg_atomic_read_u32(&channel->channel->closed) != 0;
+}
+
 /* The messages of a channel that are there. */
 static void
 auditor_receive(AuditorChannel *channel, StringInfo batch, bool *gone)
 {
 	*gone = false;
-	while (channel->taken < AUDITOR_MESSAGES && batch->len < AUDITOR_BYTES)
+	while (channel->taken < AUDITOR_MESSAGES && batch->len < AUDITOR_BYTES &&
+		   auditor_has_news(channel))
 	{
 		Size		len;
 		void	   *data;
@@ -110,6 +120,7 @@ auditor_receive(AuditorChannel *channel, StringInfo batch, bool *gone)
 		if (result != SHM_MQ_SUCCESS)
 			return;
 		appendBinaryStringInfo(batch, data, (int) len);
+		channel->received++;
 		channel->taken++;
 	}
 }

@@ -1,30 +1,16 @@
 /*
  * chain_advance.h: moving a chain forward over what peers sent, and back where it has to be.
  *
- * The keeper alone calls chain_advance(), in transactions of its own.  An apply worker must not:
- * how long its transactions last, and with them their locks, is up to the peer.
+ * The keeper alone calls chain_advance(), in transactions of its own.  How long an apply worker's
+ * last, and with them their locks, is up to the peer: but for what is left of them when the peer
+ * has said that they are to be committed.
  */
 #ifndef MEDCHAIN_LEDGER_CHAIN_ADVANCE_H
 #define MEDCHAIN_LEDGER_CHAIN_ADVANCE_H
 
 #include "postgres.h"
 
-#include "ledger/chain.h"
-#include "ledger/chain_terms.h"
-#include "ledger/cosign.h"
-#include "ledger/local_node.h"
-
-/* A chain that is moved forward, or back: what those who do it hand around. */
-typedef struct ChainAdvance
-{
-	const LocalNode *node;
-	const char *origin;
-	ChainTerms	terms;
-	ChainCheck	check;			/* its frontier */
-	bool		own;			/* this node's: what it has lost comes back, see recovery.h */
-	bool		folded;			/* the state depends on what has been accepted */
-	CosignDue	due;			/* what of it is worth a cosignature */
-} ChainAdvance;
+#include "ledger/chain_move.h"
 
 /*
  * Accept held blocks of origin while the next one is there, or until so many entries have become
@@ -32,6 +18,15 @@ typedef struct ChainAdvance
  * that has done nothing else.  True: there may be more to do.
  */
 extern bool chain_advance(const char *origin, int64 enough);
+
+/*
+ * The same over entries that the current transaction has brought, and the blocks that it has: as
+ * long as they are the next ones, nothing is wrong with them and the state does not depend on them.
+ * Everything else is the keeper's, and so is telling others of what was accepted.  Returns how many
+ * of these entries are part of the ledger now; ERROR if somebody else is at work on this chain.  In
+ * a trusted scope, in a subtransaction, where nothing but the commit is to come.
+ */
+extern int64 chain_take(const HeldRun *run);
 
 /* The reasons in medchain.quarantine of blocks that were part of the ledger once. */
 #define CHAIN_TAKEN_BACK "signed with a key that was replaced"

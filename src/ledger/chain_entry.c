@@ -58,6 +58,32 @@ chain_entries_walk(const char *source, const char *origin, int64 first, int64 la
 }
 
 bool
+chain_run_walk(const HeldRun *run, int64 first, int64 last, ChainEntryVisit visit, void *arg,
+			   const char **detail)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "medchain entries",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = CurrentMemoryContext;
+	bool		fine = true;
+
+	for (int64 i = first - run->entries[0].seq; i < last - run->entries[0].seq && fine; i++)
+	{
+		const char *reason = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(context);
+		MemoryContextSwitchTo(context);
+		fine = visit(run->origin, run->entries[i].seq,
+					 TextDatumGetCString(run->entries[i].payload), arg, &reason);
+		MemoryContextSwitchTo(caller);
+		if (!fine)
+			*detail = psprintf("entry %lld: %s", (long long) run->entries[i].seq, reason);
+	}
+	MemoryContextDelete(context);
+	return fine;
+}
+
+bool
 chain_entry_read(const char *origin, const char *payload, PayloadFields *fields,
 				 uint8_t leaf[HASH_LEN], const char **reason)
 {

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "core/hash.h"
+#include "ledger/held.h"
 #include "ledger/payload.h"
 
 /* What is done with each held entry of a block; false, and a reason: it is none of this chain. */
@@ -19,6 +20,10 @@ typedef bool (*ChainEntryVisit) (const char *origin, int64 seq, const char *payl
  */
 extern bool chain_entries_walk(const char *source, const char *origin, int64 first, int64 last,
 							   ChainEntryVisit visit, void *arg, const char **detail);
+
+/* The same over a run, which has them all. */
+extern bool chain_run_walk(const HeldRun *run, int64 first, int64 last, ChainEntryVisit visit,
+						   void *arg, const char **detail);
 
 /* An entry as its payload says; its leaf hash.  False, and a reason: it is none of this chain. */
 extern bool chain_entry_read(const char *origin, const char *payload, PayloadFields *fields,

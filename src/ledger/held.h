@@ -16,6 +16,23 @@
 #include "ledger/chain.h"
 #include "ledger/local_node.h"
 
+/* An entry that is no row yet.  payload: a text, of so many bytes. */
+typedef struct HeldEntry
+{
+	int64		seq;
+	Datum		payload;
+	int32		bytes;
+} HeldEntry;
+
+/* Entries of a chain, one behind the other, that a source has sent in the current transaction. */
+typedef struct HeldRun
+{
+	const char *source;
+	const char *origin;
+	const HeldEntry *entries;
+	int64		count;
+} HeldRun;
+
 /*
  * How many of the entries first .. last - 1 of a chain that source has sent, and their bytes.
  * Whatever reads entries reads them as the active snapshot sees them, from here to the end of the

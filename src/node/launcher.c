@@ -38,6 +38,7 @@
 #include "node/quota.h"
 #include "node/reserve.h"
 #include "node/shared.h"
+#include "node/spawn.h"
 #include "node/steady.h"
 #include "node/trusted.h"
 #include "node/wait.h"
@@ -55,15 +56,6 @@
 #define LAUNCHER_REAPED 500		/* milliseconds until a gone worker's place is free */
 #define LAUNCHER_IDLE WAIT_LIMIT	/* milliseconds between looks when nothing is due */
 
-static const char *const worker_function[WORKER_KINDS] = {
-	"medchain_sealer_main", "medchain_keeper_main", "medchain_fetcher_main",
-	"medchain_auditor_main", "medchain_follower_main"
-};
-static const char *const worker_name[WORKER_KINDS] = {
-	"medchain sealer", "medchain keeper", "medchain fetcher", "medchain auditor",
-	"medchain follower"
-};
-
 /* Databases that were there at the start and have yet to be looked into. */
 static List *unprobed = NIL;
 static bool launcher_listed = false;
@@ -77,77 +69,6 @@ static bool somebody_waits = false;
 
 /* When the last of them was through: the postmaster gives its place away a little later. */
 static TimestampTz probe_ended = 0;
-
-/* What became of an attempt to start a worker. */
-typedef enum LauncherResult
-{
-	LAUNCHER_STARTED,
-	LAUNCHER_NO_ROOM,
-	LAUNCHER_LATER,				/* no room, for a moment */
-	LAUNCHER_NO_CONNECTIONS,
-	LAUNCHER_DATABASE_LOCKED,
-	LAUNCHER_DROPPED
-} LauncherResult;
-
-static bool
-launcher_register(Oid database, WorkerKind kind)
-{
-	BackgroundWorker worker = {0};
-	BackgroundWorkerHandle *handle;
-	pid_t		pid;
-
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION |
-		COMPAT_BGWORKER_INTERRUPTIBLE;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;	/* the launcher sees to that */
-	strlcpy(worker.bgw_library_name, "medchain", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, worker_function[kind], BGW_MAXLEN);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "%s for database %u", worker_name[kind], database);
-	strlcpy(worker.bgw_type, worker_name[kind], BGW_MAXLEN);
-	worker.bgw_main_arg = ObjectIdGetDatum(database);
-	worker.bgw_notify_pid = MyProcPid;
-	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
-		return false;
-	(void) WaitForBackgroundWorkerStartup(handle, &pid);
-	pfree(handle);
-	return true;
-}
-
-/*
- * Who connects to a database locks it like this; a command that wants it for itself does not let
- * him.
- */
-static bool
-launcher_database_is_locked(Oid database)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database, 0);
-	if (LockAcquire(&tag, RowExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-		return true;
-	AcceptInvalidationMessages();	/* what he changed before he let go */
-	(void) LockRelease(&tag, RowExclusiveLock, false);
-	return false;
-}
-
-/* Can a worker connect there?  What fails here would be a FATAL error in the log there. */
-static LauncherResult
-launcher_check(Oid database)
-{
-	HeapTuple	tuple;
-	Form_pg_database form;
-	bool		closed;
-
-	if (launcher_database_is_locked(database))
-		return LAUNCHER_DATABASE_LOCKED;
-	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
-	if (!HeapTupleIsValid(tuple))
-		return LAUNCHER_DROPPED;
-	form = (Form_pg_database) GETSTRUCT(tuple);
-	closed = !form->datallowconn || database_is_invalid_form(form);
-	ReleaseSysCache(tuple);
-	return closed ? LAUNCHER_NO_CONNECTIONS : LAUNCHER_STARTED;
-}
 
 /* One line for all databases that have to wait, and not again for a while. */
 static void
@@ -168,19 +89,19 @@ launcher_complain(void)
 				"database.")));
 }
 
-static LauncherResult
+static SpawnResult
 launcher_try(Oid database, WorkerKind kind)
 {
 	MemoryContext context = CurrentMemoryContext;
-	LauncherResult result;
+	SpawnResult result;
 
 	StartTransactionCommand();
-	result = launcher_check(database);
+	result = spawn_check(database);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
-	if (result != LAUNCHER_STARTED)
+	if (result != SPAWN_STARTED)
 		return result;
-	if (launcher_register(database, kind))
+	if (spawn_worker(database, kind))
 	{
 		if (unprobed != NIL && database == linitial_oid(unprobed))
 			probe_is_running = true;
@@ -190,10 +111,10 @@ launcher_try(Oid database, WorkerKind kind)
 		!TimestampDifferenceExceeds(probe_ended, steady_now(), LAUNCHER_REAPED))
 	{
 		somebody_waits = true;
-		return LAUNCHER_LATER;
+		return SPAWN_LATER;
 	}
 	launcher_complain();
-	return LAUNCHER_NO_ROOM;
+	return SPAWN_NO_ROOM;
 }
 
 /* Milliseconds until a worker that has failed so many times in a row is started again. */
@@ -209,12 +130,12 @@ launcher_pause(int failures)
 
 /* Write down what became of it, for those who asked; number: how many had.  With the lock. */
 static void
-launcher_answer(SharedDatabase *slot, WorkerKind kind, uint64 number, LauncherResult result)
+launcher_answer(SharedDatabase *slot, WorkerKind kind, uint64 number, SpawnResult result)
 {
 	SharedWorker *worker = &slot->workers[kind];
 	TimestampTz now = steady_now();
 
-	if (result == LAUNCHER_LATER)
+	if (result == SPAWN_LATER)
 	{
 		worker->retry = TimestampTzPlusMilliseconds(now, LAUNCHER_PROBE);
 		return;
@@ -224,22 +145,22 @@ launcher_answer(SharedDatabase *slot, WorkerKind kind, uint64 number, LauncherRe
 	worker->answered = Max(worker->answered, number);
 	switch (result)
 	{
-		case LAUNCHER_STARTED:
-		case LAUNCHER_LATER:
+		case SPAWN_STARTED:
+		case SPAWN_LATER:
 			break;
-		case LAUNCHER_NO_ROOM:
+		case SPAWN_NO_ROOM:
 			worker->answer = WORKER_NO_ROOM;
 			worker->retry = TimestampTzPlusMilliseconds(now, LAUNCHER_FULL);
 			break;
-		case LAUNCHER_NO_CONNECTIONS:
+		case SPAWN_NO_CONNECTIONS:
 			worker->answer = WORKER_NO_CONNECTIONS;
 			worker->retry = TimestampTzPlusMilliseconds(now, LAUNCHER_CLOSED);
 			break;
-		case LAUNCHER_DATABASE_LOCKED:
+		case SPAWN_DATABASE_LOCKED:
 			worker->answer = WORKER_DATABASE_LOCKED;
 			worker->retry = TimestampTzPlusMilliseconds(now, LAUNCHER_LOCKED);
 			break;
-		case LAUNCHER_DROPPED:
+		case SPAWN_DROPPED:
 			shared_release(slot, true);
 			break;
 	}
@@ -252,7 +173,7 @@ launcher_start(SharedDatabase *slot, WorkerKind kind)
 	SharedWorker *worker = &slot->workers[kind];
 	Oid			database;
 	uint64		number;
-	LauncherResult result;
+	SpawnResult result;
 
 	/*
 	 * written down before it starts, as it may be quick: until it leaves in peace, this was a
@@ -269,12 +190,12 @@ launcher_start(SharedDatabase *slot, WorkerKind kind)
 		slot->state = SEALER_DOWN;	/* that the one before failed is not the answer */
 	LWLockRelease(shared_state->lock);
 
-	result = OidIsValid(database) ? launcher_try(database, kind) : LAUNCHER_DROPPED;
+	result = OidIsValid(database) ? launcher_try(database, kind) : SPAWN_DROPPED;
 
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	if (OidIsValid(database) && slot->database == database)
 	{
-		if (result != LAUNCHER_STARTED)
+		if (result != SPAWN_STARTED)
 			worker->failures--;
 		launcher_answer(slot, kind, number, result);
 	}

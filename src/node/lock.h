@@ -13,7 +13,8 @@
 /* The part of the extension; 0 is the extension itself. */
 typedef enum LedgerLock
 {
-	LEDGER_LOCK_FOLD = 1		/* deriving the state: one at a time */
+	LEDGER_LOCK_FOLD = 1,		/* deriving the state: one at a time */
+	LEDGER_LOCK_PEERS			/* making and dropping slots at peers */
 } LedgerLock;
 
 /* Wait for it, and keep it to the end of the transaction.  Readers are not concerned. */

@@ -37,6 +37,7 @@
 #define WORKER_STEADY 60000		/* milliseconds after which a worker counts as one that lasts */
 #define WORKER_COMPLAINT 60000	/* milliseconds between two log lines about one fault */
 #define WORKER_MESSAGE 500		/* bytes of an error that may have somebody else's words in it */
+#define WORKER_STATS 1000		/* milliseconds until one with nothing to do reports what it did */
 
 static WorkerKind my_kind;
 static Oid	my_database;
@@ -46,6 +47,7 @@ static volatile sig_atomic_t in_peace = false;	/* we leave because somebody want
 static bool connected = false;
 static uint64 calls_seen = 0;	/* SharedDatabase.calls when we looked last whether to stay */
 static char *own_settings = NULL;
+static bool stats_pending = false;	/* of what was done, for pg_stat_user_tables and others */
 
 /* Who has us terminated wants us to go, or to start afresh; that is no fault. */
 static void
@@ -120,7 +122,7 @@ worker_recover(MemoryContext context, LastComplaint *last, const char *what)
 	message = pnstrdup(error->message, len > WORKER_MESSAGE ?
 					   pg_mbcliplen(error->message, len, WORKER_MESSAGE) : len);
 	FreeErrorData(error);
-	if (worker_complaint_is_due(last, message))
+	if (last != NULL && worker_complaint_is_due(last, message))
 		ereport(LOG, (errmsg("medchain: %s has to wait: %s", what, message)));
 	pgstat_report_activity(STATE_IDLE, NULL);
 	RESUME_INTERRUPTS();
@@ -396,11 +398,16 @@ worker_yield(void)
 bool
 worker_sleep(SharedDatabase *slot, long timeout, bool *reloaded)
 {
-	int			events = WaitLatch(MyLatch,
-							 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
-								   timeout, compat_wait_event("MedchainWorkerMain"));
+	int			events;
 
+	if (stats_pending && (timeout < 0 || timeout > WORKER_STATS))
+		timeout = WORKER_STATS;
+	events = WaitLatch(MyLatch,
+					   WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
+					   timeout, compat_wait_event("MedchainWorkerMain"));
 	ResetLatch(MyLatch);
+	if (stats_pending && (events & WL_TIMEOUT) != 0)
+		stats_pending = pgstat_report_stat(true) > 0;
 	worker_yield();
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
@@ -431,6 +438,7 @@ worker_commit(void)
 {
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	pgstat_report_stat(true);
+	/* once a second at most; the rest when there is nothing else to do (worker_sleep) */
+	stats_pending = pgstat_report_stat(false) > 0;
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

@@ -39,8 +39,8 @@ extern void worker_retire(void);
 
 /*
  * In a PG_CATCH block: what went wrong in a transaction concerns what it was for, and nothing else:
- * it is over, and in the log, if that is not what was said last time.  Returns what it was, in that
- * context.
+ * it is over, and in the log, if that is not what was said last time; last: NULL: not in the log.
+ * Returns what it was, in that context.
  */
 extern char *worker_recover(MemoryContext context, LastComplaint *last, const char *what);
 

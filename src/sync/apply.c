@@ -283,20 +283,26 @@ medchain_arrive_entry(PG_FUNCTION_ARGS)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	TrustedScope scope;
 	bool		arrives;
+	bool		complete = true;
+	Datum		origin;
+	Datum		seq;
+	Datum		payload;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "medchain_arrive_entry: not called as a trigger");
 	if (ledger_writing)
 		return PointerGetDatum(trigger->tg_trigtuple);
+	origin = apply_column(trigger, "origin", &complete);
+	seq = apply_column(trigger, "seq", &complete);
+	payload = apply_column(trigger, "payload", &complete);
+	if (complete && IsLogicalWorker() &&
+		hold_next(DatumGetTextPP(origin), DatumGetInt64(seq), payload))
+		return PointerGetDatum(NULL);
 	trusted_begin(&scope);
 	arrives = apply_arrives("entry");
 	if (arrives)
 	{
 		const LocalNode *node = apply_local_node();
-		bool		complete = true;
-		Datum		origin = apply_column(trigger, "origin", &complete);
-		Datum		seq = apply_column(trigger, "seq", &complete);
-		Datum		payload = apply_column(trigger, "payload", &complete);
 
 		if (node != NULL && complete && DatumGetInt64(seq) >= 0)
 			apply_entry(node, apply_origin(origin), DatumGetInt64(seq), payload);

@@ -41,6 +41,7 @@ due_chains(MemoryContext context, bool changed)
 					"LEFT JOIN medchain.chain c ON c.origin = k.name "
 					"WHERE EXISTS (SELECT FROM medchain.held_block h WHERE "
 					"h.origin = k.name AND h.height <= coalesce(c.height, -1) + 1) "
+					"OR (c.told < c.size AND c.origin <> n.node) "
 					"ORDER BY k.name <> n.data_center, k.name", 0, NULL, NULL, NULL, false);
 	origins = due_add(NIL, context);
 	if (!changed)

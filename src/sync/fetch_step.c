@@ -22,6 +22,7 @@
 #include "sync/fetch_copy.h"
 #include "sync/fetch_step.h"
 #include "sync/hold.h"
+#include "sync/hold_room.h"
 
 #define FETCH_PARTS 4			/* of what is asked for of a block, and between them */
 #define FETCH_SEPARATOR 1
@@ -204,7 +205,7 @@ fetch_make_room(SharedDatabase *slot, const FetchTask *task)
 	trusted_execute(&own[1], "DELETE FROM medchain.held_block WHERE source = $1 AND origin = $2",
 					2, types, values, NULL, false);
 	chain = hold_chain(task->origin);
-	if (!hold_recount(chain))
+	if (!hold_room_recount(chain))
 	{
 		trusted_execute(&others[0],
 						"INSERT INTO medchain.missing AS f (source, origin, wanted) "
@@ -218,7 +219,7 @@ fetch_make_room(SharedDatabase *slot, const FetchTask *task)
 						"<> $1 AND origin <> $2", 2, types, values, NULL, false);
 		trusted_execute(&others[2], "DELETE FROM medchain.held_block WHERE source = $1 AND origin "
 						"<> $1 AND origin <> $2", 2, types, values, NULL, false);
-		(void) hold_recount(chain);
+		(void) hold_room_recount(chain);
 	}
 	fetch_commit(&scope, lasting);
 }

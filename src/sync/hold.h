@@ -13,18 +13,9 @@
 
 #include "postgres.h"
 
-#include "core/note.h"
 #include "ledger/block_row.h"
-#include "ledger/local_node.h"
-
-/* A chain as it stands here. */
-typedef struct HoldChain
-{
-	char		origin[NOTE_NAME_MAX + 2];	/* a name, or too long for one */
-	bool		known;			/* of a member, or of somebody who is about to be one */
-	int64		height;			/* of its last block; -1: none yet */
-	int64		size;			/* entries */
-} HoldChain;
+#include "ledger/held.h"
+#include "sync/hold_chain.h"
 
 /* A block as a peer sends it. */
 typedef struct ArrivedBlock
@@ -37,18 +28,20 @@ typedef struct ArrivedBlock
 /* From _PG_init: what was dropped in a transaction is counted when it commits. */
 extern void hold_install(void);
 
-/* The same within a transaction; all of these need a trusted scope.  NULL: no node. */
-extern const LocalNode *hold_node(void);
+/*
+ * All entries that the current transaction has brought, if they are one run of a chain and none of
+ * them is a row yet, and it has brought blocks as well.
+ */
+extern bool hold_run(HeldRun *run);
 
-/* Who sends what is held in this transaction: a member's name. */
-extern void hold_set_source(const char *source);
-extern const char *hold_source(void);
+/* So many of them, from the first on, are part of the ledger and need not be held. */
+extern void hold_taken(const HeldRun *run, int64 taken);
 
 /*
- * As this transaction saw it first; valid until the next call.  origin: at most NOTE_NAME_MAX + 1
- * bytes.
+ * The next entry behind the one that was held last, without a look at anything; false: it takes
+ * one.  Needs no trusted scope.
  */
-extern const HoldChain *hold_chain(const char *origin);
+extern bool hold_next(const text *origin, int64 seq, Datum payload);
 
 /* payload: a text */
 extern void hold_entry(const HoldChain *chain, int64 seq, Datum payload);
@@ -56,8 +49,5 @@ extern void hold_block(const HoldChain *chain, const ArrivedBlock *block);
 
 /* Count what is not held: entries and blocks of that chain. */
 extern void hold_drop(const HoldChain *chain, int entries, int blocks);
-
-/* Count anew what is held of that kind; is more than half of the room free? */
-extern bool hold_recount(const HoldChain *chain);
 
 #endif

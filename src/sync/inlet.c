@@ -26,6 +26,7 @@
 #include "replication/walreceiver.h"
 #include "utils/snapmgr.h"
 
+#include "sync/accept.h"
 #include "sync/apply.h"
 #include "sync/inlet.h"
 
@@ -422,6 +423,9 @@ inlet_message(char *message, char *end)
 			told = 0;
 			return end;
 		case LOGICAL_REP_MSG_COMMIT:
+			if (in_transaction && !in_part && IsTransactionState())
+				accept_run();
+			/* FALLTHROUGH */
 		case LOGICAL_REP_MSG_STREAM_STOP:
 			in_transaction = in_part = false;
 			return end;

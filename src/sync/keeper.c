@@ -31,12 +31,16 @@
 #define KEEPER_IDLE 1000		/* milliseconds */
 #define KEEPER_TURN 10000		/* entries after which it is another chain's turn */
 #define KEEPER_TROUBLES 100		/* chains whose trouble is not told again and again */
+#define KEEPER_BUSY 2000		/* milliseconds for which an apply worker may be at work on a chain
+								 * (accept.h): a lock that lasts is trouble */
 
 /* Chains that could not be moved forward, and what was said of it last. */
 typedef struct KeeperTrouble
 {
 	char	   *origin;
 	LastComplaint complaint;
+	TimestampTz busy_since;		/* somebody else has the chain, ... */
+	TimestampTz busy_last;		/* ... as was seen last */
 } KeeperTrouble;
 
 static List *troubles = NIL;
@@ -62,6 +66,22 @@ keeper_trouble(const char *origin)
 	troubles = lappend(troubles, trouble);
 	MemoryContextSwitchTo(old);
 	return trouble;
+}
+
+/* Was that error that somebody else is at work on the chain, as may be for a moment? */
+static bool
+keeper_is_busy(const char *origin)
+{
+	KeeperTrouble *trouble;
+	TimestampTz now = steady_now();
+
+	if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+		return false;
+	trouble = keeper_trouble(origin);
+	if (TimestampDifferenceExceeds(trouble->busy_last, now, KEEPER_IDLE + KEEPER_BUSY))
+		trouble->busy_since = now;
+	trouble->busy_last = now;
+	return !TimestampDifferenceExceeds(trouble->busy_since, now, KEEPER_BUSY);
 }
 
 /* For the view: the chain of this round that could not be moved forward, if there is one. */
@@ -97,9 +117,14 @@ keeper_advance(SharedDatabase *slot, const char *origin, MemoryContext context, 
 	}
 	PG_CATCH();
 	{
+		bool		busy;
+
 		MemoryContextSwitchTo(context);
-		*error = worker_recover(context, &keeper_trouble(origin)->complaint,
+		busy = keeper_is_busy(origin);
+		*error = worker_recover(context, busy ? NULL : &keeper_trouble(origin)->complaint,
 								psprintf("chain \"%s\"", origin));
+		if (busy)
+			*error = NULL;
 		more = false;
 	}
 	PG_END_TRY();

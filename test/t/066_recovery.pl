@@ -123,6 +123,9 @@ my ($rc, undef, $err) = $copy->psql('postgres', visit(0));
 like($err, qr/copy of node "ha".*take_over/s, 'it writes on no chain');
 $copy->restart;
 is($copy->safe_psql('postgres', 'SELECT medchain.is_copy()'), 't', 'nor does it forget that when it starts again');
+($rc, undef, $err) = $copy->psql('template1', 'DROP DATABASE postgres');
+is($rc, 0, 'it is dropped as any other database') or diag $err;
+is(join('; ', map { $alliance->sql($_, $slots) } @peers), $before, 'and what is at the peers stays the node\'s');
 $copy->stop;
 
 # for good, as the node is gone, and one of its peers is away

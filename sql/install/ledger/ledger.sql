@@ -79,7 +79,8 @@ CREATE TABLE medchain.chain (
     size     bigint NOT NULL,
     head     bytea NOT NULL,
     frontier bytea NOT NULL,
-    absent   bigint NOT NULL DEFAULT 0      -- entries whose payload is not here
+    absent   bigint NOT NULL DEFAULT 0,     -- entries whose payload is not here
+    told     bigint NOT NULL DEFAULT 0      -- of another's: entries that applications know of
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE medchain.chain IS
     'verified end of each chain: last height, tree size, SHA-256 of the last block''s note text, '

@@ -57,11 +57,9 @@ BEGIN
         RETURN false;
     END IF;
     -- a session that is about to disconnect it, or another one, is not waited for
-    BEGIN
-        LOCK TABLE peer IN SHARE ROW EXCLUSIVE MODE NOWAIT;
-    EXCEPTION WHEN lock_not_available THEN
+    IF NOT lock_peers(wait => false) THEN
         RETURN false;
-    END;
+    END IF;
     PERFORM resync(heal.member);
     RETURN true;
 END

@@ -445,6 +445,12 @@ $$;
 COMMENT ON FUNCTION medchain_internal.remote_drop_slots(text, text[]) IS
     'internal: drop those of these slots that are in a peer''s database; how many';
 
+CREATE FUNCTION medchain_internal.lock_peers(wait boolean) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'medchain_lock_peers';
+COMMENT ON FUNCTION medchain_internal.lock_peers(boolean) IS
+    'internal: be the only one who makes and drops slots at peers, to the end of the transaction; '
+    'false: another one is, and was not to be waited for';
+
 -- The subscription goes at once; the slot at the peer when it can be reached.
 CREATE FUNCTION medchain_internal.unsubscribe(member text, but_slot name) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = medchain, medchain_internal, pg_temp
@@ -454,7 +460,7 @@ DECLARE
     slots text[];
 BEGIN
     -- or a resync() under way makes another slot there, which nobody drops
-    LOCK TABLE peer IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM lock_peers(wait => true);
     SELECT * INTO p FROM peer x WHERE x.member = unsubscribe.member FOR UPDATE;
     IF NOT FOUND THEN
         RAISE undefined_object USING
@@ -516,7 +522,7 @@ DECLARE
 BEGIN
     PERFORM require_writable();
     PERFORM require_home();
-    LOCK TABLE peer IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM lock_peers(wait => true);
     SELECT * INTO p FROM peer x WHERE x.member = resync.origin;
     IF NOT FOUND THEN
         RAISE undefined_object USING
