@@ -237,7 +237,7 @@ SET medchain.read_audit = off;
 SELECT note FROM chart WHERE id = 51;
 SELECT note FROM chart WHERE id = 52;
 SET medchain.read_audit = async;
-SELECT note FROM chart WHERE id = 53;
+SELECT note FROM chart WHERE id BETWEEN 55 AND 57 ORDER BY id;
 SET medchain.read_audit = strict;
 SELECT note FROM chart WHERE id = 54;
 SELECT * FROM test.accesses();
