@@ -264,6 +264,7 @@ held_sweep(void)
 {
 	static SPIPlanPtr known = NULL;
 	static SPIPlanPtr abandoned[2] = {NULL, NULL};
+	static SPIPlanPtr closed = NULL;
 	static SPIPlanPtr early = NULL;
 
 	trusted_plan_anew(&known,
@@ -288,4 +289,13 @@ held_sweep(void)
 					  "AND NOT EXISTS (SELECT FROM medchain.peer p WHERE p.member = h.source)",
 					  0, NULL);
 	trusted_execute(&abandoned[1], NULL, 0, NULL, NULL, NULL, false);
+
+	/* behind the last block of who was expelled, and is followed no more: nothing needs it */
+	trusted_plan_anew(&closed, "DELETE FROM medchain.held_entry h USING medchain.member m, "
+					  "medchain.chain c WHERE h.source = h.origin AND m.name = h.origin "
+					  "AND c.origin = h.origin AND c.height >= m.last_height AND h.seq >= c.size "
+					  "AND NOT EXISTS (SELECT FROM medchain.peer p WHERE p.member = h.source) "
+					  "AND NOT EXISTS (SELECT FROM medchain.local_node n WHERE n.node = h.origin)",
+					  0, NULL);
+	trusted_execute(&closed, NULL, 0, NULL, NULL, NULL, false);
 }
