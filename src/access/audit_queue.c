@@ -27,6 +27,7 @@
 
 #define AUDIT_RING (64 * 1024)
 #define AUDIT_SLICE 100			/* milliseconds between looks at what became of the worker */
+#define AUDIT_PARTING 3000		/* milliseconds that a session waits which is told to go */
 #define AUDIT_LOCKS "medchain audit"
 
 /* Where a session leaves its channel for the worker to find it. */
@@ -217,18 +218,33 @@ audit_fail(const AuditWait *wait, const DemandProblem *problem)
 	return false;
 }
 
-/* Sleep for a while; false as above. */
+/*
+ * For how long to wait.  Who is told to go does not keep the server from shutting down, when there
+ * may be no worker any more.
+ */
+static int
+audit_limit(void)
+{
+	return ProcDiePending ? Min(setting_read_audit_timeout, AUDIT_PARTING) :
+		setting_read_audit_timeout;
+}
+
+/*
+ * Sleep for a while; false as above.  Until the message is in the queue nothing else ends the wait:
+ * what a statement has read may have been kept, by a sequence or a lock, say, and is to be recorded
+ * although it is cancelled.
+ */
 static bool
-audit_sleep(const AuditWait *wait)
+audit_sleep(const AuditWait *wait, bool handed_over)
 {
 	DemandProblem problem;
 	TimestampTz now = steady_now();
 
-	if (!wait->in_error)
+	if (handed_over && !wait->in_error)
 		CHECK_FOR_INTERRUPTS();
-	else if (ProcDiePending)
+	else if (handed_over && ProcDiePending)
 		return audit_fail(wait, NULL);
-	if (TimestampDifferenceExceeds(wait->since, now, setting_read_audit_timeout))
+	if (TimestampDifferenceExceeds(wait->since, now, audit_limit()))
 		return audit_fail(wait, NULL);
 	if (!session.taken && session.segment != NULL && !wait->in_error &&
 		demand_problem(shared_database(), WORKER_AUDITOR, &session.asked, wait->since, &problem))
@@ -266,7 +282,7 @@ audit_connect(const AuditWait *wait)
 			audit_open();
 		if (session.segment != NULL && shm_mq_get_receiver(session.queue) != NULL)
 			session.taken = true;
-		else if (!audit_sleep(wait))
+		else if (!audit_sleep(wait, false))
 			return false;
 	}
 	return true;
@@ -296,7 +312,7 @@ audit_put(const StringInfoData *message, const AuditWait *wait, bool *gone)
 			*gone = true;
 			return true;
 		}
-		if (!audit_sleep(wait))
+		if (!audit_sleep(wait, false))
 			return false;
 	}
 }
@@ -314,7 +330,7 @@ audit_queue_send(const StringInfoData *message, bool durable, bool in_error)
 		if (gone)
 		{
 			audit_close();
-			if (!audit_sleep(&wait))
+			if (!audit_sleep(&wait, false))
 				return false;
 		}
 		while (durable && !gone &&
@@ -327,7 +343,7 @@ audit_queue_send(const StringInfoData *message, bool durable, bool in_error)
 				gone = true;
 				audit_close();
 			}
-			else if (!audit_sleep(&wait))
+			else if (!audit_sleep(&wait, true))
 				return false;
 		}
 	}

@@ -16,6 +16,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "utils/memutils.h"
 
@@ -213,6 +214,25 @@ audit_settle(void)
 	return done;
 }
 
+/* before_shmem_exit: where there is no client any more, nobody is sent a message first. */
+static void
+audit_exit(int code, Datum arg)
+{
+	LWLockReleaseAll();
+	(void) audit_settle();
+}
+
+static void
+audit_prepare(void)
+{
+	static bool prepared = false;
+
+	read_gate_close(audit_settle);
+	if (!prepared)
+		before_shmem_exit(audit_exit, (Datum) 0);
+	prepared = true;
+}
+
 /* ----- the start of a query ----- */
 
 static void
@@ -393,7 +413,7 @@ audit_watched_run(ReadQuery *read, COMPAT_EXECUTOR_RUN_PARAMETERS)
 	audit_require_place();
 	audit_fill_context(read);
 	audit_say_setting(read);
-	read_gate_close(audit_settle);
+	audit_prepare();
 	if (setting_read_audit == READ_AUDIT_STRICT && read_hold_needed(dest))
 		queryDesc->dest = hold = read_hold_create(queryDesc);
 	PG_TRY();
@@ -449,12 +469,22 @@ audit_executor_run(COMPAT_EXECUTOR_RUN_PARAMETERS)
 static void
 audit_executor_finish(QueryDesc *queryDesc)
 {
-	ReadQuery  *read = audit_find(queryDesc);
+	ReadQuery  *volatile read = audit_find(queryDesc);
 
-	if (previous_finish)
-		previous_finish(queryDesc);
-	else
-		standard_ExecutorFinish(queryDesc);
+	PG_TRY();
+	{
+		if (previous_finish)
+			previous_finish(queryDesc);
+		else
+			standard_ExecutorFinish(queryDesc);
+	}
+	PG_CATCH();
+	{
+		if (read != NULL)
+			audit_failed(read);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	if (read != NULL)
 		(void) audit_record(read, READ_DONE, false);
 }

@@ -1,11 +1,11 @@
 /*
  * read_scan.c: watching the scans of protected tables.
  *
- * What is read of a table comes out of its scan nodes, after their filter and before anything else
- * is done with it: aggregates, joins and limits are above.  So the function that each of them is
- * called by is replaced by one that calls it, and looks at the row that it has found: the whole
- * row, whatever the node makes of it.  Rows that INSERT ... ON CONFLICT meets come out of no scan:
- * see read_met.c.
+ * What is read of a table comes out of its scan nodes, after their filter (but see read_filter.c)
+ * and before anything else is done with it: aggregates, joins and limits are above.  So the
+ * function that each of them is called by is replaced by one that calls it, and looks at the row
+ * that it has found: the whole row, whatever the node makes of it.  Rows that INSERT ... ON
+ * CONFLICT meets come out of no scan: see read_met.c.
  */
 #include "postgres.h"
 
@@ -25,6 +25,7 @@
 #include "utils/rls.h"
 
 #include "access/protection.h"
+#include "access/read_filter.h"
 #include "access/read_scan.h"
 #include "compat.h"
 
@@ -37,6 +38,7 @@ typedef struct ReadScan
 	Oid			relation;		/* whose rows the column is of */
 	ReadColumn	column;
 	bool		fetch;			/* the subject is not in the index: the row has to be fetched */
+	bool		filtered;		/* its filter counts the rows: see read_filter.c */
 	struct ReadScan *outer;		/* while it looks for a row: the one that does so for which it is */
 } ReadScan;
 
@@ -218,8 +220,9 @@ scan_row(ReadScan *scan)
 
 /* A row has been found.  ERROR if it cannot be seen whose it is. */
 static void
-scan_found(ReadScan *scan)
+scan_found(void *arg)
 {
+	ReadScan   *scan = arg;
 	TupleTableSlot *row = scan_row(scan);
 
 	if (row == NULL)
@@ -242,7 +245,7 @@ scan_next(PlanState * node)
 	active = scan;
 	slot = scan->next(node);
 	active = scan->outer;
-	if (!TupIsNull(slot))
+	if (!TupIsNull(slot) && !scan->filtered)
 		scan_found(scan);
 	return slot;
 }
@@ -403,6 +406,8 @@ scan_watch_relation(ReadQuery *read, ScanState * state)
 	read_column_init(&scan->column, TupleDescAttr(RelationGetDescr(relation),
 												  known->subject - 1)->atttypid,
 					 attribute, known->padded);
+	if (!IsA(state, CustomScanState))
+		scan->filtered = read_filter_watch(state, !scan->table->is_open, scan_found, scan);
 	MemoryContextSwitchTo(old);
 }
 
