@@ -19,6 +19,8 @@
 #include "core/certificate.h"
 #include "node/settings.h"
 
+#define CLAIMED_MAX 1024
+
 char	   *setting_signing_key;
 char	   *setting_signing_key_passphrase_command;
 char	   *setting_pseudonym_key_file;
@@ -65,6 +67,16 @@ settings_purpose(const char *value, void *extra)
 	setting_purpose_changes++;
 }
 
+/* GucStringCheckHook: it goes on the ledger with each access. */
+static bool
+settings_claimed(char **value, void **extra, GucSource source)
+{
+	if (strlen(*value) <= CLAIMED_MAX)
+		return true;
+	GUC_check_errdetail("It goes on the ledger with each access: at most %d bytes.", CLAIMED_MAX);
+	return false;
+}
+
 static void
 settings_define_audit(void)
 {
@@ -92,20 +104,20 @@ settings_define_audit(void)
 							   "Person on whose behalf the application reads and changes records.",
 							   "Recorded as claimed.",
 							   &setting_end_user, "",
-							   PGC_USERSET, 0, NULL, NULL, NULL);
+							   PGC_USERSET, 0, settings_claimed, NULL, NULL);
 
 	DefineCustomStringVariable("medchain.request_id",
 							   "What the application calls the request that it serves.",
 							   "Recorded as claimed.",
 							   &setting_request_id, "",
-							   PGC_USERSET, 0, NULL, NULL, NULL);
+							   PGC_USERSET, 0, settings_claimed, NULL, NULL);
 
 	DefineCustomStringVariable("medchain.purpose",
 							   "For what records are read, such as a code of HL7 v3 PurposeOfUse.",
 							   "What a protocol grants for a purpose is open where this is it. "
 							   "Recorded as claimed.",
 							   &setting_purpose, "",
-							   PGC_USERSET, 0, NULL, settings_purpose, NULL);
+							   PGC_USERSET, 0, settings_claimed, settings_purpose, NULL);
 
 	DefineCustomIntVariable("medchain.break_glass_time",
 							"How long medchain.break_glass() opens records when it is not said.",

@@ -103,6 +103,15 @@ $client->kill_kill;
 $alliance->wait_for('dc', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid)");
 $sure->(23, 'its client is gone');
 
+# ----- what a session claims goes on the ledger as it is, and does not stop the worker
+
+foreach my $setting (qw(end_user request_id purpose))
+{
+	$alliance->fails_like('dc', "SELECT set_config('medchain.$setting', repeat('x', 1025), false)", qr/invalid value for parameter "medchain.$setting".*at most 1024 bytes/s,
+		"medchain.$setting has its limit", extra_params => [ '-U', 'app' ]);
+}
+is(session('app', q{SELECT set_config('medchain.end_user', repeat('"', 1024), false) <> ''; SELECT note FROM chart WHERE id = 24}), "t\nnote 24", 'which is enough');
+
 $alliance->sql('dc', 'SELECT medchain.seal()');
 is($alliance->sql('dc', q{SELECT count(*) FROM medchain.verify() WHERE NOT ok}), 0, 'the ledger is sound');
 $alliance->check_logs;
