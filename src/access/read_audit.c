@@ -418,6 +418,7 @@ audit_watched_run(ReadQuery *read, COMPAT_EXECUTOR_RUN_PARAMETERS)
 		queryDesc->dest = hold = read_hold_create(queryDesc);
 	PG_TRY();
 	{
+		read_scan_again(read);
 		audit_run(COMPAT_EXECUTOR_RUN_ARGUMENTS);
 		queryDesc->dest = dest;
 		(void) audit_record(read, READ_DONE, false);

@@ -118,7 +118,7 @@ filter_quiet(const List *conditions, bool guarded)
 
 /* ExprStateEvalFunc */
 static Datum
-filter_row(ExprState *state, ExprContext *context, bool *is_null)
+filter_row(ExprState * state, ExprContext * context, bool *is_null)
 {
 	ReadFilter *filter = state->evalfunc_private;
 
@@ -130,7 +130,7 @@ filter_row(ExprState *state, ExprContext *context, bool *is_null)
 }
 
 bool
-read_filter_watch(ScanState *state, bool guarded, void (*found) (void *arg), void *arg)
+read_filter_watch(ScanState * state, bool guarded, void (*found) (void *arg), void *arg)
 {
 	List	   *conditions = state->ps.plan->qual;
 	int			quiet = filter_quiet(conditions, guarded);

@@ -12,6 +12,6 @@
  * evaluated that may tell of it what it likes.  False: none of its conditions does.  guarded: row
  * security applies, which is asked first.  To be called in the executor's memory.
  */
-extern bool read_filter_watch(ScanState *state, bool guarded, void (*found) (void *arg), void *arg);
+extern bool read_filter_watch(ScanState * scan, bool guarded, void (*found) (void *), void *arg);
 
 #endif

@@ -26,6 +26,7 @@
 
 #include "access/protection.h"
 #include "access/read_filter.h"
+#include "access/read_row.h"
 #include "access/read_scan.h"
 #include "compat.h"
 
@@ -108,28 +109,6 @@ read_scan_concerned(const PlannedStmt *statement)
 	return false;
 }
 
-/* The table that the query names, if it reads this one as an heir of that; or 0. */
-static Oid
-scan_named(const PlannedStmt *statement, Index index)
-{
-	Oid			named = InvalidOid;
-
-	/* a table stands in front of its heirs: the way up is one from the end */
-	for (int i = list_length(statement->appendRelations) - 1; i >= 0; i--)
-	{
-		const AppendRelInfo *heir = list_nth(statement->appendRelations, i);
-		const RangeTblEntry *parent = rt_fetch(heir->parent_relid, statement->rtable);
-
-		/* the parent of a part of UNION ALL is no table */
-		if (heir->child_relid == index && parent->rtekind == RTE_RELATION)
-		{
-			index = heir->parent_relid;
-			named = parent->relid;
-		}
-	}
-	return named;
-}
-
 /*
  * Whose policies are asked for rows of this table, which is protected: an heir's are read by those
  * of the table that the query names, so that what this one grants is what it was decided on.
@@ -138,7 +117,7 @@ static const Protection *
 scan_asked(const ReadQuery *read, Index index, Relation relation, const Protection *own)
 {
 	Oid			oid = relation->rd_rel->relispartition ? InvalidOid :
-	scan_named(read->query->plannedstmt, index);
+	read_row_named(read->query->plannedstmt, index);
 	Relation	named = OidIsValid(oid) ? RelationIdGetRelation(oid) : NULL;
 	const Protection *asked;
 
@@ -207,12 +186,12 @@ scan_find(PlanState * node)
 
 /* The slot with the row that a scan is at; NULL: it is not there any more. */
 static TupleTableSlot *
-scan_row(ReadScan *scan)
+scan_row(ReadScan *scan, TupleTableSlot *slot)
 {
 	IndexOnlyScanState *state;
 
 	if (!scan->fetch)
-		return ((ScanState *) scan->node)->ss_ScanTupleSlot;
+		return read_row_at(scan->node, slot);
 	state = castNode(IndexOnlyScanState, scan->node);
 	return index_fetch_heap(state->ioss_ScanDesc, state->ioss_TableSlot) ?
 		state->ioss_TableSlot : NULL;
@@ -220,10 +199,9 @@ scan_row(ReadScan *scan)
 
 /* A row has been found.  ERROR if it cannot be seen whose it is. */
 static void
-scan_found(void *arg)
+scan_found(ReadScan *scan, TupleTableSlot *slot)
 {
-	ReadScan   *scan = arg;
-	TupleTableSlot *row = scan_row(scan);
+	TupleTableSlot *row = scan_row(scan, slot);
 
 	if (row == NULL)
 		ereport(ERROR,
@@ -233,6 +211,12 @@ scan_found(void *arg)
 				 errhint("Run the query again.")));
 	if (!read_set_add(scan->table->set, &scan->column, row))
 		scan->query->full(scan->query);
+}
+
+static void
+scan_filtered(void *scan)
+{
+	scan_found(scan, NULL);
 }
 
 static TupleTableSlot *
@@ -246,7 +230,7 @@ scan_next(PlanState * node)
 	slot = scan->next(node);
 	active = scan->outer;
 	if (!TupIsNull(slot) && !scan->filtered)
-		scan_found(scan);
+		scan_found(scan, slot);
 	return slot;
 }
 
@@ -259,7 +243,7 @@ read_scan_midway(const ReadQuery *read)
 
 		if (scan->query != read || TupIsNull(row))
 			continue;
-		row = scan_row(scan);
+		row = scan_row(scan, row);
 		if (row != NULL)
 			(void) read_set_add(scan->table->set, &scan->column, row);
 	}
@@ -358,23 +342,6 @@ scan_wrap(ReadQuery *read, PlanState * node, ExecProcNodeMtd function)
 	return scan;
 }
 
-/* Where the index has the column; 0: nowhere. */
-static AttrNumber
-scan_index_column(const IndexOnlyScan * plan, AttrNumber attribute)
-{
-	ListCell   *cell;
-
-	foreach(cell, plan->indextlist)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-
-		if (!entry->resjunk && IsA(entry->expr, Var) &&
-			((Var *) entry->expr)->varattno == attribute)
-			return entry->resno;
-	}
-	return 0;
-}
-
 static void
 scan_watch_relation(ReadQuery *read, ScanState * state)
 {
@@ -395,7 +362,7 @@ scan_watch_relation(ReadQuery *read, ScanState * state)
 												   relation, known), scan->relation);
 	if (IsA(state, IndexOnlyScanState))
 	{
-		attribute = scan_index_column((IndexOnlyScan *) state->ps.plan, attribute);
+		attribute = read_row_indexed((IndexOnlyScan *) state->ps.plan, attribute);
 		scan->fetch = attribute == 0;
 		if (scan->fetch)
 			attribute = known->subject;
@@ -407,7 +374,7 @@ scan_watch_relation(ReadQuery *read, ScanState * state)
 												  known->subject - 1)->atttypid,
 					 attribute, known->padded);
 	if (!IsA(state, CustomScanState))
-		scan->filtered = read_filter_watch(state, !scan->table->is_open, scan_found, scan);
+		scan->filtered = read_filter_watch(state, !scan->table->is_open, scan_filtered, scan);
 	MemoryContextSwitchTo(old);
 }
 
@@ -454,6 +421,10 @@ scan_walk(PlanState * node, void *arg)
 			break;
 		case T_ModifyTableState:
 			scan_watch_changes((ReadQuery *) arg, (ModifyTableState *) node);
+			((ReadQuery *) arg)->again = lappend(((ReadQuery *) arg)->again, node);
+			break;
+		case T_LockRowsState:
+			((ReadQuery *) arg)->again = lappend(((ReadQuery *) arg)->again, node);
 			break;
 		default:
 			break;
@@ -464,14 +435,35 @@ scan_walk(PlanState * node, void *arg)
 void
 read_scan_watch(ReadQuery *read)
 {
+	MemoryContext old = MemoryContextSwitchTo(read->query->estate->es_query_cxt);
+	bool		subqueries;
 	ListCell   *cell;
 
-	(void) scan_walk(read->query->planstate, read);
 	foreach(cell, read->query->estate->es_subplanstates)
 	{
 		if (lfirst(cell) != NULL)
 			(void) scan_walk(lfirst(cell), read);
 	}
+	/* what is no subquery has the rows of the first time */
+	subqueries = read->nodes != NIL;
+	(void) scan_walk(read->query->planstate, read);
+	if (!subqueries)
+		read->again = NIL;
+	MemoryContextSwitchTo(old);
+}
+
+void
+read_scan_again(ReadQuery *read)
+{
+	MemoryContext old = MemoryContextSwitchTo(read->query->estate->es_query_cxt);
+	List	   *nodes = read->again;
+	ListCell   *cell;
+
+	read->again = NIL;
+	foreach(cell, nodes)
+		read_row_again(lfirst(cell), scan_walk, read);
+	read->again = NIL;
+	MemoryContextSwitchTo(old);
 }
 
 void

@@ -30,6 +30,7 @@ typedef struct ReadQuery
 	bool		has_context;
 	bool		recording;		/* somebody is about to */
 	List	   *nodes;			/* of PlanState: those that are watched */
+	List	   *again;			/* ... that may run subqueries once more: read_scan_again() */
 	void		(*full) (struct ReadQuery *read);	/* no room for more subjects: record them */
 	MemoryContextCallback ended;
 } ReadQuery;
@@ -45,6 +46,9 @@ extern bool read_scan_protected(Oid oid);
 
 /* Watch the scans of the query, whose executor has been started. */
 extern void read_scan_watch(ReadQuery *read);
+
+/* Watch what runs for rows that others have changed; from the first run on, as this may read. */
+extern void read_scan_again(ReadQuery *read);
 
 /*
  * Count in the rows that the scans of the query are at: what computes the result, or the filter,

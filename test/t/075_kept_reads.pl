@@ -103,6 +103,21 @@ $client->kill_kill;
 $alliance->wait_for('dc', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid)");
 $sure->(23, 'its client is gone');
 
+# ----- a row that somebody else has just changed is looked at again, and so is what a subquery says of it
+
+session('app', q{CREATE TABLE mine (id int, v text); INSERT INTO mine VALUES (25, '')});
+my $changer = $node->background_psql('postgres', on_error_stop => 0, extra_params => [ '-U', 'app' ]);
+$changer->query_safe('BEGIN; UPDATE mine SET id = 26');
+my $again = IPC::Run::start([ 'psql', '-XAtq', '-U', 'app', '-d', $node->connstr('postgres'), '-c',
+	'UPDATE mine SET v = (SELECT note FROM chart WHERE chart.id = mine.id) RETURNING v' ], '>', \my $seen, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+$alliance->wait_for('dc', q{SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid')});
+$changer->query_safe('COMMIT');
+$changer->quit;
+$again->finish;
+is($seen, "note 26\n", 'a subquery is run again');
+is($alliance->sql('dc', "SELECT count(*) FROM $said a WHERE payload::jsonb #>> '{body,operation}' = 'update' AND payload::jsonb #>> '{body,subjects}' = '2'"), '1',
+	'both rows that it has read are on the ledger');
+
 # ----- what a session claims goes on the ledger as it is, and does not stop the worker
 
 foreach my $setting (qw(end_user request_id purpose))
