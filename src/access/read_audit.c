@@ -198,13 +198,10 @@ read_audit_met(MemoryContext executor, Oid root, ReadColumn *column, TupleTableS
  * that cannot be; never an error.
  */
 static bool
-audit_settle(void)
+audit_record_all(void)
 {
 	bool		done = true;
 
-	/* where rows leave at once, their query is recorded in the end, as one */
-	if (setting_read_audit != READ_AUDIT_STRICT)
-		return true;
 	for (ReadQuery *read = queries; read != NULL; read = read->next)
 		if (read->has_context && !read->recording)
 		{
@@ -214,12 +211,19 @@ audit_settle(void)
 	return done;
 }
 
+/* ... in front of a message; where rows leave at once, their query is recorded in the end. */
+static bool
+audit_settle(void)
+{
+	return setting_read_audit != READ_AUDIT_STRICT || audit_record_all();
+}
+
 /* before_shmem_exit: where there is no client any more, nobody is sent a message first. */
 static void
 audit_exit(int code, Datum arg)
 {
 	LWLockReleaseAll();
-	(void) audit_settle();
+	(void) audit_record_all();
 }
 
 static void

@@ -52,7 +52,7 @@ read_row_indexed(const IndexOnlyScan * plan, AttrNumber attribute)
 
 /* A row that is looked at again is put in the scan's place: it comes out of none. */
 TupleTableSlot *
-read_row_at(PlanState *node, TupleTableSlot *slot)
+read_row_at(PlanState * node, TupleTableSlot *slot)
 {
 	if (node->state->es_epq_active == NULL)
 		return ((ScanState *) node)->ss_ScanTupleSlot;
@@ -62,7 +62,7 @@ read_row_at(PlanState *node, TupleTableSlot *slot)
 }
 
 void
-read_row_again(PlanState *node, bool (*walk) (PlanState *node, void *arg), void *arg)
+read_row_again(PlanState * node, bool (*walk) (PlanState * node, void *arg), void *arg)
 {
 	EPQState   *again = IsA(node, LockRowsState) ? &((LockRowsState *) node)->lr_epqstate :
 	&((ModifyTableState *) node)->mt_epqstate;

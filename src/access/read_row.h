@@ -16,9 +16,9 @@ extern Oid	read_row_named(const PlannedStmt *statement, Index index);
 extern AttrNumber read_row_indexed(const IndexOnlyScan * plan, AttrNumber attribute);
 
 /* The row that a scan is at, which has returned slot; NULL: it is about to, in its filter. */
-extern TupleTableSlot *read_row_at(PlanState *node, TupleTableSlot *slot);
+extern TupleTableSlot *read_row_at(PlanState * node, TupleTableSlot *slot);
 
 /* Call walk for what such a node runs for rows that others have changed meanwhile. */
-extern void read_row_again(PlanState *node, bool (*walk) (PlanState *node, void *arg), void *arg);
+extern void read_row_again(PlanState * node, bool (*walk) (PlanState * node, void *arg), void *arg);
 
 #endif
