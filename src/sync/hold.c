@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "compat.h"
 #include "ledger/local_node.h"
 #include "node/shared.h"
 #include "node/trusted.h"

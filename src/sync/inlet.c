@@ -423,10 +423,9 @@ inlet_message(char *message, char *end)
 			told = 0;
 			return end;
 		case LOGICAL_REP_MSG_COMMIT:
-			if (in_transaction && !in_part && IsTransactionState())
-				accept_run();
-			/* FALLTHROUGH */
 		case LOGICAL_REP_MSG_STREAM_STOP:
+			if (*message == LOGICAL_REP_MSG_COMMIT && in_transaction && !in_part)
+				accept_run();
 			in_transaction = in_part = false;
 			return end;
 		case LOGICAL_REP_MSG_RELATION:

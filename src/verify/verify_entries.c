@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
 #include "ledger/payload_index.h"
 #include "node/shared.h"
 #include "verify/verify_set.h"
